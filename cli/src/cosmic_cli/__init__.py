@@ -1,0 +1,1 @@
+"""The `cosmic` command and the local stack; never deployed."""

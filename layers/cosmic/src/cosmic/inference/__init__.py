@@ -1,0 +1,1 @@
+"""Model, checkpoint and engine: the only package that imports torch."""

@@ -1,0 +1,1 @@
+"""FMI, the FaaS Message Interface: MPI-like messages between functions."""
