@@ -1,0 +1,115 @@
+"""The catalogue: one row an object, in the order of the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntFlag
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from cosmic.partitions.native import BANDS
+
+
+class Flag(IntFlag):
+    """What a catalogue row's `flags` bitmask says of the object."""
+
+    MISSING_BAND = 1
+    BAD_PIXELS = 2
+    OUT_OF_RANGE = 4
+    NO_PREDICTION = 8
+
+
+@dataclass(frozen=True)
+class ColumnInfo:
+    """A catalogue column: Arrow type, unit (FITS standard) and UCD (IVOA UCD1+)."""
+
+    type: pa.DataType
+    unit: str
+    ucd: str
+    description: str
+
+
+COLUMNS: dict[str, ColumnInfo] = {
+    "object_id": ColumnInfo(pa.int64(), "", "meta.id;meta.main", "Identifier in the data set"),
+    "ra": ColumnInfo(pa.float64(), "deg", "pos.eq.ra;meta.main", "Right ascension (ICRS)"),
+    "dec": ColumnInfo(pa.float64(), "deg", "pos.eq.dec;meta.main", "Declination (ICRS)"),
+    **{
+        f"mag_{b}": ColumnInfo(pa.float32(), "mag", "phot.mag;em.opt", f"asinh magnitude, {b} band")
+        for b in BANDS
+    },
+    **{
+        f"mag_err_{b}": ColumnInfo(
+            pa.float32(), "mag", "stat.error;phot.mag;em.opt", f"Error of mag_{b}"
+        )
+        for b in BANDS
+    },
+    "z_phot": ColumnInfo(pa.float32(), "", "src.redshift.phot", "Photometric redshift"),
+    "z_phot_err": ColumnInfo(
+        pa.float32(), "", "stat.error;src.redshift.phot", "68 % half-width of z_phot"
+    ),
+    "z_spec": ColumnInfo(pa.float32(), "", "src.redshift", "Spectroscopic redshift, if known"),
+    "flags": ColumnInfo(
+        pa.int32(), "", "meta.code", "Bitmask: 1 band missing, 2 bad pixels, 4 out of range, 8 none"
+    ),
+    "partition": ColumnInfo(pa.int32(), "", "meta.id.part", "Partition, in natural order from 0"),
+    "row": ColumnInfo(pa.int64(), "", "meta.number", "Row in the partition, from 0"),
+}
+NULLABLE = tuple(name for name, c in COLUMNS.items() if pa.types.is_floating(c.type))
+SCHEMA = pa.schema([pa.field(n, c.type, nullable=n in NULLABLE) for n, c in COLUMNS.items()])
+
+MISSING_MAGNITUDES = (-9999.0, -99.0, 99.0)
+
+
+def present(values: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Which values are real: finite and none of the surveys' stand-ins for *missing*."""
+    return np.isfinite(values) & ~np.isin(values, MISSING_MAGNITUDES)
+
+
+def rows_to_table(
+    columns: Mapping[str, NDArray[Any]],
+    z_phot: NDArray[np.float32],
+    z_phot_err: NDArray[np.float32],
+    flags: NDArray[np.int32],
+    *,
+    partition: int,
+    start: int,
+) -> pa.Table:
+    """Catalogue rows of consecutive objects of one partition.
+
+    Args:
+        columns: The partition's columns but `image`, N rows each.
+        z_phot: Redshifts (N,); NaN where there is none.
+        z_phot_err: Their 68 % half-widths (N,).
+        flags: `Flag` bitmasks (N,).
+        partition: The partition's index in the plan.
+        start: Index in the partition of the first row.
+
+    Returns:
+        A table of `SCHEMA`; what is missing is null.
+    """
+    rows = len(z_phot)
+    values: dict[str, NDArray[Any]] = {
+        "object_id": columns["object_id"],
+        "ra": columns["ra"],
+        "dec": columns["dec"],
+        "z_phot": z_phot,
+        "z_phot_err": z_phot_err,
+        "z_spec": columns.get("z_spec", np.full(rows, np.nan, np.float32)),
+        "flags": flags,
+        "partition": np.full(rows, partition, np.int32),
+        "row": np.arange(start, start + rows, dtype=np.int64),
+    }
+    for i, band in enumerate(BANDS):
+        values[f"mag_{band}"] = columns["mag"][:, i]
+        values[f"mag_err_{band}"] = columns["mag_err"][:, i]
+    arrays = [
+        pa.array(values[name], type=info.type, mask=~present(values[name]))
+        if name in NULLABLE
+        else pa.array(values[name], type=info.type)
+        for name, info in COLUMNS.items()
+    ]
+    return pa.Table.from_arrays(arrays, schema=SCHEMA)

@@ -1,0 +1,167 @@
+"""S3 as the product uses it: ranged reads, conditional writes, paginated listings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from cosmic.errors import InputError, TransientError
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+
+class Location(NamedTuple):
+    """A bucket and a key (or a prefix)."""
+
+    bucket: str
+    key: str
+
+    @property
+    def uri(self) -> str:
+        """As `s3://bucket/key`."""
+        return f"s3://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """What S3 says of an object: key, size in bytes and ETag."""
+
+    key: str
+    bytes: int
+    etag: str
+
+
+def parse_uri(uri: str) -> Location:
+    """Split `s3://bucket/key`.
+
+    Raises:
+        ValueError: the text is not an S3 URI.
+    """
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3" or not bucket:
+        raise ValueError(f"{uri!r} is not of the form s3://bucket/key")
+    return Location(bucket, key)
+
+
+class Store:
+    """Objects in S3.
+
+    Every method raises `InputError` where the object, the bucket or the permission is not there,
+    and `TransientError` where S3 or the network failed beyond the client's own retries.
+    """
+
+    def __init__(self, client: S3Client) -> None:
+        self._s3 = client
+
+    def get(self, at: Location, *, version_id: str | None = None) -> bytes:
+        """A whole object, of one version if given."""
+        with _translated(at):
+            if version_id:
+                reply = self._s3.get_object(Bucket=at.bucket, Key=at.key, VersionId=version_id)
+            else:
+                reply = self._s3.get_object(Bucket=at.bucket, Key=at.key)
+            return reply["Body"].read()
+
+    def get_range(self, at: Location, offset: int, length: int, *, etag: str) -> bytes:
+        """`length` bytes from `offset` of the object as it was when it had this ETag."""
+        if length == 0:
+            return b""
+        last = offset + length - 1
+        with _translated(at):
+            reply = self._s3.get_object(
+                Bucket=at.bucket, Key=at.key, Range=f"bytes={offset}-{last}", IfMatch=etag
+            )
+            body = reply["Body"].read()
+        if len(body) != length:
+            raise TransientError(f"{at.uri}: {len(body)} bytes came of {length} asked for")
+        return body
+
+    def head(self, at: Location) -> StoredObject:
+        """Size and ETag of an object."""
+        with _translated(at):
+            reply = self._s3.head_object(Bucket=at.bucket, Key=at.key)
+            return StoredObject(at.key, reply["ContentLength"], reply["ETag"])
+
+    def list(self, at: Location) -> Iterator[StoredObject]:
+        """All objects under a prefix, however many there are."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=at.bucket, Prefix=at.key)
+        with _translated(at):
+            for page in pages:
+                for entry in page.get("Contents", []):
+                    yield StoredObject(entry["Key"], entry["Size"], entry["ETag"])
+
+    def put(
+        self, at: Location, body: bytes, content_type: str = "application/octet-stream"
+    ) -> None:
+        """Write an object; readers see the old one or the whole new one."""
+        with _translated(at):
+            self._s3.put_object(Bucket=at.bucket, Key=at.key, Body=body, ContentType=content_type)
+
+    def put_once(self, at: Location, body: bytes) -> bool:
+        """Write a JSON object unless there is one already; says whether it was written."""
+        try:
+            with _translated(at):
+                self._s3.put_object(
+                    Bucket=at.bucket,
+                    Key=at.key,
+                    Body=body,
+                    ContentType="application/json",
+                    IfNoneMatch="*",
+                )
+        except InputError as error:
+            if error.code == "precondition-failed":
+                return False
+            raise
+        return True
+
+    def put_json(self, at: Location, document: Any) -> None:
+        """Write a JSON object, keys in the order given."""
+        self.put(at, json.dumps(document, indent=1).encode(), "application/json")
+
+    def upload(self, path: Path, at: Location) -> None:
+        """Upload a file, in parts where it is large; it appears when it is whole."""
+        with _translated(at):
+            self._s3.upload_file(str(path), at.bucket, at.key)
+
+
+CODES = {
+    "404": "not-found",
+    "NoSuchKey": "not-found",
+    "NoSuchVersion": "not-found",
+    "NoSuchBucket": "no-bucket",
+    "403": "access-denied",
+    "AccessDenied": "access-denied",
+    "412": "precondition-failed",
+    "PreconditionFailed": "precondition-failed",
+    "ConditionalRequestConflict": "precondition-failed",
+    "416": "bad-range",
+    "InvalidRange": "bad-range",
+}
+HINTS = {
+    "not-found": "check the key and its spelling",
+    "no-bucket": "check the bucket's name and region",
+    "access-denied": "the function's role may not read or write there",
+    "precondition-failed": "the object has changed since the run was planned",
+    "bad-range": "the object is shorter than its header says",
+}
+
+
+@contextmanager
+def _translated(at: Location) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        code = CODES.get(error.response["Error"]["Code"])
+        if code is None:
+            raise TransientError(f"{at.uri}: {error}") from error
+        raise InputError(f"{at.uri}: {error}", code=code, hint=HINTS[code]) from error
+    except BotoCoreError as error:
+        raise TransientError(f"{at.uri}: {error}") from error
