@@ -66,7 +66,8 @@ MISSING_MAGNITUDES = (-9999.0, -99.0, 99.0)
 
 def present(values: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
     """Which values are real: finite and none of the surveys' stand-ins for *missing*."""
-    return np.isfinite(values) & ~np.isin(values, MISSING_MAGNITUDES)
+    real: NDArray[np.bool_] = np.isfinite(values) & ~np.isin(values, MISSING_MAGNITUDES)
+    return real
 
 
 def rows_to_table(

@@ -20,7 +20,11 @@ from cosmic.errors import Problem
 
 BANDS = ("u", "g", "r", "i", "z")
 MAX_HEADER_BYTES = 1 << 20
-DTYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "I64": np.dtype("<i8")}
+DTYPES: dict[str, np.dtype[Any]] = {
+    "F32": np.dtype("<f4"),
+    "F64": np.dtype("<f8"),
+    "I64": np.dtype("<i8"),
+}
 
 
 @dataclass(frozen=True)
