@@ -1,0 +1,201 @@
+"""Manifest v1: the one JSON document that a user drops into the bucket."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal, NoReturn
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from cosmic.errors import InvalidInput, Problem
+from cosmic.store import parse_uri
+
+MANIFEST_PREFIX = "manifests/"
+MAX_MANIFEST_BYTES = 1 << 20
+JOB_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,58}[a-z0-9])?$"
+
+
+def _s3_uri(uri: str) -> str:
+    try:
+        parse_uri(uri)
+    except ValueError as error:
+        raise PydanticCustomError("not_s3", "{text}", {"text": str(error)}) from error
+    return uri
+
+
+def _s3_object(uri: str) -> str:
+    key = parse_uri(_s3_uri(uri)).key
+    if not key or key.endswith("/"):
+        raise PydanticCustomError("not_s3", "{uri} names no object", {"uri": repr(uri)})
+    return uri
+
+
+def _output_prefix(prefix: str) -> str:
+    if prefix.startswith("/") or not prefix.endswith("/") or "//" in prefix:
+        raise PydanticCustomError(
+            "output_prefix",
+            "{prefix} is not a prefix like results/ or a/b/",
+            {"prefix": repr(prefix)},
+        )
+    if prefix.startswith(MANIFEST_PREFIX):
+        raise PydanticCustomError(
+            "output_prefix",
+            "results may not land under {manifests}, where each object starts a run",
+            {"manifests": MANIFEST_PREFIX},
+        )
+    return prefix
+
+
+S3Uri = Annotated[str, Field(max_length=2048), AfterValidator(_s3_uri)]
+S3Object = Annotated[str, Field(max_length=2048), AfterValidator(_s3_object)]
+
+
+class Contract(BaseModel):
+    """Base of the documents that cross a border: frozen, exact types, nothing unknown."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Model(Contract):
+    """The checkpoint to run."""
+
+    uri: S3Object = Field(description="safetensors checkpoint, s3://bucket/key")
+    sha256: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="refuse a checkpoint that differs"
+    )
+
+
+class Data(Contract):
+    """The partitions: all under a prefix, or exactly those listed."""
+
+    uri: S3Uri | None = Field(None, description="prefix of the partitions, s3://bucket/prefix/")
+    partitions: tuple[S3Object, ...] | None = Field(None, min_length=1, strict=False)
+    format: Literal["safetensors"] = "safetensors"
+    expect: int | None = Field(None, ge=1, description="number of partitions there must be")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Data:
+        if (self.uri is None) == (self.partitions is None):
+            raise PydanticCustomError("one_source", "give either uri or partitions")
+        if self.partitions and len(set(self.partitions)) < len(self.partitions):
+            twice = sorted({p for p in self.partitions if self.partitions.count(p) > 1})
+            raise PydanticCustomError("twice", "listed twice: {twice}", {"twice": ", ".join(twice)})
+        return self
+
+
+class Inference(Contract):
+    """How the model is run."""
+
+    batch_size: int = Field(64, ge=1, le=4096, description="rows the model sees at once")
+    world_size: Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"] = "auto"
+    precision: Literal["float32", "bf16"] = "float32"
+    limit_rows: int | None = Field(None, ge=1, description="only the first so many rows")
+
+
+class Fmi(Contract):
+    """How ranks talk to each other."""
+
+    channel: Literal["auto", "direct", "redis", "s3", "none"] = "auto"
+    timeout_s: float = Field(60.0, gt=0, le=840, strict=False, description="longest wait, seconds")
+
+
+class Tolerate(Contract):
+    """What may go wrong before the run counts as failed."""
+
+    failed_rows_percent: float = Field(0.0, ge=0, le=100, strict=False)
+
+
+class Output(Contract):
+    """Where the run's folder is made, in the manifest's bucket."""
+
+    prefix: Annotated[str, Field(max_length=512), AfterValidator(_output_prefix)] = "runs/"
+
+
+class Manifest(Contract):
+    """What to run on what."""
+
+    version: Literal[1]
+    job: str = Field(pattern=JOB_PATTERN, description="name of the job, part of the run's id")
+    model: Model
+    data: Data
+    inference: Inference = Inference.model_construct()
+    fmi: Fmi = Fmi.model_construct()
+    tolerate: Tolerate = Tolerate.model_construct()
+    output: Output = Output.model_construct()
+
+
+_ADAPTER = TypeAdapter(Manifest)
+
+
+def parse_manifest(text: bytes) -> Manifest:
+    """Read and check a manifest.
+
+    Raises:
+        InvalidInput: everything that is wrong with it, at once.
+    """
+    if len(text) > MAX_MANIFEST_BYTES:
+        _refuse("not-json", f"{len(text)} bytes long", f"at most {MAX_MANIFEST_BYTES} bytes")
+    try:
+        document = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        _refuse("not-json", f"not JSON: {error}", "check it with `python -m json.tool`")
+    if not isinstance(document, dict):
+        _refuse("not-an-object", f"a JSON {type(document).__name__}", "a manifest is a JSON object")
+    try:
+        return _ADAPTER.validate_python(document)
+    except ValidationError as error:
+        problems = [_problem(e["loc"], e["type"], e["msg"], e["input"]) for e in error.errors()]
+        first_at = {p.pointer: p for p in reversed(problems)}
+        raise InvalidInput([p for p in problems if first_at[p.pointer] is p]) from error
+
+
+def manifest_schema() -> dict[str, Any]:
+    """The manifest's JSON Schema (2020-12)."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **_ADAPTER.json_schema(),
+    }
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _refuse(code: str, message: str, hint: str) -> NoReturn:
+    raise InvalidInput([Problem("", message, None, hint, code)])
+
+
+HINTS = {
+    "/job": "up to 60 lower-case letters, digits and hyphens",
+    "/inference/world_size": 'a number of ranks from 1 to 10000, or "auto"',
+    "extra_forbidden": "remove it, or check its spelling",
+    "missing": "add it",
+    "not_s3": "give a location like s3://bucket/key",
+    "output_prefix": "use a prefix like runs/",
+    "one_source": "uri: all partitions under a prefix; partitions: a list of objects",
+}
+
+
+def _problem(loc: tuple[int | str, ...], kind: str, message: str, value: Any) -> Problem:
+    names = [str(p) for p in loc if p not in ("int", "constrained-int", "literal['auto']")]
+    if names == ["version"] and kind == "literal_error":
+        return Problem("/version", f"version {value!r} is unknown", value, "use 1", "bad-version")
+    pointer = "".join("/" + p.replace("~", "~0").replace("/", "~1") for p in names)
+    seen = None if kind == "missing" else value
+    shown = "" if kind == "missing" else f", got {_short(value)}"
+    hint = HINTS.get(pointer) or HINTS.get(kind, "")
+    return Problem(pointer, message + shown, seen, hint, kind.replace("_", "-"))
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,259 @@
+"""The plan: which rank reads which rows.
+
+Rows are shared in whole batches of a grid that is fixed by the partition, not by the rank. A batch
+therefore holds the same rows whatever the world size, and the model returns the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from natsort import natsorted
+from pydantic import Field, TypeAdapter
+
+from cosmic.errors import Problem
+from cosmic.manifest import Contract, Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+AUTO_ROWS_PER_RANK = 1280
+GATHER_MAX_ROWS = 1_000_000
+
+
+class PlannedModel(Contract):
+    """The checkpoint as it was when the run was planned."""
+
+    bucket: str
+    key: str
+    etag: str
+    bytes: int
+    sha256: str | None
+
+
+class PlannedPartition(Contract):
+    """A partition as it was when the run was planned; `row_bytes` are those of all columns."""
+
+    bucket: str
+    key: str
+    etag: str
+    bytes: int
+    rows: int
+    row_bytes: int
+
+
+class Slice(Contract):
+    """Rows `start` up to and without `stop` of one partition, by its index."""
+
+    partition: int
+    start: int
+    stop: int
+
+
+class RankPlan(Contract):
+    """What one rank does; ranks without rows still join every collective."""
+
+    rank: int
+    slices: tuple[Slice, ...] = Field(strict=False)
+
+    @property
+    def rows(self) -> int:
+        """Rows of this rank."""
+        return sum(s.stop - s.start for s in self.slices)
+
+
+class Plan(Contract):
+    """Everything that `infer` and `aggregate` need to know of a run.
+
+    Attributes:
+        gather: Whether rank 0 gathers all rows and writes them as one object.
+    """
+
+    version: int = 1
+    run: str
+    model: PlannedModel
+    partitions: tuple[PlannedPartition, ...] = Field(strict=False)
+    ranks: tuple[RankPlan, ...] = Field(strict=False)
+    batch_size: int
+    channel: str
+    fmi_timeout_s: float
+    failed_rows_percent: float
+    gather: bool
+    ignored_keys: tuple[str, ...] = Field((), strict=False)
+
+    @property
+    def world_size(self) -> int:
+        """Number of ranks."""
+        return len(self.ranks)
+
+    @property
+    def rows(self) -> int:
+        """Rows that go in, and must come out."""
+        return sum(r.rows for r in self.ranks)
+
+
+_ADAPTER = TypeAdapter(Plan)
+
+
+def parse_plan(text: bytes) -> Plan:
+    """Read a plan that `init` wrote.
+
+    Raises:
+        pydantic.ValidationError: the text is not a plan of this version.
+    """
+    return _ADAPTER.validate_json(text)
+
+
+def natural_order(keys: Iterable[str]) -> list[str]:
+    """Keys as people number them: `2.pt` before `10.pt`."""
+    return list(natsorted(keys))
+
+
+def missing_from_numbered_set(keys: Sequence[str]) -> list[str]:
+    """The keys that a set numbered from 0 or 1 without a break would also have.
+
+    A set is numbered if every file name is a number and an ending; sets that start higher have
+    their start taken as it is.
+    """
+    paths = [PurePosixPath(k) for k in keys]
+    if not paths or not all(p.stem.isascii() and p.stem.isdigit() for p in paths):
+        return []
+    numbers = {int(p.stem) for p in paths}
+    width = len(paths[0].stem) if paths[0].stem.startswith("0") else 1
+    parent, suffix = keys[0].rsplit(paths[0].name, 1)[0], paths[0].suffix
+    holes = sorted(set(range(min(numbers), max(numbers))) - numbers)
+    return [f"{parent}{n:0{width}d}{suffix}" for n in holes]
+
+
+def choose_world_size(wanted: int | str, rows: int, batch_size: int, largest: int) -> int:
+    """The number of ranks; `auto` gives each about `AUTO_ROWS_PER_RANK` rows.
+
+    Returns:
+        The wanted size as it is, or between 1 and `largest` for `auto`.
+    """
+    if isinstance(wanted, int):
+        return wanted
+    return max(1, min(largest, math.ceil(rows / max(AUTO_ROWS_PER_RANK, batch_size))))
+
+
+def limit_rows(rows: Sequence[int], limit: int | None) -> list[int]:
+    """Rows to take of each partition so that the first `limit` rows are taken in all."""
+    left = sum(rows) if limit is None else limit
+    taken = []
+    for n in rows:
+        taken.append(min(n, left))
+        left -= taken[-1]
+    return taken
+
+
+def share_rows(rows: Sequence[int], world_size: int, batch_size: int) -> list[RankPlan]:
+    """Share every row of every partition exactly once, contiguous and balanced.
+
+    Args:
+        rows: Rows of each partition.
+        world_size: Number of ranks.
+        batch_size: Cuts fall on multiples of this row number in a partition.
+
+    Returns:
+        One plan a rank. Ranks differ by one batch at the most, counted in batches.
+    """
+    batches = [
+        Slice(partition=p, start=start, stop=min(start + batch_size, n))
+        for p, n in enumerate(rows)
+        for start in range(0, n, batch_size)
+    ]
+    cuts = [len(batches) * r // world_size for r in range(world_size + 1)]
+    return [
+        RankPlan(rank=r, slices=tuple(_joined(batches[cuts[r] : cuts[r + 1]])))
+        for r in range(world_size)
+    ]
+
+
+def _joined(batches: Sequence[Slice]) -> list[Slice]:
+    joined: list[Slice] = []
+    for batch in batches:
+        last = joined[-1] if joined else None
+        if last and last.partition == batch.partition and last.stop == batch.start:
+            joined[-1] = Slice(partition=batch.partition, start=last.start, stop=batch.stop)
+        else:
+            joined.append(batch)
+    return joined
+
+
+def make_plan(
+    run: str,
+    manifest: Manifest,
+    model: PlannedModel,
+    partitions: Sequence[PlannedPartition],
+    *,
+    world_size: int,
+    channel: str,
+    ignored_keys: Sequence[str] = (),
+) -> Plan:
+    """Put together the plan of a run whose parts have been checked."""
+    rows = limit_rows([p.rows for p in partitions], manifest.inference.limit_rows)
+    return Plan(
+        run=run,
+        model=model,
+        partitions=tuple(partitions),
+        ranks=tuple(share_rows(rows, world_size, manifest.inference.batch_size)),
+        batch_size=manifest.inference.batch_size,
+        channel=channel,
+        fmi_timeout_s=manifest.fmi.timeout_s,
+        failed_rows_percent=manifest.tolerate.failed_rows_percent,
+        gather=channel != "none" and sum(rows) <= GATHER_MAX_ROWS,
+        ignored_keys=tuple(ignored_keys),
+    )
+
+
+def refusals(
+    plan_rows: int, world_size: int, channel: str, limits: Limits, memory_mb: int
+) -> list[Problem]:
+    """Why a run of this shape can't work here, before anything is billed."""
+    problems = []
+    if world_size > limits.world_size:
+        problems.append(
+            Problem(
+                "/inference/world_size",
+                f"{world_size} ranks, but only {limits.world_size} can run at once",
+                world_size,
+                f"use at most {limits.world_size}, or deploy with a larger InferConcurrency",
+                "too-many-ranks",
+            )
+        )
+    if plan_rows == 0:
+        problems.append(
+            Problem("/data", "the partitions hold no rows", 0, "check the data set", "no-rows")
+        )
+    if channel not in (*limits.channels, "none"):
+        have = ", ".join((*limits.channels, "none"))
+        problems.append(
+            Problem(
+                "/fmi/channel",
+                f"channel {channel!r} is not set up in this deployment",
+                channel,
+                f"it has {have}",
+                "no-channel",
+            )
+        )
+    if memory_mb > limits.memory_mb:
+        problems.append(
+            Problem(
+                "/inference/batch_size",
+                f"a rank needs about {memory_mb} MB, its function has {limits.memory_mb} MB",
+                memory_mb,
+                "use a smaller batch_size, or deploy with a larger InferMemorySize",
+                "too-little-memory",
+            )
+        )
+    return problems
+
+
+class Limits(Contract):
+    """What the deployment can do: ranks at once, memory of a rank's function, channels."""
+
+    world_size: int
+    memory_mb: int
+    channels: tuple[str, ...] = Field(strict=False)
