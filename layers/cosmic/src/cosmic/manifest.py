@@ -77,10 +77,12 @@ class Model(Contract):
 class Data(Contract):
     """The partitions: all under a prefix, or exactly those listed."""
 
-    uri: S3Uri | None = Field(None, description="prefix of the partitions, s3://bucket/prefix/")
-    partitions: tuple[S3Object, ...] | None = Field(None, min_length=1, strict=False)
+    uri: S3Uri | None = Field(
+        default=None, description="prefix of the partitions, s3://bucket/prefix/"
+    )
+    partitions: tuple[S3Object, ...] | None = Field(default=None, min_length=1, strict=False)
     format: Literal["safetensors"] = "safetensors"
-    expect: int | None = Field(None, ge=1, description="number of partitions there must be")
+    expect: int | None = Field(default=None, ge=1, description="number of partitions there must be")
 
     @model_validator(mode="after")
     def _one_source(self) -> Data:
@@ -95,23 +97,25 @@ class Data(Contract):
 class Inference(Contract):
     """How the model is run."""
 
-    batch_size: int = Field(64, ge=1, le=4096, description="rows the model sees at once")
+    batch_size: int = Field(default=64, ge=1, le=4096, description="rows the model sees at once")
     world_size: Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"] = "auto"
     precision: Literal["float32", "bf16"] = "float32"
-    limit_rows: int | None = Field(None, ge=1, description="only the first so many rows")
+    limit_rows: int | None = Field(default=None, ge=1, description="only the first so many rows")
 
 
 class Fmi(Contract):
     """How ranks talk to each other."""
 
     channel: Literal["auto", "direct", "redis", "s3", "none"] = "auto"
-    timeout_s: float = Field(60.0, gt=0, le=840, strict=False, description="longest wait, seconds")
+    timeout_s: float = Field(
+        default=60.0, gt=0, le=840, strict=False, description="longest wait, seconds"
+    )
 
 
 class Tolerate(Contract):
     """What may go wrong before the run counts as failed."""
 
-    failed_rows_percent: float = Field(0.0, ge=0, le=100, strict=False)
+    failed_rows_percent: float = Field(default=0.0, ge=0, le=100, strict=False)
 
 
 class Output(Contract):

@@ -81,7 +81,7 @@ class Plan(Contract):
     fmi_timeout_s: float
     failed_rows_percent: float
     gather: bool
-    ignored_keys: tuple[str, ...] = Field((), strict=False)
+    ignored_keys: tuple[str, ...] = Field(default=(), strict=False)
 
     @property
     def world_size(self) -> int:

@@ -49,9 +49,9 @@ class Status(Contract):
     rows_out: int | None = None
     rows_flagged: int | None = None
     fmi: str | None = None
-    problems: tuple[dict[str, Any], ...] = Field((), strict=False)
-    warnings: tuple[str, ...] = Field((), strict=False)
-    missing: tuple[dict[str, Any], ...] = Field((), strict=False)
+    problems: tuple[dict[str, Any], ...] = Field(default=(), strict=False)
+    warnings: tuple[str, ...] = Field(default=(), strict=False)
+    missing: tuple[dict[str, Any], ...] = Field(default=(), strict=False)
     outputs: dict[str, str] = Field(default_factory=dict)
 
 

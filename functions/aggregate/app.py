@@ -1,0 +1,34 @@
+"""`aggregate`: the ranks' shards become the catalogue, its metrics and the bill."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from cosmic.aggregate import AggregateTask, aggregate
+from cosmic.status import State
+from cosmic.store import Store
+
+logger = Logger(service="aggregate")
+metrics = Metrics(namespace="Cosmic", service="aggregate")
+store = Store(boto3.client("s3"))
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Merge the run that the event names and say what became of it."""
+    task = AggregateTask.from_event(event, memory_mb=int(context.memory_limit_in_mb))
+    with TemporaryDirectory() as scratch:
+        status = aggregate(task, store, Path(scratch))
+    metrics.add_metric("RowsOut", MetricUnit.Count, status.rows_out or 0)
+    metrics.add_metric("RunsFailed", MetricUnit.Count, int(status.state is State.FAILED))
+    log = logger.error if status.state is State.FAILED else logger.info
+    log("run ended", run=status.run, state=status.state, problems=status.problems)
+    return {"run": status.run, "state": status.state}

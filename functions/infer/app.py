@@ -1,0 +1,33 @@
+"""`infer`: one rank of a run."""
+
+from __future__ import annotations
+
+import time
+
+INIT_STARTED = time.time()
+
+import os  # noqa: E402
+from typing import Any  # noqa: E402
+
+import boto3  # noqa: E402
+from aws_lambda_powertools import Logger  # noqa: E402
+from aws_lambda_powertools.utilities.typing import LambdaContext  # noqa: E402
+
+from cosmic.inference.rank import Function, RankTask, run_rank  # noqa: E402
+from cosmic.store import Store  # noqa: E402
+
+logger = Logger(service="infer")
+function = Function.from_environment(
+    os.environ, Store(boto3.client("s3")), boto3.client("secretsmanager"), INIT_STARTED
+)
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Run the rank that the event names."""
+    task = RankTask.model_validate(event)
+    logger.append_keys(run=task.run, rank=task.rank, attempt=task.attempt)
+    deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000
+    record = run_rank(task, function, deadline)
+    logger.info("rank done", rows=record.rows, fmi=record.fmi, fmi_error=record.fmi_error)
+    return {"rank": record.rank, "rows": record.rows, "fmi": record.fmi}

@@ -1,0 +1,56 @@
+"""`init`: an uploaded manifest becomes a planned, started run."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from cosmic.events import uploads
+from cosmic.settings import InitSettings
+from cosmic.start import Outcome, start_run
+from cosmic.status import State
+from cosmic.store import Store
+
+logger = Logger(service="init")
+metrics = Metrics(namespace="Cosmic", service="init")
+settings = InitSettings.from_environment(os.environ)
+store = Store(boto3.client("s3"))
+executions = boto3.client("stepfunctions")
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Start a run for each manifest that the event announces."""
+    outcomes = [
+        start_run(upload, store, executions, settings.state_machine_arn, settings.limits)
+        for upload in uploads(event)
+    ]
+    for outcome in outcomes:
+        _report(outcome)
+    return {"runs": [_as_dict(outcome) for outcome in outcomes]}
+
+
+def _report(outcome: Outcome) -> None:
+    rejected = outcome.state is State.REJECTED
+    metrics.add_metric("RunsRejected", MetricUnit.Count, int(rejected))
+    metrics.add_metric("RunsStarted", MetricUnit.Count, int(outcome.started))
+    if rejected:
+        problems = [p.as_dict() for p in outcome.problems]
+        logger.error("manifest rejected", run=outcome.run, problems=problems)
+    else:
+        logger.info("run accepted", run=outcome.run, started=outcome.started)
+
+
+def _as_dict(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "run": outcome.run,
+        "state": outcome.state,
+        "started": outcome.started,
+        "status": outcome.status_uri,
+    }
