@@ -1,0 +1,1 @@
+"""Simulated SDSS-like partitions: real photometry and redshifts, simulated pixels."""
