@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import time
+from typing import Any
 
-INIT_STARTED = time.time()
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
-import os  # noqa: E402
-from typing import Any  # noqa: E402
-
-import boto3  # noqa: E402
-from aws_lambda_powertools import Logger  # noqa: E402
-from aws_lambda_powertools.utilities.typing import LambdaContext  # noqa: E402
-
-from cosmic.inference.rank import Function, RankTask, run_rank  # noqa: E402
-from cosmic.store import Store  # noqa: E402
+from cosmic.inference.rank import Function, RankTask, run_rank
+from cosmic.store import Store
 
 logger = Logger(service="infer")
 function = Function.from_environment(
-    os.environ, Store(boto3.client("s3")), boto3.client("secretsmanager"), INIT_STARTED
+    os.environ, Store(boto3.client("s3")), boto3.client("secretsmanager")
 )
 
 

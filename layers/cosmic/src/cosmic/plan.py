@@ -30,7 +30,7 @@ class PlannedModel(Contract):
     key: str
     etag: str
     bytes: int
-    sha256: str | None
+    sha256: str
 
 
 class PlannedPartition(Contract):
@@ -68,11 +68,13 @@ class Plan(Contract):
     """Everything that `infer` and `aggregate` need to know of a run.
 
     Attributes:
+        dataset: URI of the data set, or of its first partition.
         gather: Whether rank 0 gathers all rows and writes them as one object.
     """
 
     version: int = 1
     run: str
+    dataset: str
     model: PlannedModel
     partitions: tuple[PlannedPartition, ...] = Field(strict=False)
     ranks: tuple[RankPlan, ...] = Field(strict=False)
@@ -196,6 +198,7 @@ def make_plan(
     rows = limit_rows([p.rows for p in partitions], manifest.inference.limit_rows)
     return Plan(
         run=run,
+        dataset=manifest.data.uri or (manifest.data.partitions or ("",))[0],
         model=model,
         partitions=tuple(partitions),
         ranks=tuple(share_rows(rows, world_size, manifest.inference.batch_size)),

@@ -16,6 +16,7 @@ class RankRecord(Contract):
         attempt: 0 for the first try, counted by the state machine.
         shard_sha256: Of the shard's bytes.
         bytes_read: Of partitions, over the network.
+        s3_reads, s3_writes: Requests to S3, as AWS bills them.
         read_wait_s: Time the model stood still waiting for rows.
         compute_s: Time inside the model.
         peak_memory_mb: Largest resident set of the process, MiB.
@@ -43,6 +44,8 @@ class RankRecord(Contract):
     rows: int
     rows_flagged: int
     bytes_read: int
+    s3_reads: int
+    s3_writes: int
     read_wait_s: float
     compute_s: float
     peak_memory_mb: int

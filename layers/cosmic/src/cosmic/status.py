@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from cosmic.manifest import Contract
 
@@ -53,6 +53,18 @@ class Status(Contract):
     warnings: tuple[str, ...] = Field(default=(), strict=False)
     missing: tuple[dict[str, Any], ...] = Field(default=(), strict=False)
     outputs: dict[str, str] = Field(default_factory=dict)
+
+
+_ADAPTER = TypeAdapter(Status)
+
+
+def parse_status(text: bytes) -> Status:
+    """Read a status.
+
+    Raises:
+        pydantic.ValidationError: the text is not a status of this version.
+    """
+    return _ADAPTER.validate_json(text)
 
 
 def utc_now() -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -15,6 +16,9 @@ from cosmic.errors import InputError, TransientError
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
+
+
+UPLOAD_PART_BYTES = 8 << 20
 
 
 class Location(NamedTuple):
@@ -51,6 +55,13 @@ def parse_uri(uri: str) -> Location:
     return Location(bucket, key)
 
 
+class Requests(NamedTuple):
+    """Requests made: reads (GET, HEAD) and writes (PUT, LIST), which AWS bills apart."""
+
+    reads: int
+    writes: int
+
+
 class Store:
     """Objects in S3.
 
@@ -60,9 +71,23 @@ class Store:
 
     def __init__(self, client: S3Client) -> None:
         self._s3 = client
+        self._reads, self._writes = 0, 0
+        self._lock = Lock()
+
+    @property
+    def requests(self) -> Requests:
+        """Requests made so far."""
+        with self._lock:
+            return Requests(self._reads, self._writes)
+
+    def _count(self, reads: int = 0, writes: int = 0) -> None:
+        with self._lock:
+            self._reads += reads
+            self._writes += writes
 
     def get(self, at: Location, *, version_id: str | None = None) -> bytes:
         """A whole object, of one version if given."""
+        self._count(reads=1)
         with _translated(at):
             if version_id:
                 reply = self._s3.get_object(Bucket=at.bucket, Key=at.key, VersionId=version_id)
@@ -74,6 +99,7 @@ class Store:
         """`length` bytes from `offset` of the object as it was when it had this ETag."""
         if length == 0:
             return b""
+        self._count(reads=1)
         last = offset + length - 1
         with _translated(at):
             reply = self._s3.get_object(
@@ -86,6 +112,7 @@ class Store:
 
     def head(self, at: Location) -> StoredObject:
         """Size and ETag of an object."""
+        self._count(reads=1)
         with _translated(at):
             reply = self._s3.head_object(Bucket=at.bucket, Key=at.key)
             return StoredObject(at.key, reply["ContentLength"], reply["ETag"])
@@ -95,6 +122,7 @@ class Store:
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=at.bucket, Prefix=at.key)
         with _translated(at):
             for page in pages:
+                self._count(writes=1)
                 for entry in page.get("Contents", []):
                     yield StoredObject(entry["Key"], entry["Size"], entry["ETag"])
 
@@ -102,11 +130,13 @@ class Store:
         self, at: Location, body: bytes, content_type: str = "application/octet-stream"
     ) -> None:
         """Write an object; readers see the old one or the whole new one."""
+        self._count(writes=1)
         with _translated(at):
             self._s3.put_object(Bucket=at.bucket, Key=at.key, Body=body, ContentType=content_type)
 
     def put_once(self, at: Location, body: bytes) -> bool:
         """Write a JSON object unless there is one already; says whether it was written."""
+        self._count(writes=1)
         try:
             with _translated(at):
                 self._s3.put_object(
@@ -128,6 +158,8 @@ class Store:
 
     def upload(self, path: Path, at: Location) -> None:
         """Upload a file, in parts where it is large; it appears when it is whole."""
+        parts = 1 + path.stat().st_size // UPLOAD_PART_BYTES
+        self._count(writes=parts if parts == 1 else parts + 2)
         with _translated(at):
             self._s3.upload_file(str(path), at.bucket, at.key)
 

@@ -1,0 +1,318 @@
+"""The end of every run: rows counted, shards merged, metrics checked, the bill, the truth told."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from cosmic import __version__
+from cosmic.catalogue_files import CatalogueWriter
+from cosmic.cost import Usage, bill, bill_document, billed_ms
+from cosmic.errors import InputError, Problem
+from cosmic.merge import (
+    CollectiveRecord,
+    RankRows,
+    gathered_rows,
+    parse_collective,
+    shard_rows,
+)
+from cosmic.metrics import photo_z_metrics
+from cosmic.plan import Plan, parse_plan
+from cosmic.record import RankRecord, parse_record
+from cosmic.runs import RunFolder
+from cosmic.statistics import disagreements
+from cosmic.status import State, Status, parse_status, utc_now
+from cosmic.store import Location, Store
+
+TRANSITIONS_OF_A_RUN = 5
+TRANSITIONS_OF_A_RANK = 3
+
+
+@dataclass(frozen=True)
+class AggregateTask:
+    """What the state machine asks of `aggregate`.
+
+    Attributes:
+        map_failure: Why the Map as a whole failed, if it did.
+        began_at_s: When this invocation began, seconds since 1970.
+    """
+
+    folder: RunFolder
+    manifest_uri: str
+    execution: str
+    run_started_at_s: float
+    memory_mb: int
+    began_at_s: float
+    map_failure: dict[str, str] | None = None
+
+    @classmethod
+    def from_event(cls, event: dict[str, Any], memory_mb: int) -> Self:
+        """Read the state machine's input."""
+        run = event["run"]
+        return cls(
+            folder=RunFolder(run["bucket"], run["prefix"], run["run"]),
+            manifest_uri=run["manifest"],
+            execution=event["execution"],
+            run_started_at_s=datetime.fromisoformat(event["started_at"]).timestamp(),
+            memory_mb=memory_mb,
+            began_at_s=time.time(),
+            map_failure=run.get("failure"),
+        )
+
+
+@dataclass
+class Merged:
+    """What the merge counted."""
+
+    rows: int = 0
+    rows_flagged: int = 0
+    missing: list[dict[str, Any]] = field(default_factory=list)
+    redshifts: list[NDArray[np.float32]] = field(default_factory=list)
+
+
+def aggregate(task: AggregateTask, store: Store, scratch: Path) -> Status:
+    """Merge a run's shards and write its catalogue, metrics and status.
+
+    Args:
+        task: Which run.
+        store: S3.
+        scratch: Folder for the catalogue's files before they are uploaded.
+
+    Returns:
+        The status as written.
+
+    Raises:
+        TransientError: S3 failed; calling again does the same again.
+    """
+    folder = task.folder
+    plan = parse_plan(store.get(folder.plan))
+    records = _read_records(store, folder, plan)
+    collective = _read_collective(store, folder)
+    parquet, fits = scratch / "catalogue.parquet", scratch / "catalogue.fits"
+    with CatalogueWriter(parquet, fits) as writer:
+        merged = _merge(_rows(store, folder, plan, records, collective), writer, plan)
+        writer.finish(_provenance(plan, task, merged))
+    _explain(merged, _failures(store, folder), task.map_failure)
+    metrics = _metrics(plan, records, merged, task, store)
+    problems, fmi = _judge_fmi(plan, records, collective, metrics["photo_z"])
+    state = _state(plan, merged, problems)
+    outputs = _write(store, folder, state, parquet, fits, metrics)
+    status = Status(
+        run=plan.run,
+        state=state,
+        manifest=task.manifest_uri,
+        updated_at=utc_now(),
+        execution=task.execution,
+        world_size=plan.world_size,
+        rows_in=plan.rows,
+        rows_out=merged.rows,
+        rows_flagged=merged.rows_flagged,
+        fmi=fmi,
+        problems=tuple(p.as_dict() for p in problems),
+        warnings=_warnings(store, folder),
+        missing=tuple(merged.missing),
+        outputs=outputs,
+    )
+    store.put(folder.status, status.model_dump_json(indent=1).encode(), "application/json")
+    return status
+
+
+def _read_records(store: Store, folder: RunFolder, plan: Plan) -> list[RankRecord]:
+    records = []
+    for rank in range(plan.world_size):
+        text = _get_or_none(store, folder.record(rank, plan.world_size))
+        if text is not None:
+            records.append(parse_record(text))
+    return records
+
+
+def _read_collective(store: Store, folder: RunFolder) -> CollectiveRecord | None:
+    text = _get_or_none(store, folder.collective)
+    return None if text is None else parse_collective(text)
+
+
+def _get_or_none(store: Store, at: Location) -> bytes | None:
+    try:
+        return store.get(at)
+    except InputError as error:
+        if error.code != "not-found":
+            raise
+        return None
+
+
+def _rows(
+    store: Store,
+    folder: RunFolder,
+    plan: Plan,
+    records: Sequence[RankRecord],
+    collective: CollectiveRecord | None,
+) -> Iterable[RankRows]:
+    if collective and collective.shard_sha256:
+        gathered = gathered_rows(store, folder, plan, records, collective)
+        if gathered is not None:
+            return gathered
+    return shard_rows(store, folder, plan)
+
+
+def _merge(ranks: Iterable[RankRows], writer: CatalogueWriter, plan: Plan) -> Merged:
+    merged = Merged()
+    for rank in ranks:
+        if rank.table is None:
+            rows = plan.ranks[rank.rank].rows
+            merged.missing.append({"rank": rank.rank, "rows": rows, "reason": rank.reason})
+            continue
+        writer.write(rank.table)
+        flags = rank.table["flags"].to_numpy()
+        merged.rows += len(flags)
+        merged.rows_flagged += int(np.count_nonzero(flags))
+        columns = ("z_phot", "z_spec", "mag_r")
+        merged.redshifts.append(
+            np.stack([rank.table[c].to_numpy(zero_copy_only=False) for c in columns])
+        )
+    return merged
+
+
+def _failures(store: Store, folder: RunFolder) -> dict[int, str]:
+    """Why ranks failed for good, as the state machine noted it."""
+    causes = {}
+    for found in store.list(folder.at("failures/")):
+        note = json.loads(store.get(Location(folder.bucket, found.key)))
+        causes[int(note["rank"])] = f"{note['error']}: {_error_message(note['cause'])}"
+    return causes
+
+
+def _error_message(cause: str) -> str:
+    """The message in a Lambda error's cause, which is JSON unless the process died."""
+    try:
+        document = json.loads(cause)
+    except ValueError:
+        return cause
+    return str(document.get("errorMessage", cause)) if isinstance(document, dict) else cause
+
+
+def _explain(merged: Merged, failures: dict[int, str], map_failure: dict[str, str] | None) -> None:
+    for entry in merged.missing:
+        if entry["rank"] in failures:
+            entry["reason"] = failures[entry["rank"]]
+        elif map_failure:
+            entry["reason"] = f"{map_failure.get('Error')}: {map_failure.get('Cause')}"
+
+
+def _judge_fmi(
+    plan: Plan,
+    records: Sequence[RankRecord],
+    collective: CollectiveRecord | None,
+    photo_z: dict[str, Any],
+) -> tuple[list[Problem], str]:
+    if plan.channel == "none":
+        return [], "none"
+    joined = len(records) == plan.world_size and all(r.fmi == "ok" for r in records)
+    if not joined or collective is None:
+        return [], "degraded"
+    differ = disagreements(collective.reduced, photo_z)
+    return [Problem("metrics", d, None, "report it", "metrics-disagree") for d in differ], "ok"
+
+
+def _state(plan: Plan, merged: Merged, problems: list[Problem]) -> State:
+    """The run's end; adds to the problems why it failed."""
+    lost = plan.rows - merged.rows
+    percent = 100 * lost / plan.rows
+    if percent > plan.failed_rows_percent:
+        message = f"{lost} of {plan.rows} rows ({percent:.3g} %) have no prediction"
+        hint = "`missing` says why; the shards that are there are kept"
+        problems.append(Problem("rows", message, lost, hint, "rows-missing"))
+    if problems:
+        return State.FAILED
+    return State.PARTIAL if lost else State.SUCCEEDED
+
+
+def _write(
+    store: Store, folder: RunFolder, state: State, parquet: Path, fits: Path, metrics: Any
+) -> dict[str, str]:
+    """Upload the results; a failed run's catalogue has a name that says that it is not whole."""
+    name = "catalogue.partial" if state is State.FAILED else "catalogue"
+    places = {f"{name}.parquet": parquet, f"{name}.fits": fits}
+    for key, path in places.items():
+        store.upload(path, folder.at(key))
+    store.put_json(folder.metrics, metrics)
+    return {key: folder.at(key).uri for key in (*places, "metrics.json")}
+
+
+def _provenance(plan: Plan, task: AggregateTask, merged: Merged) -> dict[str, str | int]:
+    return {
+        "cosmic.run": plan.run,
+        "cosmic.model": plan.model.key.rsplit("/", 1)[-1],
+        "cosmic.modelsha": plan.model.sha256,
+        "cosmic.software": f"cosmic {__version__}",
+        "cosmic.dataset": plan.dataset,
+        "cosmic.date": datetime.fromtimestamp(task.run_started_at_s).astimezone().isoformat(),
+        "cosmic.rowsin": plan.rows,
+        "cosmic.rowsout": merged.rows,
+        "cosmic.flagged": merged.rows_flagged,
+    }
+
+
+def _metrics(
+    plan: Plan, records: Sequence[RankRecord], merged: Merged, task: AggregateTask, store: Store
+) -> dict[str, Any]:
+    redshifts = np.concatenate([np.empty((3, 0), np.float32), *merged.redshifts], axis=1)
+    wall_s = time.time() - task.run_started_at_s
+    return {
+        "version": 1,
+        "photo_z": photo_z_metrics(*redshifts),
+        "run": _run_metrics(plan, records, wall_s),
+        "bill": _bill(plan, records, task, store),
+        "ranks": [r.model_dump(mode="json") for r in records],
+    }
+
+
+def _run_metrics(plan: Plan, records: Sequence[RankRecord], wall_s: float) -> dict[str, Any]:
+    """Of the run as a whole; `wall_s` runs from the execution's start to the merge's end."""
+    return {
+        "world_size": plan.world_size,
+        "rows": plan.rows,
+        "wall_s": wall_s,
+        "rows_per_wall_s": plan.rows / wall_s,
+        "bytes_read": sum(r.bytes_read for r in records),
+        "compute_s_summed": sum(r.compute_s for r in records),
+        "read_wait_s_summed": sum(r.read_wait_s for r in records),
+        "fmi_s_summed": sum(r.finished_at_s - r.written_at_s for r in records),
+        "rows_per_compute_s": plan.rows / max(sum(r.compute_s for r in records), 1e-9),
+        "peak_memory_mb": max((r.peak_memory_mb for r in records), default=0),
+        "cold_starts": sum(r.cold_start for r in records),
+        "retries": sum(r.attempt for r in records),
+    }
+
+
+def _bill(
+    plan: Plan, records: Sequence[RankRecord], task: AggregateTask, store: Store
+) -> dict[str, Any]:
+    """What the run cost until now; the few milliseconds that follow are not in it."""
+    ranks = [(billed_ms(r.init_s + r.finished_at_s - r.started_at_s), r.memory_mb) for r in records]
+    own = (billed_ms(time.time() - task.began_at_s), task.memory_mb)
+    retries = sum(r.attempt for r in records)
+    usage = Usage(
+        lambda_billed_ms=(*ranks, own),
+        state_transitions=TRANSITIONS_OF_A_RUN + TRANSITIONS_OF_A_RANK * plan.world_size + retries,
+        s3_gets=store.requests.reads + sum(r.s3_reads for r in records),
+        s3_puts=store.requests.writes + sum(r.s3_writes for r in records),
+    )
+    return bill_document(bill(usage), plan.rows)
+
+
+def _warnings(store: Store, folder: RunFolder) -> tuple[str, ...]:
+    """The warnings that `init` gave stay."""
+    text = _get_or_none(store, folder.status)
+    try:
+        return parse_status(text).warnings if text else ()
+    except ValidationError:
+        return ()

@@ -1,0 +1,143 @@
+"""What ranks do together once each has its predictions.
+
+The metrics' statistics are added up by an allreduce and, where the plan says that they fit, all
+rows are gathered on rank 0. Both are an accelerator: every rank's shard is already in S3, so a
+failure here costs no prediction and the run is marked as degraded.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import fmilib
+from cosmic.errors import CommunicationError, InputError
+from cosmic.plan import Plan
+from cosmic.statistics import Statistics
+
+if TYPE_CHECKING:
+    from types_boto3_secretsmanager import SecretsManagerClient
+
+SHORTEST_WAIT_S = 1.0
+
+
+@dataclass(frozen=True)
+class Messaging:
+    """How this deployment's ranks find and trust each other.
+
+    Attributes:
+        rendezvous: `host:port` of the rendezvous server.
+        secret_hex: The deployment secret, where the environment holds it (never in the cloud).
+        secret_arn: Else, the secret in Secrets Manager.
+    """
+
+    rendezvous: str
+    secret_hex: str
+    secret_arn: str
+    secrets: SecretsManagerClient
+
+    @classmethod
+    def from_environment(
+        cls, environment: Mapping[str, str], secrets: SecretsManagerClient
+    ) -> Messaging:
+        """Read `FMI_RENDEZVOUS`, `FMI_DEPLOYMENT_SECRET` and `FMI_SECRET_ARN`."""
+        return cls(
+            environment.get("FMI_RENDEZVOUS", ""),
+            environment.get("FMI_DEPLOYMENT_SECRET", ""),
+            environment.get("FMI_SECRET_ARN", ""),
+            secrets,
+        )
+
+    @cached_property
+    def deployment_secret(self) -> bytes:
+        """The secret from which each run's own is derived.
+
+        Raises:
+            InputError: the deployment has none.
+        """
+        if self.secret_hex:
+            return bytes.fromhex(self.secret_hex)
+        if not self.secret_arn:
+            raise InputError("no FMI secret", code="no-secret", hint="set FMI_SECRET_ARN")
+        secret: str = self.secrets.get_secret_value(SecretId=self.secret_arn)["SecretString"]
+        return secret.encode()
+
+    def connect(
+        self, plan: Plan, rank: int, generation: int, timeout_s: float
+    ) -> fmilib.Communicator:
+        """Join the run's other ranks.
+
+        Raises:
+            fmilib.FmiError: they, or the server, could not be reached in time.
+            InputError: the deployment has no secret.
+        """
+        return fmilib.connect(
+            rank=rank,
+            size=plan.world_size,
+            job=plan.run,
+            secret=fmilib.derive_secret(self.deployment_secret, plan.run),
+            rendezvous=self.rendezvous,
+            generation=generation,
+            timeout_s=timeout_s,
+        )
+
+
+@dataclass(frozen=True)
+class Joint:
+    """What a rank knows after the closing collective.
+
+    Attributes:
+        statistics: Of all ranks' rows.
+        shards: All ranks' shards by rank, on rank 0 of a plan that gathers; else empty.
+        stats: fmilib's own figures: messages, bytes, waits.
+    """
+
+    statistics: Statistics
+    shards: tuple[bytes, ...]
+    joined_at_s: float
+    left_at_s: float
+    stats: dict[str, Any]
+
+
+def close_together(
+    messaging: Messaging,
+    plan: Plan,
+    rank: int,
+    generation: int,
+    statistics: Statistics,
+    shard: bytes,
+    timeout_s: float,
+) -> Joint:
+    """Join the other ranks, add up the statistics and gather the shards.
+
+    Args:
+        generation: Of this rank; a newer one fences an older one that still lives.
+        timeout_s: For joining and for each collective.
+
+    Raises:
+        CommunicationError: the ranks lost each other, or time ran out. Nothing is lost.
+    """
+    if timeout_s < SHORTEST_WAIT_S:
+        raise CommunicationError("no time left to wait for other ranks")
+    try:
+        with messaging.connect(plan, rank, generation, timeout_s) as comm:
+            joined_at_s = time.time()
+            sums = comm.allreduce(statistics.sums, op="sum", deterministic=True)
+            histogram = comm.allreduce(statistics.histogram, op="sum")
+            gathered = comm.gather(np.frombuffer(shard, np.uint8)) if plan.gather else None
+            stats = comm.stats()
+    except fmilib.FmiError as error:
+        raise CommunicationError(f"{type(error).__name__}: {error}") from error
+    return Joint(
+        Statistics(sums, histogram),
+        tuple(part.tobytes() for part in gathered or ()),
+        joined_at_s,
+        time.time(),
+        json.loads(json.dumps(stats)),
+    )
