@@ -120,7 +120,7 @@ def bounds(objects: int, per_partition: int) -> list[tuple[int, int]]:
 
 
 def objects_per_partition(partition_bytes: int) -> int:
-    """Objects in a partition of about that many bytes: 1,278 in 25 MB, 5,113 in 100 MB (of 2^20)."""
+    """Objects in a partition of that size: 1,278 in 25 MB, 5,113 in 100 MB (of 2^20 bytes)."""
     if partition_bytes < BYTES_PER_OBJECT:
         raise InputError(
             f"a partition of {partition_bytes} bytes", hint=f"{BYTES_PER_OBJECT} or more"
