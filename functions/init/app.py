@@ -39,18 +39,18 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 def _report(outcome: Outcome) -> None:
     rejected = outcome.state is State.REJECTED
     metrics.add_metric("RunsRejected", MetricUnit.Count, int(rejected))
-    metrics.add_metric("RunsStarted", MetricUnit.Count, int(outcome.started))
+    metrics.add_metric("RunsStarted", MetricUnit.Count, int(outcome.new and not rejected))
     if rejected:
         problems = [p.as_dict() for p in outcome.problems]
         logger.error("manifest rejected", run=outcome.run, problems=problems)
     else:
-        logger.info("run accepted", run=outcome.run, started=outcome.started)
+        logger.info("run accepted", run=outcome.run, new=outcome.new)
 
 
 def _as_dict(outcome: Outcome) -> dict[str, Any]:
     return {
         "run": outcome.run,
         "state": outcome.state,
-        "started": outcome.started,
+        "new": outcome.new,
         "status": outcome.status_uri,
     }

@@ -39,11 +39,15 @@ class Upload:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an upload: the run, whether this call started it, and what is wrong."""
+    """What became of an upload.
+
+    Attributes:
+        new: Whether this call is the first to see the upload; a repeated event's is not.
+    """
 
     run: str
     state: State
-    started: bool
+    new: bool
     status_uri: str
     problems: tuple[Problem, ...] = ()
 
@@ -66,7 +70,7 @@ def start_run(
         folder = _folder(upload, job_from_key(upload.at.key), DEFAULT_PREFIX)
         return _reject(store, folder, upload, error.problems)
     folder = _folder(upload, manifest.job, manifest.output.prefix)
-    store.put_once(folder.manifest, _claim(upload, manifest))
+    new = store.put_once(folder.manifest, _claim(upload, manifest))
     plan = _written_plan(store, folder)
     if plan is None:
         planned = plan_run(
@@ -76,8 +80,8 @@ def start_run(
             return _reject(store, folder, upload, planned)
         plan = _write_plan(store, folder, planned)
     _announce(store, folder, upload, plan)
-    started = _start(executions, state_machine_arn, folder, upload, plan)
-    return Outcome(folder.run, State.RUNNING, started, folder.status.uri)
+    _start(executions, state_machine_arn, folder, upload, plan)
+    return Outcome(folder.run, State.RUNNING, new, folder.status.uri)
 
 
 def plan_run(run: str, manifest: Manifest, found: Survey, limits: Limits) -> Plan | list[Problem]:
@@ -164,7 +168,7 @@ def _announce(store: Store, folder: RunFolder, upload: Upload, plan: Plan) -> No
     store.put_once(folder.status, status.model_dump_json(indent=1).encode())
 
 
-def _start(executions: SFNClient, arn: str, folder: RunFolder, upload: Upload, plan: Plan) -> bool:
+def _start(executions: SFNClient, arn: str, folder: RunFolder, upload: Upload, plan: Plan) -> None:
     document: dict[str, Any] = {
         "bucket": folder.bucket,
         "prefix": folder.prefix,
@@ -177,10 +181,9 @@ def _start(executions: SFNClient, arn: str, folder: RunFolder, upload: Upload, p
     try:
         executions.start_execution(stateMachineArn=arn, name=folder.run, input=json.dumps(document))
     except executions.exceptions.ExecutionAlreadyExists:
-        return False
+        return
     except (BotoCoreError, ClientError) as error:
         raise TransientError(f"the execution of {folder.run} did not start: {error}") from error
-    return True
 
 
 def _reject(store: Store, folder: RunFolder, upload: Upload, problems: list[Problem]) -> Outcome:
@@ -192,4 +195,4 @@ def _reject(store: Store, folder: RunFolder, upload: Upload, problems: list[Prob
         problems=tuple(p.as_dict() for p in problems),
     )
     store.put(folder.status, status.model_dump_json(indent=1).encode(), "application/json")
-    return Outcome(folder.run, State.REJECTED, False, folder.status.uri, tuple(problems))
+    return Outcome(folder.run, State.REJECTED, True, folder.status.uri, tuple(problems))

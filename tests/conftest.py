@@ -1,0 +1,110 @@
+"""What every kind of test may use: a real S3 API, and small partitions made on the spot."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import numpy as np
+import pytest
+from moto.server import ThreadedMotoServer
+from numpy.typing import NDArray
+
+from cosmic.partitions.native import write_partition
+from cosmic.store import Location, Store
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+Columns = dict[str, NDArray[Any]]
+
+
+@pytest.fixture(scope="session")
+def aws_endpoint() -> Iterator[str]:
+    """A real HTTP server that speaks AWS's APIs."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def aws(aws_endpoint: str) -> Iterator[Callable[[str], Any]]:
+    """Clients of that server by service name."""
+    made: list[Any] = []
+
+    def client(service: str) -> Any:
+        made.append(
+            boto3.client(  # type: ignore[call-overload]
+                service,
+                endpoint_url=aws_endpoint,
+                region_name="us-east-1",
+                aws_access_key_id="test",
+                aws_secret_access_key="test",
+            )
+        )
+        return made[-1]
+
+    yield client
+    for c in made:
+        c.close()
+
+
+@pytest.fixture
+def s3(aws: Callable[[str], Any]) -> S3Client:
+    """An S3 client."""
+    client: S3Client = aws("s3")
+    return client
+
+
+@pytest.fixture
+def bucket(s3: S3Client) -> str:
+    """A bucket of the test's own, with versions."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    s3.create_bucket(Bucket=name)
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    return name
+
+
+@pytest.fixture
+def store(s3: S3Client) -> Store:
+    """The product's view of S3."""
+    return Store(s3)
+
+
+@pytest.fixture
+def make_columns() -> Callable[..., Columns]:
+    """Columns of random but plausible objects: `make_columns(rows, seed=0, size=32)`."""
+
+    def make(rows: int, seed: int = 0, size: int = 32) -> Columns:
+        draw = np.random.default_rng(seed)
+        return {
+            "image": draw.normal(0, 1, (rows, 5, size, size)).astype(np.float32),
+            "mag": draw.uniform(15, 20, (rows, 5)).astype(np.float32),
+            "mag_err": draw.uniform(0.01, 0.1, (rows, 5)).astype(np.float32),
+            "object_id": draw.integers(1, 1 << 62, rows),
+            "ra": draw.uniform(0, 360, rows),
+            "dec": draw.uniform(-90, 90, rows),
+            "z_spec": draw.uniform(0.02, 0.3, rows).astype(np.float32),
+        }
+
+    return make
+
+
+@pytest.fixture
+def put_partition(store: Store, bucket: str, tmp_path: Path) -> Callable[[str, Columns], Location]:
+    """Write columns as a native partition and upload it under a key."""
+
+    def put(key: str, columns: Columns) -> Location:
+        path = tmp_path / f"{uuid.uuid4().hex}.safetensors"
+        write_partition(path, columns)
+        at = Location(bucket, key)
+        store.put(at, path.read_bytes())
+        path.unlink()
+        return at
+
+    return put
