@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -25,7 +27,7 @@ def test_reduced_parts_agree_with_the_whole(seed: int, rows: int, parts: int) ->
     z_phot, z_spec = sample(seed, rows)
     cuts = np.linspace(0, rows, parts + 1).astype(int)
     total = Statistics.none()
-    for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+    for a, b in itertools.pairwise(cuts):
         total += Statistics.of(z_phot[a:b], z_spec[a:b])
     exact = photo_z_metrics(z_phot, z_spec, np.full(rows, 18.0))
     assert disagreements(total.summary(), exact) == []

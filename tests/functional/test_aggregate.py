@@ -1,0 +1,349 @@
+"""The merge: every row once, the truth about what is missing, and files that others can read."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from astropy.table import Table
+
+from cosmic.aggregate import AggregateTask, aggregate
+from cosmic.catalogue import COLUMNS, SCHEMA, Flag, rows_to_table
+from cosmic.merge import write_gathered
+from cosmic.plan import Plan, PlannedModel, PlannedPartition, share_rows
+from cosmic.record import RankRecord
+from cosmic.runs import RunFolder
+from cosmic.statistics import Statistics
+from cosmic.status import State, Status, parse_status
+from cosmic.store import Location, Store
+
+ROWS = (100, 70)
+BATCH = 16
+
+
+class Run:
+    """A run whose ranks are done: shards, records and collective in S3."""
+
+    def __init__(
+        self, store: Store, bucket: str, columns: list[dict[str, Any]], world_size: int
+    ) -> None:
+        self.store, self.columns = store, columns
+        self.folder = RunFolder(bucket, "runs/", f"test-{world_size}")
+        self.plan = Plan(
+            run=self.folder.run,
+            dataset="s3://d/",
+            model=PlannedModel(bucket="b", key="m/tiny", etag="e", bytes=1, sha256="0" * 64),
+            partitions=tuple(
+                PlannedPartition(bucket="b", key=f"{i}", etag="e", bytes=1, rows=n, row_bytes=1)
+                for i, n in enumerate(ROWS)
+            ),
+            ranks=tuple(share_rows(ROWS, world_size, BATCH)),
+            batch_size=BATCH,
+            channel="direct",
+            fmi_timeout_s=1,
+            failed_rows_percent=0,
+            gather=True,
+        )
+        self.shards = [self.shard(rank) for rank in range(world_size)]
+        self.statistics = Statistics.none()
+        for c in columns:
+            self.statistics += Statistics.of(self.z_phot(c), c["z_spec"])
+
+    @staticmethod
+    def z_phot(columns: dict[str, Any]) -> Any:
+        z = (columns["z_spec"] * np.float32(1.01)).astype(np.float32)
+        z[::17] = np.nan
+        return z
+
+    def shard(self, rank: int) -> bytes:
+        out = io.BytesIO()
+        with pq.ParquetWriter(out, SCHEMA) as writer:
+            for s in self.plan.ranks[rank].slices:
+                c = {k: v[s.start : s.stop] for k, v in self.columns[s.partition].items()}
+                z = self.z_phot(self.columns[s.partition])[s.start : s.stop]
+                flags = np.where(np.isnan(z), Flag.NO_PREDICTION, 0).astype(np.int32)
+                writer.write_table(
+                    rows_to_table(c, z, z / 10, flags, partition=s.partition, start=s.start)
+                )
+        return out.getvalue()
+
+    def write(self, *, collective: bool = True, without: tuple[int, ...] = ()) -> None:
+        self.store.put(self.folder.plan, self.plan.model_dump_json().encode())
+        for rank, shard in enumerate(self.shards):
+            if rank not in without:
+                self.store.put(self.folder.shard(rank, self.plan.world_size), shard)
+                self.store.put(
+                    self.folder.record(rank, self.plan.world_size),
+                    self.record(rank, fmi="ok" if collective else "degraded"),
+                )
+        if collective:
+            write_gathered(self.store, self.folder, self.statistics.summary(), self.shards)
+
+    def record(self, rank: int, fmi: str) -> bytes:
+        times = dict.fromkeys((n for n in RankRecord.model_fields if n.endswith("_at_s")), 1.0)
+        record = RankRecord(
+            rank=rank,
+            world_size=self.plan.world_size,
+            attempt=0,
+            cold_start=True,
+            init_s=1.0,
+            rows=self.plan.ranks[rank].rows,
+            rows_flagged=0,
+            bytes_read=1000,
+            s3_reads=10,
+            s3_writes=2,
+            read_wait_s=0.1,
+            compute_s=0.5,
+            peak_memory_mb=300,
+            memory_mb=1769,
+            threads=1,
+            shard_sha256=hashlib.sha256(self.shards[rank]).hexdigest(),
+            pid=1,
+            fmi=fmi,
+            **times,
+        )
+        return record.model_dump_json().encode()
+
+    def aggregate(self, scratch: Path, **changes: Any) -> Status:
+        task = AggregateTask(
+            folder=self.folder,
+            manifest_uri="s3://b/manifests/m.json",
+            execution="arn",
+            run_started_at_s=1.0,
+            memory_mb=1769,
+            began_at_s=2.0,
+        )
+        return aggregate(replace(task, **changes), self.store, scratch)
+
+    def object(self, name: str) -> bytes:
+        return self.store.get(self.folder.at(name))
+
+
+@pytest.fixture
+def columns(make_columns: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]:
+    made = [make_columns(n, seed=n, size=4) for n in ROWS]
+    for c in made:
+        c["mag"][3, 0] = -9999
+        c["z_spec"][5] = np.nan
+    return made
+
+
+@pytest.fixture
+def run(store: Store, bucket: str, columns: list[dict[str, Any]]) -> Callable[[int], Run]:
+    return lambda world_size: Run(store, bucket, columns, world_size)
+
+
+@pytest.mark.parametrize("collective", [True, False])
+@pytest.mark.parametrize("world_size", [1, 2, 5, 13])
+def test_rows_in_are_rows_out_in_order(
+    run: Callable[[int], Run], tmp_path: Path, world_size: int, collective: bool
+) -> None:
+    done = run(world_size)
+    done.write(collective=collective)
+    status = done.aggregate(tmp_path)
+    assert status.state is State.SUCCEEDED
+    assert status.fmi == ("ok" if collective else "degraded")
+    assert (status.rows_in, status.rows_out) == (170, 170)
+    table = pq.read_table(io.BytesIO(done.object("catalogue.parquet")))
+    assert table["partition"].to_pylist() == [0] * 100 + [1] * 70
+    assert table["row"].to_pylist() == [*range(100), *range(70)]
+    ids = np.concatenate([c["object_id"] for c in done.columns])
+    assert table["object_id"].to_pylist() == ids.tolist()
+    assert parse_status(done.object("status.json")) == status
+
+
+def test_the_catalogue_is_the_same_whatever_the_world_size_and_the_way(
+    run: Callable[[int], Run], tmp_path: Path
+) -> None:
+    tables = []
+    for world_size, collective in ((1, True), (3, True), (7, False)):
+        done = run(world_size)
+        done.write(collective=collective)
+        done.aggregate(tmp_path)
+        tables.append(pq.read_table(io.BytesIO(done.object("catalogue.parquet"))))
+    assert tables[0].equals(tables[1])
+    assert tables[0].equals(tables[2])
+
+
+def test_missing_is_null_in_parquet_and_nan_in_fits(
+    run: Callable[[int], Run], tmp_path: Path
+) -> None:
+    done = run(2)
+    done.write()
+    done.aggregate(tmp_path)
+    parquet = pq.read_table(io.BytesIO(done.object("catalogue.parquet")))
+    fits = Table.read(io.BytesIO(done.object("catalogue.fits")), hdu=1)
+    assert fits.colnames == list(COLUMNS)
+    assert str(fits["ra"].unit) == "deg"
+    for name, rows in (("mag_u", [3, 103]), ("z_spec", [5, 105]), ("z_phot", [0, 17])):
+        for row in rows:
+            assert parquet[name][row].as_py() is None
+            assert np.isnan(np.ma.filled(fits[name].astype(float), np.nan)[row])
+    for name in COLUMNS:
+        whole = parquet[name].to_numpy(zero_copy_only=False)
+        np.testing.assert_array_equal(np.ma.filled(fits[name], np.nan), whole)
+
+
+def test_provenance_is_in_both_files(run: Callable[[int], Run], tmp_path: Path) -> None:
+    done = run(2)
+    done.write()
+    done.aggregate(tmp_path)
+    metadata = pq.read_metadata(io.BytesIO(done.object("catalogue.parquet"))).metadata
+    assert metadata[b"cosmic.run"] == b"test-2"
+    assert metadata[b"cosmic.modelsha"] == b"0" * 64
+    assert metadata[b"cosmic.rowsout"] == b"170"
+    header = Table.read(io.BytesIO(done.object("catalogue.fits")), hdu=1).meta
+    assert (header["RUN"], header["MODELSHA"], header["ROWSOUT"]) == ("test-2", "0" * 64, 170)
+
+
+def test_a_rank_that_failed_for_good_fails_the_run_and_says_why(
+    run: Callable[[int], Run], tmp_path: Path
+) -> None:
+    done = run(4)
+    done.write(collective=False, without=(2,))
+    note = {"rank": 2, "error": "InputError", "cause": json.dumps({"errorMessage": "bad pixel"})}
+    done.store.put_json(done.folder.at("failures/2.json"), note)
+    status = done.aggregate(tmp_path)
+    assert status.state is State.FAILED
+    lost = done.plan.ranks[2].rows
+    assert status.missing == ({"rank": 2, "rows": lost, "reason": "InputError: bad pixel"},)
+    assert status.rows_out == 170 - lost
+    assert set(status.outputs) == {
+        "catalogue.partial.parquet",
+        "catalogue.partial.fits",
+        "metrics.json",
+    }
+
+
+def test_lost_rows_within_the_tolerance_make_a_partial_run(
+    run: Callable[[int], Run], tmp_path: Path
+) -> None:
+    done = run(13)
+    done.plan = done.plan.model_copy(update={"failed_rows_percent": 20.0})
+    done.write(collective=False, without=(12,))
+    status = done.aggregate(tmp_path)
+    assert status.state is State.PARTIAL
+    assert "catalogue.parquet" in status.outputs
+    assert status.missing[0]["reason"] == "no shard (not-found)"
+
+
+def test_a_map_that_failed_as_a_whole_is_the_reason(
+    run: Callable[[int], Run], tmp_path: Path
+) -> None:
+    done = run(2)
+    done.write(collective=False, without=(0, 1))
+    failure = {"Error": "States.ItemReaderFailed", "Cause": "no items"}
+    status = done.aggregate(tmp_path, map_failure=failure)
+    assert status.state is State.FAILED
+    assert {m["reason"] for m in status.missing} == {"States.ItemReaderFailed: no items"}
+
+
+def test_a_shard_with_other_rows_than_planned_counts_as_missing(
+    run: Callable[[int], Run], tmp_path: Path
+) -> None:
+    done = run(2)
+    done.shards[1] = done.shards[0]
+    done.write(collective=False)
+    status = done.aggregate(tmp_path)
+    assert status.state is State.FAILED
+    assert "not those planned" in status.missing[0]["reason"]
+
+
+@pytest.mark.parametrize("junk", [b"", b"PAR1 not really PAR1"])
+def test_a_broken_shard_counts_as_missing(
+    run: Callable[[int], Run], tmp_path: Path, junk: bytes
+) -> None:
+    done = run(2)
+    done.shards[1] = junk
+    done.write(collective=False)
+    assert "is no shard" in done.aggregate(tmp_path).missing[0]["reason"]
+
+
+def test_a_gathered_object_that_is_not_the_shards_is_not_used(
+    run: Callable[[int], Run], tmp_path: Path
+) -> None:
+    done = run(3)
+    done.write()
+    other = run(1)
+    other.folder = done.folder
+    write_gathered(done.store, done.folder, done.statistics.summary(), other.shards)
+    assert done.aggregate(tmp_path).state is State.SUCCEEDED
+
+
+def test_metrics_that_disagree_with_what_fmi_reduced_fail_the_run(
+    run: Callable[[int], Run], tmp_path: Path
+) -> None:
+    done = run(3)
+    done.statistics += done.statistics
+    done.write()
+    status = done.aggregate(tmp_path)
+    assert status.state is State.FAILED
+    assert status.problems[0]["code"] == "metrics-disagree"
+
+
+def test_metrics_and_bill(run: Callable[[int], Run], tmp_path: Path) -> None:
+    done = run(4)
+    done.write()
+    done.aggregate(tmp_path)
+    metrics = json.loads(done.object("metrics.json"))
+    assert metrics["photo_z"]["n"] == done.statistics.summary()["n"]
+    assert metrics["run"]["world_size"] == 4
+    assert metrics["run"]["compute_s_summed"] == pytest.approx(2.0)
+    lines = {line["item"]: line for line in metrics["bill"]["lines"]}
+    assert lines["Lambda requests"]["formula"].startswith("5 x")
+    assert metrics["bill"]["usd"] == pytest.approx(sum(x["usd"] for x in lines.values()))
+
+
+def test_warnings_of_the_start_stay(run: Callable[[int], Run], tmp_path: Path) -> None:
+    done = run(1)
+    done.write()
+    started = Status(
+        run=done.folder.run,
+        state=State.RUNNING,
+        manifest="m",
+        updated_at="now",
+        warnings=("1 objects are no partitions: d/notes.txt",),
+    )
+    done.store.put(done.folder.status, started.model_dump_json().encode())
+    assert done.aggregate(tmp_path).warnings == started.warnings
+
+
+def test_aggregating_twice_gives_the_same_catalogue(
+    run: Callable[[int], Run], tmp_path: Path
+) -> None:
+    done = run(2)
+    done.write()
+    done.aggregate(tmp_path)
+    first = done.object("catalogue.parquet")
+    done.aggregate(tmp_path)
+    assert done.object("catalogue.parquet") == first
+
+
+def test_rows_are_regrouped_across_shards(
+    run: Callable[[int], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cosmic.catalogue_files.ROW_GROUP_ROWS", 64)
+    done = run(5)
+    done.write()
+    done.aggregate(tmp_path)
+    metadata = pq.read_metadata(io.BytesIO(done.object("catalogue.parquet")))
+    assert [metadata.row_group(i).num_rows for i in range(3)] == [64, 64, 42]
+
+
+def test_what_lies_elsewhere_is_left_alone(
+    run: Callable[[int], Run], tmp_path: Path, bucket: str
+) -> None:
+    done = run(2)
+    done.write()
+    elsewhere = Location(bucket, "runs/other/status.json")
+    done.store.put(elsewhere, b"mine")
+    done.aggregate(tmp_path)
+    assert done.store.get(elsewhere) == b"mine"
