@@ -1,0 +1,170 @@
+"""The stack's process: `python -m cosmic_cli.stack --template template.yaml --state-dir DIR`.
+
+It ends on SIGTERM or SIGINT and, unless detached, when its standard input does, which is when
+the process that started it has gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cosmic.errors import CosmicError
+from cosmic_cli.stack import state
+from cosmic_cli.stack.client import client
+from cosmic_cli.stack.deploy import Deployment, deploy
+from cosmic_cli.stack.emulator import ACCOUNT, Functions, bind, serving
+from cosmic_cli.stack.events import EventQueue
+from cosmic_cli.stack.function import FunctionSpec, Surroundings
+from cosmic_cli.stack.intrinsics import Place
+from cosmic_cli.stack.moto_adapter import adapted
+from cosmic_cli.stack.options import StackOptions
+from cosmic_cli.stack.pool import Limits, Pool
+from cosmic_cli.stack.sidecar import SideProcess, rendezvous
+from cosmic_cli.stack.template import load, read
+
+TEMPORARY = ("environments", "layouts", "tmp")
+
+
+def main() -> int:
+    """Run a stack until told to stop."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        options = StackOptions.parse()
+        if not options.detached:
+            threading.Thread(target=_follow_parent, args=(stop,), daemon=True).start()
+        with running(options):
+            stop.wait()
+    except CosmicError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+def _follow_parent(stop: threading.Event) -> None:
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    stop.set()
+
+
+@contextlib.contextmanager
+def running(options: StackOptions) -> Iterator[state.StackInfo]:
+    """A stack in this process, for as long as the block lasts."""
+    folder = options.state_dir.resolve()
+    clean(folder)
+    with contextlib.ExitStack() as stack:
+        stack.callback(clean, folder)
+        (folder / "tmp").mkdir(parents=True)
+        os.environ["TMPDIR"] = str(folder / "tmp")
+        server = bind(options.port)
+        stack.callback(server.server_close)
+        endpoint_url = f"http://127.0.0.1:{server.port}"
+        place = Place(options.name, options.region, ACCOUNT, endpoint_url)
+        parameters, variables = dict(options.parameters), dict(options.environment)
+        side = _rendezvous(options, folder, parameters, variables) if options.rendezvous else None
+        if side is not None:
+            stack.callback(side.stop)
+        template = load(options.template, parameters, place)
+
+        def clients(service: str) -> Any:
+            return client(service, endpoint_url, options.region)
+
+        around = Surroundings(options.region, endpoint_url, variables)
+        limits = Limits(options.concurrency, options.idle_s)
+        pool = stack.enter_context(contextlib.closing(Pool(folder, around, limits)))
+        queue = EventQueue(pool, folder, _destination(clients, endpoint_url))
+        stack.callback(queue.close)
+        stack.enter_context(adapted(Functions(pool, queue)))
+        server.app = Control(server.app, pool)
+        stack.enter_context(serving(server))
+        deployment = deploy(template, pool, clients, folder / "layouts")
+        info = _describe(options, place, deployment, side)
+        state.write(folder, info)
+        stack.callback(state.remove, folder)
+        # Running work ends first: nothing that stops below may wait for it.
+        stack.callback(pool.close)
+        stack.callback(queue.close)
+        yield info
+
+
+def clean(folder: Path) -> None:
+    """Remove what a stack that was killed could not."""
+    for name in TEMPORARY:
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+class Control:
+    """The emulator's application, with one more address for what is running now."""
+
+    def __init__(self, app: Any, pool: Pool) -> None:
+        self._app = app
+        self._pool = pool
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Answer a request."""
+        if environ.get("PATH_INFO") != "/_cosmic/running":
+            return self._app(environ, start_response)
+        body = json.dumps(self._pool.running()).encode()
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        start_response("200 OK", headers)
+        return [body]
+
+
+def _rendezvous(
+    options: StackOptions, folder: Path, parameters: dict[str, str], variables: dict[str, str]
+) -> SideProcess:
+    secret = secrets.token_hex(32)
+    side = rendezvous(folder, secret)
+    side.start()
+    address = f"127.0.0.1:{side.port}"
+    variables |= {"FMI_RENDEZVOUS": address, "FMI_DEPLOYMENT_SECRET": secret}
+    if "RendezvousAddress" in read(options.template).get("Parameters", {}):
+        parameters.setdefault("RendezvousAddress", address)
+    return side
+
+
+def _destination(clients: Any, endpoint_url: str) -> Any:
+    def deliver(spec: FunctionSpec, record: dict[str, Any]) -> None:
+        event = {"arn": spec.events.dead_letter, "body": record["requestPayload"]}
+        for arn, body in ((spec.events.on_failure, record), (event["arn"], event["body"])):
+            if arn and arn.split(":")[2] == "sqs":
+                url = f"{endpoint_url}/{arn.split(':')[4]}/{arn.split(':')[5]}"
+                clients("sqs").send_message(QueueUrl=url, MessageBody=json.dumps(body))
+
+    return deliver
+
+
+def _describe(
+    options: StackOptions, place: Place, deployment: Deployment, side: SideProcess | None
+) -> state.StackInfo:
+    return state.StackInfo(
+        pid=os.getpid(),
+        created_s=state.own_start(),
+        endpoint_url=place.endpoint_url,
+        region=place.region,
+        account=place.account,
+        stack=place.stack,
+        template=str(options.template.resolve()),
+        outputs=deployment.outputs,
+        functions={
+            spec.logical_id: state.FunctionInfo(spec.name, spec.arn, spec.memory_mb, spec.timeout_s)
+            for spec in deployment.functions
+        },
+        left_out=deployment.left_out,
+        rendezvous=f"127.0.0.1:{side.port}" if side is not None else "",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,289 @@
+"""One execution environment: a process under AWS's runtime client, one invocation at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from enum import Enum, auto
+from pathlib import Path
+
+import psutil
+
+from cosmic_cli.stack.child import command
+from cosmic_cli.stack.function import VERSION, FunctionSpec, Surroundings, lambda_variables
+from cosmic_cli.stack.invocation import (
+    Invocation,
+    Kind,
+    Outcome,
+    exited,
+    failed,
+    too_large,
+)
+from cosmic_cli.stack.runtime_api import RuntimeApi
+
+MAX_RESPONSE_BYTES = 6_291_556
+TAIL_BYTES = 4096
+
+Spawn = Callable[[Callable[[], "subprocess.Popen[bytes]"]], "subprocess.Popen[bytes]"]
+
+
+class State(Enum):
+    """What an environment is doing."""
+
+    STARTING = auto()
+    IDLE = auto()
+    BUSY = auto()
+    DEAD = auto()
+
+
+class Environment:
+    """A process that serves the invocations of one function, one after the other.
+
+    Attributes:
+        id: Its id, 32 hex digits.
+        spec: The function.
+        function_arn: ARN that handlers see.
+        log: File with the process's output and Lambda's lines.
+        home: Its own directory; `tmp` in it stands for `/tmp`.
+        init_ms: How long the initialisation took, 0 until it is over.
+        idle_since: Monotonic clock of the last invocation's end.
+    """
+
+    def __init__(self, spec: FunctionSpec, homes: Path, logs: Path) -> None:
+        self.id = secrets.token_hex(16)
+        self.spec = spec
+        self.function_arn = spec.arn
+        self.init_ms = 0.0
+        self.idle_since = time.monotonic()
+        self.home = homes / self.id
+        (self.home / "tmp").mkdir(parents=True)
+        folder = logs / spec.name
+        folder.mkdir(parents=True, exist_ok=True)
+        self.log = folder / f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{self.id}.log"
+        self._log_fd = os.open(self.log, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._mailbox: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
+        self._changed = threading.Condition()
+        self._state = State.STARTING
+        self._current: Invocation | None = None
+        self._init_error: bytes | None = None
+        self._exit = ""
+        self._over_memory = False
+        self._peak_bytes = 0
+        self._reaped = threading.Event()
+        self._buried = threading.Event()
+
+    def start(self, spawn: Spawn, api: RuntimeApi, around: Surroundings) -> None:
+        """Start the process.
+
+        Args:
+            spawn: Calls a function in a thread that lives as long as the stack.
+            api: Serves the process.
+            around: What is the same for all functions.
+        """
+        listener = api.open(self)
+        stream = f"{time.strftime('%Y/%m/%d', time.gmtime())}/[{VERSION}]{self.id}"
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        variables = lambda_variables(self.spec, around, address, stream, self.home / "tmp")
+        self._born = time.monotonic()
+        try:
+            self._process = spawn(lambda: self._popen(variables))
+        except OSError:
+            api.close_port(listener)
+            self.dispose()
+            raise
+        self._watch = psutil.Process(self._process.pid)
+        reaper = threading.Thread(target=self._reap, args=(api, listener), daemon=True)
+        reaper.start()
+
+    def _popen(self, variables: dict[str, str]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command("awslambdaric", self.spec.handler),
+            cwd=self.spec.code,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log_fd,
+            stderr=self._log_fd,
+            start_new_session=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process can serve again."""
+        return self._state is not State.DEAD
+
+    def wait_ready(self, timeout_s: float) -> bool:
+        """Wait until the initialisation is over, one way or the other.
+
+        Returns:
+            Whether it is.
+        """
+        with self._changed:
+            return self._changed.wait_for(lambda: self._state is not State.STARTING, timeout_s)
+
+    def wait_idle(self, timeout_s: float) -> bool:
+        """Wait until the process asks for the next event or is dead.
+
+        Returns:
+            Whether it asks.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._state in (State.IDLE, State.DEAD), timeout_s)
+            self.idle_since = time.monotonic()
+            return self._state is State.IDLE
+
+    def give(self, invocation: Invocation) -> None:
+        """Have an invocation served; a dead environment ends it at once."""
+        with self._changed:
+            if self._state is State.DEAD:
+                invocation.finish(self._obituary(invocation))
+                return
+            self._state = State.BUSY
+            self._current = invocation
+        self._mailbox.put(invocation)
+
+    def kill(self) -> None:
+        """Kill the process and all that it started."""
+        with self._changed:
+            if not self._reaped.is_set():
+                _kill_group(self._process.pid)
+
+    def kill_for_memory(self) -> None:
+        """Kill the process because it uses more memory than its function has."""
+        self._over_memory = True
+        if self._current is not None:
+            self._current.finish(self._obituary(self._current))
+        self.kill()
+
+    def dispose(self, timeout_s: float = 5.0) -> None:
+        """Kill the process if it lives, and remove what it leaves behind except the log."""
+        if hasattr(self, "_process"):
+            self.kill()
+            self._buried.wait(timeout_s)
+        shutil.rmtree(self.home, ignore_errors=True)
+        if self._log_fd >= 0:
+            os.close(self._log_fd)
+            self._log_fd = -1
+
+    def measure(self) -> int:
+        """Resident memory now, in bytes; remembered as part of the peak."""
+        try:
+            now = int(self._watch.memory_info().rss)
+        except psutil.Error:
+            return 0
+        self._peak_bytes = max(self._peak_bytes, now)
+        return now
+
+    @property
+    def peak_bytes(self) -> int:
+        """Peak resident memory of the process so far."""
+        self.measure()
+        with contextlib.suppress(OSError, ValueError, StopIteration):
+            status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
+            line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+            self._peak_bytes = max(self._peak_bytes, int(line.split()[1]) * 1024)
+        return self._peak_bytes
+
+    def write_log(self, text: str) -> None:
+        """Add to the log."""
+        os.write(self._log_fd, text.encode())
+
+    def log_size(self) -> int:
+        """Bytes in the log so far."""
+        return os.fstat(self._log_fd).st_size
+
+    def log_tail(self, since: int) -> bytes:
+        """The last 4 KiB of the log after a position."""
+        size = self.log_size()
+        start = max(since, size - TAIL_BYTES)
+        return os.pread(self._log_fd, size - start, start)
+
+    # What the runtime client in the process calls, through the Runtime API.
+
+    def next_invocation(self) -> Invocation | None:
+        """Wait for an event; None when there will be none any more."""
+        with self._changed:
+            if self._state is State.STARTING:
+                self.init_ms = (time.monotonic() - self._born) * 1000
+                self.measure()
+            if self._state is not State.DEAD:
+                self._state = State.IDLE
+            self._changed.notify_all()
+        invocation = self._mailbox.get()
+        if invocation is not None:
+            invocation.dispatch()
+        return invocation
+
+    def succeed(self, request_id: str, payload: bytes) -> None:
+        """The handler returned."""
+        if len(payload) > MAX_RESPONSE_BYTES:
+            self._finish(request_id, too_large())
+        else:
+            self._finish(request_id, Outcome(Kind.OK, payload))
+
+    def fail(self, request_id: str, payload: bytes) -> None:
+        """The handler raised."""
+        self._finish(request_id, failed(Kind.ERROR, payload))
+
+    def fail_init(self, payload: bytes) -> None:
+        """The handler could not be imported."""
+        with self._changed:
+            self._init_error = payload
+
+    def _finish(self, request_id: str, outcome: Outcome) -> None:
+        current = self._current
+        if current is not None and current.request_id == request_id:
+            current.finish(outcome)
+
+    def _reap(self, api: RuntimeApi, listener: socket.socket) -> None:
+        pid = self._process.pid
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        with self._changed:
+            _kill_group(pid)
+            code = self._process.wait()
+            self._reaped.set()
+            if self._state is State.STARTING:
+                self.init_ms = (time.monotonic() - self._born) * 1000
+            self._exit = exit_reason(code)
+            self._state = State.DEAD
+            self._changed.notify_all()
+        if self._current is not None:
+            self._current.finish(self._obituary(self._current))
+        self._mailbox.put(None)
+        api.close_port(listener)
+        self._buried.set()
+
+    def _obituary(self, invocation: Invocation) -> Outcome:
+        if self._over_memory:
+            return exited(invocation, exit_reason(-signal.SIGKILL), Kind.MEMORY)
+        if self._init_error is not None:
+            return failed(Kind.INIT_ERROR, self._init_error)
+        return exited(invocation, self._exit)
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def exit_reason(code: int) -> str:
+    """A process's end in Lambda's words."""
+    if code < 0:
+        name = signal.strsignal(-code) or f"signal {-code}"
+        return f"Runtime exited with error: signal: {name.lower()}"
+    if code == 0:
+        return "Runtime exited without providing a reason"
+    return f"Runtime exited with error: exit status {code}"

@@ -1,0 +1,3 @@
+"""Copied beside the function by its Dockerfile."""
+
+NAME = "helper"

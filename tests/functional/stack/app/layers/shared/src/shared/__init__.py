@@ -1,0 +1,3 @@
+"""Shared by the functions."""
+
+GREETER = "a layer"
