@@ -134,6 +134,19 @@ class Store:
         with _translated(at):
             self._s3.put_object(Bucket=at.bucket, Key=at.key, Body=body, ContentType=content_type)
 
+    def put_version(self, at: Location, body: bytes) -> str:
+        """Write a JSON object to a bucket with versions.
+
+        Returns:
+            The new version's id.
+        """
+        self._count(writes=1)
+        with _translated(at):
+            reply = self._s3.put_object(
+                Bucket=at.bucket, Key=at.key, Body=body, ContentType="application/json"
+            )
+        return reply["VersionId"]
+
     def put_once(self, at: Location, body: bytes) -> bool:
         """Write a JSON object unless there is one already; says whether it was written."""
         self._count(writes=1)

@@ -1,0 +1,102 @@
+"""What people see of a run: the progress while it lasts, the table at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from cosmic.errors import TransientError
+from cosmic.status import Status
+from cosmic_cli.submission import Snapshot
+
+
+def show_progress(snapshots: Iterable[Snapshot], console: Console) -> Status:
+    """Draw a progress bar over a run's ranks until it ends.
+
+    Returns:
+        The final status.
+
+    Raises:
+        TransientError: the snapshots ended before the run did.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("ranks"),
+        TimeElapsedColumn(),
+    )
+    status: Status | None = None
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("waiting for init", total=None)
+        for snapshot in snapshots:
+            status = snapshot.status
+            if status is not None:
+                total = status.world_size or 0
+                phase = "merging" if snapshot.ranks_done == total else "inferring"
+                name = status.state.value.lower() if status.state.final else phase
+                progress.update(bar, description=name, total=total, completed=snapshot.ranks_done)
+    if status is None:
+        raise TransientError("the run was not followed to its end")
+    return status
+
+
+def show_problems(status: Status, console: Console) -> None:
+    """Print everything that is wrong with a run, and what is missing."""
+    for problem in status.problems:
+        text = f"{problem['code']}: {problem['pointer'] or '/'}: {problem['message']}"
+        console.print(text + (f" ({problem['hint']})" if problem["hint"] else ""), markup=False)
+    for entry in status.missing:
+        text = f"rank {entry['rank']}: {entry['rows']} rows missing: {entry['reason']}"
+        console.print(text, markup=False)
+    for warning in status.warnings:
+        console.print(f"warning: {warning}", markup=False)
+
+
+def summary_table(status: Status, metrics: dict[str, Any]) -> Table:
+    """The short table at a run's end."""
+    table = Table(title=f"{status.run}: {status.state.value}", show_header=False)
+    for name, value in summary_rows(status, metrics):
+        table.add_row(name, value)
+    return table
+
+
+def summary_rows(status: Status, metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    """Names and values of the table."""
+    run, bill = metrics["run"], metrics["bill"]
+    rows = [
+        (
+            "rows in / out / flagged",
+            f"{status.rows_in} / {status.rows_out} / {status.rows_flagged}",
+        ),
+        ("ranks", f"{status.world_size} ({run['cold_starts']} cold, {run['retries']} retries)"),
+        ("FMI", status.fmi or ""),
+        *photo_z_rows(metrics["photo_z"]),
+        ("wall time", f"{run['wall_s']:.1f} s from the execution's start to the merge's end"),
+        ("throughput", f"{run['rows_per_wall_s']:.0f} rows/s over that wall time"),
+        ("", f"{run['rows_per_compute_s']:.0f} rows/s a rank inside the model"),
+        ("peak memory of a rank", f"{run['peak_memory_mb']} MB"),
+    ]
+    per_million = bill["usd_per_million_rows"]
+    if per_million is not None:
+        cost = f"${bill['usd']:.6f} (${per_million:.2f} per million rows)"
+        rows.append(("the same usage on AWS", cost))
+    return rows
+
+
+def photo_z_rows(photo_z: dict[str, Any]) -> list[tuple[str, str]]:
+    """Names and values of the redshifts' metrics."""
+    if not photo_z["n"]:
+        return [("z_spec", "none in the data: no metrics")]
+    r2 = photo_z["r2"]
+    return [
+        ("rows with z_spec", str(photo_z["n"])),
+        ("bias (mean dz)", f"{photo_z['pasquet']['bias_mean']:+.5f}"),
+        ("sigma_NMAD", f"{photo_z['sigma_nmad']:.5f}"),
+        ("outliers |dz| > 0.05", f"{100 * photo_z['pasquet']['outliers_0.05']:.2f} %"),
+        ("R²", "not defined" if r2 is None else f"{r2:.4f}"),
+    ]
