@@ -1,1 +1,36 @@
 """FMI, the FaaS Message Interface: MPI-like messages between functions."""
+
+from __future__ import annotations
+
+from fmilib.communicator import Communicator
+from fmilib.errors import (
+    Aborted,
+    AuthError,
+    FmiError,
+    MismatchError,
+    PeerFailed,
+    RendezvousError,
+    StaleGeneration,
+    Timeout,
+)
+from fmilib.joining import connect
+from fmilib.keys import derive_secret
+from fmilib.ops import Op
+from fmilib.stats import OpStats, Stats
+
+__all__ = [
+    "Aborted",
+    "AuthError",
+    "Communicator",
+    "FmiError",
+    "MismatchError",
+    "Op",
+    "OpStats",
+    "PeerFailed",
+    "RendezvousError",
+    "StaleGeneration",
+    "Stats",
+    "Timeout",
+    "connect",
+    "derive_secret",
+]

@@ -1,0 +1,109 @@
+"""What the control thread and the data thread of a rank both know.
+
+The first failure wins and is kept: from then on every call raises it. All waiting that
+isn't on a socket is `Board.wait`, which ends early when the job fails.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable
+
+from fmilib import verdict
+from fmilib.errors import FmiError
+from fmilib.link import Link
+
+Address = tuple[str, int]
+
+
+class Board:
+    """State of one rank's membership; every change wakes whoever waits.
+
+    Attributes:
+        epoch: number of the forming; None until all ranks are there.
+        addresses: where ranks listen, as far as this rank was told.
+        departed: ranks that left in good order.
+        missing: ranks that the forming still waited for, when last asked.
+    """
+
+    def __init__(self, rank: int) -> None:
+        self._rank = rank
+        self._changed = threading.Condition()
+        self._error: FmiError | None = None
+        self._links: dict[int, Link] = {}
+        self._closed = False
+        self.epoch: int | None = None
+        self.addresses: dict[int, Address] = {}
+        self.departed: set[int] = set()
+        self.missing: tuple[int, ...] | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the job has failed."""
+        return self._error is not None
+
+    def check(self) -> None:
+        """Raise the job's failure, if there is one."""
+        if self._error is not None:
+            raise copy.copy(self._error)
+
+    def update(self, change: Callable[[], None]) -> None:
+        """Make a change and wake the waiting."""
+        with self._changed:
+            change()
+            self._changed.notify_all()
+
+    def wait(self, done: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until `done()` or the job fails; return whether `done()`.
+
+        Raises:
+            FmiError: the job failed.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self.failed or done(), timeout_s)
+            self.check()
+            return done()
+
+    def fail(self, error: FmiError) -> bool:
+        """Record a failure if it is the first, and end all links; return whether it was."""
+        with self._changed:
+            if self._error is not None:
+                return False
+            self._error = error
+            links = list(self._links.values())
+            self._changed.notify_all()
+        poison = verdict.of_error(error, self._rank).encoded()
+        for link in links:
+            link.poison(poison)
+        return True
+
+    # -- links -----------------------------------------------------------------
+
+    def link(self, peer: int) -> Link | None:
+        """Return the link to a rank, if it is up."""
+        return self._links.get(peer)
+
+    def links(self) -> list[Link]:
+        """Return all links that are up."""
+        with self._changed:
+            return list(self._links.values())
+
+    def add(self, link: Link) -> bool:
+        """Take a link in; return False, and close it, if there is one or the job is over."""
+        with self._changed:
+            if not (self._closed or self.failed or link.peer in self._links):
+                self._links[link.peer] = link
+                self._changed.notify_all()
+                return True
+        link.close()
+        return False
+
+    def close(self) -> None:
+        """Close all links and take no more."""
+        with self._changed:
+            self._closed = True
+            links = list(self._links.values())
+            self._links.clear()
+        for link in links:
+            link.close()

@@ -1,0 +1,1 @@
+"""Collective operations over a channel, right for any number of ranks."""

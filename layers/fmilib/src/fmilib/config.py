@@ -1,0 +1,170 @@
+"""What a rank needs to know to join: arguments first, then `FMI_*` variables, then defaults."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fmilib import keys
+
+MAX_RANKS = 65_535
+MAX_JOB_BYTES = 256
+MAX_GENERATION = 2**31 - 1
+CHANNELS = ("direct",)
+INTEGRITY = ("full", "header")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One rank's settings, checked.
+
+    Attributes:
+        rank: this rank, 0 ≤ rank < size.
+        size: ranks in the job.
+        job: the job's name, at most 256 bytes; it keeps jobs of one rendezvous apart.
+        secret: the job's secret; may be empty only if size is 1.
+        host, port: the rendezvous; unused if size is 1.
+        generation: which attempt of this rank this is; a newer fences an older.
+        timeout_s: bound of every single wait, the forming of the job included.
+        detect_s: bound from the first failure to the error on every surviving rank.
+        deadline: `time.monotonic()` seconds after which the job is aborted cleanly, or None.
+        channel: how payloads travel.
+        integrity: "full": header and payload of every frame; "header": headers only.
+        bind: local address to listen on; empty for the one that reaches the rendezvous.
+        advertise: address that other ranks are told; empty for the bound one.
+    """
+
+    rank: int
+    size: int
+    job: str
+    secret: bytes
+    host: str
+    port: int
+    generation: int
+    timeout_s: float
+    detect_s: float
+    deadline: float | None
+    channel: str
+    integrity: str
+    bind: str
+    advertise: str
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.size <= MAX_RANKS, f"size must be 1..{MAX_RANKS}, got {self.size}")
+        _require(0 <= self.rank < self.size, f"rank must be 0..{self.size - 1}, got {self.rank}")
+        _require(0 <= self.generation <= MAX_GENERATION, f"bad generation {self.generation}")
+        _require(self.timeout_s > 0, f"timeout_s must be above 0, got {self.timeout_s}")
+        _require(self.detect_s > 0, f"detect_s must be above 0, got {self.detect_s}")
+        _require(self.channel in CHANNELS, f"channel must be one of {CHANNELS}: {self.channel}")
+        _require(self.integrity in INTEGRITY, f"integrity must be one of {INTEGRITY}")
+        if self.size > 1:
+            self._check_shared()
+
+    def _check_shared(self) -> None:
+        length = len(self.job.encode())
+        _require(1 <= length <= MAX_JOB_BYTES, f"job must be 1..{MAX_JOB_BYTES} bytes: {length}")
+        _require(
+            len(self.secret) >= keys.MIN_SECRET_BYTES,
+            f"secret must be at least {keys.MIN_SECRET_BYTES} bytes, got {len(self.secret)}",
+        )
+        _require(bool(self.host) and 0 < self.port < 65536, "rendezvous must be host:port")
+
+    def __repr__(self) -> str:
+        return f"Settings(job={self.job!r}, rank={self.rank}, size={self.size})"
+
+
+def settings(
+    arguments: Mapping[str, object], environment: Mapping[str, str] | None = None
+) -> Settings:
+    """Build the settings of a rank.
+
+    Args:
+        arguments: the keywords of `fmilib.connect`; None means "not given".
+        environment: where `FMI_*` are looked up; the process's own if None.
+
+    Raises:
+        ValueError: a value is missing or can't be.
+    """
+    source = _Source(arguments, os.environ if environment is None else environment)
+    host, port = _endpoint(source.text("rendezvous", ""))
+    return Settings(
+        rank=source.integer("rank", None),
+        size=source.integer("size", None),
+        job=source.text("job", ""),
+        secret=source.secret(),
+        host=host,
+        port=port,
+        generation=source.integer("generation", 0),
+        timeout_s=source.number("timeout_s", 60.0),
+        detect_s=source.number("detect_s", 10.0),
+        deadline=_deadline(source),
+        channel=source.text("channel", "direct"),
+        integrity=source.text("integrity", "full"),
+        bind=source.text("bind", ""),
+        advertise=source.text("advertise", ""),
+    )
+
+
+class _Source:
+    """Looks a value up: the argument if given, else the variable, else the default."""
+
+    def __init__(self, arguments: Mapping[str, object], environment: Mapping[str, str]) -> None:
+        self._arguments = arguments
+        self._environment = environment
+
+    def raw(self, name: str) -> object | None:
+        given = self._arguments.get(name)
+        return given if given is not None else self._environment.get(f"FMI_{name.upper()}")
+
+    def text(self, name: str, default: str) -> str:
+        value = self.raw(name)
+        return default if value is None else str(value)
+
+    def integer(self, name: str, default: int | None) -> int:
+        value = self.raw(name)
+        if value is None:
+            _require(default is not None, f"{name} is missing: give it or set FMI_{name.upper()}")
+            return default or 0
+        try:
+            return int(str(value))
+        except ValueError:
+            raise ValueError(f"{name} must be a whole number, got {value!r}") from None
+
+    def number(self, name: str, default: float) -> float:
+        value = self.raw(name)
+        try:
+            return default if value is None else float(str(value))
+        except ValueError:
+            raise ValueError(f"{name} must be a number of seconds, got {value!r}") from None
+
+    def secret(self) -> bytes:
+        value = self.raw("secret")
+        if isinstance(value, bytes | bytearray):
+            return bytes(value)
+        try:
+            return bytes.fromhex(str(value or ""))
+        except ValueError:
+            raise ValueError("secret must be bytes, or hexadecimal in FMI_SECRET") from None
+
+
+def _deadline(source: _Source) -> float | None:
+    absolute, remaining = source.raw("deadline"), source.raw("remaining_s")
+    _require(absolute is None or remaining is None, "give deadline or remaining_s, not both")
+    reserve = source.number("reserve_s", 0.0)
+    if remaining is not None:
+        return time.monotonic() + source.number("remaining_s", 0.0) - reserve
+    return None if absolute is None else source.number("deadline", 0.0) - reserve
+
+
+def _endpoint(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal():
+        return (host, 0)
+    return (host.strip("[]"), int(port))
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise ValueError(message)

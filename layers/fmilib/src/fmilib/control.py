@@ -1,0 +1,259 @@
+"""The control thread of a rank: its connection to the rendezvous, and its links' handshakes.
+
+It runs one small asyncio loop. It registers, sends signs of life, takes in addresses,
+dials lower-to-higher, answers dials, and turns the first failure into the board's. No
+payload ever passes through it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+from fmilib import verdict
+from fmilib.board import Board
+from fmilib.config import Settings
+from fmilib.control_frames import Courier, Message, field
+from fmilib.control_handshake import join
+from fmilib.dialing import Dialler
+from fmilib.errors import (
+    Aborted,
+    AuthError,
+    FmiError,
+    MismatchError,
+    RendezvousError,
+    StaleGeneration,
+)
+from fmilib.stats import Stats
+from fmilib.verdict import Verdict
+
+ATTEMPT_S = 5.0
+RETRY_S = (0.02, 1.0)
+CLOSE_S = 1.0
+LEASE_OF_DETECT = 0.6
+BEATS_A_LEASE = 4
+_GONE = (OSError, asyncio.IncompleteReadError, TimeoutError)
+
+
+class Control:
+    """Owner of the control thread.
+
+    Args:
+        settings: this rank's.
+        board: what it shares with the data thread.
+        stats: given to the links it makes.
+    """
+
+    def __init__(self, settings: Settings, board: Board, stats: Stats) -> None:
+        self._settings = settings
+        self._board = board
+        self._instance = secrets.token_hex(16)
+        self._courier: Courier | None = None
+        self._registered = False
+        self._reported = False
+        self._leaving = False
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._dialler = Dialler(settings, board, stats, self._post)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._thread = threading.Thread(target=self._run, name="fmilib-control", daemon=True)
+
+    # -- from the data thread --------------------------------------------------
+
+    def start(self, until: float) -> None:
+        """Start the thread and wait until this rank is registered.
+
+        Args:
+            until: `time.monotonic()` seconds at which to give up.
+
+        Raises:
+            AuthError, RendezvousError, StaleGeneration, MismatchError, PeerFailed, Aborted.
+        """
+        self._thread.start()
+        left_s = max(0.0, until - time.monotonic())
+        if not self._board.wait(lambda: self._registered, left_s):
+            where = f"{self._settings.host}:{self._settings.port}"
+            raise RendezvousError(f"no rendezvous answered at {where} in {left_s:.1f} s")
+
+    def ask_for_link(self, peer: int, *, now: bool) -> None:
+        """Have a link made; `now` if the peer may not be about to make it itself."""
+        self._call(lambda: self._dialler.begin(peer, now=now))
+
+    def report(self, found: Verdict) -> None:
+        """Tell the rendezvous of a failure, once."""
+        self._call(lambda: self._report(found))
+
+    def ask_who_is_missing(self, timeout_s: float) -> tuple[int, ...]:
+        """Return the ranks that the forming waits for; empty if the rendezvous can't say."""
+        self._call(lambda: self._post({"t": "who"}))
+        self._board.wait(lambda: self._board.missing is not None, timeout_s)
+        return self._board.missing or ()
+
+    def finish(self) -> None:
+        """Leave in good order if the job is well, and end the thread."""
+        self._leaving = True
+        if self._thread.is_alive():
+            self._call(self._stop.set)
+            self._thread.join()
+
+    def _call(self, action: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(action)
+        except RuntimeError:  # the loop is closed: nobody is left to tell
+            return
+
+    # -- in the control thread -------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._main())
+        finally:
+            self._loop.close()
+
+    async def _main(self) -> None:
+        duties = [self._stay_registered(), self._watch_clock(), self._dialler.watch_links()]
+        tasks = [asyncio.create_task(self._dutiful(duty)) for duty in duties]
+        await self._stop.wait()
+        await self._say_goodbye()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._dialler.close()
+
+    async def _dutiful(self, duty: Coroutine[Any, Any, None]) -> None:
+        try:
+            await duty
+        except FmiError as error:
+            self._board.fail(error)
+
+    async def _say_goodbye(self) -> None:
+        courier, self._courier = self._courier, None
+        if courier is None:
+            return
+        if not self._board.failed:
+            courier.post({"t": "leave"})
+        await courier.close(CLOSE_S)
+
+    async def _watch_clock(self) -> None:
+        """Turn the deadline into a clean end of the job."""
+        deadline = self._settings.deadline
+        if deadline is None:
+            return
+        await asyncio.sleep(max(0.0, deadline - time.monotonic()))
+        stopped = Aborted(self._settings.rank, "its deadline is reached")
+        if self._board.fail(stopped):
+            self._report(verdict.of_error(stopped, self._settings.rank))
+
+    async def _stay_registered(self) -> None:
+        """Keep one connection to the rendezvous; come back after a loss, as often as needed."""
+        pause_s = RETRY_S[0]
+        while not self._leaving:
+            try:
+                await self._one_connection()
+                pause_s = RETRY_S[0]
+            except _GONE:
+                pause_s = min(2 * pause_s, RETRY_S[1])
+            except RendezvousError:
+                if not self._registered:
+                    raise
+                pause_s = RETRY_S[1]
+            await asyncio.sleep(pause_s)
+
+    async def _one_connection(self) -> None:
+        settings = self._settings
+        async with asyncio.timeout(ATTEMPT_S):
+            reader, writer = await asyncio.open_connection(settings.host, settings.port)
+        try:
+            async with asyncio.timeout(ATTEMPT_S):
+                courier = await join(reader, writer, self._hello(), settings.secret)
+                address = self._dialler.listen(writer.get_extra_info("sockname")[0])
+                courier.post(self._registration(address))
+                self._admitted(await courier.read(), courier)
+            await self._listen_and_beat(courier)
+        finally:
+            self._courier = None
+            writer.transport.abort()
+
+    def _hello(self) -> Message:
+        settings = self._settings
+        return {
+            "job": settings.job,
+            "rank": settings.rank,
+            "size": settings.size,
+            "generation": settings.generation,
+            "instance": self._instance,
+        }
+
+    def _registration(self, address: tuple[str, int]) -> Message:
+        lease_s = float(self._settings.detect_s * LEASE_OF_DETECT)
+        epoch = self._board.epoch or 0
+        return {
+            "t": "register", "host": address[0], "port": address[1], "lease_s": lease_s,
+            "epoch": epoch,
+        }  # fmt: skip
+
+    def _admitted(self, answer: Message, courier: Courier) -> None:
+        if answer.get("t") != "welcome":
+            raise _refusal(answer, self._settings)
+        self._courier = courier
+        self._board.update(lambda: setattr(self, "_registered", True))
+        self._dialler.welcome()
+
+    async def _listen_and_beat(self, courier: Courier) -> None:
+        beating = asyncio.create_task(self._beat(courier))
+        try:
+            while True:
+                self._handle(await courier.read())
+        finally:
+            beating.cancel()
+
+    async def _beat(self, courier: Courier) -> None:
+        every_s = self._settings.detect_s * LEASE_OF_DETECT / BEATS_A_LEASE
+        while True:
+            await asyncio.sleep(every_s)
+            courier.post({"t": "beat"})
+
+    def _handle(self, message: Message) -> None:
+        kind = field(message, "t", str)
+        if kind == "verdict" and (found := verdict.read(message)):
+            self._reported = True
+            self._board.fail(found.error())
+        elif kind == "stale":
+            newer = field(message, "newer", int)
+            self._board.fail(StaleGeneration(self._settings.generation, newer))
+        elif kind == "formed":
+            epoch = field(message, "epoch", int)
+            self._board.update(lambda: setattr(self._board, "epoch", epoch))
+        elif kind == "missing":
+            ranks = tuple(rank for rank in field(message, "ranks", list) if type(rank) is int)
+            self._board.update(lambda: setattr(self._board, "missing", ranks))
+        else:
+            self._dialler.handle(kind, message)
+
+    def _post(self, message: Message) -> bool:
+        """Send a message if the rendezvous is there; return whether it is."""
+        if self._courier is None:
+            return False
+        self._courier.post(message)
+        return True
+
+    def _report(self, found: Verdict) -> None:
+        if not self._reported:
+            self._reported = self._post(found.message())
+
+
+def _refusal(answer: Message, settings: Settings) -> FmiError:
+    code, text = answer.get("code"), str(answer.get("text"))
+    if code == "stale_generation":
+        return StaleGeneration(settings.generation, int(answer.get("newer", 0)))
+    if code == "failed" and (found := verdict.read(answer)):
+        return found.error()
+    if code == "mismatch":
+        return MismatchError(text)
+    if code == "auth":
+        return AuthError(text)
+    return RendezvousError(text)

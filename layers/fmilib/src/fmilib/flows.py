@@ -1,0 +1,224 @@
+"""Messages over links: a message is one frame, or as many as it has segments.
+
+Blocking by default; two of them run side by side in `exchange`, so that receiving,
+arithmetic and sending overlap without a thread.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from fmilib.errors import MismatchError
+from fmilib.frames import Call, Head, Operation
+from fmilib.link import Buffer, Link, LinkQuiet
+
+SEGMENT_BYTES = 256 * 1024
+_MAX_PARTS = 512
+Arrived = Callable[[int, memoryview, Head], None]
+
+
+def segments(parts: list[Buffer], limit: int = SEGMENT_BYTES) -> Iterator[list[Buffer]]:
+    """Cut buffers into groups of at most `limit` bytes; an empty message is one empty group."""
+    group: list[Buffer] = []
+    room, sent = limit, False
+    for part in parts:
+        view = memoryview(part)
+        while view:
+            group.append(view[:room])
+            view, room = view[room:], room - min(room, len(view))
+            if not room or len(group) == _MAX_PARTS:
+                yield group
+                group, room, sent = [], limit, True
+    if group or not sent:
+        yield group
+
+
+def send(link: Link, call: Call, parts: list[Buffer], step: int = 0) -> None:
+    """Send one message, in as many frames as it needs.
+
+    Raises:
+        LinkLost, LinkQuiet.
+    """
+    total = sum(len(part) for part in parts)
+    for group in segments(parts):
+        link.send(call, step, group, total)
+
+
+class Inflow:
+    """One message on its way in.
+
+    Args:
+        link: where from.
+        call: what this rank is in; a frame of another call is a mismatch.
+        me: this rank, to name it in the mismatch.
+        target: where the payload goes; None to make room once its size is known.
+        arrived: called with (offset, piece, header) after each frame.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        call: Call,
+        me: int,
+        target: memoryview | None = None,
+        arrived: Arrived | None = None,
+    ) -> None:
+        self._link = link
+        self._call = call
+        self._me = me
+        self._arrived = arrived
+        self._head: Head | None = None
+        self._filled = 0
+        self._offset = 0
+        self.target = target
+        self.head: Head | None = None
+        self.done = False
+
+    def run(self) -> memoryview:
+        """Receive all of it, blocking, and return the payload.
+
+        Raises:
+            LinkTrouble, MismatchError.
+        """
+        while not self.done:
+            self.pull(0)
+        return self.target if self.target is not None else memoryview(b"")
+
+    def pull(self, flags: int) -> bool:
+        """Receive a piece; return whether anything moved.
+
+        Raises:
+            LinkTrouble, MismatchError.
+        """
+        head = self._head
+        if head is None:
+            head = self._begin(flags)
+            if head is None:
+                return False
+        if self._filled < head.length:
+            got = self._link.read_body(self._window(head)[self._filled :], flags)
+            if not got:
+                return False
+            self._filled += got
+        if self._filled == head.length:
+            self._finish(head)
+        return True
+
+    def _begin(self, flags: int) -> Head | None:
+        expected = len(self.target) - self._offset if self.target is not None else 0
+        found = self._link.next_head(self._call, expected, flags)
+        if found is None:
+            return None
+        head, body = found
+        self._accept(head)
+        self._head, self._filled = head, 0
+        if body is not None:
+            self._window(head)[:] = body
+            self._filled = head.length
+        return head
+
+    def _accept(self, head: Head) -> None:
+        if not _agree(self._call, head.call):
+            raise MismatchError(
+                f"rank {self._link.peer} called {head.call}, rank {self._me} called {self._call}"
+            )
+        if self.target is None:
+            self.target = np.empty(head.total, np.uint8).data
+        if head.total != len(self.target) or self._offset + head.length > head.total:
+            raise MismatchError(
+                f"rank {self._link.peer} sends {head.total} bytes in {head.call}, "
+                f"rank {self._me} expects {len(self.target)}"
+            )
+        self.head = head
+
+    def _window(self, head: Head) -> memoryview:
+        assert self.target is not None  # noqa: S101 - set by _accept
+        return self.target[self._offset : self._offset + head.length]
+
+    def _finish(self, head: Head) -> None:
+        piece = self._window(head)
+        self._link.check(head, piece)
+        offset, self._offset = self._offset, self._offset + head.length
+        self._head = None
+        self.done = self._offset == head.total
+        if self._arrived is not None:
+            self._arrived(offset, piece, head)
+
+
+class Outflow:
+    """One message on its way out, in pieces that never block."""
+
+    def __init__(self, link: Link, call: Call, payload: memoryview) -> None:
+        self._link = link
+        self._call = call
+        self._total = len(payload)
+        self._groups = segments([payload])
+        self._pending: list[Buffer] = []
+        self.done = False
+        self._advance()
+
+    def push(self, flags: int) -> bool:
+        """Send a piece; return whether anything moved.
+
+        Raises:
+            LinkLost, LinkQuiet.
+        """
+        if not self._link.push(self._pending, flags):
+            return False
+        if not self._pending:
+            self._advance()
+        return True
+
+    def _advance(self) -> None:
+        group = next(self._groups, None)
+        if group is None:
+            self.done = True
+        else:
+            self._pending = self._link.open_frame(
+                self._call, 0, group, self._total, self._link.digest(group)
+            )
+
+
+def exchange(out: Outflow, inn: Inflow, links: tuple[Link, Link], timeout_s: float) -> None:
+    """Run a send and a receive side by side until both are done.
+
+    Args:
+        out, inn: the two messages.
+        links: the link of each, in that order; they may be the same.
+        timeout_s: bound on a time in which neither moves.
+
+    Raises:
+        LinkTrouble, MismatchError.
+    """
+    while not (out.done and inn.done):
+        moved = not out.done and out.push(socket.MSG_DONTWAIT)
+        moved |= not inn.done and inn.pull(socket.MSG_DONTWAIT)
+        if not moved:
+            _await_either(out, inn, links, timeout_s)
+
+
+def _await_either(out: Outflow, inn: Inflow, links: tuple[Link, Link], timeout_s: float) -> None:
+    poll = select.poll()
+    wanted: dict[int, int] = {}
+    if not out.done:
+        wanted[links[0].fileno()] = select.POLLOUT
+    if not inn.done:
+        wanted[links[1].fileno()] = wanted.get(links[1].fileno(), 0) | select.POLLIN
+    for descriptor, events in wanted.items():
+        poll.register(descriptor, events)
+    began = time.perf_counter()
+    ready = poll.poll(timeout_s * 1000)
+    links[1].waited(time.perf_counter() - began)
+    if not ready:
+        raise LinkQuiet(links[1].peer if not inn.done else links[0].peer, "moves no data")
+
+
+def _agree(mine: Call, theirs: Call) -> bool:
+    if mine.operation is Operation.MESSAGE:
+        return not any(mine.dtype) or (mine.dtype, mine.count) == (theirs.dtype, theirs.count)
+    return mine == theirs

@@ -1,0 +1,98 @@
+"""`connect`: from arguments and `FMI_*` variables to a communicator."""
+
+from __future__ import annotations
+
+import time
+
+from fmilib.board import Board
+from fmilib.channels.direct import Direct
+from fmilib.channels.solo import Solo
+from fmilib.communicator import Communicator
+from fmilib.config import Settings, settings
+from fmilib.control import Control
+from fmilib.stats import Stats
+
+
+def connect(
+    rank: int | None = None,
+    size: int | None = None,
+    job: str | None = None,
+    *,
+    secret: bytes | None = None,
+    rendezvous: str | None = None,
+    generation: int | None = None,
+    timeout_s: float | None = None,
+    detect_s: float | None = None,
+    deadline: float | None = None,
+    remaining_s: float | None = None,
+    reserve_s: float | None = None,
+    channel: str | None = None,
+    integrity: str | None = None,
+    bind: str | None = None,
+    advertise: str | None = None,
+    wait: bool = True,
+) -> Communicator:
+    """Join a job and return this rank's communicator; use it as a context manager.
+
+    Every argument but `wait` can be left to a variable: FMI_RANK, FMI_SIZE, FMI_JOB,
+    FMI_SECRET (hexadecimal), FMI_RENDEZVOUS, FMI_GENERATION, FMI_TIMEOUT_S, FMI_DETECT_S,
+    FMI_DEADLINE, FMI_REMAINING_S, FMI_RESERVE_S, FMI_CHANNEL, FMI_INTEGRITY, FMI_BIND,
+    FMI_ADVERTISE. A job of one rank needs neither rendezvous nor secret.
+
+    Args:
+        rank: this rank, 0 ≤ rank < size.
+        size: ranks in the job.
+        job: its name; one name, one secret, one run.
+        secret: the job's secret, at least 16 bytes; see `derive_secret`.
+        rendezvous: "host:port" of the rendezvous.
+        generation: which attempt of this rank this is (0); a newer fences an older.
+        timeout_s: bound of every single wait, the forming included (60).
+        detect_s: bound from the first failure to the error on every surviving rank (10).
+        deadline: `time.monotonic()` seconds at which the function ends; or
+        remaining_s: seconds from now until it ends.
+        reserve_s: stop the job so long before that (0).
+        channel: how payloads travel: "direct".
+        integrity: "full" covers every payload by a digest; "header" the headers only.
+        bind: local address to listen on; by default the one that reaches the rendezvous.
+        advertise: address that other ranks are told; by default the bound one.
+        wait: return only when all ranks are there; else the first operation waits.
+
+    Raises:
+        ValueError: an argument is missing or can't be.
+        RendezvousError: no rendezvous answered in time, or it refused this rank.
+        AuthError: the rendezvous doesn't know this job's secret.
+        StaleGeneration: a newer attempt of this rank exists.
+        MismatchError: other ranks say another size.
+        Timeout: not all ranks came in time; it names them.
+        PeerFailed, Aborted: the job failed while it formed, or had failed before.
+    """
+    given = {
+        "rank": rank, "size": size, "job": job, "secret": secret, "rendezvous": rendezvous,
+        "generation": generation, "timeout_s": timeout_s, "detect_s": detect_s,
+        "deadline": deadline, "remaining_s": remaining_s, "reserve_s": reserve_s,
+        "channel": channel, "integrity": integrity, "bind": bind, "advertise": advertise,
+    }  # fmt: skip
+    found = settings(given)
+    return _alone(found) if found.size == 1 else _together(found, wait=wait)
+
+
+def _alone(found: Settings) -> Communicator:
+    return Communicator(found, Solo(), Board(0), None, Stats(), 0.0)
+
+
+def _together(found: Settings, *, wait: bool) -> Communicator:
+    began = time.monotonic()
+    board, stats = Board(found.rank), Stats()
+    control = Control(found, board, stats)
+    channel = Direct(found.rank, found.size, board, control, found.timeout_s)
+    form_by = began + found.timeout_s
+    comm = Communicator(found, channel, board, control, stats, form_by)
+    try:
+        control.start(form_by)
+        if wait:
+            comm.form()
+            stats.form_s = time.monotonic() - began
+    except BaseException:
+        comm.close()
+        raise
+    return comm

@@ -1,0 +1,7 @@
+"""The rendezvous: where ranks of a job find each other, and learn when one is lost."""
+
+from __future__ import annotations
+
+from fmilib.rendezvous.server import Limits, Server
+
+__all__ = ["Limits", "Server"]

@@ -1,0 +1,285 @@
+"""What the rendezvous knows: jobs, their members, and what happened to them.
+
+No sockets and no clock in here: time comes in as an argument, messages go out through each
+member's `post`. A job forms when all its ranks are there at once; from then on the first
+member that is lost fails it for all. State is soft: ranks bring it back after a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from fmilib import topology
+from fmilib.control_frames import Message
+from fmilib.verdict import Verdict
+
+MAX_NAMED_MISSING = 64
+MAX_SWEEP_GAP_S = 1.0
+Post = Callable[[Message], None]
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not a fault
+    """A rank isn't let in; `message` is what it is told."""
+
+    def __init__(
+        self, code: str, text: str, *, newer: int = 0, verdict: Verdict | None = None
+    ) -> None:
+        super().__init__(code, text)
+        facts = verdict.message() if verdict else {}
+        self.message: Message = {**facts, "t": "refused", "code": code, "text": text}
+        self.message["newer"] = newer
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a rank says when it registers.
+
+    Attributes:
+        job, rank, size: which place in which job.
+        generation: which attempt of this rank.
+        instance: names the process, so that it may come back over a new connection.
+        address: where it listens for links.
+        lease_s: after how long without a sign of life it counts as lost.
+        epoch: the forming it already belongs to, 0 for none.
+    """
+
+    job: str
+    rank: int
+    size: int
+    generation: int
+    instance: str
+    address: tuple[str, int]
+    lease_s: float
+    epoch: int
+
+
+@dataclass(eq=False, slots=True)
+class Member:
+    """One registered rank and the way to reach it."""
+
+    claim: Claim
+    post: Post
+    drop: Callable[[], None]
+    seen_at: float
+
+    @property
+    def peer_entry(self) -> list[object]:
+        """Return [rank, host, port]."""
+        return [self.claim.rank, *self.claim.address]
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One job's members and fate.
+
+    Attributes:
+        members: who is connected.
+        left: who left in good order after the forming.
+        floor: the newest generation seen of each rank.
+        epoch: number of the forming, 0 before it.
+        verdict: the first failure, if any; the job is over then.
+        expires_at: when a failed job is forgotten.
+    """
+
+    name: str
+    size: int
+    members: dict[int, Member] = field(default_factory=dict)
+    left: set[int] = field(default_factory=set)
+    floor: dict[int, int] = field(default_factory=dict)
+    epoch: int = 0
+    verdict: Verdict | None = None
+    expires_at: float = 0.0
+
+    def missing(self) -> list[int]:
+        """Return the ranks that aren't there, ascending, the first 64."""
+        away = (rank for rank in range(self.size) if rank not in self.members)
+        return [rank for rank, _ in zip(away, range(MAX_NAMED_MISSING), strict=False)]
+
+
+class Registry:
+    """All jobs of one rendezvous.
+
+    Args:
+        new_epoch: returns a number that no earlier forming had.
+        memory_s: how long a failed job is remembered, so that its late ranks are told.
+        max_jobs: most jobs at once, the failed ones that are remembered included.
+    """
+
+    def __init__(
+        self, new_epoch: Callable[[], int], *, memory_s: float = 60.0, max_jobs: int = 10_000
+    ) -> None:
+        self._new_epoch = new_epoch
+        self._memory_s = memory_s
+        self._max_jobs = max_jobs
+        self._swept_at: float | None = None
+        self.jobs: dict[str, Job] = {}
+
+    # -- coming ----------------------------------------------------------------
+
+    def register(self, claim: Claim, post: Post, drop: Callable[[], None], now: float) -> Member:
+        """Give a rank its place, tell it and its partners of each other, form if all are there.
+
+        Raises:
+            Refused: a newer attempt exists, the job failed, or the place is taken.
+        """
+        job = self._job_for(claim)
+        self._check_place(job, claim)
+        self._fence(job, claim, now)
+        job = self._job_for(claim)
+        member = Member(claim, post, drop, now)
+        job.members[claim.rank] = member
+        job.floor[claim.rank] = claim.generation
+        post({"t": "welcome", "epoch": job.epoch})
+        self._introduce(job, member)
+        if not job.epoch and len(job.members) == job.size:
+            self._form(job)
+        return member
+
+    def _job_for(self, claim: Claim) -> Job:
+        job = self.jobs.get(claim.job)
+        if job is None or (job.verdict and claim.generation > job.floor.get(claim.rank, 0)):
+            job = self._open(claim, job)
+        if job.verdict:
+            raise Refused("failed", "the job failed", verdict=job.verdict)
+        if job.size != claim.size:
+            raise Refused(
+                "mismatch",
+                f"rank {claim.rank} says the job has {claim.size} ranks, others say {job.size}",
+            )
+        return job
+
+    def _open(self, claim: Claim, before: Job | None) -> Job:
+        if before is None and len(self.jobs) >= self._max_jobs:
+            raise Refused("rendezvous", f"the rendezvous has its {self._max_jobs} jobs")
+        floor = dict(before.floor) if before else {}
+        job = Job(claim.job, claim.size, floor=floor, epoch=claim.epoch)
+        self.jobs[claim.job] = job
+        return job
+
+    def _check_place(self, job: Job, claim: Claim) -> None:
+        newest = job.floor.get(claim.rank, -1)
+        if claim.generation < newest:
+            raise Refused("stale_generation", "a newer attempt exists", newer=newest)
+        if claim.rank in job.left:
+            raise Refused("rendezvous", f"rank {claim.rank} already left this job")
+        if claim.epoch and claim.epoch != job.epoch:
+            raise Refused("stale_generation", "the job formed anew", newer=claim.generation + 1)
+        here = job.members.get(claim.rank)
+        if here and here.claim.instance != claim.instance:
+            if claim.generation == here.claim.generation:
+                raise Refused("rendezvous", f"rank {claim.rank} is already here")
+        elif job.epoch and not claim.epoch:
+            raise Refused("rendezvous", f"job {job.name!r} is running; rank {claim.rank} is late")
+
+    def _fence(self, job: Job, claim: Claim, now: float) -> None:
+        """End the older attempt of a rank; if the job had formed, that fails it."""
+        older = job.members.pop(claim.rank, None)
+        if older is None:
+            return
+        if older.claim.instance != claim.instance:
+            older.post({"t": "stale", "newer": claim.generation})
+            if job.epoch:
+                cause = f"fenced by its generation {claim.generation}"
+                self._fail(job, Verdict("lost", claim.rank, cause), now)
+        older.drop()
+
+    def _introduce(self, job: Job, member: Member) -> None:
+        around = topology.partners(member.claim.rank, job.size)
+        present = [job.members[rank] for rank in around if rank in job.members]
+        member.post({"t": "peers", "peers": [other.peer_entry for other in present]})
+        for other in present:
+            other.post({"t": "peers", "peers": [member.peer_entry]})
+
+    def _form(self, job: Job) -> None:
+        job.epoch = self._new_epoch()
+        for member in job.members.values():
+            member.post({"t": "formed", "epoch": job.epoch})
+
+    # -- staying ---------------------------------------------------------------
+
+    def want(self, member: Member, peer: int) -> None:
+        """Bring a rank together with another that isn't its partner, or is slow to dial."""
+        job = self._of(member)
+        if job is None or not 0 <= peer < job.size or peer == member.claim.rank:
+            return
+        other = job.members.get(peer)
+        if other is None:
+            if peer in job.left:
+                member.post({"t": "gone", "rank": peer})
+            return
+        low, high = sorted((member, other), key=lambda one: one.claim.rank)
+        rank, host, port = high.peer_entry
+        low.post({"t": "dial", "rank": rank, "host": host, "port": port})
+
+    def who(self, member: Member) -> None:
+        """Tell a rank who is missing."""
+        job = self._of(member)
+        member.post({"t": "missing", "ranks": job.missing() if job else []})
+
+    # -- going -----------------------------------------------------------------
+
+    def leave(self, member: Member) -> None:
+        """A rank is done; it is no loss."""
+        job = self._of(member)
+        if job is None:
+            return
+        del job.members[member.claim.rank]
+        if job.epoch:
+            job.left.add(member.claim.rank)
+        self._forget_if_empty(job)
+
+    def lost(self, member: Member, cause: str, now: float) -> None:
+        """A rank's connection or lease ended; if the job had formed, that fails it."""
+        job = self._of(member)
+        if job is None:
+            return
+        del job.members[member.claim.rank]
+        if job.epoch and not job.verdict:
+            self._fail(job, Verdict("lost", member.claim.rank, cause), now)
+        self._forget_if_empty(job)
+
+    def fail(self, member: Member, verdict: Verdict, now: float) -> None:
+        """A rank reports a failure; the first report is everybody's."""
+        job = self._of(member)
+        if job is not None and job.verdict is None and 0 <= verdict.rank < job.size:
+            self._fail(job, verdict, now)
+
+    def sweep(self, now: float) -> None:
+        """End leases that ran out and forget failed jobs that are old.
+
+        If the server itself stood still since the last sweep, no rank pays for it: what they
+        sent meanwhile hasn't been read yet.
+        """
+        gap = now - self._swept_at if self._swept_at is not None else 0.0
+        self._swept_at = now
+        if gap > MAX_SWEEP_GAP_S:
+            self._forgive(gap)
+        for job in list(self.jobs.values()):
+            for member in list(job.members.values()):
+                if now - member.seen_at > member.claim.lease_s:
+                    self.lost(member, f"no sign of life for {member.claim.lease_s:.1f} s", now)
+                    member.drop()
+            if job.verdict and now >= job.expires_at and self.jobs.get(job.name) is job:
+                del self.jobs[job.name]
+
+    def _forgive(self, gap: float) -> None:
+        for job in self.jobs.values():
+            for member in job.members.values():
+                member.seen_at += gap
+
+    def _fail(self, job: Job, verdict: Verdict, now: float) -> None:
+        job.verdict = verdict
+        job.expires_at = now + self._memory_s
+        for member in job.members.values():
+            member.post(verdict.message())
+
+    def _forget_if_empty(self, job: Job) -> None:
+        if not job.members and not job.verdict and self.jobs.get(job.name) is job:
+            del self.jobs[job.name]
+
+    def _of(self, member: Member) -> Job | None:
+        """Return the job in which this very member has its place, if it still has it."""
+        job = self.jobs.get(member.claim.job)
+        here = job.members.get(member.claim.rank) if job else None
+        return job if here is member else None
