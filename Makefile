@@ -1,0 +1,64 @@
+PYTHON ?= python3.11
+# Elsewhere than PyPI's default, torch's CPU build is on its own index:
+#   make env PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+PIP_ARGS ?=
+VENV := .venv
+SAM_VENV := .venv-sam
+BIN := $(VENV)/bin
+SAM := $(SAM_VENV)/bin/sam
+RUNTIME ?= python3.13
+
+export SAM_CLI_TELEMETRY := 0
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test check format lint types validate build lock clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+env: $(VENV)/.ready $(SAM_VENV)/.ready ## Make the environments
+
+$(VENV)/.ready: requirements.lock layers/fmilib/pyproject.toml layers/cosmic/pyproject.toml cli/pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e layers/fmilib -e layers/cosmic -e cli
+	touch $@
+
+# aws-sam-cli pins versions that the rest does not want, so it has an environment of its own.
+$(SAM_VENV)/.ready: requirements-sam.txt
+	$(PYTHON) -m venv $(SAM_VENV)
+	$(SAM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-sam.txt
+	touch $@
+
+demo: $(VENV)/.ready ## Do everything once on this machine: manifest in, catalogue out
+	$(BIN)/cosmic demo
+
+test: env check ## Run all checks and tests
+	$(BIN)/python -m pytest
+
+check: lint types validate ## Lint, types and the template
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.ready
+	$(BIN)/mypy layers/fmilib/src layers/cosmic/src cli/src
+	for function in init infer aggregate; do $(BIN)/mypy functions/$$function/app.py || exit 1; done
+
+validate: $(SAM_VENV)/.ready
+	AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint
+
+format: $(VENV)/.ready ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+build: $(SAM_VENV)/.ready ## Build the zip functions and their layers (the image needs a container engine)
+	PYTHON_VERSION=$(RUNTIME:python%=%) $(SAM) build InitFunction --build-dir .aws-sam/init --parameter-overrides PythonRuntime=$(RUNTIME)
+	PYTHON_VERSION=$(RUNTIME:python%=%) $(SAM) build AggregateFunction --build-dir .aws-sam/aggregate --parameter-overrides PythonRuntime=$(RUNTIME)
+
+lock: $(VENV)/.ready ## Write the versions that are installed into requirements.lock
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/^torch==\([0-9.]*\).*/torch==\1/' > requirements.lock
+
+clean: ## Remove what was made
+	rm -rf $(VENV) $(SAM_VENV) .aws-sam .cosmic cosmic-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,43 @@
+"""The files in `events/` are what the functions take."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cosmic.aggregate import AggregateTask
+from cosmic.events import uploads
+from cosmic.inference.rank import RankTask
+
+EVENTS = Path(__file__).parents[2] / "events"
+
+
+def load(name: str) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads((EVENTS / name).read_text())
+    return event
+
+
+def test_both_upload_events_announce_the_same_manifest() -> None:
+    (put,) = uploads(load("s3-put.json"))
+    (bridged,) = uploads(load("s3-eventbridge.json"))
+    assert put.at == bridged.at == ("cosmic-data-123456789012", "manifests/my first run.json")
+
+
+def test_the_test_event_announces_nothing() -> None:
+    assert uploads(load("s3-test-event.json")) == []
+
+
+def test_infer_takes_its_event() -> None:
+    assert RankTask.model_validate(load("infer.json")).folder.plan.key.endswith("/plan.json")
+
+
+def test_aggregate_takes_its_event() -> None:
+    task = AggregateTask.from_event(load("aggregate.json"), memory_mb=1769)
+    assert task.folder.run == "demo-0123456789ab"
+    assert task.map_failure is None
+
+
+def test_there_is_no_event_that_no_test_reads() -> None:
+    read = {"s3-put", "s3-eventbridge", "s3-test-event", "infer", "aggregate"}
+    assert {p.stem for p in EVENTS.iterdir()} == read
