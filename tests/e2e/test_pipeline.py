@@ -1,0 +1,193 @@
+"""Manifest in, catalogue out: the deployed product on real input."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from astropy.table import Table
+from safetensors.numpy import load_file
+
+from cosmic.inference.checkpoint import load_checkpoint
+from cosmic.inference.engine import Engine, threads_for_memory
+from cosmic.status import State
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Cosmic
+
+BATCH, MEMORY_MB = 64, 1769
+
+
+@pytest.fixture(scope="session")
+def by_world_size(cosmic: Cosmic) -> dict[int, pa.Table]:
+    """The catalogue of the same data by world size."""
+    tables = {}
+    for world_size in (1, 2, 4, 7):
+        run = cosmic.drop(cosmic.manifest(inference={"world_size": world_size}))
+        status = run.wait()
+        assert (status.state, status.fmi, status.problems) == (State.SUCCEEDED, "ok", ())
+        assert (status.rows_in, status.rows_out) == (700, 700)
+        tables[world_size] = run.catalogue()
+    return tables
+
+
+def test_every_world_size_gives_the_same_bytes(by_world_size: dict[int, pa.Table]) -> None:
+    assert {digest(table) for table in by_world_size.values()} == {digest(by_world_size[1])}
+
+
+def digest(table: pa.Table) -> str:
+    """SHA-256 of the rows: every value of every column, bit by bit, and where it is missing."""
+    sha = hashlib.sha256()
+    for name in table.column_names:
+        column = table[name].combine_chunks()
+        sha.update(column.is_valid().to_numpy(zero_copy_only=False).tobytes())
+        sha.update(column.to_numpy(zero_copy_only=False).tobytes())
+    return sha.hexdigest()
+
+
+def test_predictions_equal_a_plain_loop_over_the_files(
+    cosmic: Cosmic, by_world_size: dict[int, pa.Table]
+) -> None:
+    engine = Engine(load_checkpoint(cosmic.checkpoint), threads_for_memory(MEMORY_MB))
+    expected = []
+    for i in range(3):
+        columns = load_file(cosmic.data / f"{i}.safetensors")
+        for start in range(0, len(columns["object_id"]), BATCH):
+            part = slice(start, start + BATCH)
+            expected.append(engine.predict(columns["image"][part], columns["mag"][part]).z_phot)
+    found = by_world_size[4]["z_phot"].to_numpy(zero_copy_only=False)
+    np.testing.assert_array_equal(found, np.concatenate(expected))
+
+
+def test_ranks_are_processes_whose_messages_cross_sockets(cosmic: Cosmic) -> None:
+    run = cosmic.drop(cosmic.manifest(inference={"world_size": 4}))
+    assert run.wait().fmi == "ok"
+    records = run.records(4)
+    assert len({r.pid for r in records}) == 4
+    assert all(r.fmi_stats["sent_bytes"] > 0 for r in records)
+    assert sum(r.rows for r in records) == 700
+    collective = json.loads(run.object("records/collective.json"))
+    assert collective["reduced"]["n"] == 700
+    assert len(collective["shard_sha256"]) == 4
+
+
+def test_killing_a_rank_still_ends_in_a_whole_catalogue(
+    cosmic: Cosmic, by_world_size: dict[int, pa.Table]
+) -> None:
+    run = cosmic.drop(cosmic.manifest(inference={"world_size": 3}))
+    os.kill(cosmic.serving(run.folder.run, rank=1), signal.SIGKILL)
+    status = run.wait()
+    assert status.state is State.SUCCEEDED
+    assert [r.attempt for r in run.records(3)] == [0, 1, 0]
+    assert run.catalogue().equals(by_world_size[1])
+
+
+def test_killing_aggregate_still_ends_in_a_whole_catalogue(
+    cosmic: Cosmic, by_world_size: dict[int, pa.Table]
+) -> None:
+    run = cosmic.drop(cosmic.manifest(inference={"world_size": 1}))
+    os.kill(cosmic.serving(run.folder.run, rank=None), signal.SIGKILL)
+    assert run.wait().state is State.SUCCEEDED
+    assert run.catalogue().equals(by_world_size[1])
+
+
+def test_without_fmi_the_catalogue_is_the_same(
+    cosmic: Cosmic, by_world_size: dict[int, pa.Table]
+) -> None:
+    run = cosmic.drop(cosmic.manifest(inference={"world_size": 2}, fmi={"channel": "none"}))
+    status = run.wait()
+    assert (status.state, status.fmi) == (State.SUCCEEDED, "none")
+    assert run.catalogue().equals(by_world_size[1])
+
+
+def test_a_duplicated_event_starts_one_execution(cosmic: Cosmic) -> None:
+    run = cosmic.drop(cosmic.manifest(inference={"world_size": 1}))
+    function = cosmic.stack.functions["InitFunction"].name
+    bucket, key = cosmic.bucket, f"manifests/{run.folder.run.rsplit('-', 1)[0]}.json"
+    version = cosmic.target.client("s3").head_object(Bucket=bucket, Key=key)["VersionId"]
+    record = {
+        "eventSource": "aws:s3",
+        "eventName": "ObjectCreated:Put",
+        "s3": {"bucket": {"name": bucket}, "object": {"key": key, "versionId": version}},
+    }
+    reply = cosmic.target.client("lambda").invoke(
+        FunctionName=function, Payload=json.dumps({"Records": [record, record]})
+    )
+    runs = json.load(reply["Payload"])["runs"]
+    assert {r["run"] for r in runs} == {run.folder.run}
+    assert run.wait().state is State.SUCCEEDED
+    assert cosmic.executions().count(run.folder.run) == 1
+
+
+def test_two_manifests_at_once_do_not_touch_each_other(
+    cosmic: Cosmic, by_world_size: dict[int, pa.Table]
+) -> None:
+    limited = cosmic.drop(cosmic.manifest(inference={"world_size": 2, "limit_rows": 100}))
+    whole = cosmic.drop(
+        cosmic.manifest(inference={"world_size": 2}, output={"prefix": "results/mine/"})
+    )
+    assert limited.wait().rows_out == 100
+    assert whole.wait().rows_out == 700
+    assert limited.catalogue().equals(by_world_size[1].slice(0, 100))
+    assert whole.catalogue().equals(by_world_size[1])
+    assert whole.folder.status.key.startswith("results/mine/")
+
+
+def test_more_ranks_than_batches(cosmic: Cosmic, by_world_size: dict[int, pa.Table]) -> None:
+    run = cosmic.drop(cosmic.manifest(inference={"world_size": 5, "limit_rows": 100}))
+    assert run.wait().state is State.SUCCEEDED
+    assert [r.rows for r in run.records(5)].count(0) == 3
+    assert run.catalogue().equals(by_world_size[1].slice(0, 100))
+
+
+def test_the_fits_catalogue_holds_the_same_rows(cosmic: Cosmic) -> None:
+    run = cosmic.drop(cosmic.manifest(inference={"world_size": 1}))
+    run.wait()
+    fits = Table.read(io.BytesIO(run.object("catalogue.fits")), hdu=1)
+    parquet = run.catalogue()
+    assert len(fits) == 700
+    for name in ("object_id", "z_phot", "partition", "row"):
+        np.testing.assert_array_equal(np.ma.filled(fits[name], np.nan), parquet[name].to_numpy())
+
+
+def problems(run: Any) -> dict[str, str]:
+    status = run.wait()
+    assert status.state is State.REJECTED
+    return {p["pointer"]: p["code"] for p in status.problems}
+
+
+def test_a_manifest_that_is_not_json_is_rejected(cosmic: Cosmic) -> None:
+    run = cosmic.drop(b"{not json", job="broken")
+    assert problems(run) == {"": "not-json"}
+    assert run.folder.run not in cosmic.executions()
+
+
+def test_everything_wrong_with_a_manifest_is_said_at_once(cosmic: Cosmic) -> None:
+    run = cosmic.drop(
+        cosmic.manifest(
+            model={"uri": f"s3://{cosmic.bucket}/models/none", "sha256": "0" * 64},
+            data={"uri": "s3://no-such-bucket-at-all/data/"},
+            inference={"world_size": 5000},
+            fmi={"channel": "redis"},
+        )
+    )
+    assert set(problems(run)) >= {"/model/uri", "/data/uri"}
+    assert run.folder.run not in cosmic.executions()
+
+
+def test_a_checkpoint_of_another_kind_fails_the_run_with_its_reason(
+    cosmic: Cosmic, put: Any
+) -> None:
+    uri = put("models/other.safetensors", b"not a checkpoint")
+    run = cosmic.drop(cosmic.manifest(model={"uri": uri}, inference={"world_size": 2}))
+    status = run.wait()
+    assert status.state is State.FAILED
+    assert [m["rank"] for m in status.missing] == [0, 1]
+    assert "not a safetensors file" in status.missing[0]["reason"]
