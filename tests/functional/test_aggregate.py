@@ -235,6 +235,19 @@ def test_lost_rows_within_the_tolerance_make_a_partial_run(
     assert status.missing[0]["reason"] == "no shard (not-found)"
 
 
+def test_a_rank_that_failed_after_its_rows_were_safe_is_a_warning(
+    run: Callable[[int], Run], tmp_path: Path
+) -> None:
+    done = run(3)
+    done.write(collective=False)
+    done.store.put_json(
+        done.folder.at("failures/1.json"), {"rank": 1, "error": "KeyError", "cause": "'x'"}
+    )
+    status = done.aggregate(tmp_path)
+    assert status.state is State.SUCCEEDED
+    assert status.warnings == ("rank 1 failed after its rows were written: KeyError: 'x'",)
+
+
 def test_a_map_that_failed_as_a_whole_is_the_reason(
     run: Callable[[int], Run], tmp_path: Path
 ) -> None:

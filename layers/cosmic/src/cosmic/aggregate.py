@@ -101,7 +101,8 @@ def aggregate(task: AggregateTask, store: Store, scratch: Path) -> Status:
     with CatalogueWriter(parquet, fits) as writer:
         merged = _merge(_rows(store, folder, plan, records, collective), writer, plan)
         writer.finish(_provenance(plan, task, merged))
-    _explain(merged, _failures(store, folder), task.map_failure)
+    failures = _failures(store, folder)
+    _explain(merged, failures, task.map_failure)
     metrics = _metrics(plan, records, merged, task, store)
     problems, fmi = _judge_fmi(plan, records, collective, metrics["photo_z"])
     state = _state(plan, merged, problems)
@@ -118,7 +119,7 @@ def aggregate(task: AggregateTask, store: Store, scratch: Path) -> Status:
         rows_flagged=merged.rows_flagged,
         fmi=fmi,
         problems=tuple(p.as_dict() for p in problems),
-        warnings=_warnings(store, folder),
+        warnings=_warnings(store, folder, failures, merged),
         missing=tuple(merged.missing),
         outputs=outputs,
     )
@@ -309,10 +310,18 @@ def _bill(
     return bill_document(bill(usage), plan.rows)
 
 
-def _warnings(store: Store, folder: RunFolder) -> tuple[str, ...]:
-    """The warnings that `init` gave stay."""
+def _warnings(
+    store: Store, folder: RunFolder, failures: dict[int, str], merged: Merged
+) -> tuple[str, ...]:
+    """Those that `init` gave, and ranks that failed after their rows were safe."""
     text = _get_or_none(store, folder.status)
+    missing = {entry["rank"] for entry in merged.missing}
+    late = tuple(
+        f"rank {rank} failed after its rows were written: {why}"
+        for rank, why in sorted(failures.items())
+        if rank not in missing
+    )
     try:
-        return parse_status(text).warnings if text else ()
+        return (parse_status(text).warnings if text else ()) + late
     except ValidationError:
-        return ()
+        return late

@@ -7,10 +7,9 @@ failure here costs no prediction and the run is marked as degraded.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -139,5 +138,5 @@ def close_together(
         tuple(part.tobytes() for part in gathered or ()),
         joined_at_s,
         time.time(),
-        json.loads(json.dumps(stats)),
+        asdict(stats),
     )
