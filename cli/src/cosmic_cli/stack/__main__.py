@@ -7,6 +7,7 @@ the process that started it has gone.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import secrets
@@ -77,6 +78,7 @@ def running(options: StackOptions) -> Iterator[state.StackInfo]:
             stack.callback(side.stop)
         template = load(options.template, parameters, place)
 
+        @functools.cache
         def clients(service: str) -> Any:
             return client(service, endpoint_url, options.region)
 

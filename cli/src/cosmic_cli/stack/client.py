@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import boto3
@@ -10,12 +11,16 @@ from botocore.config import Config
 
 def client(service: str, endpoint_url: str, region: str) -> Any:
     """A client for a local stack, whatever the caller's own AWS configuration is."""
-    session = boto3.Session(
+    config = Config(connect_timeout=5, read_timeout=960, retries={"max_attempts": 3})
+    factory: Any = _session(region).client
+    return factory(service, endpoint_url=endpoint_url, config=config)
+
+
+@functools.cache
+def _session(region: str) -> boto3.Session:
+    return boto3.Session(
         aws_access_key_id="local",
         aws_secret_access_key="local",  # noqa: S106
         aws_session_token="local",  # noqa: S106
         region_name=region,
     )
-    config = Config(connect_timeout=5, read_timeout=960, retries={"max_attempts": 3})
-    factory: Any = session.client
-    return factory(service, endpoint_url=endpoint_url, config=config)

@@ -19,6 +19,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -115,6 +116,8 @@ class StackHandle:
             if not state.wait_gone(process, STOP_S):
                 process.kill()
                 state.wait_gone(process, STOP_S)
+            with contextlib.suppress(ChildProcessError):  # It may be a child of this process.
+                os.waitpid(process.pid, os.WNOHANG)
         _clean(self.folder)
 
 
@@ -212,8 +215,6 @@ def up(options: StackOptions, start_timeout_s: float = 60.0) -> StackHandle:
     Raises:
         StackError: one runs in that state directory already, or this one did not start.
     """
-    from dataclasses import replace
-
     folder = options.state_dir.resolve()
     found = state.read(folder)
     if found is not None and found.process() is not None:

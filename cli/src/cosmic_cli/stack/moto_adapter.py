@@ -191,7 +191,7 @@ _sequence = itertools.count(time.time_ns())
 def s3_event(event_name: str, bucket: Any, key: Any, notification_id: str) -> dict[str, Any]:
     """A notification as S3 sends it, whole."""
     stored = {
-        "key": quote_plus(key.name),
+        "key": quote_plus(key.name, safe="/"),
         "size": key.size,
         "eTag": key.etag.replace('"', ""),
         "sequencer": f"{next(_sequence):018X}",

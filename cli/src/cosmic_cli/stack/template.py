@@ -174,9 +174,10 @@ def _with_placeholders(source: Mapping[str, Any]) -> dict[str, Any]:
         if resource["Type"] == "AWS::Serverless::Function" and _is_image(document, properties):
             properties.setdefault("ImageUri", IMAGE)
             continue
-        key = _PATHS.get(resource["Type"])
-        if key and isinstance(properties.get(key), str):
-            properties[key] = f"s3://{LOCAL}/{quote(properties[key], safe='/')}"
+        key = _PATHS.get(resource["Type"], "")
+        path = properties.get(key)
+        if isinstance(path, str) and not path.startswith("s3://"):
+            properties[key] = f"s3://{LOCAL}/{quote(path, safe='/')}"
     return document
 
 

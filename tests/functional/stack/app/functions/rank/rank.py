@@ -6,14 +6,14 @@ import os
 import time
 from typing import Any
 
-import helper
+import helper  # type: ignore[import-not-found, unused-ignore]
 
 
-class Transient(Exception):
+class TransientError(Exception):
     """Worth a retry."""
 
 
-class Permanent(Exception):
+class PermanentError(Exception):
     """Not worth one."""
 
 
@@ -22,11 +22,11 @@ def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
     item = event["item"]
     time.sleep(item.get("sleep_s", 0))
     if item.get("fail_until", 0) > event["attempt"]:
-        raise Transient(f"attempt {event['attempt']}")
+        raise TransientError(f"attempt {event['attempt']}")
     if item.get("die_until", 0) > event["attempt"]:
         os._exit(7)
     if item.get("permanent"):
-        raise Permanent("no")
+        raise PermanentError("no")
     return {
         "rank": item["rank"],
         "attempt": event["attempt"],

@@ -10,10 +10,10 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 import boto3
-import shared
+import shared  # type: ignore[import-not-found, unused-ignore]
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     """Raised on request."""
 
 
@@ -24,7 +24,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if "sleep_s" in event:
         time.sleep(event["sleep_s"])
     if "raise" in event:
-        raise Broken(event["raise"])
+        raise BrokenError(event["raise"])
     if "exit" in event:
         sys.exit(event["exit"])
     if "allocate_mb" in event:
