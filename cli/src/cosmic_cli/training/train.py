@@ -142,7 +142,7 @@ def _batch(
     image = data["image"][chosen]
     if rng.integers(2):
         image = image[..., ::-1]
-    image = np.rot90(image, rng.integers(4), axes=(2, 3))
+    image = np.rot90(image, int(rng.integers(4)), axes=(2, 3))
     image, mag = drop_bands(image, data["mag"][chosen], share, rng)
     return (
         torch.from_numpy(np.ascontiguousarray(image)),

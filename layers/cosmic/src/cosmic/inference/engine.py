@@ -88,7 +88,7 @@ class Engine:
             image.astype(np.float32, copy=False),
             np.where(known, mag, np.nan).astype(np.float32),
         )
-        return self._flagged(z, known, good.reshape(len(image), -1))
+        return self._flagged(z, known, good)
 
     def _centre(
         self, image: NDArray[np.floating[Any]], mag: NDArray[np.floating[Any]]
@@ -115,10 +115,10 @@ class Engine:
     def _flagged(
         self, z: NDArray[np.float32], known: NDArray[np.bool_], good: NDArray[np.bool_]
     ) -> Predictions:
-        lost = ~np.isfinite(z) | ~(known.any(axis=1) | good.any(axis=1))
+        lost = ~np.isfinite(z) | ~(known.any(axis=1) | good.any(axis=(1, 2, 3)))
         z = np.where(lost, np.float32(np.nan), z)
         p = self.checkpoint.provenance
-        lacks_band, lacks_pixel = ~known.all(axis=1), ~good.all(axis=1)
+        lacks_band, lacks_pixel = ~known.all(axis=1), ~good.all(axis=(1, 2, 3))
         flags = np.zeros(len(z), np.int32)
         for flag, where in (
             (Flag.MISSING_BAND, lacks_band),

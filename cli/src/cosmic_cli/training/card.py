@@ -1,0 +1,186 @@
+"""The model card: what a checkpoint is, how it was made, and how good it is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cosmic.errors import InputError
+from cosmic.inference.astromae import AstroMAE, count_parameters
+from cosmic.inference.checkpoint import Checkpoint, load_checkpoint
+from cosmic.inference.engine import Engine, Predictions
+from cosmic_cli.synth.dataset import Columns, Sample
+from cosmic_cli.training.samples import load
+from cosmic_cli.training.scores import Scores, score
+from cosmic_cli.training.train import Recipe
+
+CARD_FILE = "card.json"
+README_FILE = "README.md"
+BATCH = 64
+TOLERANCE = 2e-3  # of a metric: another processor rounds differently, and makes other pixels
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A line of the card that does not hold."""
+
+    what: str
+    card: Any
+    found: Any
+
+
+def checkpoint_path(folder: Path, name: str) -> Path:
+    """Where a model's weights lie."""
+    return folder / f"{name}.safetensors"
+
+
+def evaluate(engine: Engine, columns: Columns) -> tuple[Predictions, Scores]:
+    """Predict all objects in batches of 64, and score them."""
+    parts = [
+        engine.predict(columns["image"][i : i + BATCH], columns["mag"][i : i + BATCH])
+        for i in range(0, len(columns["mag"]), BATCH)
+    ]
+    whole = Predictions(
+        *(np.concatenate([getattr(p, f) for p in parts]) for f in ("z_phot", "z_phot_err", "flags"))
+    )
+    return whole, score(whole.z_phot, whole.z_phot_err, columns["z_spec"])
+
+
+def make_card(
+    checkpoint: Checkpoint, recipe: Recipe, tests: dict[str, Sample], command: str
+) -> dict[str, Any]:
+    """Evaluate a checkpoint on its tests and describe it, as JSON."""
+    engine = Engine(checkpoint, recipe.threads)
+    with_scores = {
+        name: {
+            "sample": {**asdict(sample), "objects": len(sample)},
+            "scores": evaluate(engine, load((sample,)))[1].as_dict(),
+        }
+        for name, sample in tests.items()
+    }
+    return {
+        **inspect(checkpoint),
+        "training": {"command": command, **asdict(recipe)},
+        "tests": with_scores,
+    }
+
+
+def inspect(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What a checkpoint says of itself, as JSON."""
+    p = checkpoint.provenance
+    return {
+        "name": p.name,
+        "sha256": checkpoint.sha256,
+        "parameters": count_parameters(AstroMAE(checkpoint.config)),
+        "architecture": {"type": "AstroMAE", **asdict(checkpoint.config)},
+        "training_data_sha256": p.training_data_sha256,
+        "seed": p.seed,
+        "z_range": [p.z_min, p.z_max],
+        "z_phot_err": {
+            name: [round(float(v), 5) for v in column]
+            for name, column in vars(checkpoint.errors).items()
+        },
+    }
+
+
+def write_card(folder: Path, card: dict[str, Any]) -> None:
+    """Write `card.json` and the `README.md` made of it."""
+    (folder / CARD_FILE).write_text(json.dumps(card, indent=2) + "\n")
+    (folder / README_FILE).write_text(readme(card))
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Read a model's card.
+
+    Raises:
+        InputError: There is none, or it is not JSON.
+    """
+    path = folder / CARD_FILE
+    try:
+        card = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"no model card at {path}: {error}", code="card-unreadable") from error
+    if not isinstance(card, dict):
+        raise InputError(f"{path} is not a JSON object", code="card-unreadable")
+    return card
+
+
+def verify(folder: Path, objects: int | None = None, threads: int = 2) -> list[Difference]:
+    """Check a card against its checkpoint: checksum, description, and metrics made anew.
+
+    Args:
+        folder: Of the card and the checkpoint.
+        objects: Use so many of each test sample and compare more loosely; None uses all.
+        threads: Of the engine.
+
+    Returns:
+        What differs; empty if the card holds.
+    """
+    card = read_card(folder)
+    checkpoint = load_checkpoint(checkpoint_path(folder, card["name"]))
+    found = inspect(checkpoint)
+    differ = [
+        Difference(key, card.get(key), found[key]) for key in found if _unlike(card, found, key)
+    ]
+    engine = Engine(checkpoint, threads)
+    for name, test in card["tests"].items():
+        asked = test["sample"]
+        n = min(asked["objects"], objects or asked["objects"])
+        scores = evaluate(engine, load((Sample(**{**asked, "objects": n}),)))[1].as_dict()
+        loose = 1.0 if n == asked["objects"] else float(np.sqrt(asked["objects"] / n)) * 8
+        for key, value in test["scores"].items():
+            if key != "n" and abs(scores[key] - value) > TOLERANCE * loose:
+                differ.append(Difference(f"{name}.{key}", value, scores[key]))
+    return differ
+
+
+def _unlike(card: dict[str, Any], found: dict[str, Any], key: str) -> bool:
+    return json.dumps(card.get(key), sort_keys=True) != json.dumps(found[key], sort_keys=True)
+
+
+def readme(card: dict[str, Any]) -> str:
+    """The card as a page."""
+    rows = "\n".join(
+        f"| {name} ({t['sample']['population']}, held out) | {s['n']:,} | {s['sigma_nmad']:.4f} "
+        f"| {s['r2']:.3f} | {s['bias']:+.4f} | {100 * s['outliers_005']:.2f} % "
+        f"| {100 * s['outliers_015']:.2f} % | {100 * s['coverage_68']:.1f} % |"
+        for name, t in card["tests"].items()
+        for s in [t["scores"]]
+    )
+    low, high = card["z_range"]
+    return f"""# {card["name"]}
+
+An AstroMAE (arXiv 2409.01825) of {card["parameters"]:,} parameters that gives a photometric
+redshift from a 5 x 32 x 32 image (u g r i z, nanomaggies) and five asinh magnitudes.
+
+**Trained and tested on real SDSS photometry and redshifts with simulated pixels** (see
+`docs/data.md`). It shows that a pipeline works; it is not a model to do science with.
+
+| | |
+|---|---|
+| file | `{card["name"]}.safetensors` |
+| sha256 | `{card["sha256"]}` |
+| command | `{card["training"]["command"]}` |
+| seed | {card["seed"]} |
+| training data sha256 | `{card["training_data_sha256"]}` |
+| redshifts | {low:.3f} to {high:.3f}; beyond them objects are flagged `OUT_OF_RANGE` |
+
+| test | N | σ_NMAD | R² | bias | outliers > 0.05 | > 0.15 | within z_phot_err |
+|---|---|---|---|---|---|---|---|
+{rows}
+
+dz = (z_phot - z_spec) / (1 + z_spec); σ_NMAD = 1.4826 · MAD(dz); bias = mean(dz); R² on z itself.
+R² depends on the spread of the sample's own redshifts: the `catalog` test has σ_z ≈ 0.05, so
+look at σ_NMAD beside it. No spectrum of a test object, nor a galaxy drawn from one, was trained
+on. `z_phot_err` is the calibrated half-width of the central 68 %.
+
+A missing magnitude (-99, -9999, 99, NaN) or pixel (NaN) is flagged, and costs accuracy. Of the
+training objects {100 * card["training"]["band_dropout"]:.0f} % lost a band on purpose, so that an
+incomplete one still gets a sane value.
+
+`cosmic model verify` makes the numbers above anew and fails if they differ.
+"""
