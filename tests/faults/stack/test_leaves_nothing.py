@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -143,11 +144,11 @@ def test_a_stack_that_is_not_ready_in_time_is_ended(tmp_path: Path) -> None:
     assert left_behind(tmp_path) == []
 
 
-def test_a_port_in_use_is_an_error(make_stack: MakeStack, tmp_path: Path) -> None:
-    stack = make_stack()
-    port = int(stack.endpoint_url.rsplit(":", 1)[1])
-    with pytest.raises(StackError, match=f"{port} is in use"):
-        LocalStack(APP / "template.yaml", tmp_path / "other", port=port).start()
+def test_a_port_in_use_is_an_error(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(StackError, match=f"{port} is in use"):
+            LocalStack(APP / "template.yaml", tmp_path, port=port).start()
 
 
 UP = """
