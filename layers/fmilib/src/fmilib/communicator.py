@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from fmilib import codec, verdict
+from fmilib import codec, frames, verdict
 from fmilib.board import Board
 from fmilib.channels.base import Channel
 from fmilib.channels.solo import Solo
@@ -299,7 +299,9 @@ class Communicator:
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
         dtype = NO_TYPE if like is None else type_code(codec.dtype_text(like.dtype))
         count = 0 if like is None else like.size
-        return Call(operation, self._sequence, reduction, root, dtype, count)
+        return frames.collective(
+            operation, self._sequence, root=root, reduction=reduction, dtype=dtype, count=count
+        )
 
     def _message(self, peer: int, tag: int, like: Array | None = None) -> Call:
         self._check_rank("peer", peer)
@@ -307,7 +309,7 @@ class Communicator:
             raise ValueError(f"tag must be 0..{MAX_TAG}, got {tag}")
         dtype = NO_TYPE if like is None else type_code(codec.dtype_text(like.dtype))
         count = 0 if like is None else like.size
-        return Call(Operation.MESSAGE, dtype=dtype, count=count, tag=tag)
+        return frames.message(tag, dtype=dtype, count=count)
 
     def _check_rank(self, name: str, rank: int) -> None:
         if not 0 <= rank < self.size:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from fmilib.errors import MismatchError
-from fmilib.frames import Call, Head, Operation
+from fmilib.frames import Call, Head, describe
 from fmilib.link import Buffer, Link, LinkQuiet
 
 SEGMENT_BYTES = 256 * 1024
@@ -38,15 +38,18 @@ def segments(parts: list[Buffer], limit: int = SEGMENT_BYTES) -> Iterator[list[B
         yield group
 
 
-def send(link: Link, call: Call, parts: list[Buffer], step: int = 0) -> None:
+def send(link: Link, call: Call, parts: list[Buffer]) -> None:
     """Send one message, in as many frames as it needs.
 
     Raises:
         LinkLost, LinkQuiet.
     """
-    total = sum(len(part) for part in parts)
+    total = sum(map(len, parts))
+    if total <= SEGMENT_BYTES and len(parts) <= _MAX_PARTS:
+        link.send(call, parts, total)
+        return
     for group in segments(parts):
-        link.send(call, step, group, total)
+        link.send(call, group, total)
 
 
 class Inflow:
@@ -123,15 +126,16 @@ class Inflow:
         return head
 
     def _accept(self, head: Head) -> None:
-        if not _agree(self._call, head.call):
+        if self._call.exact and head.stamp != self._call.stamp:
             raise MismatchError(
-                f"rank {self._link.peer} called {head.call}, rank {self._me} called {self._call}"
+                f"rank {self._link.peer} called {describe(head.stamp)}, "
+                f"rank {self._me} called {describe(self._call.stamp)}"
             )
         if self.target is None:
             self.target = np.empty(head.total, np.uint8).data
         if head.total != len(self.target) or self._offset + head.length > head.total:
             raise MismatchError(
-                f"rank {self._link.peer} sends {head.total} bytes in {head.call}, "
+                f"rank {self._link.peer} sends {head.total} bytes in {describe(head.stamp)}, "
                 f"rank {self._me} expects {len(self.target)}"
             )
         self.head = head
@@ -180,7 +184,7 @@ class Outflow:
             self.done = True
         else:
             self._pending = self._link.open_frame(
-                self._call, 0, group, self._total, self._link.digest(group)
+                self._call, group, self._total, self._link.digest(group)
             )
 
 
@@ -216,9 +220,3 @@ def _await_either(out: Outflow, inn: Inflow, links: tuple[Link, Link], timeout_s
     links[1].waited(time.perf_counter() - began)
     if not ready:
         raise LinkQuiet(links[1].peer if not inn.done else links[0].peer, "moves no data")
-
-
-def _agree(mine: Call, theirs: Call) -> bool:
-    if mine.operation is Operation.MESSAGE:
-        return not any(mine.dtype) or (mine.dtype, mine.count) == (theirs.dtype, theirs.count)
-    return mine == theirs

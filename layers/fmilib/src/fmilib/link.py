@@ -19,11 +19,12 @@ from fmilib.frames import (
     HEADER_BYTES,
     NO_DIGEST,
     Call,
+    GarbledError,
     Head,
     Kind,
-    Operation,
     digest_of,
     pack,
+    queue_of,
     unpack,
 )
 from fmilib.stats import Stats
@@ -33,7 +34,7 @@ MAX_POISON_BYTES = 4096
 _STAGE_BYTES = SMALL_BYTES + HEADER_BYTES
 _TCP_INFO_BYTES, _TCP_INFO_UNACKED, _TCP_INFO_LAST_ACK = 104, 24, 56
 _TIMEVAL = struct.Struct("@ll")
-_NO_CALL = Call(Operation.BARRIER)
+_NO_STAMP = bytes(32)
 Buffer = bytes | bytearray | memoryview
 
 
@@ -109,7 +110,7 @@ class Link:
         self._stage = memoryview(bytearray(_STAGE_BYTES))
         self._start = 0
         self._end = 0
-        self._aside: dict[tuple[int, int, int], deque[tuple[Head, bytes]]] = {}
+        self._aside: dict[tuple[int, int], deque[tuple[Head, bytes]]] = {}
         _tune(sock, timeout_s, detect_s)
 
     def fileno(self) -> int:
@@ -122,18 +123,41 @@ class Link:
 
     # -- sending ---------------------------------------------------------------
 
+    def send(
+        self, call: Call, parts: list[Buffer], total: int, digest: bytes | None = None
+    ) -> bytes:
+        """Send one frame, return its digest when the kernel has all of it.
+
+        Args:
+            call: what it belongs to.
+            parts: its payload.
+            total: bytes of the whole message.
+            digest: of the payload, if it is known already.
+
+        Raises:
+            LinkLost, LinkQuiet.
+        """
+        if digest is None:
+            digest = self.digest(parts)
+        pending = self.open_frame(call, parts, total, digest)
+        while pending:
+            self.push(pending, 0)
+        return digest
+
+    def digest(self, parts: list[Buffer]) -> bytes:
+        """Return what this link puts in a header for a payload."""
+        return digest_of(*parts) if self._full else NO_DIGEST
+
     def open_frame(
-        self, call: Call, step: int, parts: list[Buffer], total: int, digest: bytes
+        self, call: Call, parts: list[Buffer], total: int, digest: bytes
     ) -> list[Buffer]:
         """Begin a frame and return what must be pushed; nothing else is sent until it is out."""
         self._sending.acquire()
-        length = sum(len(part) for part in parts)
-        head = Head(Kind.DATA, call, step, self._epoch, length, total, digest)
         self._cut = True
+        length = sum(map(len, parts))
         self._stats.sent_bytes += length
         self._stats.sent_messages += 1
-        pending: list[Buffer] = [pack(head, self._sent, self._keys.send), *parts]
-        return pending
+        return [self._header(Kind.DATA, call.stamp, length, total, digest), *parts]
 
     def push(self, pending: list[Buffer], flags: int) -> bool:
         """Send what the kernel takes of a frame; drop it from `pending`.
@@ -157,30 +181,11 @@ class Link:
             self._sending.release()
         return True
 
-    def send(
-        self, call: Call, step: int, parts: list[Buffer], total: int, digest: bytes | None = None
-    ) -> bytes:
-        """Send one frame, return its digest when the kernel has all of it.
-
-        Args:
-            call, step: what it belongs to.
-            parts: its payload.
-            total: bytes of the whole message.
-            digest: of the payload, if it is known already.
-
-        Raises:
-            LinkLost, LinkQuiet.
-        """
-        if digest is None:
-            digest = self.digest(parts)
-        pending = self.open_frame(call, step, parts, total, digest)
-        while pending:
-            self.push(pending, 0)
-        return digest
-
-    def digest(self, parts: list[Buffer]) -> bytes:
-        """Return what this link puts in a header for a payload."""
-        return digest_of(*parts) if self._full else NO_DIGEST
+    def _header(self, kind: int, stamp: bytes, length: int, total: int, digest: bytes) -> bytes:
+        return pack(
+            kind, stamp, length, total, digest,
+            epoch=self._epoch, counter=self._sent, key=self._keys.send,
+        )  # fmt: skip
 
     def _write(self, pending: list[Buffer], flags: int) -> int:
         began = time.perf_counter()
@@ -211,13 +216,13 @@ class Link:
         Raises:
             LinkLost, LinkQuiet, PeerLeft, Poisoned.
         """
-        queue = self._aside.get(call.key) if self._aside else None
+        queue = self._aside.get(call.queue) if self._aside else None
         if queue:
             return queue.popleft()
         want = HEADER_BYTES + (expected if expected <= SMALL_BYTES else 0)
         while self._fill(HEADER_BYTES, want, flags):
             head = self._read_head()
-            if head.call.key == call.key:
+            if head.stamp == call.stamp or queue_of(head.stamp) == call.queue:
                 return head, None
             self._put_aside(head)
         return None
@@ -249,19 +254,17 @@ class Link:
     def _read_head(self) -> Head:
         raw = self._stage[self._start : self._start + HEADER_BYTES]
         try:
-            head = unpack(raw, self._received, self._keys.receive)
-        except ValueError as error:
+            head = unpack(raw, epoch=self._epoch, counter=self._received, key=self._keys.receive)
+        except GarbledError as error:
             raise LinkLost(self.peer, str(error)) from None
-        if head.epoch != self._epoch:
-            raise LinkLost(self.peer, f"a frame of epoch {head.epoch}, not {self._epoch}")
         self._start += HEADER_BYTES
         self._received += 1
-        if head.kind is not Kind.DATA:
+        if head.kind != Kind.DATA:
             self._end_of_link(head)
         return head
 
     def _end_of_link(self, head: Head) -> None:
-        if head.kind is Kind.BYE:
+        if head.kind == Kind.BYE:
             raise PeerLeft(self.peer, "closed its communicator")
         if head.length > MAX_POISON_BYTES:
             raise LinkLost(self.peer, "an oversized poison frame")
@@ -269,7 +272,7 @@ class Link:
 
     def _put_aside(self, head: Head) -> None:
         body = self._body(head)
-        self._aside.setdefault(head.call.key, deque()).append((head, body))
+        self._aside.setdefault(queue_of(head.stamp), deque()).append((head, body))
 
     def _body(self, head: Head) -> bytes:
         body = bytearray(head.length)
@@ -332,8 +335,7 @@ class Link:
             self._sending.release()
             return
         self._cut = True
-        head = Head(kind, _NO_CALL, 0, self._epoch, len(body), len(body), digest_of(body))
-        raw = pack(head, self._sent, self._keys.send) + body
+        raw = self._header(kind, _NO_STAMP, len(body), len(body), digest_of(body)) + body
         try:
             self._sock.send(raw, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
             self._sock.shutdown(socket.SHUT_WR)

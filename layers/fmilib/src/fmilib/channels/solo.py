@@ -16,11 +16,11 @@ class Solo:
     size = 1
 
     def __init__(self) -> None:
-        self._mail: dict[tuple[int, int, int], deque[bytes]] = {}
+        self._mail: dict[tuple[int, int], deque[bytes]] = {}
 
     def send(self, peer: int, call: Call, parts: list[Buffer]) -> None:
         """Keep a copy; see `Channel`."""
-        self._mail.setdefault(call.key, deque()).append(b"".join(parts))
+        self._mail.setdefault(call.queue, deque()).append(b"".join(parts))
 
     def relay(
         self, peer: int, call: Call, part: memoryview, total: int, digest: bytes | None
@@ -37,7 +37,7 @@ class Solo:
         arrived: Arrived | None = None,
     ) -> memoryview:
         """Return what was kept; see `Channel`."""
-        queue = self._mail.get(call.key)
+        queue = self._mail.get(call.queue)
         if not queue:
             raise LinkQuiet(peer, "never sent it")
         payload = memoryview(bytearray(queue.popleft()))
