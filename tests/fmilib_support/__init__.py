@@ -1,0 +1,1 @@
+"""Real processes, real sockets and a real rendezvous for the tests of fmilib."""

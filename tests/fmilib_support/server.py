@@ -1,0 +1,88 @@
+"""A rendezvous in a process of its own, that tests may kill and start again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import fmilib
+
+DEPLOYMENT_SECRET = bytes(range(32))
+START_S = 20.0
+
+
+class Rendezvous:
+    """`python -m fmilib.rendezvous` as a child process on loopback."""
+
+    def __init__(self, *options: str) -> None:
+        self._options = options
+        self._folder = tempfile.TemporaryDirectory()
+        self._log = (Path(self._folder.name) / "log").open("wb")
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it, on the port that it had before if there was one, and wait until it listens."""
+        port_file = Path(self._folder.name) / "port"
+        port_file.unlink(missing_ok=True)
+        command = [sys.executable, "-W", "error", "-m", "fmilib.rendezvous"]
+        command += ["--port", str(self.port), "--port-file", str(port_file), *self._options]
+        environment = {**os.environ, "FMI_DEPLOYMENT_SECRET": DEPLOYMENT_SECRET.hex()}
+        self._process = subprocess.Popen(command, env=environment, stderr=self._log)
+        until = time.monotonic() + START_S
+        while not port_file.exists():
+            assert self._process.poll() is None, self.log()
+            assert time.monotonic() < until, "the rendezvous didn't start"
+            time.sleep(0.01)
+        self.port = int(port_file.read_text())
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(START_S)
+
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def descriptors(self) -> int:
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    def log(self) -> str:
+        return (Path(self._folder.name) / "log").read_text()
+
+    def secret(self, job: str) -> bytes:
+        return fmilib.derive_secret(DEPLOYMENT_SECRET, job)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(START_S)
+        self._log.close()
+        log = self.log()
+        self._folder.cleanup()
+        assert "Traceback" not in log, log
