@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cosmic.errors import InputError
-from cosmic.inference.rank import Progress, _predict
+from cosmic.inference.rank import Progress, predict_block
 from cosmic.manifest import Data, Model
 from cosmic.partitions.stream import Block, BlockReader
 from cosmic.plan import PlannedPartition, Slice, share_rows
@@ -101,5 +101,5 @@ class Still:
 def test_a_rank_stops_before_its_function_is_killed(columns: list[dict[str, Any]]) -> None:
     block = Block(0, 0, columns[0])
     with pytest.raises(InputError, match="out-of-time") as caught:
-        _predict(block, Still(), BATCH, Progress(), time.monotonic() + 5)  # type: ignore[arg-type]
+        predict_block(block, Still(), BATCH, Progress(), time.monotonic() + 5)  # type: ignore[arg-type]
     assert "world_size" in caught.value.hint

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -28,7 +28,7 @@ from cosmic.plan import Plan, PlannedModel, parse_plan
 from cosmic.record import RankRecord
 from cosmic.runs import RunFolder
 from cosmic.statistics import Statistics
-from cosmic.store import Location, Store
+from cosmic.store import Location, Requests, Store
 
 if TYPE_CHECKING:
     from types_boto3_secretsmanager import SecretsManagerClient
@@ -102,6 +102,14 @@ class Progress:
     rows_flagged: int = 0
     compute_s: float = 0.0
 
+    def facts(self) -> dict[str, Any]:
+        """The record's fields about the rows."""
+        return {
+            "rows": self.rows,
+            "rows_flagged": self.rows_flagged,
+            "compute_s": self.compute_s,
+        }
+
 
 def run_rank(task: RankTask, function: Function, deadline: float) -> RankRecord:
     """Do one rank's part of a run and write its shard and its record.
@@ -115,63 +123,74 @@ def run_rank(task: RankTask, function: Function, deadline: float) -> RankRecord:
         InputError: the model or a partition is not what was planned, or time ran out.
         TransientError: S3 failed.
     """
-    started_at_s = time.time()
-    cold_start = function.invocations == 0
-    function.invocations += 1
-    before = function.store.requests
+    invocation = Invocation.begin(function)
     plan = _read_plan(task, function.store)
     engine = function.engine(plan.model)
-    model_loaded_at_s = time.time()
+    invocation.mark("model_loaded_at_s")
     reader = BlockReader(function.store, plan.partitions, plan.batch_size)
     with TemporaryDirectory() as scratch:
-        shard_path = Path(scratch) / "shard.parquet"
-        progress = _infer(plan, task.rank, engine, reader, shard_path, deadline)
-        inferred_at_s = time.time()
-        function.store.upload(shard_path, task.folder.shard(task.rank, plan.world_size))
-        written_at_s = time.time()
-        shard = shard_path.read_bytes()
-    shard_sha256 = hashlib.sha256(shard).hexdigest()
+        path = Path(scratch) / "shard.parquet"
+        progress = infer_rows(plan, task.rank, engine, reader, path, deadline)
+        invocation.mark("inferred_at_s")
+        function.store.upload(path, task.folder.shard(task.rank, plan.world_size))
+        shard = path.read_bytes()
+    invocation.mark("written_at_s")
     closing = _close(task, plan, function.messaging, progress.statistics, shard, deadline)
     if closing.joint and task.rank == 0:
-        write_gathered(
-            function.store, task.folder, closing.joint.statistics.summary(), closing.joint.shards
-        )
-    requests = function.store.requests
+        reduced = closing.joint.statistics.summary()
+        write_gathered(function.store, task.folder, reduced, closing.joint.shards)
     record = RankRecord(
         rank=task.rank,
         world_size=plan.world_size,
         attempt=task.attempt,
-        cold_start=cold_start,
         queued_at_s=task.queued_at.timestamp() if task.queued_at else None,
-        started_at_s=started_at_s,
-        imported_at_s=function.ready_at_s,
-        model_loaded_at_s=model_loaded_at_s,
-        first_byte_at_s=reader.first_byte_at_s,
-        inferred_at_s=inferred_at_s,
-        written_at_s=written_at_s,
-        joined_at_s=closing.joint.joined_at_s if closing.joint else None,
-        left_at_s=closing.joint.left_at_s if closing.joint else None,
-        finished_at_s=time.time(),
-        init_s=function.init_s if cold_start else 0.0,
-        rows=progress.rows,
-        rows_flagged=progress.rows_flagged,
-        bytes_read=reader.bytes_read,
-        s3_reads=requests.reads - before.reads,
-        s3_writes=requests.writes - before.writes + 1,
-        read_wait_s=reader.wait_s,
-        compute_s=progress.compute_s,
-        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        memory_mb=function.memory_mb,
+        shard_sha256=hashlib.sha256(shard).hexdigest(),
         threads=engine.threads,
-        shard_sha256=shard_sha256,
-        pid=os.getpid(),
-        fmi=closing.state,
-        fmi_error=closing.error,
-        fmi_stats=closing.joint.stats if closing.joint else {},
+        **closing.facts(),
+        **reader.facts(),
+        **progress.facts(),
+        **invocation.end(),
     )
     at = task.folder.record(task.rank, plan.world_size)
     function.store.put(at, record.model_dump_json(indent=1).encode(), "application/json")
     return record
+
+
+@dataclass
+class Invocation:
+    """One use of the environment: its time stamps and what it took."""
+
+    function: Function
+    before: Requests
+    cold_start: bool
+    at_s: dict[str, float]
+
+    @classmethod
+    def begin(cls, function: Function) -> Self:
+        """The invocation that begins now."""
+        function.invocations += 1
+        cold_start = function.invocations == 1
+        return cls(function, function.store.requests, cold_start, {"started_at_s": time.time()})
+
+    def mark(self, name: str) -> None:
+        """Note that something has just happened."""
+        self.at_s[name] = time.time()
+
+    def end(self) -> dict[str, Any]:
+        """The record's fields about time, memory and S3; the record's own PUT is counted."""
+        self.mark("finished_at_s")
+        requests = self.function.store.requests
+        return {
+            **self.at_s,
+            "imported_at_s": self.function.ready_at_s,
+            "init_s": self.function.init_s if self.cold_start else 0.0,
+            "cold_start": self.cold_start,
+            "s3_reads": requests.reads - self.before.reads,
+            "s3_writes": requests.writes - self.before.writes + 1,
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            "memory_mb": self.function.memory_mb,
+            "pid": os.getpid(),
+        }
 
 
 def _read_plan(task: RankTask, store: Store) -> Plan:
@@ -185,13 +204,14 @@ def _read_plan(task: RankTask, store: Store) -> Plan:
     return plan
 
 
-def _infer(
+def infer_rows(
     plan: Plan, rank: int, engine: Engine, reader: BlockReader, shard: Path, deadline: float
 ) -> Progress:
+    """Predict a rank's rows and write them to a shard, block by block."""
     progress = Progress()
     with pq.ParquetWriter(shard, SCHEMA) as writer:
         for block in reader.blocks(plan.ranks[rank].slices):
-            predictions = _predict(block, engine, plan.batch_size, progress, deadline)
+            predictions = predict_block(block, engine, plan.batch_size, progress, deadline)
             table = rows_to_table(
                 block.columns,
                 predictions.z_phot,
@@ -208,9 +228,14 @@ def _infer(
     return progress
 
 
-def _predict(
+def predict_block(
     block: Block, engine: Engine, batch_size: int, progress: Progress, deadline: float
 ) -> Predictions:
+    """Predict a block batch by batch.
+
+    Raises:
+        InputError: the deadline is too near for another batch.
+    """
     began = time.monotonic()
     parts = []
     for image, mag in block.batches(batch_size):
@@ -236,6 +261,16 @@ class Closing:
     state: str
     joint: Joint | None = None
     error: str | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """The record's fields about FMI."""
+        return {
+            "fmi": self.state,
+            "fmi_error": self.error,
+            "joined_at_s": self.joint.joined_at_s if self.joint else None,
+            "left_at_s": self.joint.left_at_s if self.joint else None,
+            "fmi_stats": self.joint.stats if self.joint else {},
+        }
 
 
 def _close(

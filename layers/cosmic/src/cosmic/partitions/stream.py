@@ -79,6 +79,14 @@ class BlockReader:
             finally:
                 ahead.shutdown(cancel_futures=True)
 
+    def facts(self) -> dict[str, Any]:
+        """A record's fields about reading."""
+        return {
+            "bytes_read": self.bytes_read,
+            "read_wait_s": self.wait_s,
+            "first_byte_at_s": self.first_byte_at_s,
+        }
+
     def _pieces(self, slices: Sequence[Slice]) -> Iterator[Slice]:
         for piece in slices:
             step = self._block_rows(self.partitions[piece.partition].row_bytes)
