@@ -323,9 +323,10 @@ def test_a_stopped_execution_ends_at_once_with_its_invocations(
 
     until(lambda: len(serving()) == 3)
     before = time.monotonic()
-    machine.steps.stop_execution(executionArn=arn)
+    machine.steps.stop_execution(executionArn=arn, error="Cancelled", cause="no more")
     described = machine.steps.describe_execution(executionArn=arn)
     assert described["status"] == "ABORTED"
+    assert (described["error"], described["cause"]) == ("Cancelled", "no more")
     assert described["stopDate"] - datetime.now(UTC) < timedelta(seconds=5)
     until(lambda: not serving(), 3)
     assert time.monotonic() - before < 5
@@ -334,6 +335,21 @@ def test_a_stopped_execution_ends_at_once_with_its_invocations(
     assert machine.steps.describe_execution(executionArn=arn)["status"] == "ABORTED"
     assert {r.outcome for r in of_run(stack, machine, name)} == {"stopped"}
     assert len(of_run(stack, machine, name)) == 3
+
+
+def test_an_execution_that_takes_too_long_times_out(stack: LocalStack, machine: Machine) -> None:
+    wait = {
+        "TimeoutSeconds": 1,
+        "StartAt": "W",
+        "States": {"W": {"Type": "Wait", "Seconds": 5, "End": True}},
+    }
+    created = machine.steps.create_state_machine(
+        name="slow", definition=json.dumps(wait), roleArn="arn:aws:iam::123456789012:role/r"
+    )
+    started_ = machine.steps.start_execution(stateMachineArn=created["stateMachineArn"])
+    described = machine.end(started_["executionArn"])
+    assert described["status"] == "TIMED_OUT"
+    assert described["stopDate"] > described["startDate"]
 
 
 def test_two_runs_at_once_do_not_touch_each_other(machine: Machine, name: str) -> None:

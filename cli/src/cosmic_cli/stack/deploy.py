@@ -68,8 +68,11 @@ def deploy(template: Template, pool: Pool, clients: Clients, layouts: Path) -> D
     for logical_id, resource in resources.items():
         if resource["Type"] == "AWS::S3::Bucket":
             _notifications(template, logical_id, clients("s3"))
-    known = {*_CREATORS, "AWS::Lambda::Function", "AWS::Lambda::EventInvokeConfig"}
-    left_out = {name: r["Type"] for name, r in resources.items() if r["Type"] not in known}
+    left_out = {
+        name: resource["Type"]
+        for name, resource in resources.items()
+        if resource["Type"] not in (*_CREATORS, *_PARTS_OF_FUNCTIONS)
+    }
     return Deployment(template.resolver.outputs(), specs, left_out)
 
 
@@ -193,6 +196,11 @@ def _placeholder() -> bytes:
     return buffer.getvalue()
 
 
+_PARTS_OF_FUNCTIONS = (
+    "AWS::Lambda::EventInvokeConfig",
+    "AWS::Lambda::Function",
+    "AWS::Lambda::LayerVersion",
+)
 _CREATORS: dict[str, Callable[[Template, str, Clients], None]] = {
     "AWS::SecretsManager::Secret": _secret,
     "AWS::SQS::Queue": _queue,

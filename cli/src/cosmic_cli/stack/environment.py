@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from cosmic_cli.stack.child import command
+from cosmic_cli.stack.errors import StackError
 from cosmic_cli.stack.function import VERSION, FunctionSpec, Surroundings, lambda_variables
 from cosmic_cli.stack.invocation import (
     Invocation,
@@ -28,10 +29,11 @@ from cosmic_cli.stack.invocation import (
     failed,
     too_large,
 )
+from cosmic_cli.stack.logfile import LogFile
+from cosmic_cli.stack.memory import peak_bytes, resident_bytes
 from cosmic_cli.stack.runtime_api import RuntimeApi
 
 MAX_RESPONSE_BYTES = 6_291_556
-TAIL_BYTES = 4096
 
 Spawn = Callable[[Callable[[], "subprocess.Popen[bytes]"]], "subprocess.Popen[bytes]"]
 
@@ -52,7 +54,7 @@ class Environment:
         id: Its id, 32 hex digits.
         spec: The function.
         function_arn: ARN that handlers see.
-        log: File with the process's output and Lambda's lines.
+        log: The process's output and Lambda's lines.
         home: Its own directory; `tmp` in it stands for `/tmp`.
         init_ms: How long the initialisation took, 0 until it is over.
         idle_since: Monotonic clock of the last invocation's end.
@@ -66,10 +68,8 @@ class Environment:
         self.idle_since = time.monotonic()
         self.home = homes / self.id
         (self.home / "tmp").mkdir(parents=True)
-        folder = logs / spec.name
-        folder.mkdir(parents=True, exist_ok=True)
-        self.log = folder / f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{self.id}.log"
-        self._log_fd = os.open(self.log, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        self.log = LogFile(logs / spec.name / f"{stamp}-{self.id}.log")
         self._mailbox: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
         self._changed = threading.Condition()
         self._state = State.STARTING
@@ -77,6 +77,8 @@ class Environment:
         self._init_error: bytes | None = None
         self._exit = ""
         self._over_memory = False
+        self._started = False
+        self._condemned = False
         self._peak_bytes = 0
         self._reaped = threading.Event()
         self._buried = threading.Event()
@@ -88,6 +90,9 @@ class Environment:
             spawn: Calls a function in a thread that lives as long as the stack.
             api: Serves the process.
             around: What is the same for all functions.
+
+        Raises:
+            StackError: the system does not let it.
         """
         listener = api.open(self)
         stream = f"{time.strftime('%Y/%m/%d', time.gmtime())}/[{VERSION}]{self.id}"
@@ -96,10 +101,13 @@ class Environment:
         self._born = time.monotonic()
         try:
             self._process = spawn(lambda: self._popen(variables))
-        except OSError:
+        except OSError as error:
             api.close_port(listener)
             self.dispose()
-            raise
+            raise StackError(
+                f"no process could be started for {self.spec.name}: {error}"
+            ) from error
+        self._started = True
         self._watch = psutil.Process(self._process.pid)
         reaper = threading.Thread(target=self._reap, args=(api, listener), daemon=True)
         reaper.start()
@@ -110,8 +118,8 @@ class Environment:
             cwd=self.spec.code,
             env=variables,
             stdin=subprocess.DEVNULL,
-            stdout=self._log_fd,
-            stderr=self._log_fd,
+            stdout=self.log.fd,
+            stderr=self.log.fd,
             start_new_session=True,
         )
 
@@ -123,7 +131,7 @@ class Environment:
     @property
     def alive(self) -> bool:
         """Whether the process can serve again."""
-        return self._state is not State.DEAD
+        return self._state is not State.DEAD and not self._condemned
 
     def wait_ready(self, timeout_s: float) -> bool:
         """Wait until the initialisation is over, one way or the other.
@@ -143,7 +151,7 @@ class Environment:
         with self._changed:
             self._changed.wait_for(lambda: self._state in (State.IDLE, State.DEAD), timeout_s)
             self.idle_since = time.monotonic()
-            return self._state is State.IDLE
+            return self._state is State.IDLE and not self._condemned
 
     def give(self, invocation: Invocation) -> None:
         """Have an invocation served; a dead environment ends it at once."""
@@ -158,6 +166,7 @@ class Environment:
     def kill(self) -> None:
         """Kill the process and all that it started."""
         with self._changed:
+            self._condemned = True
             if not self._reaped.is_set():
                 _kill_group(self._process.pid)
 
@@ -169,47 +178,30 @@ class Environment:
         self.kill()
 
     def dispose(self, timeout_s: float = 5.0) -> None:
-        """Kill the process if it lives, and remove what it leaves behind except the log."""
-        if hasattr(self, "_process"):
+        """Kill the process if it lives, and remove what it leaves behind except the log.
+
+        Only for whoever owns the environment, and only once.
+        """
+        if self._started:
             self.kill()
             self._buried.wait(timeout_s)
         shutil.rmtree(self.home, ignore_errors=True)
-        if self._log_fd >= 0:
-            os.close(self._log_fd)
-            self._log_fd = -1
+        self.log.close()
 
     def measure(self) -> int:
         """Resident memory now, in bytes; remembered as part of the peak."""
-        try:
-            now = int(self._watch.memory_info().rss)
-        except psutil.Error:
+        if self._reaped.is_set():
             return 0
+        now = resident_bytes(self._watch)
         self._peak_bytes = max(self._peak_bytes, now)
         return now
 
     @property
     def peak_bytes(self) -> int:
         """Peak resident memory of the process so far."""
-        self.measure()
-        with contextlib.suppress(OSError, ValueError, StopIteration):
-            status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
-            line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-            self._peak_bytes = max(self._peak_bytes, int(line.split()[1]) * 1024)
+        if not self._reaped.is_set():
+            self._peak_bytes = max(self._peak_bytes, self.measure(), peak_bytes(self.pid))
         return self._peak_bytes
-
-    def write_log(self, text: str) -> None:
-        """Add to the log."""
-        os.write(self._log_fd, text.encode())
-
-    def log_size(self) -> int:
-        """Bytes in the log so far."""
-        return os.fstat(self._log_fd).st_size
-
-    def log_tail(self, since: int) -> bytes:
-        """The last 4 KiB of the log after a position."""
-        size = self.log_size()
-        start = max(since, size - TAIL_BYTES)
-        return os.pread(self._log_fd, size - start, start)
 
     # What the runtime client in the process calls, through the Runtime API.
 

@@ -11,6 +11,12 @@ class StackError(CosmicError):
     code = "local-stack"
 
 
+class Stopping(StackError):  # noqa: N818
+    """The stack, or the execution that an invocation belongs to, is being stopped."""
+
+    code = "stopping"
+
+
 class TemplateError(InputError):
     """The template, or a parameter given for it, cannot be deployed."""
 

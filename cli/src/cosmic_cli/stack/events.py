@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cosmic_cli.stack.errors import PayloadTooLarge, StackError, Throttled
+from cosmic_cli.stack.errors import PayloadTooLarge, StackError, Stopping, Throttled
 from cosmic_cli.stack.function import VERSION, FunctionSpec
 from cosmic_cli.stack.invocation import Invocation, Kind, Origin
 from cosmic_cli.stack.pool import Pool, Served
 from cosmic_cli.stack.records import JsonLines
 
 MAX_EVENT_BYTES = 1024 * 1024
-THROTTLE_PAUSE_S = 0.5
+PAUSE_S = 0.5
 
 Destination = Callable[[FunctionSpec, dict[str, Any]], None]
 
@@ -26,8 +26,8 @@ class EventQueue:
     """Hands events to a pool in threads of its own.
 
     A failed event is tried again as its function's configuration says, after pauses of seconds
-    where Lambda waits minutes; a throttled one until there is room. One that failed for good is
-    written to `failed-events.jsonl`, in the form of Lambda's record for an on-failure
+    where Lambda waits minutes; one that could not be run waits for room. One that failed for
+    good is written to `failed-events.jsonl`, in the form of Lambda's record for an on-failure
     destination, and given to `destination`.
     """
 
@@ -86,10 +86,10 @@ class EventQueue:
             invocation = Invocation(payload, spec.timeout_s, origin, request_id)
             try:
                 return self._pool.invoke(spec.name, invocation)
-            except Throttled:
-                self._closed.wait(THROTTLE_PAUSE_S)
-            except StackError:
+            except Stopping:
                 return None
+            except (Throttled, StackError):
+                self._closed.wait(PAUSE_S)
         return None
 
     def _give_up(

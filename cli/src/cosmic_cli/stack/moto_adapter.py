@@ -11,6 +11,7 @@ Functions or S3 differ from AWS in a way that Cosmic would notice:
 - `StopExecution` ends the execution at once and kills its invocations. (On AWS a function that
   is already running would run on, unseen, until its own time-out.)
 - A Distributed Map with more failures than tolerated fails (moto has it succeed).
+- `DescribeExecution` of one that timed out says when.
 - An execution without a name gets one; a name that AWS would refuse is refused.
 """
 
@@ -25,6 +26,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any, Protocol, cast
 from unittest import mock
 from urllib.parse import quote_plus
@@ -34,6 +36,7 @@ from botocore.exceptions import ClientError
 from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaFunction
 from moto.core.config import default_user_config
+from moto.core.responses import ActionResult
 from moto.s3 import notifications
 from moto.s3.responses import S3Response
 from moto.stepfunctions.exceptions import InvalidName
@@ -60,6 +63,7 @@ from moto.stepfunctions.parser.backend.execution import (
     Execution,
 )
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
+from moto.stepfunctions.responses import StepFunctionResponse
 
 from cosmic.errors import CosmicError
 from cosmic_cli.stack.errors import PayloadTooLarge, StackError, Throttled, UnknownFunction
@@ -117,6 +121,12 @@ def _replacements(functions: Functions) -> list[tuple[Any, str, Any]]:
         (S3Response, "put_object", _put_object(S3Response.put_object)),
         (lambda_eval_utils, "execute_lambda_function_integration", _lambda_task(functions)),
         (Execution, "stop", _stop(functions, Execution.stop)),
+        (StepFunctionResponse, "stop_execution", _stop_with_cause),
+        (
+            StepFunctionResponse,
+            "describe_execution",
+            _describe_execution(StepFunctionResponse.describe_execution),
+        ),
         (
             BaseExecutionWorkerCommunication,
             "terminated",
@@ -302,6 +312,25 @@ def _stop(functions: Functions, original: Callable[..., None]) -> Callable[..., 
         functions.stop_execution(self.exec_arn)
 
     return stop
+
+
+def _stop_with_cause(self: Any) -> ActionResult:
+    execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+    now = datetime.now(UTC)
+    execution.stop(now, self._get_param("error"), self._get_param("cause"))
+    return ActionResult({"stopDate": execution.stop_date or now})
+
+
+def _describe_execution(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def describe_execution(self: Any) -> Any:
+        answer = original(self)
+        arn = self._get_param("executionArn")
+        stop_date = self.stepfunction_backend.describe_execution(arn).stop_date
+        return ActionResult(
+            {"stopDate": stop_date, **answer.result} if stop_date else answer.result
+        )
+
+    return describe_execution
 
 
 def _is_interpreted(execution: Any) -> bool:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cosmic_cli.stack.environment import Environment
-from cosmic_cli.stack.errors import PayloadTooLarge, StackError, Throttled, UnknownFunction
+from cosmic_cli.stack.errors import PayloadTooLarge, StackError, Stopping, UnknownFunction
 from cosmic_cli.stack.function import FunctionSpec, Surroundings, function_name
 from cosmic_cli.stack.invocation import Invocation, Outcome, stopped, timed_out
 from cosmic_cli.stack.records import (
@@ -25,10 +22,13 @@ from cosmic_cli.stack.records import (
     write_record,
 )
 from cosmic_cli.stack.runtime_api import RuntimeApi
+from cosmic_cli.stack.slots import Slots
 
 MIB = 1024 * 1024
 MAX_EVENT_BYTES = 6 * MIB
 MIN_INIT_S = 60.0
+SETTLE_S = 5.0
+CLOSE_S = 10.0
 SHOWN_EVENT_BYTES = 8192
 
 
@@ -69,6 +69,9 @@ class Served:
 class Pool:
     """Runs the functions of a stack.
 
+    An environment has one owner at any time: the thread that serves an invocation with it, or
+    the list of idle ones. Who takes it from there disposes of it or gives it back.
+
     Everything is under `folder`: `logs/<function>/*.log`, `environments/` and
     `invocations.jsonl`.
     """
@@ -86,7 +89,7 @@ class Pool:
         self._idle: dict[str, list[Environment]] = {}
         self._all: set[Environment] = set()
         self._active: dict[Invocation, Environment] = {}
-        self._busy: Counter[str] = Counter()
+        self._slots = Slots(self._limits.concurrency)
         self._stopped: set[str] = set()
         self._closed = threading.Event()
         self._api = RuntimeApi()
@@ -118,14 +121,16 @@ class Pool:
             Throttled: the function, or the pool, is at its concurrency.
             UnknownFunction: it is not deployed.
             PayloadTooLarge: Lambda would refuse the event.
-            StackError: the pool is closed, or the invocation's execution was stopped.
+            Stopping: the pool is closed, or the invocation's execution was stopped.
+            StackError: no process could be started.
         """
         spec = self.function(function)
         if len(invocation.payload) > MAX_EVENT_BYTES:
             raise PayloadTooLarge(
                 f"the event has {len(invocation.payload)} bytes; Lambda takes {MAX_EVENT_BYTES}"
             )
-        with self._slot(spec, invocation.origin.execution):
+        self._admit(invocation.origin.execution)
+        with self._slots.taken(spec):
             environment, cold = self._acquire(spec, invocation)
             try:
                 return self._serve(environment, invocation, cold=cold)
@@ -165,47 +170,29 @@ class Pool:
             if self._closed.is_set():
                 return
             self._closed.set()
-            active = list(self._active)
-            environments = list(self._all)
+            active = list(self._active.items())
+            idle = [environment for kept in self._idle.values() for environment in kept]
             self._idle.clear()
-        for invocation in active:
+        for invocation, environment in active:
             invocation.finish(stopped())
-        self._dispose(environments)
+            environment.kill()
+        self._dispose(idle)
+        self._slots.wait_empty(CLOSE_S)
         self._monitor.join(timeout=5)
         self._api.close()
         self._spawner.shutdown(wait=True, cancel_futures=True)
 
-    @contextlib.contextmanager
-    def _slot(self, spec: FunctionSpec, execution: str) -> Iterator[None]:
-        reserved = spec.reserved_concurrency
-        with self._lock:
-            if self._closed.is_set():
-                raise StackError("the stack is stopping")
-            if execution in self._stopped:
-                raise StackError(f"{execution} was stopped")
-            if reserved is not None and self._busy[spec.name] >= reserved:
-                reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
-                raise Throttled(spec.name, reserved, reason)
-            if self._busy.total() >= self._limits.concurrency:
-                reason = "ConcurrentInvocationLimitExceeded"
-                raise Throttled("the stack", self._limits.concurrency, reason)
-            self._busy[spec.name] += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._busy[spec.name] -= 1
+    def _admit(self, execution: str) -> None:
+        if self._closed.is_set():
+            raise Stopping("the stack is stopping")
+        if execution in self._stopped:
+            raise Stopping(f"{execution} was stopped")
 
     def _acquire(self, spec: FunctionSpec, invocation: Invocation) -> tuple[Environment, bool]:
-        with self._lock:
-            idle = self._idle.get(spec.name, [])
-            while idle:
-                environment = idle.pop()
-                if environment.alive:
-                    self._active[invocation] = environment
-                    return environment, False
-                self._all.discard(environment)
-                environment.dispose()
+        while environment := self._take_idle(spec, invocation):
+            if environment.alive:
+                return environment, False
+            self._dispose([environment])
         environment = Environment(spec, self._homes, self._logs)
         environment.start(lambda call: self._spawner.submit(call).result(), self._api, self._around)
         with self._lock:
@@ -217,11 +204,19 @@ class Pool:
             environment.kill()
         return environment, True
 
+    def _take_idle(self, spec: FunctionSpec, invocation: Invocation) -> Environment | None:
+        with self._lock:
+            idle = self._idle.get(spec.name)
+            if not idle:
+                return None
+            self._active[invocation] = environment = idle.pop()
+            return environment
+
     def _serve(self, environment: Environment, invocation: Invocation, *, cold: bool) -> Served:
         spec = environment.spec
-        since = environment.log_size()
+        since = environment.log.size()
         ready = environment.wait_ready(max(MIN_INIT_S, spec.timeout_s))
-        environment.write_log(start_line(invocation.request_id))
+        environment.log.write(start_line(invocation.request_id))
         if ready:
             environment.give(invocation)
             invocation.dispatched.wait(MIN_INIT_S)
@@ -232,7 +227,7 @@ class Pool:
             environment.kill()
         assert outcome is not None  # noqa: S101 - finish() has just given one
         peak = environment.peak_bytes
-        environment.wait_idle(1.0)
+        environment.wait_idle(SETTLE_S)
         record = InvocationRecord.of(
             spec,
             invocation,
@@ -241,18 +236,18 @@ class Pool:
             pid=environment.pid,
             init_ms=environment.init_ms if cold else 0.0,
             peak_bytes=peak,
-            log=environment.log,
+            log=environment.log.path,
         )
-        environment.write_log(end_lines(record, outcome))
+        environment.log.write(end_lines(record, outcome))
         write_record(self._records, record)
-        return Served(outcome, record, environment.log_tail(since))
+        return Served(outcome, record, environment.log.tail(since))
 
     def _release(self, environment: Environment, invocation: Invocation) -> None:
-        keep = environment.wait_idle(0) and not self._closed.is_set()
+        usable = environment.wait_idle(0)
         with self._lock:
             self._active.pop(invocation, None)
             current = self._functions.get(environment.spec.name) is environment.spec
-            if keep and current:
+            if usable and current and not self._closed.is_set():
                 self._idle.setdefault(environment.spec.name, []).append(environment)
                 return
         self._dispose([environment])
@@ -295,5 +290,5 @@ def _describe(invocation: Invocation, environment: Environment) -> dict[str, Any
         "source": invocation.origin.source,
         "execution": invocation.origin.execution,
         "event": shown.decode(errors="replace"),
-        "log": str(environment.log),
+        "log": str(environment.log.path),
     }
