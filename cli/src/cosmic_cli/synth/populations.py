@@ -36,7 +36,7 @@ class Limits:
 MAIN = Limits(0.03, 0.30, 17.77)  # Strauss et al. 2002
 LUMINOUS_RED = Limits(0.20, 0.42, 19.5)  # after Eisenstein et al. 2001
 LUMINOUS_RED_SHARE = 0.35  # of the legacy population
-LUMINOUS, RED = -22.0, 0.70  # absolute r, and rest-frame g - r, of a luminous red galaxy
+LUMINOUS, RED = -22.3, 0.70  # absolute r, and rest-frame g - r, of a luminous red galaxy
 
 
 @dataclass(frozen=True)

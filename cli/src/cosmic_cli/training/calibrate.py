@@ -11,6 +11,8 @@ from cosmic.inference.checkpoint import ErrorTable
 from cosmic_cli.synth.dataset import Columns
 from cosmic_cli.training.samples import drop_bands
 
+Float = NDArray[np.float64]
+
 BINS = 16
 BATCH = 64
 
@@ -24,16 +26,13 @@ def calibrate(model: AstroMAE, data: Columns, seed: int) -> ErrorTable:
         seed: Of the choice of bands to drop for the `incomplete` column.
     """
     image, mag, z = data["image"], data["mag"], data["z_spec"]
-    whole = predict(model, image, mag)
+    centres, complete = _half_widths(predict(model, image, mag), z)
     gaps = drop_bands(image, mag, 1.0, np.random.default_rng([seed, 8]))
-    edges = np.quantile(whole, np.linspace(0.0, 1.0, BINS + 1))
-    centres = np.array(
-        [np.median(whole[_inside(whole, edges, k)]) for k in range(BINS)], np.float32
-    )
+    others, incomplete = _half_widths(predict(model, *gaps), z)
     return ErrorTable(
-        z=centres,
-        complete=_half_widths(whole, z, edges),
-        incomplete=_half_widths(predict(model, *gaps), z, edges),
+        z=centres.astype(np.float32),
+        complete=complete.astype(np.float32),
+        incomplete=np.interp(centres, others, incomplete).astype(np.float32),
     )
 
 
@@ -49,17 +48,9 @@ def predict(
     return np.concatenate(out)
 
 
-def _inside(z: NDArray[np.float32], edges: NDArray[np.floating], k: int) -> NDArray[np.bool_]:
-    """Objects of bin `k`; the outer bins have no outer edge."""
-    low = -np.inf if k == 0 else edges[k]
-    high = np.inf if k == BINS - 1 else edges[k + 1]
-    return (z >= low) & (z < high)
-
-
-def _half_widths(
-    z_phot: NDArray[np.float32], z_spec: NDArray[np.float32], edges: NDArray[np.floating]
-) -> NDArray[np.float32]:
+def _half_widths(z_phot: NDArray[np.float32], z_spec: NDArray[np.float32]) -> tuple[Float, Float]:
+    """Median z_phot and 68 % half-width of |z_phot - z_spec| in each of the bins (BINS,)."""
+    bins = [rows for rows in np.array_split(np.argsort(z_phot, kind="stable"), BINS) if len(rows)]
     off = np.abs(z_phot - z_spec)
-    return np.array(
-        [np.quantile(off[_inside(z_phot, edges, k)], 0.68) for k in range(BINS)], np.float32
-    )
+    centres = np.array([np.median(z_phot[rows]) for rows in bins])
+    return centres, np.array([np.quantile(off[rows], 0.68) for rows in bins])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,44 +13,10 @@ from torch.nn import functional as F  # noqa: N812
 from cosmic.errors import InputError
 from cosmic.inference.astromae import PRESETS, AstroMAE
 from cosmic_cli.synth.dataset import Columns
+from cosmic_cli.training.recipe import Recipe
 from cosmic_cli.training.samples import drop_bands
 
 Z_UNIT = 0.02  # (1 + z) residuals are measured in this, where the loss turns from square to linear
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train.
-
-    Attributes:
-        preset: Architecture, by name.
-        objects: Simulated objects to learn from, beside the real galaxies.
-        steps: Batches in all.
-        batch: Objects in a batch.
-        rate: Peak learning rate; rises over the first twentieth, falls as a cosine.
-        decay: AdamW's weight decay.
-        band_dropout: Share of the objects of a batch that lose a band.
-        seed: From 0 to 999,998.
-        threads: Of torch; the result depends on it.
-    """
-
-    preset: str = "tiny"
-    objects: int = 40_000
-    steps: int = 2_000
-    batch: int = 128
-    rate: float = 3e-3
-    decay: float = 0.01
-    band_dropout: float = 0.15
-    seed: int = 1
-    threads: int = 2
-
-    def __post_init__(self) -> None:
-        """Refuse what can't be trained."""
-        if self.preset not in PRESETS:
-            raise InputError(f"preset is {self.preset!r}", hint=f"one of {', '.join(PRESETS)}")
-        for name in ("objects", "steps", "batch", "threads"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}", hint="1 or more")
 
 
 def train(
@@ -70,12 +35,18 @@ def train(
 
     Returns:
         The model, in evaluation mode.
+
+    Raises:
+        InputError: There is no such preset.
     """
+    if recipe.preset not in PRESETS:
+        raise InputError(f"preset is {recipe.preset!r}", hint=f"one of {', '.join(PRESETS)}")
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng([recipe.seed, 7])
     model = AstroMAE(PRESETS[recipe.preset])
     fit_normalisation(model, data)
+    favour_colours(model, data)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(_groups(model, recipe.decay), lr=recipe.rate, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda s: _pace(s, recipe.steps))
@@ -118,6 +89,24 @@ def fit_normalisation(model: AstroMAE, data: Columns) -> None:
         (model.z_scale, z.std(dtype=np.float64)),
     ):
         buffer.copy_(torch.tensor(value, dtype=torch.float32))
+
+
+def favour_colours(model: AstroMAE, data: Columns) -> None:
+    """Turn the magnitude branch's first weights so that colours start as loud as the brightness.
+
+    Magnitudes of five bands rise and fall together; the redshift is in their small differences,
+    which a network that starts from the magnitudes alone takes long to find.
+    """
+    mag = data["mag"].astype(np.float64)
+    bands = mag.shape[1]
+    to_colours = np.eye(bands) - np.eye(bands, k=1)  # m_k - m_(k+1); the last row is a magnitude
+    loudness = (mag @ to_colours.T).std(axis=0)
+    turn = to_colours / loudness[:, None] * mag.std(axis=0)
+    first = next(model.inception_model.magnitude_block.children())
+    if not isinstance(first, torch.nn.Linear):
+        raise TypeError(f"the magnitude branch starts with {type(first).__name__}")
+    with torch.no_grad():
+        first.weight.copy_(first.weight @ torch.tensor(turn, dtype=torch.float32))
 
 
 def _groups(model: AstroMAE, decay: float) -> list[dict[str, object]]:
