@@ -337,6 +337,31 @@ def test_a_stopped_execution_ends_at_once_with_its_invocations(
     assert len(of_run(stack, machine, name)) == 3
 
 
+def test_a_state_machine_can_put_json_into_s3(machine: Machine, name: str) -> None:
+    put = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::aws-sdk:s3:putObject",
+        "Parameters": {
+            "Bucket": machine.bucket,
+            "Key.$": "States.Format('notes/{}.json', $.name)",
+            "Body": {"name.$": "$.name", "list": [1, {"x": None}]},
+        },
+        "ResultPath": None,
+        "End": True,
+    }
+    created = machine.steps.create_state_machine(
+        name="noting",
+        definition=json.dumps({"StartAt": "Put", "States": {"Put": put}}),
+        roleArn="arn:aws:iam::123456789012:role/r",
+    )
+    started_ = machine.steps.start_execution(
+        stateMachineArn=created["stateMachineArn"], input=json.dumps({"name": name})
+    )
+    assert machine.end(started_["executionArn"])["status"] == "SUCCEEDED"
+    body = machine.s3.get_object(Bucket=machine.bucket, Key=f"notes/{name}.json")["Body"].read()
+    assert json.loads(body) == {"name": name, "list": [1, {"x": None}]}
+
+
 def test_an_execution_that_takes_too_long_times_out(stack: LocalStack, machine: Machine) -> None:
     wait = {
         "TimeoutSeconds": 1,

@@ -27,6 +27,7 @@ COPY --chmod=644 app.py extra.py ${LAMBDA_TASK_ROOT}/
 COPY app.py ${LAMBDA_TASK_ROOT}/renamed.py
 COPY lib/ $WHERE/
 COPY more/ ${WHERE}
+COPY extra.py /var/task/lib/pkg/deep.py
 COPY ["lib", "/opt/python/"]
 WORKDIR sub
 COPY app.py .
@@ -61,6 +62,7 @@ def test_files_are_where_the_image_would_have_them(context: Path, tmp_path: Path
         "var/task/sub/app.py": "app.py",
         "var/task/lib/pkg/a.py": "lib/pkg/a.py",
         "var/task/lib/pkg/b.py": "more/pkg/b.py",
+        "var/task/lib/pkg/deep.py": "extra.py",
         "opt/python/pkg/a.py": "lib/pkg/a.py",
     }
 

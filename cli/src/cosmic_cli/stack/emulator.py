@@ -46,8 +46,9 @@ class Functions:
 
 def bind(port: int = 0) -> BaseWSGIServer:
     """The server, listening on loopback and not yet answering."""
-    for noisy in ("werkzeug", "moto.stepfunctions"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    # It reports every failed state at length; the execution's history has it all.
+    logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)
     server = make_server(
         "127.0.0.1",
         port,

@@ -85,37 +85,34 @@ def lay_out(dockerfile: Dockerfile, context: Path, root: Path) -> Path:
                 raise TemplateError(f"the Dockerfile copies {pattern!r}, which is not in {context}")
             for source in found:
                 into = target.endswith("/") or len(sources) > 1 or len(found) > 1
-                _link(source, place / source.name if into and source.is_file() else place)
+                _link(source, place / source.name if into and source.is_file() else place, root)
     return task_root
 
 
-def _link(source: Path, target: Path) -> None:
+def _link(source: Path, target: Path, root: Path) -> None:
     """As `COPY`: a file to its place, a directory's contents into theirs."""
-    if source.is_file():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
-        target.symlink_to(source.resolve())
+    _directory(target.parent, root)
+    if source.is_dir() and target.exists():
+        _directory(target, root)
+        for child in source.iterdir():
+            if child.name not in LEFT_OUT:
+                _link(child, target / child.name, root)
         return
-    _make_directory(target)
-    for child in source.iterdir():
-        place = target / child.name
-        if child.name in LEFT_OUT:
-            continue
-        if child.is_dir() and not place.exists():
-            place.symlink_to(child.resolve())
-        else:
-            _link(child, place)
+    target.unlink(missing_ok=True)
+    target.symlink_to(source.resolve())
 
 
-def _make_directory(path: Path) -> None:
-    """A real directory, also where a link to one was enough so far."""
-    if not path.is_symlink():
-        path.mkdir(parents=True, exist_ok=True)
-        return
-    source = path.resolve()
-    path.unlink()
-    path.mkdir()
-    _link(source, path)
+def _directory(path: Path, root: Path) -> None:
+    """A directory of our own, also where a link to the source's was enough so far."""
+    if path != root:
+        _directory(path.parent, root)
+    if path.is_symlink():
+        source = path.resolve()
+        path.unlink()
+        path.mkdir()
+        _link(source, path, root)
+    else:
+        path.mkdir(exist_ok=True)
 
 
 def _instructions(text: str) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ Functions or S3 differ from AWS in a way that Cosmic would notice:
 - S3 notifications are delivered asynchronously, with version id and sequencer.
 - A conditional put is atomic (moto looks and writes without a lock between).
 - A Lambda task of a state machine goes to the pool directly, with the execution it belongs to.
+- A state machine can put a JSON object into S3 (moto hands it to boto3 as it is).
 - `StopExecution` ends the execution at once and kills its invocations. (On AWS a function that
   is already running would run on, unseen, until its own time-out.)
 - A Distributed Map with more failures than tolerated fails (moto has it succeed).
@@ -55,6 +56,9 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration impo
     distributed_iteration_component as distributed,
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
+    state_task_service_aws_sdk as aws_sdk,
+)
 from moto.stepfunctions.parser.asl.eval.environment import Environment as Frame
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
@@ -132,6 +136,7 @@ def _replacements(functions: Functions) -> list[tuple[Any, str, Any]]:
             "terminated",
             _terminated(BaseExecutionWorkerCommunication.terminated),
         ),
+        (aws_sdk.StateTaskServiceAwsSdk, "_normalise_parameters", _json_body),
         (Frame, "set_error", _set_error(Frame.set_error)),
         (
             distributed.DistributedIterationComponent,
@@ -275,6 +280,17 @@ def _lambda_task(functions: Functions) -> Callable[..., None]:
         env.stack.append({"ExecutedVersion": VERSION, "Payload": document, "StatusCode": 200})
 
     return execute
+
+
+def _json_body(
+    self: Any,
+    parameters: dict[str, Any],
+    boto_service_name: str | None = None,
+    service_action_name: str | None = None,
+) -> None:
+    body = parameters.get("Body")
+    if self.resource.api_name == "s3" and isinstance(body, dict | list):
+        parameters["Body"] = json.dumps(body, separators=(",", ":")).encode()
 
 
 def _client_error(error: CosmicError) -> ClientError:

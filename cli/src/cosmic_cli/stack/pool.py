@@ -220,7 +220,7 @@ class Pool:
         if ready:
             environment.give(invocation)
             invocation.dispatched.wait(MIN_INIT_S)
-        outcome = invocation.wait(spec.timeout_s if ready else 0)
+        outcome = invocation.wait(invocation.timeout_s if ready else 0)
         if outcome is None:
             invocation.finish(timed_out(invocation))
             outcome = invocation.wait(0)
