@@ -33,6 +33,7 @@ SMALL_BYTES = 32 * 1024
 MAX_POISON_BYTES = 4096
 _STAGE_BYTES = SMALL_BYTES + HEADER_BYTES
 _TCP_INFO_BYTES, _TCP_INFO_UNACKED, _TCP_INFO_LAST_ACK = 104, 24, 56
+_TCP_CLOSED = 7
 _TIMEVAL = struct.Struct("@ll")
 _NO_STAMP = bytes(32)
 Buffer = bytes | bytearray | memoryview
@@ -346,7 +347,7 @@ class Link:
 
     def unsent(self) -> int:
         """Return the bytes that the peer's kernel hasn't acknowledged; 0 once the link is dead."""
-        if self._sock.fileno() < 0 or self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        if self._sock.fileno() < 0 or self._info()[0] == _TCP_CLOSED:
             return 0
         raw = fcntl.ioctl(self._sock.fileno(), termios.TIOCOUTQ, bytes(4))
         count: int = struct.unpack("@i", raw)[0]
@@ -356,10 +357,13 @@ class Link:
         """Return for how long data has been on the way without any acknowledgement."""
         if self._sock.fileno() < 0:
             return 0
-        info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+        info = self._info()
         (unacknowledged,) = struct.unpack_from("@I", info, _TCP_INFO_UNACKED)
         (last_ack_ms,) = struct.unpack_from("@I", info, _TCP_INFO_LAST_ACK)
         return int(last_ack_ms) if unacknowledged else 0
+
+    def _info(self) -> bytes:
+        return self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
 
     def shut(self) -> None:
         """End both directions at once and wake whoever is blocked in the link."""
