@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -50,6 +52,19 @@ class Rendezvous:
             assert time.monotonic() < until, "the rendezvous didn't start"
             time.sleep(0.01)
         self.port = int(port_file.read_text())
+
+    def health(self) -> dict[str, object]:
+        """Return what GET /health says."""
+        with urllib.request.urlopen(f"http://{self.address}/health", timeout=START_S) as answer:  # noqa: S310
+            facts: dict[str, object] = json.load(answer)
+            return facts
+
+    def wait_for_ranks(self, count: int) -> None:
+        """Wait until that many ranks are registered."""
+        until = time.monotonic() + START_S
+        while self.health()["ranks"] != count:
+            assert time.monotonic() < until, self.health()
+            time.sleep(0.02)
 
     def kill(self) -> None:
         assert self._process is not None
