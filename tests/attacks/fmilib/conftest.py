@@ -7,6 +7,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from fmilib_support.fixtures import job, own_rendezvous, ranks, rendezvous  # noqa: E402
+from fmilib_support.fixtures import job, own_rendezvous, ranks, rendezvous
 
 __all__ = ["job", "own_rendezvous", "ranks", "rendezvous"]

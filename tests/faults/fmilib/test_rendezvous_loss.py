@@ -30,9 +30,7 @@ def own_ranks(own_rendezvous: Rendezvous, job: str) -> Iterator[Maker]:
         one.close()
 
 
-def test_a_formed_job_outlives_the_rendezvous(
-    own_rendezvous: Rendezvous, own_ranks: Maker
-) -> None:
+def test_a_formed_job_outlives_the_rendezvous(own_rendezvous: Rendezvous, own_ranks: Maker) -> None:
     job = own_ranks(4)
     job.start("rounds")
     for rank in range(4):

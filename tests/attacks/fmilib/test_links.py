@@ -1,0 +1,218 @@
+"""A link against tampering, replay and lies: no byte is believed that isn't proven."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fmilib import flows, frames, link_handshake
+from fmilib.errors import AuthError
+from fmilib.flows import Inflow
+from fmilib.frames import Kind, Operation
+from fmilib.link import Link, LinkKeys, LinkLost, Poisoned
+from fmilib.link_handshake import Identity
+from fmilib.stats import Stats
+
+KEY, OTHER_KEY, EPOCH = bytes(range(32)), bytes(32), 7
+CALL = frames.collective(Operation.BCAST, 1, root=0)
+ME = Identity("job", bytes(32), EPOCH, rank=0, size=4, full=True)
+
+
+@pytest.fixture
+def wire() -> Iterator[tuple[socket.socket, socket.socket]]:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        ours = socket.create_connection(door.getsockname())
+        theirs, _ = door.accept()
+        with ours, theirs:
+            yield ours, theirs
+
+
+def link(sock: socket.socket, epoch: int = EPOCH) -> Link:
+    keys = LinkKeys(KEY, KEY)
+    return Link(
+        sock, 1, epoch, keys, full=True, timeout_s=5.0, detect_s=5.0, stats=Stats()
+    )  # fmt: skip
+
+
+def frame(payload: bytes, **lies: Any) -> bytes:
+    how: dict[str, Any] = {"epoch": EPOCH, "counter": 0, "key": KEY, **lies}
+    length = how.pop("length", len(payload))
+    head = frames.pack(
+        Kind.DATA, CALL.stamp, length, length, frames.digest_of(payload), **how
+    )  # fmt: skip
+    return head + payload
+
+
+def receive(sock: socket.socket) -> bytes:
+    return bytes(Inflow(link(sock), CALL, 0).run())
+
+
+def test_a_proper_frame_is_received(wire: tuple[socket.socket, socket.socket]) -> None:
+    wire[0].sendall(frame(b"payload"))
+    assert receive(wire[1]) == b"payload"
+
+
+@pytest.mark.parametrize("position", range(frames.HEADER_BYTES + 7))
+def test_any_flipped_bit_is_noticed(
+    wire: tuple[socket.socket, socket.socket], position: int
+) -> None:
+    raw = bytearray(frame(b"payload"))
+    raw[position] ^= 1 << (position % 8)
+    wire[0].sendall(raw)
+    with pytest.raises(LinkLost):
+        receive(wire[1])
+
+
+@pytest.mark.parametrize(
+    "lies",
+    [{"key": OTHER_KEY}, {"epoch": EPOCH + 1}, {"counter": 1}, {"length": 1 << 40}],
+    ids=["another key", "another epoch", "another place", "too long"],
+)
+def test_a_frame_from_elsewhere_is_noticed(
+    wire: tuple[socket.socket, socket.socket], lies: dict[str, Any]
+) -> None:
+    wire[0].sendall(frame(b"payload", **lies))
+    with pytest.raises(LinkLost):
+        receive(wire[1])
+
+
+def test_a_frame_that_is_played_again_is_noticed(
+    wire: tuple[socket.socket, socket.socket],
+) -> None:
+    wire[0].sendall(frame(b"payload") * 2)
+    receiver = link(wire[1])
+    assert bytes(Inflow(receiver, CALL, 0).run()) == b"payload"
+    with pytest.raises(LinkLost, match="in the place of"):
+        Inflow(receiver, CALL, 0).run()
+
+
+def test_nothing_is_allocated_for_an_unproven_header(
+    wire: tuple[socket.socket, socket.socket],
+) -> None:
+    receiver = link(wire[1])
+    wire[0].sendall(frame(b"", key=OTHER_KEY, length=1 << 33))
+    tracemalloc.start()
+    try:
+        with pytest.raises(LinkLost):
+            Inflow(receiver, CALL, 0).run()
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_noise_never_passes(wire: tuple[socket.socket, socket.socket], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    wire[0].sendall(rng.bytes(int(rng.integers(1, 500))))
+    wire[0].close()
+    with pytest.raises(LinkLost):
+        receive(wire[1])
+
+
+def test_poison_is_passed_on_and_ends_the_link(wire: tuple[socket.socket, socket.socket]) -> None:
+    sender, receiver = link(wire[0]), link(wire[1])
+    flows.send(sender, CALL, [b"last words"])
+    sender.poison(b"verdict")
+    assert bytes(Inflow(receiver, CALL, 0).run()) == b"last words"
+    with pytest.raises(Poisoned) as told:
+        Inflow(receiver, CALL, 0).run()
+    assert told.value.cause == "verdict"
+
+
+# -- the handshake --------------------------------------------------------------
+
+
+async def _both(
+    wire: tuple[socket.socket, socket.socket], dialler: Identity, acceptor: Identity
+) -> tuple[Any, Any]:
+    for sock in wire:
+        sock.setblocking(False)
+
+    async def hang_up(sock: socket.socket, work: Any) -> Any:
+        try:
+            return await work
+        except (AuthError, OSError) as error:
+            sock.close()
+            return error
+
+    async with asyncio.timeout(10.0):
+        return await asyncio.gather(
+            hang_up(wire[0], link_handshake.dial(wire[0], dialler, acceptor.rank)),
+            hang_up(wire[1], link_handshake.accept(wire[1], acceptor)),
+        )
+
+
+def test_two_ranks_of_one_job_agree_on_keys(wire: tuple[socket.socket, socket.socket]) -> None:
+    dialled, accepted = asyncio.run(_both(wire, ME, replace(ME, rank=2)))
+    assert accepted[0] == 0
+    assert (dialled.send, dialled.receive) == (accepted[1].receive, accepted[1].send)
+    assert dialled.send != dialled.receive
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"secret": os.urandom(32)}, {"job": "another"}, {"epoch": 8}, {"size": 5},
+        {"full": False}, {"rank": 3},
+    ],
+    ids=["secret", "job", "epoch", "size", "integrity", "order"],
+)  # fmt: skip
+def test_whoever_differs_is_no_peer(
+    wire: tuple[socket.socket, socket.socket], difference: dict[str, Any]
+) -> None:
+    found = asyncio.run(_both(wire, replace(ME, **difference), replace(ME, rank=2)))
+    assert any(isinstance(one, AuthError) for one in found)
+    assert all(isinstance(one, AuthError | OSError) for one in found)
+
+
+def test_a_recorded_dial_cannot_be_played_again() -> None:
+    said = asyncio.run(_record())
+    assert len(said) > 100
+    assert isinstance(asyncio.run(_replay(said)), AuthError)
+
+
+async def _record() -> bytes:
+    """Return what a rightful dialler says, as somebody on the way hears it."""
+    acceptor = replace(ME, rank=2)
+    near, far = socket.socketpair()
+    tap_in, tap_out = socket.socketpair()
+    with near, far, tap_in, tap_out:
+        for sock in (near, far, tap_in, tap_out):
+            sock.setblocking(False)
+        work = asyncio.gather(
+            link_handshake.dial(near, ME, 2), link_handshake.accept(tap_out, acceptor)
+        )
+        loop, said = asyncio.get_running_loop(), b""
+        while not work.done():
+            for source, sink in ((far, tap_in), (tap_in, far)):
+                try:
+                    piece = source.recv(4096)
+                except BlockingIOError:
+                    await asyncio.sleep(0)
+                    continue
+                said += piece if source is far else b""
+                await loop.sock_sendall(sink, piece)
+        await work
+        return said
+
+
+async def _replay(said: bytes) -> BaseException:
+    attacker, victim = socket.socketpair()
+    with attacker, victim:
+        for sock in (attacker, victim):
+            sock.setblocking(False)
+        await asyncio.get_running_loop().sock_sendall(attacker, said)
+        async with asyncio.timeout(10.0):
+            try:
+                await link_handshake.accept(victim, replace(ME, rank=2))
+            except AuthError as error:
+                return error
+    raise AssertionError("the replay was believed")
