@@ -71,6 +71,11 @@ class Rendezvous:
         self._process.kill()
         self._process.wait(START_S)
 
+    def wait(self) -> int:
+        """Return the exit code once it has ended."""
+        assert self._process is not None
+        return self._process.wait(START_S)
+
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 

@@ -45,6 +45,7 @@ def test_a_formed_job_outlives_the_rendezvous(own_rendezvous: Rendezvous, own_ra
 def test_a_loss_after_the_rendezvous_died_still_reaches_all(
     own_rendezvous: Rendezvous, own_ranks: Maker, operation: str
 ) -> None:
+    # Without a rendezvous a rank may name the neighbour through which it learnt of the loss.
     job = own_ranks(5)
     job.start("again_and_again", operation=operation, connect={"detect_s": DETECT_S})
     for rank in range(5):
@@ -53,7 +54,7 @@ def test_a_loss_after_the_rendezvous_died_still_reaches_all(
     since = job.signal(3, signal.SIGKILL)
     for outcome in job.outcomes([0, 1, 2, 4]):
         assert isinstance(outcome.error, fmilib.PeerFailed), outcome
-        assert outcome.error.rank == 3, outcome
+        assert outcome.error.rank == 3 or "connection" in outcome.error.cause, outcome
         assert outcome.at - since < DETECT_S + SLACK_S
 
 

@@ -29,6 +29,7 @@ PAUSES_S = (0.02, 0.5)
 LISTEN_BACKLOG = 256
 SILENT_OF_DETECT = 0.75
 Post = Callable[[Message], bool]
+_ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - what a user may have bound
 _NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -75,7 +76,8 @@ class Dialler:
             listener.close()
             raise RendezvousError(f"can't listen on {host}: {error.strerror}") from error
         self._listener = listener
-        self._address = (self._settings.advertise or host, int(listener.getsockname()[1]))
+        reachable = local if host in _ANY_ADDRESS else host
+        self._address = (self._settings.advertise or reachable, int(listener.getsockname()[1]))
         self._accepting = asyncio.create_task(self._accept_all(listener))
         return self._address
 

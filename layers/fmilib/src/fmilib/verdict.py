@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from fmilib.errors import Aborted, FmiError, MismatchError, PeerFailed
+from fmilib.errors import Aborted, FmiError, MismatchError, PeerFailed, StaleGeneration
 
 KINDS = ("lost", "aborted", "mismatch")
 MAX_WORDS = 1000
@@ -47,6 +47,8 @@ def of_error(error: FmiError, rank: int) -> Verdict:
     """Return what other ranks should be told when `rank` met this error."""
     if isinstance(error, PeerFailed):
         return Verdict("lost", error.rank, error.cause)
+    if isinstance(error, StaleGeneration):
+        return Verdict("lost", rank, f"fenced by its generation {error.newer}")
     if isinstance(error, MismatchError):
         return Verdict("mismatch", rank, str(error))
     if isinstance(error, Aborted):
