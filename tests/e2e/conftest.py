@@ -1,4 +1,7 @@
-"""The whole product, deployed from template.yaml on this machine, shared by the tests here."""
+"""The whole product, deployed from template.yaml on this machine, shared by the tests here.
+
+The data are the held-out real galaxies, all of them.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ from cosmic_cli.target import Target, local_target
 
 ROOT = Path(__file__).parents[2]
 CHECKPOINT = ROOT / "models/tiny/astromae-tiny.safetensors"
-ROWS, PER_PARTITION = 700, 250
+PER_PARTITION = 500
 
 
 @dataclass
@@ -63,6 +66,7 @@ class Cosmic:
     stack: StackHandle
     target: Target
     data: Path
+    rows: int
     checkpoint: Path = CHECKPOINT
     store: Store = field(init=False)
 
@@ -127,9 +131,10 @@ class Cosmic:
 def cosmic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cosmic]:
     """The deployed product."""
     data = tmp_path_factory.mktemp("data")
-    write_dataset(data, Sample("catalog", objects=ROWS, split="test"), PER_PARTITION)
+    sample = Sample("catalog", split="test")
+    write_dataset(data, sample, PER_PARTITION)
     with LocalStack(template=ROOT / "template.yaml", rendezvous=True) as stack:
-        made = Cosmic(stack, local_target(stack), data)
+        made = Cosmic(stack, local_target(stack), data, len(sample))
         made.store.upload(CHECKPOINT, Location(made.bucket, "models/tiny.safetensors"))
         for path in data.iterdir():
             made.store.upload(path, Location(made.bucket, f"data/{path.name}"))

@@ -33,7 +33,7 @@ def by_world_size(cosmic: Cosmic) -> dict[int, pa.Table]:
         run = cosmic.drop(cosmic.manifest(inference={"world_size": world_size}))
         status = run.wait()
         assert (status.state, status.fmi, status.problems) == (State.SUCCEEDED, "ok", ())
-        assert (status.rows_in, status.rows_out) == (700, 700)
+        assert (status.rows_in, status.rows_out) == (cosmic.rows, cosmic.rows)
         tables[world_size] = run.catalogue()
     return tables
 
@@ -57,7 +57,7 @@ def test_predictions_equal_a_plain_loop_over_the_files(
 ) -> None:
     engine = Engine(load_checkpoint(cosmic.checkpoint), threads_for_memory(MEMORY_MB))
     expected = []
-    for i in range(3):
+    for i in range(len(list(cosmic.data.iterdir()))):
         columns = load_file(cosmic.data / f"{i}.safetensors")
         for start in range(0, len(columns["object_id"]), BATCH):
             part = slice(start, start + BATCH)
@@ -66,15 +66,26 @@ def test_predictions_equal_a_plain_loop_over_the_files(
     np.testing.assert_array_equal(found, np.concatenate(expected))
 
 
+def test_metrics_are_those_of_the_model_card(cosmic: Cosmic) -> None:
+    card = json.loads(cosmic.checkpoint.with_name("card.json").read_text())
+    expected = card["tests"]["catalog"]["scores"]
+    run = cosmic.drop(cosmic.manifest(model={"sha256": card["sha256"]}))
+    assert run.wait().state is State.SUCCEEDED
+    found = json.loads(run.object("metrics.json"))["photo_z"]
+    assert found["n"] == expected["n"]
+    assert found["sigma_nmad"] == pytest.approx(expected["sigma_nmad"], abs=2e-6)
+    assert found["r2"] == pytest.approx(expected["r2"], abs=2e-6)
+
+
 def test_ranks_are_processes_whose_messages_cross_sockets(cosmic: Cosmic) -> None:
     run = cosmic.drop(cosmic.manifest(inference={"world_size": 4}))
     assert run.wait().fmi == "ok"
     records = run.records(4)
     assert len({r.pid for r in records}) == 4
     assert all(r.fmi_stats["sent_bytes"] > 0 for r in records)
-    assert sum(r.rows for r in records) == 700
+    assert sum(r.rows for r in records) == cosmic.rows
     collective = json.loads(run.object("records/collective.json"))
-    assert collective["reduced"]["n"] == 700
+    assert collective["reduced"]["n"] == cosmic.rows
     assert len(collective["shard_sha256"]) == 4
 
 
@@ -134,7 +145,7 @@ def test_two_manifests_at_once_do_not_touch_each_other(
         cosmic.manifest(inference={"world_size": 2}, output={"prefix": "results/mine/"})
     )
     assert limited.wait().rows_out == 100
-    assert whole.wait().rows_out == 700
+    assert whole.wait().rows_out == cosmic.rows
     assert limited.catalogue().equals(by_world_size[1].slice(0, 100))
     assert whole.catalogue().equals(by_world_size[1])
     assert whole.folder.status.key.startswith("results/mine/")
@@ -152,7 +163,7 @@ def test_the_fits_catalogue_holds_the_same_rows(cosmic: Cosmic) -> None:
     run.wait()
     fits = Table.read(io.BytesIO(run.object("catalogue.fits")), hdu=1)
     parquet = run.catalogue()
-    assert len(fits) == 700
+    assert len(fits) == cosmic.rows
     for name in ("object_id", "z_phot", "partition", "row"):
         np.testing.assert_array_equal(np.ma.filled(fits[name], np.nan), parquet[name].to_numpy())
 
