@@ -71,7 +71,7 @@ class Server:
             OSError: the address can't be bound.
         """
         server = await asyncio.start_server(
-            self._connected, host, port, backlog=LISTEN_BACKLOG, limit=1 << 16
+            self._connected, host, port, backlog=LISTEN_BACKLOG, limit=health.MAX_REQUEST_BYTES
         )
         sweeper = asyncio.create_task(self._sweep())
         try:
