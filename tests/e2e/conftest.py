@@ -127,7 +127,7 @@ class Cosmic:
         raise AssertionError(f"rank {rank} of {run} was not seen running")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cosmic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cosmic]:
     """The deployed product."""
     data = tmp_path_factory.mktemp("data")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 BATCH, MEMORY_MB = 64, 1769
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def by_world_size(cosmic: Cosmic) -> dict[int, pa.Table]:
     """The catalogue of the same data by world size."""
     tables = {}
