@@ -70,7 +70,7 @@ def test_dropped_bands_lose_their_magnitude_and_sometimes_their_pixels(data: Col
     image, mag = drop_bands(data["image"], data["mag"], 1.0, np.random.default_rng(0))
     lost = np.isnan(mag).sum(axis=1)
     gone: NDArray[np.bool_] = np.isnan(image)
-    dark = gone.all(axis=(2, 3))
+    dark: NDArray[np.bool_] = gone.all(axis=(2, 3))
     assert set(lost.tolist()) == {1, 2}
     assert 0.3 < np.mean(dark.any(axis=1)) < 0.8
     assert not (dark & ~np.isnan(mag)).any()
