@@ -46,10 +46,10 @@ def send(link: Link, call: Call, parts: list[Buffer]) -> None:
     """
     total = sum(map(len, parts))
     if total <= SEGMENT_BYTES and len(parts) <= _MAX_PARTS:
-        link.send(call, parts, total)
+        link.writer.send(call, parts, total)
         return
     for group in segments(parts):
-        link.send(call, group, total)
+        link.writer.send(call, group, total)
 
 
 class Inflow:
@@ -104,7 +104,7 @@ class Inflow:
             if head is None:
                 return False
         if self._filled < head.length:
-            got = self._link.read_body(self._window(head)[self._filled :], flags)
+            got = self._link.reader.read_body(self._window(head)[self._filled :], flags)
             if not got:
                 return False
             self._filled += got
@@ -114,7 +114,7 @@ class Inflow:
 
     def _begin(self, flags: int) -> Head | None:
         expected = len(self.target) - self._offset if self.target is not None else 0
-        found = self._link.next_head(self._call, expected, flags)
+        found = self._link.reader.next_head(self._call, expected, flags)
         if found is None:
             return None
         head, body = found
@@ -146,7 +146,7 @@ class Inflow:
 
     def _finish(self, head: Head) -> None:
         piece = self._window(head)
-        self._link.check(head, piece)
+        self._link.reader.check(head, piece)
         offset, self._offset = self._offset, self._offset + head.length
         self._head = None
         self.done = self._offset == head.total
@@ -172,7 +172,7 @@ class Outflow:
         Raises:
             LinkLost, LinkQuiet.
         """
-        if not self._link.push(self._pending, flags):
+        if not self._link.writer.push(self._pending, flags):
             return False
         if not self._pending:
             self._advance()
@@ -183,8 +183,8 @@ class Outflow:
         if group is None:
             self.done = True
         else:
-            self._pending = self._link.open_frame(
-                self._call, group, self._total, self._link.digest(group)
+            self._pending = self._link.writer.open_frame(
+                self._call, group, self._total, self._link.writer.digest(group)
             )
 
 

@@ -30,7 +30,7 @@ class Direct:
         self, peer: int, call: Call, part: memoryview, total: int, digest: bytes | None
     ) -> bytes:
         """Send one piece of a message; see `Channel`."""
-        return self._link(peer, now=True).send(call, [part], total, digest)
+        return self._link(peer, now=True).writer.send(call, [part], total, digest)
 
     def receive(
         self,
