@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import numpy as np
+import psutil
 import pytest
 from moto.server import ThreadedMotoServer
 from numpy.typing import NDArray
@@ -74,6 +75,13 @@ def bucket(s3: S3Client) -> str:
 def store(s3: S3Client) -> Store:
     """The product's view of S3."""
     return Store(s3)
+
+
+@pytest.fixture
+def new_children() -> Callable[[], list[psutil.Process]]:
+    """This process's descendants that were not there when the test began."""
+    before = set(psutil.Process().children(recursive=True))
+    return lambda: [p for p in psutil.Process().children(recursive=True) if p not in before]
 
 
 @pytest.fixture

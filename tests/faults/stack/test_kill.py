@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from cosmic_cli.stack.local import LocalStack
 from cosmic_cli.stack.sidecar import SideProcess
 
 from .conftest import MakeStack, gone, until
+
+NewChildren = Callable[[], list[psutil.Process]]
 
 
 def start(stack: LocalStack, name: str, items: list[dict[str, Any]]) -> str:
@@ -122,17 +125,21 @@ def test_a_server_beside_the_functions_is_restarted_on_its_port(side: SideProces
     assert gone([first, second])
 
 
-def test_a_server_that_does_not_start_says_why(tmp_path: Path, side: SideProcess) -> None:
+def test_a_server_that_does_not_start_says_why(
+    tmp_path: Path, side: SideProcess, new_children: NewChildren
+) -> None:
     (tmp_path / "server_for_test.py").write_text("raise SystemExit('no such luck')\n")
     before = time.monotonic()
     with pytest.raises(StackError, match="no such luck"):
         side.start()
     assert time.monotonic() - before < 10
-    assert psutil.Process().children() == []
+    assert new_children() == []
 
 
-def test_a_server_that_never_listens_is_given_up(tmp_path: Path, side: SideProcess) -> None:
+def test_a_server_that_never_listens_is_given_up(
+    tmp_path: Path, side: SideProcess, new_children: NewChildren
+) -> None:
     (tmp_path / "server_for_test.py").write_text("import time; time.sleep(60)\n")
     with pytest.raises(StackError, match="server did not start"):
         side.start(timeout_s=1)
-    assert psutil.Process().children() == []
+    assert new_children() == []

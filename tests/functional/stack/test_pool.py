@@ -7,6 +7,7 @@ import re
 import signal
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,8 @@ from cosmic_cli.stack.pool import Limits, Pool
 from cosmic_cli.stack.records import read_records
 
 from .conftest import BASE, MakePool, answer, call, until
+
+NewChildren = Callable[[], list[psutil.Process]]
 
 
 def test_a_handler_runs_under_awss_runtime_client_with_lambdas_environment(pool: Pool) -> None:
@@ -257,7 +260,9 @@ def test_every_invocation_is_recorded(pool: Pool, tmp_path: Path) -> None:
         assert record.max_memory_mb > 0
 
 
-def test_closing_ends_all_and_is_safe_twice(pool: Pool, tmp_path: Path) -> None:
+def test_closing_ends_all_and_is_safe_twice(
+    pool: Pool, tmp_path: Path, new_children: NewChildren
+) -> None:
     with ThreadPoolExecutor(2) as threads:
         future = threads.submit(call, pool, sleep_s=20)
         until(lambda: [r for r in pool.running() if r["start"]])
@@ -266,7 +271,7 @@ def test_closing_ends_all_and_is_safe_twice(pool: Pool, tmp_path: Path) -> None:
         pool.close()
         assert time.monotonic() - before < 5
         assert future.result(5).outcome.kind is Kind.STOPPED
-    assert psutil.Process().children(recursive=True) == []
+    assert new_children() == []
     assert list((tmp_path / "pool-0" / "environments").iterdir()) == []
     names = {thread.name for thread in threading.enumerate()}
     assert not names & {"runtime-api", "pool-monitor"}

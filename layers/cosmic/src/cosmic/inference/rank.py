@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import resource
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -187,7 +186,7 @@ class Invocation:
             "cold_start": self.cold_start,
             "s3_reads": requests.reads - self.before.reads,
             "s3_writes": requests.writes - self.before.writes + 1,
-            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            "peak_memory_mb": _peak_memory_mb(),
             "memory_mb": self.function.memory_mb,
             "pid": os.getpid(),
         }
@@ -298,3 +297,12 @@ def _process_age_s() -> float:
     stat = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     started_s = int(stat[19]) / os.sysconf("SC_CLK_TCK")
     return time.clock_gettime(time.CLOCK_BOOTTIME) - started_s
+
+
+def _peak_memory_mb() -> int:
+    """Largest resident set of this program, MiB (proc(5), VmHWM).
+
+    Not `ru_maxrss`, which survives exec: it would count what the parent held at the fork.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
