@@ -130,7 +130,8 @@ def test_clients_that_hang_up_early_leave_nothing_behind(own_rendezvous: Rendezv
 def test_health_is_answered_and_names_nobody(own_rendezvous: Rendezvous) -> None:
     facts = own_rendezvous.health()
     assert facts["status"] == "ok"
-    assert facts.keys() == {"status", "jobs", "formed", "ranks", "connections"}
+    counts = {"jobs", "formed", "ranks", "connections", "relays", "relayed_bytes"}
+    assert facts.keys() == {"status", *counts}
     with connection(own_rendezvous.port) as sock:
         sock.sendall(b"GET /secrets HTTP/1.1\r\n\r\n")
         assert until_closed(sock).startswith(b"HTTP/1.1 404")

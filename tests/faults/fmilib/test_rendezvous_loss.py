@@ -73,6 +73,38 @@ def test_ranks_register_again_after_a_restart(own_rendezvous: Rendezvous, own_ra
         assert outcome.at - since < DETECT_S + SLACK_S
 
 
+@pytest.mark.parametrize("frozen", [0, 2])
+def test_a_rank_frozen_after_the_rendezvous_died_is_noticed(
+    own_rendezvous: Rendezvous, own_ranks: Maker, frozen: int
+) -> None:
+    job = own_ranks(4)
+    job.start("again_and_again", operation="barrier", connect={"detect_s": DETECT_S})
+    for rank in range(4):
+        job.hear(rank, "running")
+    own_rendezvous.kill()
+    since = job.signal(frozen, signal.SIGSTOP)
+    for outcome in job.outcomes([rank for rank in range(4) if rank != frozen]):
+        assert isinstance(outcome.error, fmilib.PeerFailed), outcome
+        assert outcome.error.rank == frozen
+        assert outcome.at - since < DETECT_S + SLACK_S
+
+
+def test_a_rank_frozen_before_it_registers_again_is_noticed(
+    own_rendezvous: Rendezvous, own_ranks: Maker
+) -> None:
+    job = own_ranks(3)
+    job.start("again_and_again", operation="barrier", connect={"detect_s": DETECT_S})
+    for rank in range(3):
+        job.hear(rank, "running")
+    since = job.signal(1, signal.SIGSTOP)
+    own_rendezvous.kill()
+    own_rendezvous.start()
+    for outcome in job.outcomes([0, 2]):
+        assert isinstance(outcome.error, fmilib.PeerFailed), outcome
+        assert outcome.error.rank == 1
+        assert outcome.at - since < DETECT_S + SLACK_S
+
+
 def test_a_rendezvous_that_stood_still_blames_nobody(
     own_rendezvous: Rendezvous, own_ranks: Maker
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fmilib.rendezvous import pairs
 from fmilib.rendezvous.jobs import Claim, Member, Refused, Registry
 from fmilib.verdict import Verdict
 
@@ -156,7 +157,7 @@ def test_a_process_may_come_back_over_a_new_connection(registry: Registry) -> No
     assert zero.dropped
     registry.lost(member(zero), "its old connection closed", 0.0)
     assert "verdict" not in one.kinds()
-    assert again.told[0] == {"t": "welcome", "epoch": 100}
+    assert again.told[0] == {"t": "welcome", "epoch": 100, "seen": None}
 
 
 def test_a_restarted_rendezvous_takes_running_ranks_back(registry: Registry) -> None:
@@ -173,7 +174,7 @@ def test_the_lower_rank_is_asked_to_dial(registry: Registry) -> None:
     for asking, peer in ((3, 1), (1, 3)):
         ranks[1].told.clear()
         registry.want(member(ranks[asking]), peer)
-        assert ranks[1].told == [{"t": "dial", "rank": 3, "host": "10.0.0.1", "port": 1003}]
+        assert ranks[1].told == [{"t": "dial", "peer": [3, "10.0.0.1", 1003]}]
     registry.want(member(ranks[1]), 9)
 
 
@@ -193,3 +194,59 @@ def test_sizes_must_agree_and_jobs_are_counted(registry: Registry) -> None:
     come(registry, 0, job="three")
     with pytest.raises(Refused):
         come(registry, 0, job="four")
+
+
+def test_a_hidden_rank_is_told_with_its_public_address(registry: Registry) -> None:
+    come(registry, 0, seen=("198.51.100.7", 9000))
+    one = come(registry, 1, seen=("10.0.0.1", 1001))
+    assert one.told[1]["peers"] == [[0, "10.0.0.1", 1000, "198.51.100.7", 9000]]
+    assert member(one).peer_entry == [1, "10.0.0.1", 1001]
+
+
+def test_both_are_called_at_one_moment(registry: Registry) -> None:
+    zero = come(registry, 0, seen=("198.51.100.7", 9000))
+    one = come(registry, 1, seen=("198.51.100.8", 9001))
+    member(zero).rtt_s = lambda: 0.1
+    pairs.punch(registry, member(zero), 1, 0.5)
+    assert zero.told[-1]["peer"] == ["198.51.100.8", 9001]
+    assert one.told[-1]["peer"] == ["198.51.100.7", 9000]
+    assert (zero.told[-1]["wait_s"], one.told[-1]["wait_s"]) == (0.0, 0.05)
+    assert {zero.told[-1]["for_s"], one.told[-1]["for_s"]} == {0.5}
+
+
+def test_a_rank_whose_public_port_is_unknown_is_not_called(registry: Registry) -> None:
+    zero, one = come(registry, 0, seen=("198.51.100.7", 9000)), come(registry, 1)
+    pairs.punch(registry, member(zero), 1, 0.5)
+    assert zero.told[-1]["peer"] is None
+    assert one.kinds()[-1] == "formed"
+
+
+def test_only_members_of_a_running_job_are_relayed(registry: Registry) -> None:
+    come(registry, 0)
+    with pytest.raises(Refused, match="isn't running"):
+        pairs.relayed(registry, "job", 0, "process of 0", 0, 1)
+    one = come(registry, 1)
+    job, other = pairs.relayed(registry, "job", 0, "process of 0", 100, 1)
+    assert (job.name, other) == ("job", member(one))
+    for rank, instance, epoch, peer in (
+        (0, "another", 100, 1), (0, "process of 0", 99, 1), (0, "process of 0", 100, 0),
+        (2, "process of 2", 100, 1),
+    ):  # fmt: skip
+        with pytest.raises(Refused):
+            pairs.relayed(registry, "job", rank, instance, epoch, peer)
+
+
+def test_who_returns_to_a_failed_job_alone_is_told_so(registry: Registry) -> None:
+    come(registry, 0)
+    one = come(registry, 1)
+    registry.lost(member(one), "it died", 1.0)
+    again = come(registry, 1, generation=1, now=2.0, lease_s=100.0)
+    registry.sweep(16.9)
+    assert "refused" not in again.kinds()
+    registry.sweep(17.1)
+    assert again.told[-1]["code"] == "rendezvous"
+    assert "it died" in again.told[-1]["text"]
+    assert again.dropped
+    with pytest.raises(Refused) as late:
+        come(registry, 0, now=18.0)
+    assert late.value.message["code"] == "failed"

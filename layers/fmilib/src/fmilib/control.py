@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Coroutine
@@ -28,13 +29,14 @@ from fmilib.errors import (
     RendezvousError,
     StaleGeneration,
 )
+from fmilib.liveness import LEASE_OF_DETECT
+from fmilib.ports import Address
 from fmilib.stats import Stats
 from fmilib.verdict import Verdict
 
 ATTEMPT_S = 5.0
 RETRY_S = (0.02, 1.0)
 CLOSE_S = 1.0
-LEASE_OF_DETECT = 0.6
 BEATS_A_LEASE = 4
 _GONE = (OSError, asyncio.IncompleteReadError, TimeoutError)
 
@@ -58,7 +60,8 @@ class Control:
         self._leaving = False
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
-        self._dialler = Dialler(settings, board, stats, self._post)
+        self._hello = self._who()
+        self._dialler = Dialler(settings, board, stats, self._post, self._hello)
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, name="fmilib-control", daemon=True)
 
@@ -111,11 +114,13 @@ class Control:
     def _run(self) -> None:
         try:
             self._loop.run_until_complete(self._main())
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
         finally:
             self._loop.close()
 
     async def _main(self) -> None:
-        duties = [self._stay_registered(), self._watch_clock(), self._dialler.watch_links()]
+        duties = [self._stay_registered(), self._watch_clock()]
+        duties += [self._dialler.watch_links(), self._dialler.watch.run()]
         tasks = [asyncio.create_task(self._dutiful(duty)) for duty in duties]
         await self._stop.wait()
         await self._say_goodbye()
@@ -164,21 +169,34 @@ class Control:
             await asyncio.sleep(pause_s)
 
     async def _one_connection(self) -> None:
-        settings = self._settings
         async with asyncio.timeout(ATTEMPT_S):
-            reader, writer = await asyncio.open_connection(settings.host, settings.port)
+            sock = await self._dialler.reach()
+        try:
+            reader, writer = await asyncio.open_connection(sock=sock)
+        except BaseException:
+            sock.close()
+            raise
         try:
             async with asyncio.timeout(ATTEMPT_S):
-                courier = await join(reader, writer, self._hello(), settings.secret)
-                address = self._dialler.listen(writer.get_extra_info("sockname")[0])
-                courier.post(self._registration(address))
-                self._admitted(await courier.read(), courier)
+                courier = await self._register(reader, writer)
             await self._listen_and_beat(courier)
         finally:
             self._courier = None
+            self._dialler.watch.needed = self._registered
             writer.transport.abort()
 
-    def _hello(self) -> Message:
+    async def _register(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> Courier:
+        _notice_silence(writer.get_extra_info("socket"), self._lease_s)
+        keys = await join(reader, writer, self._hello, self._settings.secret)
+        courier = Courier(reader, writer, *keys)
+        local = writer.get_extra_info("sockname")
+        courier.post(self._registration((str(local[0]), int(local[1]))))
+        self._admitted(await courier.read(), courier)
+        return courier
+
+    def _who(self) -> Message:
         settings = self._settings
         return {
             "job": settings.job,
@@ -188,20 +206,21 @@ class Control:
             "instance": self._instance,
         }
 
-    def _registration(self, address: tuple[str, int]) -> Message:
-        lease_s = float(self._settings.detect_s * LEASE_OF_DETECT)
+    @property
+    def _lease_s(self) -> float:
+        return float(self._settings.detect_s * LEASE_OF_DETECT)
+
+    def _registration(self, local: Address) -> Message:
+        where = self._dialler.registration(local)
         epoch = self._board.epoch or 0
-        return {
-            "t": "register", "host": address[0], "port": address[1], "lease_s": lease_s,
-            "epoch": epoch,
-        }  # fmt: skip
+        return {"t": "register", **where, "lease_s": self._lease_s, "epoch": epoch}
 
     def _admitted(self, answer: Message, courier: Courier) -> None:
         if answer.get("t") != "welcome":
             raise _refusal(answer, self._settings)
         self._courier = courier
         self._board.update(lambda: setattr(self, "_registered", True))
-        self._dialler.welcome()
+        self._dialler.welcome(answer)
 
     async def _listen_and_beat(self, courier: Courier) -> None:
         beating = asyncio.create_task(self._beat(courier))
@@ -212,7 +231,7 @@ class Control:
             beating.cancel()
 
     async def _beat(self, courier: Courier) -> None:
-        every_s = self._settings.detect_s * LEASE_OF_DETECT / BEATS_A_LEASE
+        every_s = self._lease_s / BEATS_A_LEASE
         while True:
             await asyncio.sleep(every_s)
             courier.post({"t": "beat"})
@@ -225,6 +244,8 @@ class Control:
         elif kind == "stale":
             newer = field(message, "newer", int)
             self._board.fail(StaleGeneration(self._settings.generation, newer))
+        elif kind == "refused":
+            self._board.fail(_refusal(message, self._settings))
         elif kind == "formed":
             epoch = field(message, "epoch", int)
             self._board.update(lambda: setattr(self._board, "epoch", epoch))
@@ -244,6 +265,11 @@ class Control:
     def _report(self, found: Verdict) -> None:
         if not self._reported:
             self._reported = self._post(found.message())
+
+
+def _notice_silence(sock: socket.socket, bound_s: float) -> None:
+    """Have the kernel end the connection when nothing is acknowledged for so long."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * bound_s))
 
 
 def _refusal(answer: Message, settings: Settings) -> FmiError:

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 import struct
-from typing import Any
+from typing import Any, Protocol
 
 from fmilib import keys
 from fmilib.errors import AuthError, RendezvousError
@@ -21,6 +21,22 @@ MAX_SIGNED_BYTES = 1 << 20
 _TAG_BYTES = 16
 _PREFIX = struct.Struct("<4sI")
 Message = dict[str, Any]
+
+
+class Reading(Protocol):
+    """Where frames come from."""
+
+    async def readexactly(self, n: int, /) -> bytes:
+        """Return exactly so many bytes."""
+        ...
+
+
+class Writing(Protocol):
+    """Where frames go."""
+
+    def write(self, data: bytes, /) -> None:
+        """Queue bytes."""
+        ...
 
 
 def field(message: Message, name: str, kind: type) -> Any:
@@ -41,7 +57,7 @@ def encode_plain(message: Message) -> bytes:
     return _PREFIX.pack(MAGIC, len(body)) + body
 
 
-async def read_plain(reader: asyncio.StreamReader, already: bytes = b"") -> tuple[Message, bytes]:
+async def read_plain(reader: Reading, already: bytes = b"") -> tuple[Message, bytes]:
     """Read an unsigned frame, of which `already` was read; return it and its raw bytes.
 
     Raises:
@@ -53,7 +69,7 @@ async def read_plain(reader: asyncio.StreamReader, already: bytes = b"") -> tupl
     return parse(body), prefix + body
 
 
-class Courier:
+class Signed:
     """Signed messages both ways over one connection.
 
     Args:
@@ -62,14 +78,10 @@ class Courier:
     """
 
     def __init__(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        send_key: bytes,
-        receive_key: bytes,
+        self, reader: Reading, writer: Writing, send_key: bytes, receive_key: bytes
     ) -> None:
         self._reader = reader
-        self._writer = writer
+        self._out = writer
         self._send_key = send_key
         self._receive_key = receive_key
         self._sent = 0
@@ -80,7 +92,7 @@ class Courier:
         body = json.dumps(message, separators=(",", ":")).encode()
         tag = _tag(self._send_key, self._sent, body)
         self._sent += 1
-        self._writer.write(_PREFIX.pack(MAGIC, len(body)) + tag + body)
+        self._out.write(_PREFIX.pack(MAGIC, len(body)) + tag + body)
 
     async def read(self) -> Message:
         """Return the next message.
@@ -96,6 +108,20 @@ class Courier:
             raise AuthError("a control message's tag is wrong")
         self._received += 1
         return parse(body)
+
+
+class Courier(Signed):
+    """Signed messages over a stream that this side may drop or close."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        send_key: bytes,
+        receive_key: bytes,
+    ) -> None:
+        super().__init__(reader, writer, send_key, receive_key)
+        self._writer = writer
 
     def backlog_bytes(self) -> int:
         """Return how much was posted and not yet taken by the kernel."""

@@ -11,7 +11,15 @@ import secrets
 from collections.abc import Callable
 
 from fmilib import keys
-from fmilib.control_frames import Courier, Message, encode_plain, field, read_plain
+from fmilib.control_frames import (
+    Courier,
+    Message,
+    Reading,
+    Writing,
+    encode_plain,
+    field,
+    read_plain,
+)
 from fmilib.errors import AuthError, RendezvousError
 
 PROTOCOL = 1
@@ -20,9 +28,12 @@ SecretOf = Callable[[str], bytes]
 
 
 async def join(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hello: Message, secret: bytes
-) -> Courier:
+    reader: Reading, writer: Writing, hello: Message, secret: bytes
+) -> tuple[bytes, bytes]:
     """Do the rank's side; `hello` says job, rank, size, generation and instance.
+
+    Returns:
+        The keys that this side signs with, and that the server does.
 
     Raises:
         AuthError: the server didn't prove that it knows the job's secret.
@@ -38,9 +49,7 @@ async def join(
     if not keys.same(proof, keys.prove(secret, _SERVER, transcript)):
         raise AuthError("the rendezvous didn't prove that it knows this job's secret")
     writer.write(encode_plain({"t": "proof", "proof": keys.prove(secret, _RANK, transcript).hex()}))
-    return Courier(
-        reader,
-        writer,
+    return (
         keys.session_key(secret, _RANK, transcript),
         keys.session_key(secret, _SERVER, transcript),
     )

@@ -16,7 +16,11 @@ class OpStats:
 
 @dataclass(slots=True)
 class Stats:
-    """Totals of a communicator: payload bytes and messages, and a line for each operation."""
+    """Totals of a communicator: payload bytes and messages, and a line for each operation.
+
+    `ways` says of each linked rank how the link came about: "direct"; "private", to its own
+    address behind a translator; "punched", by calling each other; "relayed".
+    """
 
     sent_bytes: int = 0
     received_bytes: int = 0
@@ -24,6 +28,7 @@ class Stats:
     received_messages: int = 0
     wait_s: float = 0.0
     links: int = 0
+    ways: dict[int, str] = field(default_factory=dict)
     form_s: float = 0.0
     ops: dict[str, OpStats] = field(default_factory=dict)
 

@@ -40,6 +40,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=7600, help="port; 0 for a free one")
     parser.add_argument("--port-file", type=Path, help="write the port here once listening")
     parser.add_argument("--memory-s", type=float, default=60.0, help="remember failed jobs so long")
+    parser.add_argument("--rejoin-s", type=float, default=15.0, help="wait so for retried ranks")
+    parser.add_argument(
+        "--relay-bytes", type=int, default=1 << 30, help="most that a job may relay; 0 for none"
+    )
     parser.add_argument("--log-level", default="warning", help="debug, info, warning or error")
     return parser
 
@@ -48,7 +52,10 @@ async def _serve(options: argparse.Namespace, secret: bytes) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    server = Server(secret, Limits(memory_s=options.memory_s))
+    limits = Limits(
+        memory_s=options.memory_s, rejoin_s=options.rejoin_s, relay_bytes=options.relay_bytes
+    )
+    server = Server(secret, limits)
     async with server.listening(options.host, options.port) as port:
         log.warning("listening on %s:%d", options.host, port)
         if options.port_file:

@@ -42,6 +42,7 @@ class Claim:
         address: where it listens for links.
         lease_s: after how long without a sign of life it counts as lost.
         epoch: the forming it already belongs to, 0 for none.
+        seen: where its port for links is seen from here, None if that isn't known.
     """
 
     job: str
@@ -52,6 +53,7 @@ class Claim:
     address: tuple[str, int]
     lease_s: float
     epoch: int
+    seen: tuple[str, int] | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -62,11 +64,14 @@ class Member:
     post: Post
     drop: Callable[[], None]
     seen_at: float
+    rtt_s: Callable[[], float] = lambda: 0.0
 
     @property
     def peer_entry(self) -> list[object]:
-        """Return [rank, host, port]."""
-        return [self.claim.rank, *self.claim.address]
+        """Return [rank, host, port], and the public host and port if they are others."""
+        claim = self.claim
+        hidden = claim.seen is not None and claim.seen != claim.address
+        return [claim.rank, *claim.address, *(claim.seen or () if hidden else ())]
 
 
 @dataclass(eq=False, slots=True)
@@ -80,6 +85,9 @@ class Job:
         epoch: number of the forming, 0 before it.
         verdict: the first failure, if any; the job is over then.
         expires_at: when a failed job is forgotten.
+        former: how the job of this name before it failed, None if it didn't.
+        came_at: when the last rank came.
+        relayed_bytes: what its ranks sent through the relay.
     """
 
     name: str
@@ -90,6 +98,9 @@ class Job:
     epoch: int = 0
     verdict: Verdict | None = None
     expires_at: float = 0.0
+    former: Verdict | None = None
+    came_at: float = 0.0
+    relayed_bytes: int = 0
 
     def missing(self) -> list[int]:
         """Return the ranks that aren't there, ascending, the first 64."""
@@ -103,14 +114,21 @@ class Registry:
     Args:
         new_epoch: returns a number that no earlier forming had.
         memory_s: how long a failed job is remembered, so that its late ranks are told.
+        rejoin_s: how long ranks that form a failed job anew wait for the next one to come.
         max_jobs: most jobs at once, the failed ones that are remembered included.
     """
 
     def __init__(
-        self, new_epoch: Callable[[], int], *, memory_s: float = 60.0, max_jobs: int = 10_000
+        self,
+        new_epoch: Callable[[], int],
+        *,
+        memory_s: float = 60.0,
+        rejoin_s: float = 15.0,
+        max_jobs: int = 10_000,
     ) -> None:
         self._new_epoch = new_epoch
         self._memory_s = memory_s
+        self._rejoin_s = rejoin_s
         self._max_jobs = max_jobs
         self._swept_at: float | None = None
         self.jobs: dict[str, Job] = {}
@@ -130,7 +148,8 @@ class Registry:
         member = Member(claim, post, drop, now)
         job.members[claim.rank] = member
         job.floor[claim.rank] = claim.generation
-        post({"t": "welcome", "epoch": job.epoch})
+        job.came_at = now
+        post({"t": "welcome", "epoch": job.epoch, "seen": claim.seen and list(claim.seen)})
         self._introduce(job, member)
         if not job.epoch and len(job.members) == job.size:
             self._form(job)
@@ -154,6 +173,7 @@ class Registry:
             raise Refused("rendezvous", f"the rendezvous has its {self._max_jobs} jobs")
         floor = dict(before.floor) if before else {}
         job = Job(claim.job, claim.size, floor=floor, epoch=claim.epoch)
+        job.former = before.verdict if before else None
         self.jobs[claim.job] = job
         return job
 
@@ -200,7 +220,7 @@ class Registry:
 
     def want(self, member: Member, peer: int) -> None:
         """Bring a rank together with another that isn't its partner, or is slow to dial."""
-        job = self._of(member)
+        job = self.of(member)
         if job is None or not 0 <= peer < job.size or peer == member.claim.rank:
             return
         other = job.members.get(peer)
@@ -209,19 +229,18 @@ class Registry:
                 member.post({"t": "gone", "rank": peer})
             return
         low, high = sorted((member, other), key=lambda one: one.claim.rank)
-        rank, host, port = high.peer_entry
-        low.post({"t": "dial", "rank": rank, "host": host, "port": port})
+        low.post({"t": "dial", "peer": high.peer_entry})
 
     def who(self, member: Member) -> None:
         """Tell a rank who is missing."""
-        job = self._of(member)
+        job = self.of(member)
         member.post({"t": "missing", "ranks": job.missing() if job else []})
 
     # -- going -----------------------------------------------------------------
 
     def leave(self, member: Member) -> None:
         """A rank is done; it is no loss."""
-        job = self._of(member)
+        job = self.of(member)
         if job is None:
             return
         del job.members[member.claim.rank]
@@ -231,7 +250,7 @@ class Registry:
 
     def lost(self, member: Member, cause: str, now: float) -> None:
         """A rank's connection or lease ended; if the job had formed, that fails it."""
-        job = self._of(member)
+        job = self.of(member)
         if job is None:
             return
         del job.members[member.claim.rank]
@@ -241,8 +260,13 @@ class Registry:
 
     def fail(self, member: Member, verdict: Verdict, now: float) -> None:
         """A rank reports a failure; the first report is everybody's."""
-        job = self._of(member)
+        job = self.of(member)
         if job is not None and job.verdict is None and 0 <= verdict.rank < job.size:
+            self._fail(job, verdict, now)
+
+    def end(self, job: Job, verdict: Verdict, now: float) -> None:
+        """The server itself ends a job, once."""
+        if job.verdict is None and self.jobs.get(job.name) is job:
             self._fail(job, verdict, now)
 
     def sweep(self, now: float) -> None:
@@ -260,8 +284,20 @@ class Registry:
                 if now - member.seen_at > member.claim.lease_s:
                     self.lost(member, f"no sign of life for {member.claim.lease_s:.1f} s", now)
                     member.drop()
+            if job.former and not job.epoch and now - job.came_at > self._rejoin_s:
+                self._give_up(job, job.former, now)
             if job.verdict and now >= job.expires_at and self.jobs.get(job.name) is job:
                 del self.jobs[job.name]
+
+    def _give_up(self, job: Job, former: Verdict, now: float) -> None:
+        """Tell ranks that came back to a failed job that the others don't."""
+        cause = f"the job failed before ({former.error()}), and its other ranks don't come back"
+        refusal = Refused("rendezvous", f"{cause}: nobody came for {self._rejoin_s:.0f} s")
+        job.verdict, job.expires_at = former, now + self._memory_s
+        for member in job.members.values():
+            member.post(refusal.message)
+            member.drop()
+        job.members.clear()
 
     def _forgive(self, gap: float) -> None:
         for job in self.jobs.values():
@@ -278,7 +314,7 @@ class Registry:
         if not job.members and not job.verdict and self.jobs.get(job.name) is job:
             del self.jobs[job.name]
 
-    def _of(self, member: Member) -> Job | None:
+    def of(self, member: Member) -> Job | None:
         """Return the job in which this very member has its place, if it still has it."""
         job = self.jobs.get(member.claim.job)
         here = job.members.get(member.claim.rank) if job else None

@@ -7,27 +7,33 @@ long, and how many bytes they may send. When there are too many, the oldest unpr
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import math
 import secrets
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import cast
 
 from fmilib import keys, verdict
 from fmilib.config import MAX_GENERATION, MAX_JOB_BYTES, MAX_RANKS
 from fmilib.control_frames import Courier, Message, field
 from fmilib.control_handshake import admit
 from fmilib.errors import AuthError, RendezvousError
-from fmilib.rendezvous import health
-from fmilib.rendezvous.jobs import Claim, Member, Refused, Registry
+from fmilib.rendezvous import health, pairs
+from fmilib.rendezvous.jobs import Claim, Job, Member, Refused, Registry
+from fmilib.rendezvous.relay import Relays, Side
+from fmilib.verdict import Verdict
 
 log = logging.getLogger(__name__)
 SWEEP_S = 0.1
 MIN_LEASE_S, MAX_LEASE_S = 0.2, 300.0
 MAX_BACKLOG_BYTES = 4 << 20
 LISTEN_BACKLOG = 4096
+_TCP_INFO_RTT_US = 68
 _GONE = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError)
 
 
@@ -40,12 +46,16 @@ class Limits:
         max_unproven: how many may be so at once; beyond, the oldest is dropped.
         max_connections: proven and unproven together; beyond, new ones are dropped.
         memory_s: how long a failed job is remembered.
+        rejoin_s: how long those who form a failed job anew wait for the next one to come.
+        relay_bytes: how much one job may send through the relay; 0 for no relay.
     """
 
     prove_s: float = 5.0
     max_unproven: int = 512
     max_connections: int = 8192
     memory_s: float = 60.0
+    rejoin_s: float = 15.0
+    relay_bytes: int = 1 << 30
 
 
 class Server:
@@ -59,7 +69,10 @@ class Server:
     def __init__(self, deployment_secret: bytes, limits: Limits | None = None) -> None:
         self._secret = deployment_secret
         self._limits = limits or Limits()
-        self._registry = Registry(_new_epoch, memory_s=self._limits.memory_s)
+        self._registry = Registry(
+            _new_epoch, memory_s=self._limits.memory_s, rejoin_s=self._limits.rejoin_s
+        )
+        self._relays = Relays(self._limits.relay_bytes, self._over)
         self._unproven: dict[asyncio.Task[None], None] = {}
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -93,12 +106,18 @@ class Server:
             "formed": sum(1 for job in jobs if job.epoch and not job.verdict),
             "ranks": sum(len(job.members) for job in jobs),
             "connections": len(self._connections),
+            "relays": self._relays.count,
+            "relayed_bytes": self._relays.passed_bytes,
         }
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
             self._registry.sweep(_now())
+            self._relays.end_orphans(lambda job: self._registry.jobs.get(job.name) is job)
+
+    def _over(self, job: Job, rank: int, words: str) -> None:
+        self._registry.end(job, Verdict("aborted", rank, words), _now())
 
     # -- one connection --------------------------------------------------------
 
@@ -136,7 +155,26 @@ class Server:
             request = await courier.read()
         self._unproven.pop(task, None)
         _quicken(writer)
-        await self._serve_rank(task, courier, _claim(hello, request))
+        if request.get("t") == "relay":
+            await self._serve_relay(writer, courier, hello, request)
+            return
+        seen = _plain(writer.get_extra_info("peername"))
+        await self._serve_rank(task, writer, courier, _claim(hello, request, seen))
+
+    async def _serve_relay(
+        self, writer: asyncio.StreamWriter, courier: Courier, hello: Message, request: Message
+    ) -> None:
+        rank, peer = field(hello, "rank", int), field(request, "rank", int)
+        name, instance = field(hello, "job", str), field(hello, "instance", str)
+        epoch = field(request, "epoch", int)
+        side = Side(rank, _both_ways(writer), lambda: courier.post({"t": "relayed"}))
+        try:
+            job, other = pairs.relayed(self._registry, name, rank, instance, epoch, peer)
+            await self._relays.join(
+                job, side, peer, lambda: other.post({"t": "relay", "rank": rank})
+            )
+        except Refused as refusal:
+            courier.post(refusal.message)
 
     def _make_room(self) -> None:
         if len(self._unproven) >= self._limits.max_unproven:
@@ -153,7 +191,13 @@ class Server:
             raise RendezvousError("a job's name that is empty, too long or no text")
         return keys.derive_secret(self._secret, job)
 
-    async def _serve_rank(self, task: asyncio.Task[None], courier: Courier, claim: Claim) -> None:
+    async def _serve_rank(
+        self,
+        task: asyncio.Task[None],
+        writer: asyncio.StreamWriter,
+        courier: Courier,
+        claim: Claim,
+    ) -> None:
         try:
             member = self._registry.register(
                 claim, lambda message: _post(courier, message), lambda: _drop(task), _now()
@@ -161,6 +205,7 @@ class Server:
         except Refused as refusal:
             courier.post(refusal.message)
             return
+        member.rtt_s = lambda: _round_trip_s(writer)
         cause = "its connection to the rendezvous closed"
         try:
             while await self._handle(member, await courier.read()):
@@ -179,6 +224,9 @@ class Server:
             return False
         if kind == "want":
             self._registry.want(member, field(message, "rank", int))
+        elif kind == "punch":
+            peer, for_s = field(message, "rank", int), float(field(message, "for_s", float))
+            pairs.punch(self._registry, member, peer, for_s)
         elif kind == "who":
             self._registry.who(member)
         elif kind == "verdict" and (found := verdict.read(message)):
@@ -186,7 +234,7 @@ class Server:
         return True
 
 
-def _claim(hello: Message, request: Message) -> Claim:
+def _claim(hello: Message, request: Message, seen: tuple[str, int]) -> Claim:
     """Return what a proven rank claims.
 
     Raises:
@@ -202,6 +250,7 @@ def _claim(hello: Message, request: Message) -> Claim:
         address=(field(request, "host", str), field(request, "port", int)),
         lease_s=min(max(lease_s, MIN_LEASE_S), MAX_LEASE_S),
         epoch=field(request, "epoch", int),
+        seen=seen if request.get("own_port") is True else None,
     )
     if not (
         1 <= claim.size <= MAX_RANKS
@@ -213,6 +262,28 @@ def _claim(hello: Message, request: Message) -> Claim:
     ):
         raise RendezvousError("a claim that is out of bounds")
     return claim
+
+
+def _plain(peername: tuple[str, int]) -> tuple[str, int]:
+    """Return an address as IPv4 if it is one, also when an IPv6 socket took the call."""
+    host = ipaddress.ip_address(peername[0].partition("%")[0])
+    mapped = host.ipv4_mapped if host.version == 6 else None
+    return str(mapped or host), peername[1]
+
+
+def _both_ways(writer: asyncio.StreamWriter) -> asyncio.Transport:
+    """Return a stream's transport, which reads too."""
+    return cast("asyncio.Transport", writer.transport)
+
+
+def _round_trip_s(writer: asyncio.StreamWriter) -> float:
+    """Return the kernel's smoothed round trip of a connection."""
+    sock = writer.get_extra_info("socket")
+    if writer.is_closing() or sock.fileno() < 0:
+        return 0.0
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_RTT_US + 4)
+    (rtt_us,) = struct.unpack_from("@I", info, _TCP_INFO_RTT_US)
+    return float(rtt_us) / 1e6
 
 
 def _post(courier: Courier, message: Message) -> None:

@@ -1,0 +1,188 @@
+"""The ways to a higher rank, tried from the best to the last; each one is bounded.
+
+1. its own address, which also serves two ranks behind one public address;
+2. simultaneous open between the public ports of both, called together by the rendezvous;
+3. through the rendezvous, which passes bytes on up to its limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from fmilib import link_handshake, ports, punching
+from fmilib.control_frames import Message
+from fmilib.errors import AuthError, RendezvousError
+from fmilib.link import LinkKeys
+from fmilib.link_handshake import Identity
+from fmilib.ports import Address
+
+PROVE_S = 5.0
+NEAR_S = 2.0
+FAR_S = 0.5
+RELAY_S = 8.0
+Way = tuple[int, socket.socket, LinkKeys, str]
+TROUBLE = (AuthError, RendezvousError, OSError, TimeoutError)
+
+
+class Unreachable(Exception):  # noqa: N818 - a signal between modules, never shown to users
+    """No way led to the rank; the text says what each one met."""
+
+
+@dataclass(slots=True)
+class Atlas:
+    """What this rank knows of addresses.
+
+    Attributes:
+        local: where it listens, None until it does.
+        public: where the rendezvous sees it, None if that isn't known.
+        seen: where the rendezvous sees others that sit behind an address translation.
+    """
+
+    local: Address | None = None
+    public: Address | None = None
+    seen: dict[int, Address] = field(default_factory=dict)
+
+    def patience_s(self, peer: int) -> float:
+        """Return how long a call to a rank's own address may take: little, if it can't work."""
+        seen = self.seen.get(peer)
+        if seen is None:
+            return PROVE_S
+        return NEAR_S if self.public and self.public[0] == seen[0] else FAR_S
+
+
+@dataclass(slots=True)
+class Means:
+    """What climbing needs from its surroundings.
+
+    Attributes:
+        identity: returns what this rank proves.
+        address: returns a rank's own address, if it is known.
+        post: sends a control message; returns whether the rendezvous is connected.
+        relay: connects to a rank through the rendezvous.
+    """
+
+    identity: Callable[[], Identity]
+    address: Callable[[int], Address | None]
+    post: Callable[[Message], bool]
+    relay: Callable[[int], Awaitable[socket.socket]]
+
+
+class Ladder:
+    """Finds a way to one higher rank after the other.
+
+    Args:
+        atlas: addresses.
+        means: surroundings.
+    """
+
+    def __init__(self, atlas: Atlas, means: Means) -> None:
+        self._atlas = atlas
+        self._means = means
+        self._invited: dict[int, asyncio.Future[tuple[Address | None, float]]] = {}
+        self._knocked: dict[int, asyncio.Future[socket.socket]] = {}
+
+    async def climb(self, peer: int) -> Way:
+        """Return a connection to a rank, both sides proven, and how it came about.
+
+        Raises:
+            Unreachable: no way led there.
+        """
+        met = []
+        for name, step in (
+            ("direct", self._directly),
+            ("punched", self._punched),
+            ("relayed", self._relayed),
+        ):
+            try:
+                return await step(peer)
+            except TROUBLE as error:
+                met.append(f"{name}: {error or 'silence'}")
+        raise Unreachable("can't be reached; " + "; ".join(met))
+
+    def invited(self, peer: int, remote: Address | None, wait_s: float) -> bool:
+        """Take in the rendezvous's call to meet a rank now; return whether this side waits."""
+        future = self._invited.pop(peer, None)
+        if future is None or future.done():
+            return False
+        future.set_result((remote, wait_s))
+        return True
+
+    def knocked(self, peer: int, sock: socket.socket) -> None:
+        """Take in a connection that a higher rank opened, if it is wanted just now."""
+        future = self._knocked.get(peer)
+        if future is None or future.done():
+            sock.close()
+        else:
+            future.set_result(sock)
+
+    # -- the steps -------------------------------------------------------------
+
+    async def _directly(self, peer: int) -> Way:
+        remote = self._means.address(peer)
+        if remote is None:
+            raise RendezvousError("no address for it")
+        async with asyncio.timeout(self._atlas.patience_s(peer)):
+            sock = await ports.call(remote)
+            return await self._prove(sock, peer, "private" if self._hidden(peer) else "direct")
+
+    def _hidden(self, peer: int) -> bool:
+        return peer in self._atlas.seen
+
+    async def _punched(self, peer: int) -> Way:
+        local = self._atlas.local
+        if local is None or self._atlas.public is None:
+            raise RendezvousError("the public port isn't known")
+        knock = self._knocked[peer] = asyncio.get_running_loop().create_future()
+        try:
+            for round_s in punching.ROUNDS_S:
+                sock = await self._one_round(peer, local, round_s, knock)
+                if sock is not None:
+                    async with asyncio.timeout(PROVE_S):
+                        return await self._prove(sock, peer, "punched")
+        finally:
+            del self._knocked[peer]
+        raise TimeoutError(f"not met in {len(punching.ROUNDS_S)} rounds")
+
+    async def _one_round(
+        self, peer: int, local: Address, round_s: float, knock: asyncio.Future[socket.socket]
+    ) -> socket.socket | None:
+        """Call while the peer calls; return the first connection, whoever opened it."""
+        remote, wait_s = await self._invitation(peer, round_s)
+        await asyncio.sleep(wait_s)
+        calling = asyncio.create_task(punching.meet(local, remote, round_s))
+        try:
+            await asyncio.wait({calling, knock}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            calling.cancel()
+            await asyncio.gather(calling, return_exceptions=True)
+        if not calling.cancelled() and calling.exception() is None:
+            return calling.result()
+        return knock.result() if knock.done() else None
+
+    async def _invitation(self, peer: int, round_s: float) -> tuple[Address, float]:
+        future = self._invited[peer] = asyncio.get_running_loop().create_future()
+        try:
+            if not self._means.post({"t": "punch", "rank": peer, "for_s": round_s}):
+                raise RendezvousError("no rendezvous to call us together")
+            async with asyncio.timeout(punching.ASK_S):
+                remote, wait_s = await future
+        finally:
+            self._invited.pop(peer, None)
+        if remote is None:
+            raise RendezvousError("its public port isn't known")
+        return remote, wait_s
+
+    async def _relayed(self, peer: int) -> Way:
+        async with asyncio.timeout(RELAY_S):
+            sock = await self._means.relay(peer)
+            return await self._prove(sock, peer, "relayed")
+
+    async def _prove(self, sock: socket.socket, peer: int, way: str) -> Way:
+        try:
+            return peer, sock, await link_handshake.dial(sock, self._means.identity(), peer), way
+        except BaseException:
+            sock.close()
+            raise

@@ -1,0 +1,52 @@
+"""Bringing two ranks of a job together: an address, a moment to call each other, a relay."""
+
+from __future__ import annotations
+
+from fmilib.control_frames import Message
+from fmilib.rendezvous.jobs import Job, Member, Refused, Registry
+
+MAX_ROUND_S = 5.0
+MAX_WAIT_S = 0.5
+
+
+def punch(registry: Registry, member: Member, peer: int, for_s: float) -> None:
+    """Have two ranks call each other's public ports at the same moment.
+
+    The one that hears of it later, by half the difference of their round trips, is waited for.
+    """
+    job = registry.of(member)
+    other = job.members.get(peer) if job else None
+    if other is None or other.claim.seen is None or member.claim.seen is None:
+        member.post({"t": "punch", "rank": peer, "peer": None, "for_s": 0.0, "wait_s": 0.0})
+        return
+    trips = member.rtt_s(), other.rtt_s()
+    for one, its_peer, trip_s in ((member, other, trips[0]), (other, member, trips[1])):
+        one.post(_invitation(its_peer, for_s, (max(trips) - trip_s) / 2))
+
+
+def _invitation(peer: Member, for_s: float, wait_s: float) -> Message:
+    seen = list(peer.claim.seen or ())
+    return {
+        "t": "punch", "rank": peer.claim.rank, "peer": seen,
+        "for_s": min(max(for_s, 0.0), MAX_ROUND_S), "wait_s": min(wait_s, MAX_WAIT_S),
+    }  # fmt: skip
+
+
+def relayed(
+    registry: Registry, name: str, rank: int, instance: str, epoch: int, peer: int
+) -> tuple[Job, Member]:
+    """Return the job and the peer of a rank that asks for a relay.
+
+    Raises:
+        Refused: the asker isn't a member of the running job, or the peer isn't there.
+    """
+    job = registry.jobs.get(name)
+    here = job.members.get(rank) if job else None
+    if job is None or here is None or here.claim.instance != instance:
+        raise Refused("rendezvous", f"rank {rank} isn't in this job")
+    if not job.epoch or job.epoch != epoch or job.verdict:
+        raise Refused("rendezvous", "the job isn't running")
+    other = job.members.get(peer)
+    if other is None or peer == rank:
+        raise Refused("rendezvous", f"rank {peer} isn't there")
+    return job, other
