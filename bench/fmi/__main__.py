@@ -1,0 +1,90 @@
+"""`python -m bench.fmi`: measure the libraries in turn and print one table."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import socket
+import statistics
+import sys
+from pathlib import Path
+
+from bench.fmi import limit
+from bench.fmi.cases import CASES, Case
+from bench.fmi.crew import ROOT, Crew, crew, mpiexec, rendezvous
+
+MPI_PYTHON = str(ROOT / ".venv-bench/bin/python")
+MIN_REPEATS = 2
+
+
+def main() -> int:
+    """Measure what the arguments ask for."""
+    options = _options()
+    print(f"one byte over a plain socket, one way: {limit.ping_pong_us():.1f} µs; "
+          f"bandwidth: {limit.bandwidth_gbs():.2f} GB/s\n")  # fmt: skip
+    rivals = ["gloo"] if options.gloo else []
+    if mpiexec() and Path(options.mpi_python).exists():
+        rivals.insert(0, "Open MPI")
+    print("| ranks | operation | fmilib | " + " | ".join(f"{one} | ratio" for one in rivals) + " |")
+    print("|---" * (3 + 2 * len(rivals)) + "|")
+    cases = [case for case in CASES if not options.only or options.only in case.name]
+    for size in options.ranks:
+        _measure(size, ["fmilib", *rivals], cases, options)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench.fmi", description=__doc__)
+    parser.add_argument("--ranks", type=int, nargs="+", default=[2, 4, 8])
+    parser.add_argument("--rounds", type=int, default=7, help="blocks of each case and library")
+    parser.add_argument("--only", default="", help="cases whose name has this in it")
+    parser.add_argument("--mpi-python", default=MPI_PYTHON, help="interpreter that has mpi4py")
+    parser.add_argument("--no-gloo", dest="gloo", action="store_false")
+    return parser.parse_args()
+
+
+def _measure(size: int, names: list[str], cases: list[Case], options: argparse.Namespace) -> None:
+    with contextlib.ExitStack() as stack:
+        variables = stack.enter_context(rendezvous())
+        variables |= {"FMI_SIZE": str(size), "BENCH_GLOO": f"127.0.0.1:{_free_port()}"}
+        crews = {}
+        for name in names:
+            python = options.mpi_python if name == "Open MPI" else sys.executable
+            crews[name] = stack.enter_context(crew(name, size, variables, python))
+        for case in cases:
+            print(_row(size, case, _in_turn(crews, case, size, options.rounds)), flush=True)
+
+
+def _in_turn(crews: dict[str, Crew], case: Case, size: int, rounds: int) -> dict[str, list[float]]:
+    times: dict[str, list[float]] = {name: [] for name in crews}
+    repeats = max(MIN_REPEATS, 2 * case.repeats // size)
+    for _ in range(rounds):
+        for name, one in crews.items():
+            times[name] += one.run(case, repeats)
+    return times
+
+
+def _row(size: int, case: Case, times: dict[str, list[float]]) -> str:
+    medians = {name: statistics.median(found) for name, found in times.items()}
+    ours = medians.pop("fmilib")
+    bounds = {"Open MPI": case.bounds[0], "gloo": case.bounds[1]}
+    cells = [str(size), case.name, _time(ours)]
+    for name, theirs in medians.items():
+        ratio = ours / theirs
+        cells += [_time(theirs), f"{ratio:.2f}" + ("" if ratio <= bounds[name] else " ✗")]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds * 1e6:.0f} µs" if seconds < 1e-3 else f"{seconds * 1e3:.2f} ms"
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    sys.exit(main())
