@@ -87,6 +87,12 @@ def test_a_slow_handler_is_killed_at_its_deadline(make_pool: MakePool) -> None:
     assert call(pool).record.cold
 
 
+def test_an_invocations_own_deadline_counts(pool: Pool) -> None:
+    served = pool.invoke("first", Invocation(b'{"sleep_s": 20}', 0.3))
+    assert served.outcome.kind is Kind.TIMEOUT
+    assert served.record.duration_ms < 2000
+
+
 def test_a_greedy_handler_is_killed(pool: Pool) -> None:
     served = call(pool, allocate_mb=400)
     found = answer(served)
