@@ -12,7 +12,7 @@ from fmilib import keys
 MAX_RANKS = 65_535
 MAX_JOB_BYTES = 256
 MAX_GENERATION = 2**31 - 1
-CHANNELS = ("direct",)
+CHANNELS = ("direct", "redis", "s3", "local")
 INTEGRITY = ("full", "header")
 
 
@@ -31,6 +31,8 @@ class Settings:
         detect_s: bound from the first failure to the error on every surviving rank.
         deadline: `time.monotonic()` seconds after which the job is aborted cleanly, or None.
         channel: how payloads travel.
+        store: where a stored channel keeps them: Redis's URL, "bucket/prefix", or a folder.
+        encrypt: whether a stored channel encrypts payloads.
         integrity: "full": header and payload of every frame; "header": headers only.
         bind: local address to listen on; empty for the one that reaches the rendezvous.
         advertise: address that other ranks are told; empty for the bound one.
@@ -47,6 +49,8 @@ class Settings:
     detect_s: float
     deadline: float | None
     channel: str
+    store: str
+    encrypt: bool
     integrity: str
     bind: str
     advertise: str
@@ -69,7 +73,11 @@ class Settings:
             len(self.secret) >= keys.MIN_SECRET_BYTES,
             f"secret must be at least {keys.MIN_SECRET_BYTES} bytes, got {len(self.secret)}",
         )
-        _require(bool(self.host) and 0 < self.port < 65536, "rendezvous must be host:port")
+        if self.channel == "direct":
+            _require(bool(self.host) and 0 < self.port < 65536, "rendezvous must be host:port")
+            _require(not self.encrypt, "the direct channel doesn't encrypt")
+        elif self.channel != "local":
+            _require(bool(self.store), f"channel {self.channel} needs a store")
 
     def __repr__(self) -> str:
         return f"Settings(job={self.job!r}, rank={self.rank}, size={self.size})"
@@ -101,6 +109,8 @@ def settings(
         detect_s=source.number("detect_s", 10.0),
         deadline=_deadline(source),
         channel=source.text("channel", "direct"),
+        store=_store(source),
+        encrypt=source.flag("encrypt"),
         integrity=source.text("integrity", "full"),
         bind=source.text("bind", ""),
         advertise=source.text("advertise", ""),
@@ -139,6 +149,11 @@ class _Source:
         except ValueError:
             raise ValueError(f"{name} must be a number of seconds, got {value!r}") from None
 
+    def flag(self, name: str) -> bool:
+        value = str(self.raw(name) or "0").lower()
+        _require(value in ("0", "1", "true", "false"), f"{name} must be 0 or 1, got {value!r}")
+        return value in ("1", "true")
+
     def secret(self) -> bytes:
         value = self.raw("secret")
         if isinstance(value, bytes | bytearray):
@@ -156,6 +171,16 @@ def _deadline(source: _Source) -> float | None:
     if remaining is not None:
         return time.monotonic() + source.number("remaining_s", 0.0) - reserve
     return None if absolute is None else source.number("deadline", 0.0) - reserve
+
+
+def _store(source: _Source) -> str:
+    """Return the store that was given, or that the channel's own variables name."""
+    channel = source.text("channel", "direct")
+    if (given := source.text("store", "")) or channel == "direct":
+        return given
+    if channel == "s3":
+        return f"{source.text('s3_bucket', '')}/{source.text('s3_prefix', '')}".strip("/")
+    return source.text({"redis": "redis_url", "local": "local_dir"}.get(channel, "store"), "")
 
 
 def _endpoint(text: str) -> tuple[str, int]:

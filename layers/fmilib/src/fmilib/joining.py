@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from typing import cast
 
 from fmilib.board import Board
 from fmilib.channels.direct import Direct
+from fmilib.channels.opening import open_channel
 from fmilib.channels.solo import Solo
 from fmilib.communicator import Communicator
 from fmilib.config import Settings, settings
@@ -27,6 +29,8 @@ def connect(
     remaining_s: float | None = None,
     reserve_s: float | None = None,
     channel: str | None = None,
+    store: str | None = None,
+    encrypt: bool | None = None,
     integrity: str | None = None,
     bind: str | None = None,
     advertise: str | None = None,
@@ -36,7 +40,8 @@ def connect(
 
     Every argument but `wait` can be left to a variable: FMI_RANK, FMI_SIZE, FMI_JOB,
     FMI_SECRET (hexadecimal), FMI_RENDEZVOUS, FMI_GENERATION, FMI_TIMEOUT_S, FMI_DETECT_S,
-    FMI_DEADLINE, FMI_REMAINING_S, FMI_RESERVE_S, FMI_CHANNEL, FMI_INTEGRITY, FMI_BIND,
+    FMI_DEADLINE, FMI_REMAINING_S, FMI_RESERVE_S, FMI_CHANNEL, FMI_STORE (or FMI_REDIS_URL,
+    FMI_S3_BUCKET and FMI_S3_PREFIX, FMI_LOCAL_DIR), FMI_ENCRYPT, FMI_INTEGRITY, FMI_BIND,
     FMI_ADVERTISE. A job of one rank needs neither rendezvous nor secret.
 
     Args:
@@ -51,11 +56,15 @@ def connect(
         deadline: `time.monotonic()` seconds at which the function ends; or
         remaining_s: seconds from now until it ends.
         reserve_s: stop the job so long before that (0).
-        channel: how payloads travel: "direct".
+        channel: how payloads travel: "direct", "redis", "s3" or "local"; only the first needs
+            a rendezvous.
+        store: where redis (a URL), s3 ("bucket/prefix") and local (a folder) keep messages.
+        encrypt: encrypt what is stored; needs the package `cryptography`.
         integrity: "full" covers every payload by a digest; "header" the headers only.
         bind: local address to listen on; by default the one that reaches the rendezvous.
         advertise: address that other ranks are told; by default the bound one.
-        wait: return only when all ranks are there; else the first operation waits.
+        wait: return only when all ranks are there; else the first operation waits. Stored
+            channels always wait.
 
     Raises:
         ValueError: an argument is missing or can't be.
@@ -70,10 +79,13 @@ def connect(
         "rank": rank, "size": size, "job": job, "secret": secret, "rendezvous": rendezvous,
         "generation": generation, "timeout_s": timeout_s, "detect_s": detect_s,
         "deadline": deadline, "remaining_s": remaining_s, "reserve_s": reserve_s,
-        "channel": channel, "integrity": integrity, "bind": bind, "advertise": advertise,
+        "channel": channel, "store": store, "encrypt": encrypt, "integrity": integrity,
+        "bind": bind, "advertise": advertise,
     }  # fmt: skip
     found = settings(given)
-    return _alone(found) if found.size == 1 else _together(found, wait=wait)
+    if found.size == 1:
+        return _alone(found)
+    return _together(found, wait=wait) if found.channel == "direct" else _by_store(found)
 
 
 def _alone(found: Settings) -> Communicator:
@@ -96,3 +108,12 @@ def _together(found: Settings, *, wait: bool) -> Communicator:
         comm.close()
         raise
     return comm
+
+
+def _by_store(found: Settings) -> Communicator:
+    began = time.monotonic()
+    board, stats = Board(found.rank), Stats()
+    form_by = began + found.timeout_s
+    channel, keeper = open_channel(found, board, stats, form_by)
+    stats.form_s = time.monotonic() - began
+    return Communicator(found, channel, board, cast(Control, keeper), stats, form_by)

@@ -1,0 +1,187 @@
+"""A channel over a store: messages are kept there until their reader takes them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+
+from fmilib import flows
+from fmilib.channels import sealing
+from fmilib.channels.forming import Membership
+from fmilib.channels.sealing import Lane
+from fmilib.channels.store import Alarmed, PeerGone, Store
+from fmilib.config import Settings
+from fmilib.errors import Aborted, FmiError, MismatchError, StaleGeneration
+from fmilib.flows import Arrived
+from fmilib.frames import NO_DIGEST, Call, GarbledError, Head, describe
+from fmilib.link_trouble import LinkLost, LinkQuiet
+from fmilib.link_writer import Buffer
+from fmilib.stats import Stats
+from fmilib.verdict import read
+
+Result = TypeVar("Result")
+
+
+class Mail:
+    """Messages by way of a store; see `Channel`.
+
+    Args:
+        settings: this rank's.
+        member: its place in the epoch.
+        store: where messages are kept.
+        stats: where traffic and waiting are counted.
+    """
+
+    def __init__(self, settings: Settings, member: Membership, store: Store, stats: Stats) -> None:
+        self.rank = settings.rank
+        self.size = settings.size
+        self._settings = settings
+        self._epoch = member.epoch
+        self._store = store
+        self._stats = stats
+        self._lanes: dict[tuple[int, int, tuple[int, int]], Lane] = {}
+        self._pieces: dict[int, bytearray] = {}
+        self._relayed: dict[int, int] = {}
+
+    def send(self, peer: int, call: Call, parts: list[Buffer]) -> None:
+        """Send one message; see `Channel`."""
+        total = sum(map(len, parts))
+        for group in flows.segments(parts, self._store.segment_bytes):
+            self._post(peer, call, b"".join(group), total)
+
+    def relay(
+        self, peer: int, call: Call, part: memoryview, total: int, digest: bytes | None
+    ) -> bytes:
+        """Send one piece of a message; small pieces travel together; see `Channel`."""
+        pieces = self._pieces.setdefault(peer, bytearray())
+        pieces += part
+        done = self._relayed.get(peer, 0) + len(pieces) == total
+        if done or len(pieces) >= self._store.segment_bytes:
+            self._post(peer, call, bytes(pieces), total)
+            self._relayed[peer] = 0 if done else self._relayed.get(peer, 0) + len(pieces)
+            del self._pieces[peer]
+        return digest or NO_DIGEST
+
+    def receive(
+        self,
+        peer: int,
+        call: Call,
+        into: memoryview | None = None,
+        arrived: Arrived | None = None,
+    ) -> memoryview:
+        """Receive one message; see `Channel`."""
+        offset, done = 0, False
+        while not done:
+            head, body = self._take(peer, call)
+            into = self._room(peer, call, head, into, offset)
+            piece = into[offset : offset + head.length]
+            if body:
+                piece[:] = body
+            if arrived is not None:
+                arrived(offset, piece, head)
+            offset += head.length
+            done = offset == head.total
+        return into if into is not None else memoryview(b"")
+
+    def exchange(
+        self,
+        call: Call,
+        to: int,
+        outgoing: memoryview,
+        source: int,
+        incoming: memoryview,
+        arrived: Arrived | None = None,
+    ) -> None:
+        """Send, then receive: the store takes everything; see `Channel`."""
+        self.send(to, call, [outgoing])
+        self.receive(source, call, incoming, arrived)
+
+    # -- inside ----------------------------------------------------------------
+
+    def _lane(self, source: int, dest: int, call: Call) -> Lane:
+        found = self._lanes.get((source, dest, call.queue))
+        if found is None:
+            secret, encrypt = self._settings.secret, self._settings.encrypt
+            found = Lane(secret, self._epoch, source, dest, call.queue, encrypt=encrypt)
+            self._lanes[source, dest, call.queue] = found
+        return found
+
+    def _post(self, peer: int, call: Call, body: bytes, total: int) -> None:
+        lane = self._lane(self.rank, peer, call)
+        number = lane.number
+        item = lane.pack(call, body, total)
+        self._watched(lambda: self._store.post(lane.name, number, peer, item))
+        self._stats.sent_bytes += len(body)
+        self._stats.sent_messages += 1
+
+    def _take(self, peer: int, call: Call) -> tuple[Head, memoryview]:
+        lane = self._lane(peer, self.rank, call)
+        wait_s = self._patience_s()
+        try:
+            item = self._watched(lambda: self._store.take(lane.name, lane.number, peer, wait_s))
+        except PeerGone as gone:
+            raise LinkLost(peer, str(gone)) from None
+        if item is None:
+            self._patience_s()
+            raise LinkQuiet(peer, "sends no data")
+        try:
+            head, body = lane.unpack(item)
+        except GarbledError as error:
+            raise LinkLost(peer, str(error)) from None
+        self._stats.received_bytes += head.length
+        self._stats.received_messages += 1
+        return head, body
+
+    def _patience_s(self) -> float:
+        """Return how long to wait at most.
+
+        Raises:
+            Aborted: the deadline is reached.
+        """
+        if self._settings.deadline is None:
+            return self._settings.timeout_s
+        left_s = self._settings.deadline - time.monotonic()
+        if left_s <= 0:
+            raise Aborted(self.rank, "its deadline is reached")
+        return min(left_s, self._settings.timeout_s)
+
+    def _room(
+        self, peer: int, call: Call, head: Head, into: memoryview | None, offset: int
+    ) -> memoryview:
+        if call.exact and head.stamp != call.stamp:
+            raise MismatchError(
+                f"rank {peer} called {describe(head.stamp)}, "
+                f"rank {self.rank} called {describe(call.stamp)}"
+            )
+        if into is None:
+            into = np.empty(head.total, np.uint8).data
+        if head.total != len(into) or offset + head.length > head.total:
+            raise MismatchError(
+                f"rank {peer} sends {head.total} bytes in {describe(head.stamp)}, "
+                f"rank {self.rank} expects {len(into)}"
+            )
+        return into
+
+    def _watched(self, action: Callable[[], Result]) -> Result:
+        began = time.perf_counter()
+        try:
+            return action()
+        except Alarmed as alarm:
+            raise meaning_of_alarm(alarm.item, self._settings) from None
+        finally:
+            self._stats.wait_s += time.perf_counter() - began
+
+
+def meaning_of_alarm(item: bytes, settings: Settings) -> FmiError:
+    """Return the error that a rung alarm means for this rank."""
+    record = sealing.unseal(settings.secret, "alarm", item)
+    found = read(record)
+    if record is None or found is None:
+        return Aborted(settings.rank, "an alarm that nobody of this job can have rung")
+    newer = record.get("newer")
+    if found.rank == settings.rank and type(newer) is int:
+        return StaleGeneration(settings.generation, newer)
+    return found.error()

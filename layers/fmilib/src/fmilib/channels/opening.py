@@ -1,0 +1,111 @@
+"""From settings to a stored channel: open the store, form the job, hand both on."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from fmilib.board import Board
+from fmilib.channels.forming import Former, Membership
+from fmilib.channels.mail import Mail
+from fmilib.channels.sealing import seal
+from fmilib.channels.store import Store, namespace
+from fmilib.config import Settings
+from fmilib.errors import RendezvousError
+from fmilib.stats import Stats
+from fmilib.verdict import Verdict
+
+ALARMS_A_DETECT = 4
+
+
+class Keeper:
+    """What a communicator over a store has in the place of a control thread.
+
+    Args:
+        settings: this rank's.
+        store: open.
+        member: this rank's place.
+    """
+
+    def __init__(self, settings: Settings, store: Store, member: Membership) -> None:
+        self._settings = settings
+        self._store = store
+        self._member = member
+
+    def report(self, found: Verdict) -> None:
+        """Ring the alarm for all ranks; if the store is gone, nobody can be told."""
+        item = seal(self._settings.secret, "alarm", found.message())
+        try:
+            self._store.ring(self._member.epoch, self._settings.size, item)
+        except RendezvousError:
+            return
+
+    def ask_who_is_missing(self, timeout_s: float) -> tuple[int, ...]:
+        """Return nothing: a job over a store has formed before its communicator is made."""
+        return ()
+
+    def finish(self) -> None:
+        """Let go of the store; what was sent stays there for its readers."""
+        self._store.close()
+
+
+def open_channel(
+    settings: Settings, board: Board, stats: Stats, form_by: float
+) -> tuple[Mail, Keeper]:
+    """Form the job in its store; return this rank's channel and its keeper.
+
+    Raises:
+        ValueError: the store's package isn't installed, or can't encrypt.
+        Timeout, StaleGeneration, MismatchError, RendezvousError, PeerFailed, Aborted.
+    """
+    store = open_store(settings)
+    try:
+        member = Former(settings, store, form_by).form()
+        store.enter(member.epoch, settings.rank, member.witnesses)
+    except BaseException:
+        store.close()
+        raise
+    board.epoch = int(member.epoch[:8], 16)
+    return Mail(settings, member, store, stats), Keeper(settings, store, member)
+
+
+def open_store(settings: Settings) -> Store:
+    """Return the store that the settings name.
+
+    Raises:
+        ValueError: its package isn't installed.
+        RendezvousError: it can't be used.
+    """
+    name = namespace(settings.job, settings.secret)
+    try:
+        return _OPENERS[settings.channel](settings, name)
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"channel {settings.channel} needs the package {error.name}: "
+            f"pip install 'fmilib[{settings.channel}]'"
+        ) from None
+
+
+def _redis(settings: Settings, name: str) -> Store:
+    from fmilib.channels.redis_store import RedisStore
+
+    return RedisStore(settings.store, f"fmi/{name}")
+
+
+def _s3(settings: Settings, name: str) -> Store:
+    from fmilib.channels.s3_store import S3Store
+
+    bucket, _, prefix = settings.store.removeprefix("s3://").partition("/")
+    folder = "/".join(part for part in (prefix.strip("/"), name) if part)
+    return S3Store(bucket, folder, settings.detect_s / ALARMS_A_DETECT)
+
+
+def _local(settings: Settings, name: str) -> Store:
+    from fmilib.channels.local_store import LocalStore
+
+    folder = settings.store or f"{tempfile.gettempdir()}/fmilib-{os.getuid()}"
+    return LocalStore(Path(folder), name)
+
+
+_OPENERS = {"redis": _redis, "s3": _s3, "local": _local}
