@@ -38,6 +38,15 @@ def test_aggregate_takes_its_event() -> None:
     assert task.map_failure is None
 
 
+def test_aggregate_takes_the_notice_of_a_stopped_execution() -> None:
+    task = AggregateTask.from_event(load("execution-stopped.json"), memory_mb=1769)
+    started = AggregateTask.from_event(load("aggregate.json"), memory_mb=1769)
+    assert (task.folder, task.manifest_uri) == (started.folder, started.manifest_uri)
+    assert task.execution == started.execution
+    assert task.run_started_at_s == started.run_started_at_s
+    assert task.map_failure == {"Error": "ABORTED", "Cause": "the execution was stopped"}
+
+
 def test_there_is_no_event_that_no_test_reads() -> None:
-    read = {"s3-put", "s3-eventbridge", "s3-test-event", "infer", "aggregate"}
+    read = {"s3-put", "s3-eventbridge", "s3-test-event", "infer", "aggregate", "execution-stopped"}
     assert {p.stem for p in EVENTS.iterdir()} == read

@@ -22,7 +22,7 @@ def calibrate(model: AstroMAE, data: Columns, seed: int) -> ErrorTable:
 
     Args:
         model: In evaluation mode.
-        data: Objects the model has not seen.
+        data: Objects drawn, and pixels rendered, apart from those of the training.
         seed: Of the choice of bands to drop for the `incomplete` column.
     """
     image, mag, z = data["image"], data["mag"], data["z_spec"]

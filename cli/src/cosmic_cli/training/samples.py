@@ -22,7 +22,7 @@ class Sources:
 
     Attributes:
         train: Learned from, one after the other.
-        calibrate: Unseen objects for the z_phot_err table.
+        calibrate: Objects drawn and rendered apart, for the z_phot_err table.
         tests: By name, for the model card.
     """
 

@@ -56,13 +56,19 @@ class AggregateTask:
 
     @classmethod
     def from_event(cls, event: dict[str, Any], memory_mb: int) -> Self:
-        """Read the state machine's input."""
-        run = event["run"]
+        """Read the state machine's input, or EventBridge's notice that an execution was stopped."""
+        stopped = event.get("detail")
+        run = json.loads(stopped["input"]) if stopped else event["run"]
+        if stopped:
+            started_at_s = stopped["startDate"] / 1000
+            run["failure"] = {"Error": stopped["status"], "Cause": "the execution was stopped"}
+        else:
+            started_at_s = datetime.fromisoformat(event["started_at"]).timestamp()
         return cls(
             folder=RunFolder(run["bucket"], run["prefix"], run["run"]),
             manifest_uri=run["manifest"],
-            execution=event["execution"],
-            run_started_at_s=datetime.fromisoformat(event["started_at"]).timestamp(),
+            execution=stopped["executionArn"] if stopped else event["execution"],
+            run_started_at_s=started_at_s,
             memory_mb=memory_mb,
             began_at_s=time.time(),
             map_failure=run.get("failure"),

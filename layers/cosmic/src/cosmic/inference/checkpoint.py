@@ -22,6 +22,7 @@ from torch import Tensor
 
 from cosmic.errors import InputError
 from cosmic.inference.astromae import AstroMAE, AstroMAEConfig
+from cosmic.partitions.native import canonical
 
 FORMAT = "cosmic-checkpoint"
 VERSION = "1"
@@ -104,15 +105,7 @@ def to_bytes(model: AstroMAE, provenance: Provenance, errors: ErrorTable) -> byt
         "architecture": json.dumps({"type": "AstroMAE", **asdict(model.config)}, sort_keys=True),
         "provenance": json.dumps(asdict(provenance), sort_keys=True),
     }
-    return _canonical(safetensors.torch.save(tensors, metadata))
-
-
-def _canonical(raw: bytes) -> bytes:
-    """The same file with its header in one fixed order: the library's order varies."""
-    (length,) = struct.unpack_from("<Q", raw)
-    header = json.dumps(json.loads(raw[8 : 8 + length]), sort_keys=True, separators=(",", ":"))
-    header += " " * (-len(header) % 8)  # the data after it stay aligned
-    return struct.pack("<Q", len(header)) + header.encode() + raw[8 + length :]
+    return canonical(safetensors.torch.save(tensors, metadata))
 
 
 def save_checkpoint(path: Path, model: AstroMAE, provenance: Provenance, errors: ErrorTable) -> str:

@@ -76,7 +76,7 @@ class Header:
 def write_partition(
     path: Path, columns: Mapping[str, NDArray[Any]], *, pixel_scale_arcsec: float = 0.396
 ) -> None:
-    """Write one native partition.
+    """Write one native partition; equal columns give equal bytes.
 
     Args:
         path: File to write.
@@ -88,7 +88,7 @@ def write_partition(
     Raises:
         ValueError: a column is missing, unknown, or of the wrong dtype or shape.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     problems = check_columns({k: (v.dtype, v.shape) for k, v in columns.items()})
     if problems:
@@ -102,7 +102,15 @@ def write_partition(
         "pixel_scale_arcsec": str(pixel_scale_arcsec),
     }
     contiguous = {name: np.ascontiguousarray(column) for name, column in columns.items()}
-    save_file(contiguous, path, metadata=metadata)
+    path.write_bytes(canonical(save(contiguous, metadata=metadata)))
+
+
+def canonical(file: bytes) -> bytes:
+    """The same safetensors file with its header in one order: the library's varies."""
+    (length,) = struct.unpack_from("<Q", file)
+    header = json.dumps(json.loads(file[8 : 8 + length]), sort_keys=True, separators=(",", ":"))
+    header += " " * (-len(header) % 8)
+    return struct.pack("<Q", len(header)) + header.encode() + file[8 + length :]
 
 
 def check_columns(

@@ -1,0 +1,61 @@
+"""Native partitions: equal rows give equal files, and the library reads what we write."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from cosmic.partitions.native import Header, read_header, write_partition
+
+WRITE = """
+import sys; import numpy as np; from pathlib import Path
+from cosmic.partitions.native import write_partition
+f, d = np.float32, np.float64
+mag, position = np.ones((3, 5), f), np.ones(3, d)
+write_partition(Path(sys.argv[1]), {"image": np.ones((3, 5, 4, 4), f), "mag": mag, "mag_err": mag,
+  "object_id": np.arange(3), "ra": position, "dec": position})
+"""
+
+
+def test_equal_rows_give_equal_files_in_every_process(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{i}.safetensors" for i in range(4)]
+    for path in paths:
+        subprocess.run([sys.executable, "-c", WRITE, str(path)], check=True)
+    assert len({path.read_bytes() for path in paths}) == 1
+
+
+def test_what_is_written_is_what_both_readers_read(
+    make_columns: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    columns = make_columns(7, size=6)
+    path = tmp_path / "p.safetensors"
+    write_partition(path, columns)
+    body = path.read_bytes()
+    header = read_header(lambda at, n: body[at : at + n], len(body), "p")
+    assert isinstance(header, Header)
+    by_library = load_file(path)
+    for name, column in columns.items():
+        tensor = header.tensors[name]
+        first, length = tensor.byte_range(2, 5)
+        np.testing.assert_array_equal(
+            np.frombuffer(body[first : first + length], tensor.dtype), column[2:5].ravel()
+        )
+        np.testing.assert_array_equal(by_library[name], column)
+
+
+def test_columns_that_do_not_fit_are_refused(
+    make_columns: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    columns = make_columns(3, size=4)
+    columns["object_id"] = columns["object_id"].astype(np.float64)
+    del columns["ra"]
+    with pytest.raises(ValueError, match=r"'ra' is missing.*object_id is float64"):
+        write_partition(tmp_path / "p", columns)
+    assert list(tmp_path.iterdir()) == []
