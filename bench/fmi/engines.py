@@ -57,7 +57,7 @@ class OpenMpi:
     """mpi4py; started by mpiexec."""
 
     def __init__(self, rank: int, size: int) -> None:
-        from mpi4py import MPI
+        from mpi4py import MPI  # type: ignore[import-not-found,unused-ignore]
 
         self._comm = MPI.COMM_WORLD
         self._out: dict[tuple[str, int], Array] = {}

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fmilib import flows, frames, link_handshake
+from fmilib import flows, frames, link_handshake, seals
 from fmilib.errors import AuthError
 from fmilib.flows import Inflow
 from fmilib.frames import Kind, Operation
 from fmilib.link import Link, LinkKeys, LinkLost, Poisoned
 from fmilib.link_handshake import Identity
+from fmilib.seals import Cover
 from fmilib.stats import Stats
 
 KEY, OTHER_KEY, EPOCH = bytes(range(32)), bytes(32), 7
@@ -35,40 +36,49 @@ def wire() -> Iterator[tuple[socket.socket, socket.socket]]:
             yield ours, theirs
 
 
-def link(sock: socket.socket, epoch: int = EPOCH) -> Link:
-    keys = LinkKeys(KEY, KEY)
+def link(sock: socket.socket, epoch: int = EPOCH, cover: Cover = Cover.SHA256) -> Link:
+    keys = LinkKeys(KEY, KEY, cover)
     return Link(
-        sock, 1, epoch, keys, full=True, timeout_s=5.0, detect_s=5.0, stats=Stats()
+        sock, 1, epoch, keys, timeout_s=5.0, detect_s=5.0, stats=Stats()
     )  # fmt: skip
 
 
-def frame(payload: bytes, **lies: Any) -> bytes:
+def frame(payload: bytes, cover: Cover = Cover.SHA256, **lies: Any) -> bytes:
     how: dict[str, Any] = {"epoch": EPOCH, "counter": 0, "key": KEY, **lies}
     length = how.pop("length", len(payload))
-    head = frames.pack(
-        Kind.DATA, CALL.stamp, length, length, frames.digest_of(payload), **how
-    )  # fmt: skip
+    digest = seals.seal(cover, how["key"]).digest(how["counter"], [payload])
+    head = frames.pack(Kind.DATA, CALL.stamp, length, length, digest, **how)
     return head + payload
 
 
-def receive(sock: socket.socket) -> bytes:
-    return bytes(Inflow(link(sock), CALL, 0).run())
+def receive(sock: socket.socket, cover: Cover = Cover.SHA256) -> bytes:
+    return bytes(Inflow(link(sock, cover=cover), CALL, 0).run())
 
 
-def test_a_proper_frame_is_received(wire: tuple[socket.socket, socket.socket]) -> None:
-    wire[0].sendall(frame(b"payload"))
-    assert receive(wire[1]) == b"payload"
+@pytest.mark.parametrize("cover", Cover)
+def test_a_proper_frame_is_received(
+    wire: tuple[socket.socket, socket.socket], cover: Cover
+) -> None:
+    wire[0].sendall(frame(b"payload", cover))
+    assert receive(wire[1], cover) == b"payload"
 
 
+@pytest.mark.parametrize("cover", [Cover.SHA256, Cover.GMAC])
 @pytest.mark.parametrize("position", range(frames.HEADER_BYTES + 7))
 def test_any_flipped_bit_is_noticed(
-    wire: tuple[socket.socket, socket.socket], position: int
+    wire: tuple[socket.socket, socket.socket], position: int, cover: Cover
 ) -> None:
-    raw = bytearray(frame(b"payload"))
+    raw = bytearray(frame(b"payload", cover))
     raw[position] ^= 1 << (position % 8)
     wire[0].sendall(raw)
     with pytest.raises(LinkLost):
-        receive(wire[1])
+        receive(wire[1], cover)
+
+
+def test_a_payload_of_another_frame_is_noticed() -> None:
+    one = seals.seal(Cover.GMAC, KEY)
+    assert one.digest(1, [b"payload"]) != one.digest(2, [b"payload"])
+    assert one.digest(1, [b"pay", b"load"]) == one.digest(1, [b"payload"])
 
 
 @pytest.mark.parametrize(
@@ -158,7 +168,34 @@ def test_two_ranks_of_one_job_agree_on_keys(wire: tuple[socket.socket, socket.so
 
 
 @pytest.mark.parametrize(
+    ("dialler", "acceptor", "cover"),
+    [
+        (Cover.GMAC, Cover.GMAC, Cover.GMAC),
+        (Cover.GMAC, Cover.SHA256, Cover.SHA256),
+        (Cover.SHA256, Cover.GMAC, Cover.SHA256),
+        (Cover.NONE, Cover.NONE, Cover.NONE),
+        (Cover.NONE, Cover.GMAC, None),
+        (Cover.SHA256, Cover.NONE, None),
+    ],
+)
+def test_both_sides_take_the_best_cover_that_both_know(
+    dialler: Cover, acceptor: Cover, cover: Cover | None
+) -> None:
+    assert seals.agreed(acceptor, dialler) == cover
+
+
+def test_a_side_without_gmac_gets_sha256(
+    wire: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    can = iter([Cover.GMAC, Cover.SHA256, Cover.GMAC])
+    monkeypatch.setattr(seals, "offered", lambda *, full: next(can))
+    dialled, accepted = asyncio.run(_both(wire, ME, replace(ME, rank=2)))
+    assert dialled.cover == accepted[1].cover == Cover.SHA256
+
+
+@pytest.mark.parametrize(
     "difference",
+
     [
         {"secret": os.urandom(32)}, {"job": "another"}, {"epoch": 8}, {"size": 5},
         {"full": False}, {"rank": 3},

@@ -312,7 +312,6 @@ class Dialler:
             peer,
             self._board.epoch or 0,
             keys,
-            full=self._settings.integrity == "full",
             timeout_s=self._settings.timeout_s,
             detect_s=self._settings.detect_s,
             stats=self._stats,

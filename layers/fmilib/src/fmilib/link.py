@@ -13,7 +13,8 @@ from fmilib import link_socket
 from fmilib.frames import Kind
 from fmilib.link_reader import SMALL_BYTES, Reader
 from fmilib.link_trouble import LinkLost, LinkQuiet, LinkTrouble, PeerLeft, Poisoned
-from fmilib.link_writer import MAX_POISON_BYTES, Buffer, Writer
+from fmilib.link_writer import MAX_POISON_BYTES, Writer
+from fmilib.seals import Buffer, Cover, seal
 from fmilib.stats import Stats
 
 __all__ = [
@@ -24,10 +25,11 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class LinkKeys:
-    """The two keys of a link, one a direction."""
+    """What two ranks agreed on: two keys, one a direction, and what covers payloads."""
 
     send: bytes
     receive: bytes
+    cover: Cover
 
 
 class Link:
@@ -37,8 +39,7 @@ class Link:
         sock: a connected socket whose handshake is done.
         peer: the other rank.
         epoch: the forming of the job that both sides proved.
-        keys: what each side signs its headers with.
-        full: whether payloads are covered by a digest.
+        keys: what each side signs its headers with, and what covers payloads.
         timeout_s: the kernel's bound of every send and receive.
         detect_s: bound within which a silent loss of an idle link is noticed.
         stats: where traffic and waiting are counted.
@@ -55,7 +56,6 @@ class Link:
         epoch: int,
         keys: LinkKeys,
         *,
-        full: bool,
         timeout_s: float,
         detect_s: float,
         stats: Stats,
@@ -63,8 +63,8 @@ class Link:
         self.peer = peer
         self._sock = sock
         self._stats = stats
-        self.writer = Writer(sock, peer, epoch, keys.send, full=full, stats=stats)
-        self.reader = Reader(sock, peer, epoch, keys.receive, full=full, stats=stats)
+        self.writer = Writer(sock, peer, epoch, keys.send, seal(keys.cover, keys.send), stats)
+        self.reader = Reader(sock, peer, epoch, keys.receive, seal(keys.cover, keys.receive), stats)
         link_socket.tune(sock, timeout_s, detect_s)
 
     def fileno(self) -> int:

@@ -16,9 +16,10 @@ import socket
 import struct
 from dataclasses import dataclass
 
-from fmilib import keys
+from fmilib import keys, seals
 from fmilib.errors import AuthError
 from fmilib.link import LinkKeys
+from fmilib.seals import Cover
 
 HELLO, KNOCK, PROBE = b"FMIL", b"FMIK", b"FMIP"
 MAGIC_BYTES = 4
@@ -42,6 +43,11 @@ class Identity:
     size: int
     full: bool
 
+    @property
+    def cover(self) -> Cover:
+        """Return the best cover of payloads that this rank can give."""
+        return seals.offered(full=self.full)
+
     def job_mark(self) -> bytes:
         """Return 16 bytes that stand for the job's name."""
         return hashlib.sha256(self.job.encode()).digest()[:16]
@@ -57,17 +63,20 @@ async def dial(sock: socket.socket, me: Identity, peer: int) -> LinkKeys:
     loop = asyncio.get_running_loop()
     nonce = secrets.token_bytes(keys.NONCE_BYTES)
     hello = _HELLO.pack(
-        HELLO, _VERSION, me.full, me.size, me.epoch, me.rank, peer, me.job_mark(), nonce
+        HELLO, _VERSION, me.cover, me.size, me.epoch, me.rank, peer, me.job_mark(), nonce
     )  # fmt: skip
     await loop.sock_sendall(sock, hello)
     await _skip_knocks(sock)
-    answer = await exactly(sock, keys.NONCE_BYTES + keys.PROOF_BYTES)
-    transcript = hello + answer[: keys.NONCE_BYTES]
-    proof = answer[keys.NONCE_BYTES :]
+    answer = await exactly(sock, 1 + keys.NONCE_BYTES + keys.PROOF_BYTES)
+    chosen, proof = answer[0], answer[-keys.PROOF_BYTES :]
+    transcript = hello + answer[: -keys.PROOF_BYTES]
     if not keys.same(proof, keys.prove(me.secret, _ACCEPTOR, transcript)):
         raise AuthError(f"whoever answered for rank {peer} didn't prove it")
+    cover = seals.agreed(me.cover, chosen)
+    if cover is None:
+        raise AuthError(f"rank {peer} chose a cover of payloads that wasn't offered")
     await loop.sock_sendall(sock, keys.prove(me.secret, _DIALLER, transcript))
-    return _link_keys(me.secret, transcript, _DIALLER, _ACCEPTOR)
+    return _link_keys(me.secret, transcript, _DIALLER, _ACCEPTOR, cover)
 
 
 async def accept(sock: socket.socket, me: Identity, read: bytes = b"") -> tuple[int, LinkKeys]:
@@ -84,19 +93,22 @@ async def accept(sock: socket.socket, me: Identity, read: bytes = b"") -> tuple[
     """
     loop = asyncio.get_running_loop()
     hello = read + await exactly(sock, _HELLO.size - len(read))
-    magic, version, full, size, epoch, dialler, meant, mark, _ = _HELLO.unpack(hello)
-    said = (magic, version, full, size, epoch, meant, mark)
-    if said != (HELLO, _VERSION, me.full, me.size, me.epoch, me.rank, me.job_mark()):
+    magic, version, offer, size, epoch, dialler, meant, mark, _ = _HELLO.unpack(hello)
+    cover = seals.agreed(me.cover, offer)
+    said = (magic, version, size, epoch, meant, mark)
+    if cover is None or said != (
+        HELLO, _VERSION, me.size, me.epoch, me.rank, me.job_mark()
+    ):  # fmt: skip
         raise AuthError("a hello that isn't for this rank of this job")
     if not 0 <= dialler < me.rank:
         raise AuthError(f"rank {dialler} may not dial rank {me.rank}")
-    nonce = secrets.token_bytes(keys.NONCE_BYTES)
-    transcript = hello + nonce
-    await loop.sock_sendall(sock, _ANSWER + nonce + keys.prove(me.secret, _ACCEPTOR, transcript))
+    choice = bytes([cover]) + secrets.token_bytes(keys.NONCE_BYTES)
+    transcript = hello + choice
+    await loop.sock_sendall(sock, _ANSWER + choice + keys.prove(me.secret, _ACCEPTOR, transcript))
     proof = await exactly(sock, keys.PROOF_BYTES)
     if not keys.same(proof, keys.prove(me.secret, _DIALLER, transcript)):
         raise AuthError(f"whoever says it is rank {dialler} didn't prove it")
-    return dialler, _link_keys(me.secret, transcript, _ACCEPTOR, _DIALLER)
+    return dialler, _link_keys(me.secret, transcript, _ACCEPTOR, _DIALLER, cover)
 
 
 async def knock(sock: socket.socket, me: Identity, peer: int) -> None:
@@ -162,10 +174,11 @@ async def _skip_knocks(sock: socket.socket) -> None:
         raise AuthError("no answer to a hello")
 
 
-def _link_keys(secret: bytes, transcript: bytes, mine: bytes, theirs: bytes) -> LinkKeys:
-    return LinkKeys(
-        keys.session_key(secret, mine, transcript), keys.session_key(secret, theirs, transcript)
-    )
+def _link_keys(
+    secret: bytes, transcript: bytes, mine: bytes, theirs: bytes, cover: Cover
+) -> LinkKeys:
+    send, receive = (keys.session_key(secret, role, transcript) for role in (mine, theirs))
+    return LinkKeys(send, receive, cover)
 
 
 async def exactly(sock: socket.socket, length: int) -> bytes:

@@ -6,10 +6,12 @@ import socket
 import time
 from collections import deque
 
-from fmilib.frames import HEADER_BYTES, Call, GarbledError, Head, Kind, digest_of, queue_of, unpack
+from fmilib import keys
+from fmilib.frames import HEADER_BYTES, Call, GarbledError, Head, Kind, queue_of, unpack
 from fmilib.link_socket import words
 from fmilib.link_trouble import LinkLost, LinkQuiet, PeerLeft, Poisoned
-from fmilib.link_writer import MAX_POISON_BYTES, Buffer
+from fmilib.link_writer import MAX_POISON_BYTES
+from fmilib.seals import Buffer, Seal
 from fmilib.stats import Stats
 
 SMALL_BYTES = 32 * 1024
@@ -24,18 +26,18 @@ class Reader:
         peer: the other rank.
         epoch: the forming of the job.
         key: what the peer signs its headers with.
-        full: whether payloads are covered by a digest.
+        seal: what covers payloads.
         stats: where traffic and waiting are counted.
     """
 
     def __init__(
-        self, sock: socket.socket, peer: int, epoch: int, key: bytes, *, full: bool, stats: Stats
+        self, sock: socket.socket, peer: int, epoch: int, key: bytes, seal: Seal, stats: Stats
     ) -> None:
         self._sock = sock
         self._peer = peer
         self._epoch = epoch
         self._key = key
-        self._full = full
+        self._seal = seal
         self._stats = stats
         self._received = 0
         self._stage = memoryview(bytearray(_STAGE_BYTES))
@@ -89,7 +91,12 @@ class Reader:
         """
         self._stats.received_bytes += head.length
         self._stats.received_messages += 1
-        if self._full and head.length and digest_of(body) != head.digest:
+        self._verify(head, body)
+
+    def _verify(self, head: Head, body: Buffer) -> None:
+        if not head.length:
+            return
+        if not keys.same(self._seal.digest(self._received - 1, [body]), head.digest):
             raise LinkLost(self._peer, "a payload differs from its digest")
 
     def _read_head(self) -> Head:
@@ -120,8 +127,7 @@ class Reader:
         view = memoryview(body)
         while view:
             view = view[self.read_body(view, 0) :]
-        if self._full and head.length and digest_of(body) != head.digest:
-            raise LinkLost(self._peer, "a payload differs from its digest")
+        self._verify(head, body)
         return bytes(body)
 
     def _fill(self, need: int, want: int, flags: int) -> bool:

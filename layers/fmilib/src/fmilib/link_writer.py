@@ -6,14 +6,15 @@ import socket
 import threading
 import time
 
-from fmilib.frames import NO_DIGEST, Call, Kind, digest_of, pack
+from fmilib.frames import Call, Kind, pack
 from fmilib.link_socket import words
 from fmilib.link_trouble import LinkLost, LinkQuiet
+from fmilib.seals import Buffer, Seal
 from fmilib.stats import Stats
 
+__all__ = ["MAX_POISON_BYTES", "Buffer", "Writer"]
 MAX_POISON_BYTES = 4096
 _NO_STAMP = bytes(32)
-Buffer = bytes | bytearray | memoryview
 
 
 class Writer:
@@ -24,18 +25,18 @@ class Writer:
         peer: the other rank.
         epoch: the forming of the job.
         key: what headers are signed with.
-        full: whether payloads are covered by a digest.
+        seal: what covers payloads.
         stats: where traffic and waiting are counted.
     """
 
     def __init__(
-        self, sock: socket.socket, peer: int, epoch: int, key: bytes, *, full: bool, stats: Stats
+        self, sock: socket.socket, peer: int, epoch: int, key: bytes, seal: Seal, stats: Stats
     ) -> None:
         self._sock = sock
         self._peer = peer
         self._epoch = epoch
         self._key = key
-        self._full = full
+        self._seal = seal
         self._stats = stats
         self._sending = threading.Lock()
         self._cut = False
@@ -50,12 +51,12 @@ class Writer:
             call: what it belongs to.
             parts: its payload.
             total: bytes of the whole message.
-            digest: of the payload, if it is known already.
+            digest: of the payload, if it is known already; ignored if this link has its own.
 
         Raises:
             LinkLost, LinkQuiet.
         """
-        if digest is None:
+        if digest is None or not self._seal.shared:
             digest = self.digest(parts)
         pending = self.open_frame(call, parts, total, digest)
         while pending:
@@ -64,7 +65,7 @@ class Writer:
 
     def digest(self, parts: list[Buffer]) -> bytes:
         """Return what this link puts in a header for a payload."""
-        return digest_of(*parts) if self._full else NO_DIGEST
+        return self._seal.digest(self._sent, parts)
 
     def open_frame(
         self, call: Call, parts: list[Buffer], total: int, digest: bytes
@@ -107,7 +108,7 @@ class Writer:
             self._sending.release()
             return
         self._cut = True
-        raw = self._header(kind, _NO_STAMP, len(body), len(body), digest_of(body)) + body
+        raw = self._header(kind, _NO_STAMP, len(body), len(body), self.digest([body])) + body
         try:
             self._sock.send(raw, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
             self._sock.shutdown(socket.SHUT_WR)
