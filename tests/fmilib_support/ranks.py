@@ -45,6 +45,7 @@ class Place:
     line: Connection
     connect_options: dict[str, Any]
     options: dict[str, Any]
+    inside: str | None = None
 
     def connect(self, **more: Any) -> fmilib.Communicator:
         given = {"timeout_s": 30.0, "detect_s": 5.0, **self.connect_options, **more}
@@ -73,13 +74,17 @@ class Ranks:
     def start(
         self, scenario: str, ranks: list[int] | None = None, secret: bytes | None = None, **how: Any
     ) -> None:
-        """Start ranks (all, if not said) on a scenario; `connect=` holds options of connect."""
-        connect_options = how.pop("connect", {})
+        """Start ranks (all, if not said) on a scenario.
+
+        `connect=` holds options of connect, `inside=` the network namespace of each rank.
+        """
+        connect_options, inside = how.pop("connect", {}), how.pop("inside", {})
         for rank in range(self.size) if ranks is None else ranks:
             ours, theirs = _CONTEXT.Pipe()
             place = Place(
                 rank, self.size, self.job, self._rendezvous.address,
                 secret or self._rendezvous.secret(self.job), theirs, connect_options, how,
+                inside.get(rank),
             )  # fmt: skip
             process = _CONTEXT.Process(target=_rank_main, args=(scenario, place))
             process.start()
@@ -139,9 +144,11 @@ class Ranks:
 
 
 def _rank_main(scenario: str, place: Place) -> None:
-    from fmilib_support import scenarios
+    from fmilib_support import natlab, scenarios
 
     warnings.simplefilter("error")
+    if place.inside is not None:
+        natlab.enter(place.inside)
     before = _descriptors()
     outcome = Outcome(place.rank)
     try:

@@ -116,6 +116,16 @@ def serve(place: Place) -> None:
             place.tell(b"".join(codec.encode(answer)))
 
 
+def cross(place: Place) -> dict[str, Any]:
+    """Connect, reduce once; say the sum, how links came about, and how long it took."""
+    began = time.monotonic()
+    with place.connect() as comm:
+        total = int(comm.allreduce(np.ones(1000))[-1])
+        took_s = time.monotonic() - began
+        comm.barrier()
+        return {"total": total, "ways": comm.stats().ways, "took_s": took_s}
+
+
 # -- something goes wrong -----------------------------------------------------------
 
 

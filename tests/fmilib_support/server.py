@@ -20,10 +20,12 @@ START_S = 20.0
 
 
 class Rendezvous:
-    """`python -m fmilib.rendezvous` as a child process on loopback."""
+    """`python -m fmilib.rendezvous` as a child process, on loopback or in a namespace."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, host: str = "127.0.0.1", inside: str | None = None) -> None:
         self._options = options
+        self._host = host
+        self._prefix = ["ip", "netns", "exec", inside] if inside else []
         self._folder = tempfile.TemporaryDirectory()
         self._log = (Path(self._folder.name) / "log").open("wb")
         self._process: subprocess.Popen[bytes] | None = None
@@ -31,7 +33,7 @@ class Rendezvous:
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"[{self._host}]:{self.port}" if ":" in self._host else f"{self._host}:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -42,7 +44,8 @@ class Rendezvous:
         """Start it, on the port that it had before if there was one, and wait until it listens."""
         port_file = Path(self._folder.name) / "port"
         port_file.unlink(missing_ok=True)
-        command = [sys.executable, "-W", "error", "-m", "fmilib.rendezvous"]
+        command = [*self._prefix, sys.executable, "-W", "error", "-m", "fmilib.rendezvous"]
+        command += ["--host", self._host]
         command += ["--port", str(self.port), "--port-file", str(port_file), *self._options]
         environment = {**os.environ, "FMI_DEPLOYMENT_SECRET": DEPLOYMENT_SECRET.hex()}
         self._process = subprocess.Popen(command, env=environment, stderr=self._log)

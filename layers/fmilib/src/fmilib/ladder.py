@@ -20,7 +20,7 @@ from fmilib.link_handshake import Identity
 from fmilib.ports import Address
 
 PROVE_S = 5.0
-NEAR_S = 2.0
+CALL_S = 1.5
 FAR_S = 0.5
 RELAY_S = 8.0
 Way = tuple[int, socket.socket, LinkKeys, str]
@@ -46,11 +46,10 @@ class Atlas:
     seen: dict[int, Address] = field(default_factory=dict)
 
     def patience_s(self, peer: int) -> float:
-        """Return how long a call to a rank's own address may take: little, if it can't work."""
+        """Return how long a call to a rank's own address may take: little, if it hardly works."""
         seen = self.seen.get(peer)
-        if seen is None:
-            return PROVE_S
-        return NEAR_S if self.public and self.public[0] == seen[0] else FAR_S
+        shared = seen is None or (self.public is not None and self.public[0] == seen[0])
+        return CALL_S if shared else FAR_S
 
 
 @dataclass(slots=True)
@@ -124,12 +123,11 @@ class Ladder:
         remote = self._means.address(peer)
         if remote is None:
             raise RendezvousError("no address for it")
-        async with asyncio.timeout(self._atlas.patience_s(peer)):
+        hidden, patience_s = peer in self._atlas.seen, self._atlas.patience_s(peer)
+        async with asyncio.timeout(patience_s):
             sock = await ports.call(remote)
-            return await self._prove(sock, peer, "private" if self._hidden(peer) else "direct")
-
-    def _hidden(self, peer: int) -> bool:
-        return peer in self._atlas.seen
+        async with asyncio.timeout(patience_s if hidden else PROVE_S):
+            return await self._prove(sock, peer, "private" if hidden else "direct")
 
     async def _punched(self, peer: int) -> Way:
         local = self._atlas.local
