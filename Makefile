@@ -44,6 +44,7 @@ lint: $(VENV)/.ready
 
 types: $(VENV)/.ready
 	$(BIN)/mypy layers/fmilib/src layers/cosmic/src cli/src
+	MYPYPATH=layers/fmilib/src:layers/cosmic/src:cli/src:tests $(BIN)/mypy --explicit-package-bases tests
 	for function in init infer aggregate; do $(BIN)/mypy functions/$$function/app.py || exit 1; done
 
 validate: $(SAM_VENV)/.ready

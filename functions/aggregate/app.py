@@ -6,18 +6,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import boto3
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from cosmic.aggregate import AggregateTask, aggregate
 from cosmic.status import State
-from cosmic.store import Store
+from cosmic.store import Store, s3_client
 
 logger = Logger(service="aggregate")
 metrics = Metrics(namespace="Cosmic", service="aggregate")
-store = Store(boto3.client("s3"))
+store = Store(s3_client())
 
 
 @logger.inject_lambda_context

@@ -11,12 +11,10 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from cosmic.inference.rank import Function, RankTask, run_rank
-from cosmic.store import Store
+from cosmic.store import Store, s3_client
 
 logger = Logger(service="infer")
-function = Function.from_environment(
-    os.environ, Store(boto3.client("s3")), boto3.client("secretsmanager")
-)
+function = Function.from_environment(os.environ, Store(s3_client()), boto3.client("secretsmanager"))
 
 
 @logger.inject_lambda_context

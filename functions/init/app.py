@@ -14,12 +14,12 @@ from cosmic.events import uploads
 from cosmic.settings import InitSettings
 from cosmic.start import Outcome, start_run
 from cosmic.status import State
-from cosmic.store import Store
+from cosmic.store import Store, s3_client
 
 logger = Logger(service="init")
 metrics = Metrics(namespace="Cosmic", service="init")
 settings = InitSettings.from_environment(os.environ)
-store = Store(boto3.client("s3"))
+store = Store(s3_client())
 executions = boto3.client("stepfunctions")
 
 

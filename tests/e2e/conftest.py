@@ -104,7 +104,7 @@ class Cosmic:
             else "runs/"
         )
         assert job
-        return Run(self, RunFolder(self.bucket, prefix, run_id(job, *at, version)))
+        return Run(self, RunFolder(self.bucket, prefix, run_id(job, at.bucket, at.key, version)))
 
     def executions(self) -> list[str]:
         """Names of all executions of the pipeline."""

@@ -20,7 +20,7 @@ from cosmic.inference.engine import Engine, threads_for_memory
 from cosmic.status import State
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Cosmic
+    from .conftest import Cosmic
 
 BATCH, MEMORY_MB = 64, 1769
 

@@ -88,7 +88,9 @@ class Run:
             write_gathered(self.store, self.folder, self.statistics.summary(), self.shards)
 
     def record(self, rank: int, fmi: str) -> bytes:
-        times = dict.fromkeys((n for n in RankRecord.model_fields if n.endswith("_at_s")), 1.0)
+        times: dict[str, Any] = dict.fromkeys(
+            (n for n in RankRecord.model_fields if n.endswith("_at_s")), 1.0
+        )
         record = RankRecord(
             rank=rank,
             world_size=self.plan.world_size,

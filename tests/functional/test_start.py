@@ -32,7 +32,10 @@ def state_machine(aws: Callable[[str], Any], bucket: str) -> tuple[Any, str]:
 
 @pytest.fixture
 def manifest(
-    bucket: str, store: Store, put_partition: Callable[..., Location], make_columns: Callable
+    bucket: str,
+    store: Store,
+    put_partition: Callable[..., Location],
+    make_columns: Callable[..., Any],
 ) -> dict[str, Any]:
     for i in range(3):
         put_partition(f"d/{i}.safetensors", make_columns(100, seed=i, size=8))
@@ -176,7 +179,7 @@ def test_partitions_without_rows_are_refused(
     start: Start,
     state_machine: Any,
     put_partition: Callable[..., Location],
-    make_columns: Callable,
+    make_columns: Callable[..., Any],
 ) -> None:
     put_partition("empty/0.safetensors", make_columns(0, size=8))
     manifest["data"]["uri"] = f"s3://{bucket}/empty/"
@@ -192,7 +195,7 @@ def test_a_run_carries_on_after_a_crash_between_its_claim_and_its_start(
     store: Store, bucket: str, manifest: Any, drop: Any, start: Start, state_machine: Any
 ) -> None:
     upload = drop(manifest)
-    run = run_id("test", *upload.at, upload.revision)
+    run = run_id("test", upload.at.bucket, upload.at.key, upload.revision)
     store.put(Location(bucket, f"runs/{run}/manifest.json"), b"claimed, then died")
     outcome = start(upload)
     assert (outcome.run, outcome.new) == (run, False)

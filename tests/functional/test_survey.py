@@ -6,6 +6,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,11 @@ def model(store: Store, bucket: str) -> Model:
 
 
 def test_partitions_come_in_natural_order_with_their_rows(
-    store: Store, bucket: str, model: Model, put_partition: PutPartition, make_columns: Callable
+    store: Store,
+    bucket: str,
+    model: Model,
+    put_partition: PutPartition,
+    make_columns: Callable[..., Any],
 ) -> None:
     for name, rows in (("10", 3), ("9", 2), ("8", 1)):
         put_partition(f"d/{name}.safetensors", make_columns(rows))
@@ -44,7 +49,11 @@ def test_partitions_come_in_natural_order_with_their_rows(
 
 
 def test_more_partitions_than_a_page_are_all_found(
-    store: Store, bucket: str, model: Model, put_partition: PutPartition, make_columns: Callable
+    store: Store,
+    bucket: str,
+    model: Model,
+    put_partition: PutPartition,
+    make_columns: Callable[..., Any],
 ) -> None:
     first = put_partition("d/0.safetensors", make_columns(1, size=8))
     for i in range(1, 1003):
@@ -55,7 +64,11 @@ def test_more_partitions_than_a_page_are_all_found(
 
 
 def test_the_holes_of_a_numbered_set_are_named(
-    store: Store, bucket: str, model: Model, put_partition: PutPartition, make_columns: Callable
+    store: Store,
+    bucket: str,
+    model: Model,
+    put_partition: PutPartition,
+    make_columns: Callable[..., Any],
 ) -> None:
     for i in (0, 1, 3, 6):
         put_partition(f"d/{i}.safetensors", make_columns(1, size=8))
@@ -65,7 +78,7 @@ def test_the_holes_of_a_numbered_set_are_named(
 
 
 def test_what_is_wrong_is_found_at_once(
-    store: Store, bucket: str, put_partition: PutPartition, make_columns: Callable
+    store: Store, bucket: str, put_partition: PutPartition, make_columns: Callable[..., Any]
 ) -> None:
     whole = put_partition("d/a.safetensors", make_columns(4, size=8))
     store.put(Location(bucket, "d/b.safetensors"), store.get(whole)[:-100])
@@ -137,7 +150,11 @@ def test_a_prefix_with_no_partitions(store: Store, bucket: str, model: Model) ->
 
 
 def test_a_model_with_another_checksum(
-    store: Store, bucket: str, model: Model, put_partition: PutPartition, make_columns: Callable
+    store: Store,
+    bucket: str,
+    model: Model,
+    put_partition: PutPartition,
+    make_columns: Callable[..., Any],
 ) -> None:
     at = put_partition("d/0.safetensors", make_columns(1, size=8))
     other = Model(uri=model.uri, sha256="0" * 64)

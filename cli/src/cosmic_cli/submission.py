@@ -44,7 +44,7 @@ def submit(target: Target, manifest: Path) -> RunFolder:
     parsed = parse_manifest(text)
     at = Location(target.bucket, f"{MANIFEST_PREFIX}{manifest.stem}.json")
     version = target.store().put_version(at, text)
-    run = run_id(parsed.job, *at, version)
+    run = run_id(parsed.job, at.bucket, at.key, version)
     return RunFolder(target.bucket, parsed.output.prefix, run)
 
 

@@ -70,7 +70,7 @@ class Model(Contract):
 
     uri: S3Object = Field(description="safetensors checkpoint, s3://bucket/key")
     sha256: str | None = Field(
-        None, pattern="^[0-9a-f]{64}$", description="refuse a checkpoint that differs"
+        default=None, pattern="^[0-9a-f]{64}$", description="refuse a checkpoint that differs"
     )
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import boto3
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cosmic.errors import InputError, TransientError
@@ -53,6 +55,17 @@ def parse_uri(uri: str) -> Location:
     if scheme != "s3" or not bucket:
         raise ValueError(f"{uri!r} is not of the form s3://bucket/key")
     return Location(bucket, key)
+
+
+def s3_client() -> S3Client:
+    """An S3 client whose waits are bounded and whose connections suffice for our threads."""
+    config = Config(
+        max_pool_connections=32,
+        connect_timeout=5,
+        read_timeout=30,
+        retries={"mode": "standard", "max_attempts": 5},
+    )
+    return boto3.client("s3", config=config)
 
 
 class Requests(NamedTuple):

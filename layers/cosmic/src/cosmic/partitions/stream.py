@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,7 +58,7 @@ class BlockReader:
     first_byte_at_s: float | None = None
     _headers: dict[int, Header] = field(default_factory=dict)
 
-    def blocks(self, slices: Sequence[Slice]) -> Iterator[Block]:
+    def blocks(self, slices: Sequence[Slice]) -> Generator[Block, None, None]:
         """The rows of the slices, in order.
 
         Raises:
