@@ -75,12 +75,13 @@ class Former:
 
     def _claim(self) -> bytes:
         claim = self._seal(LEAD, {"instance": self._instance, "members": []})
-        while time.monotonic() < self._form_by:
+        while True:
             seen = self._store.read(LEAD)
             self._respect(self._unseal(LEAD, seen))
             if self._store.swap(LEAD, seen, claim):
                 return claim
-        raise Timeout("connect", ())
+            if time.monotonic() > self._form_by:
+                raise Timeout("connect", ())
 
     def _gather(self, claim: bytes) -> None:
         self._found = {0: self._hello()}
@@ -133,6 +134,7 @@ class Former:
     # -- the others ------------------------------------------------------------
 
     def _follow(self) -> Membership:
+        self._note_attempt()
         greeted, pause_s = "", PAUSE_S[0]
         while time.monotonic() < self._form_by:
             record = self._unseal(LEAD, self._store.read(LEAD))
@@ -150,9 +152,26 @@ class Former:
         raise Timeout("connect", (0,))
 
     def _greet(self, lead: str) -> None:
+        self._note_attempt()
         hello = {**self._hello(), "lead": lead}
         name = f"{self._settings.rank}-{self._instance}"
         self._store.drop(lead, name, self._seal("hello", hello))
+
+    def _note_attempt(self) -> None:
+        """Give way to a newer attempt of this rank that waits too; leave word for an older one.
+
+        Raises:
+            StaleGeneration.
+        """
+        rank, mine = self._settings.rank, self._settings.generation
+        seen = self._store.read(f"attempt-{rank}")
+        record = self._unseal("attempt", seen) or {"generation": 0, "at": 0.0}
+        if record["generation"] > mine and time.time() - record["at"] < MEMORY_S:
+            raise StaleGeneration(mine, record["generation"])
+        if mine:
+            self._store.swap(
+                f"attempt-{rank}", seen, self._seal("attempt", {"rank": rank, "generation": mine})
+            )
 
     def _mine(self, record: Record) -> Membership | None:
         members = record["members"]

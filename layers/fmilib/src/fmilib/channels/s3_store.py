@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import boto3
+import boto3.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -44,7 +44,7 @@ class S3Store:
             read_timeout=ANSWER_S,
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         )
-        self._client: Any = client or boto3.client("s3", config=config)
+        self._client: Any = client or boto3.session.Session().client("s3", config=config)
         self._bucket = bucket
         self._prefix = prefix
         self._alarm_s = alarm_s
