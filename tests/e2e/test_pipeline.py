@@ -18,6 +18,7 @@ from safetensors.numpy import load_file
 from cosmic.inference.checkpoint import load_checkpoint
 from cosmic.inference.engine import Engine, threads_for_memory
 from cosmic.status import State
+from cosmic.store import Location
 
 if TYPE_CHECKING:
     from .conftest import Cosmic
@@ -118,6 +119,17 @@ def test_without_fmi_the_catalogue_is_the_same(
     status = run.wait()
     assert (status.state, status.fmi) == (State.SUCCEEDED, "none")
     assert run.catalogue().equals(by_world_size[1])
+
+
+def test_over_the_bucket_the_catalogue_is_the_same(
+    cosmic: Cosmic, by_world_size: dict[int, pa.Table]
+) -> None:
+    run = cosmic.drop(cosmic.manifest(inference={"world_size": 3}, fmi={"channel": "s3"}))
+    status = run.wait()
+    assert (status.state, status.fmi) == (State.SUCCEEDED, "ok")
+    assert run.catalogue().equals(by_world_size[1])
+    left = [o.key for o in cosmic.store.list(Location(cosmic.bucket, "fmi/"))]
+    assert all(key.endswith("/lead") for key in left), "messages that were read are still there"
 
 
 def test_a_duplicated_event_starts_one_execution(cosmic: Cosmic) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from types_boto3_secretsmanager import SecretsManagerClient
 
 SHORTEST_WAIT_S = 1.0
+S3_CHANNEL_PREFIX = "fmi"
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,9 @@ class Messaging:
         return secret.encode()
 
     def connect(
-        self, plan: Plan, rank: int, generation: int, timeout_s: float
+        self, plan: Plan, bucket: str, rank: int, generation: int, timeout_s: float
     ) -> fmilib.Communicator:
-        """Join the run's other ranks.
+        """Join the run's other ranks, over the channel that was planned.
 
         Raises:
             fmilib.FmiError: they, or the server, could not be reached in time.
@@ -81,7 +82,9 @@ class Messaging:
             size=plan.world_size,
             job=plan.run,
             secret=fmilib.derive_secret(self.deployment_secret, plan.run),
+            channel=plan.channel,
             rendezvous=self.rendezvous,
+            store=f"{bucket}/{S3_CHANNEL_PREFIX}" if plan.channel == "s3" else None,
             generation=generation,
             timeout_s=timeout_s,
         )
@@ -107,6 +110,7 @@ class Joint:
 def close_together(
     messaging: Messaging,
     plan: Plan,
+    bucket: str,
     rank: int,
     generation: int,
     statistics: Statistics,
@@ -116,6 +120,7 @@ def close_together(
     """Join the other ranks, add up the statistics and gather the shards.
 
     Args:
+        bucket: Where the s3 channel keeps messages.
         generation: Of this rank; a newer one fences an older one that still lives.
         timeout_s: For joining and for each collective.
 
@@ -125,7 +130,7 @@ def close_together(
     if timeout_s < SHORTEST_WAIT_S:
         raise CommunicationError("no time left to wait for other ranks")
     try:
-        with messaging.connect(plan, rank, generation, timeout_s) as comm:
+        with messaging.connect(plan, bucket, rank, generation, timeout_s) as comm:
             joined_at_s = time.time()
             sums = comm.allreduce(statistics.sums, op="sum", deterministic=True)
             histogram = comm.allreduce(statistics.histogram, op="sum")

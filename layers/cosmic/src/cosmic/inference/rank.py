@@ -285,7 +285,7 @@ def _close(
     timeout_s = min(plan.fmi_timeout_s, deadline - RESERVE_S - time.monotonic())
     try:
         joint = close_together(
-            messaging, plan, task.rank, task.attempt, statistics, shard, timeout_s
+            messaging, plan, task.bucket, task.rank, task.attempt, statistics, shard, timeout_s
         )
     except CommunicationError as error:
         return Closing("degraded", error=error.message)
