@@ -70,5 +70,5 @@ def decode(raw: str) -> Verdict | None:
     """Return the verdict of a poison frame; None if it can't be read."""
     try:
         return read(json.loads(raw))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
