@@ -175,6 +175,18 @@ def again_and_again(place: Place) -> None:
             operation(comm)
 
 
+def abort_in_the_middle(place: Place) -> None:
+    """Do one operation again and again; one rank aborts after a while instead."""
+    operation = OPERATIONS[place.options["operation"]]
+    with place.connect() as comm:
+        for _ in range(place.options["after"]):
+            operation(comm)
+        if comm.rank == place.options["victim"]:
+            comm.abort("enough")
+        while True:
+            operation(comm)
+
+
 def wait_then(place: Place) -> None:
     """Connect, wait for the test's word, then do one operation."""
     with place.connect() as comm:
@@ -273,11 +285,12 @@ def never_send(place: Place) -> None:
 
 
 def disagree(place: Place) -> None:
-    """The last rank calls something else than all others."""
+    """One rank, the last if it isn't said, calls something else than all others."""
     mine, theirs = place.options["calls"]
+    odd = place.options.get("odd", place.size - 1)
     with place.connect() as comm:
         comm.barrier()
-        method, arguments = theirs if comm.rank == comm.size - 1 else mine
+        method, arguments = theirs if comm.rank == odd else mine
         getattr(comm, method)(**arguments)
         comm.barrier()
 
