@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable
 
 import pytest
@@ -120,6 +121,24 @@ def test_a_failed_job_is_remembered_and_a_newer_generation_starts_again(ranks: M
         assert outcome.error.reason == "no more money"
     anew.start("connect_only", connect={"generation": 1})
     assert anew.values() == [2, 2]
+
+
+def test_a_retried_rank_whose_others_do_not_come_back_is_told_early(job: str) -> None:
+    with Rendezvous("--rejoin-s", "1") as rendezvous:
+        failed, retried = Ranks(rendezvous, job, 3), Ranks(rendezvous, job, 3)
+        try:
+            failed.start("abort")
+            failed.outcomes()
+            began = time.monotonic()
+            retried.start("connect_only", [1], connect={"generation": 1, "timeout_s": 50.0})
+            alone = retried.outcome(1)
+            assert isinstance(alone.error, fmilib.RendezvousError), alone
+            assert "no more money" in str(alone.error)
+            assert "don't come back" in str(alone.error)
+            assert alone.at - began < 10.0
+        finally:
+            failed.close()
+            retried.close()
 
 
 def test_a_name_can_be_used_again_after_a_good_end(ranks: Maker) -> None:

@@ -21,7 +21,7 @@ from fmilib.board import Board
 from fmilib.config import Settings
 from fmilib.control_frames import Message, field
 from fmilib.errors import FmiError, PeerFailed, RendezvousError
-from fmilib.ladder import PROVE_S, RELAY_S, TROUBLE, Atlas, Ladder, Means, Unreachable
+from fmilib.ladder import OWN_ADDRESS, PROVE_S, RELAY_S, TROUBLE, Atlas, Ladder, Means, Unreachable
 from fmilib.link import Link, LinkKeys
 from fmilib.link_handshake import Identity
 from fmilib.liveness import Watch
@@ -61,6 +61,7 @@ class Dialler:
         self._post = post
         self._hello = hello
         self._rendezvous: Address = (settings.host, settings.port)
+        self._told: Address | None = None
         self._atlas = Atlas()
         self._ladder = Ladder(
             self._atlas, Means(self._identity, board.addresses.get, post, self._relay)
@@ -96,8 +97,8 @@ class Dialler:
         """Return where others find this rank; `local` is this end of the control connection."""
         settings, mine = self._settings, self._atlas.local or local
         host = local[0] if mine[0] in _ANY_ADDRESS else mine[0]
-        own_port = local[1] == mine[1]
-        return {"host": settings.advertise or host, "port": mine[1], "own_port": own_port}
+        self._told = settings.advertise or host, mine[1]
+        return {"host": self._told[0], "port": mine[1], "own_port": local[1] == mine[1]}
 
     def _listen(self, route: str) -> Address:
         """Open the port for links, once."""
@@ -257,7 +258,7 @@ class Dialler:
                     await asyncio.sleep(PAUSES_S[1])
                 continue
             self._make_room()
-            task = asyncio.create_task(self._answer(sock, "direct"))
+            task = asyncio.create_task(self._answer(sock, self._own_way()))
             self._unproven[task] = None
             task.add_done_callback(lambda done: self._unproven.pop(done, None))
 
@@ -318,7 +319,17 @@ class Dialler:
         )
         if self._board.add(link):
             self._stats.links += 1
-            self._stats.ways[peer] = way
+            self._stats.ways = {**self._stats.ways, peer: way}
+            if way in OWN_ADDRESS and _far_host(sock) == self._host_of(peer):
+                self.watch.vouch(peer)
+
+    def _own_way(self) -> str:
+        """Return how a link came about that was dialled at this rank's own address."""
+        public = self._atlas.public
+        return "private" if public and public != self._told else "direct"
+
+    def _host_of(self, peer: int) -> str:
+        return self._board.addresses.get(peer, ("", 0))[0]
 
     def _learn(self, entry: object) -> int:
         """Take in a rank's own address, and where it is seen if that is elsewhere."""
@@ -336,6 +347,13 @@ class Dialler:
         failed = PeerFailed(peer, cause)
         if self._board.fail(failed):
             self._post({"t": "verdict", "kind": "lost", "rank": peer, "words": cause})
+
+
+def _far_host(sock: socket.socket) -> str | None:
+    """Return the address at the other end, if there still is one."""
+    with suppress(OSError):
+        return str(sock.getpeername()[0])
+    return None
 
 
 def _address(entry: object) -> Address:

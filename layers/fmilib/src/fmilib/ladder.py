@@ -23,6 +23,7 @@ PROVE_S = 5.0
 CALL_S = 1.5
 FAR_S = 0.5
 RELAY_S = 8.0
+OWN_ADDRESS = ("direct", "private")
 Way = tuple[int, socket.socket, LinkKeys, str]
 TROUBLE = (AuthError, RendezvousError, OSError, TimeoutError)
 

@@ -46,9 +46,13 @@ class Watch:
         self._identity = identity
         self._lease_s = detect_s * LEASE_OF_DETECT
         self._lost = lost
-        self._answered: set[int] = set()
+        self._reached: set[int] = set()
         self._asking: dict[int, asyncio.Task[None]] = {}
         self.needed = False
+
+    def vouch(self, peer: int) -> None:
+        """Take it that a rank's own address leads to it, because this rank got through there."""
+        self._reached.add(peer)
 
     async def run(self) -> None:
         """Ask, from the moment that it is needed."""
@@ -89,13 +93,13 @@ class Watch:
             try:
                 async with asyncio.timeout(self._lease_s):
                     await link_handshake.probe(sock, self._identity(), peer)
-                    self._answered.add(peer)
+                    self.vouch(peer)
             except (OSError, AuthError) as error:
                 if isinstance(error, TimeoutError):
                     self._silent(peer, time.monotonic() - began)
 
     def _silent(self, peer: int, for_s: float) -> None:
         """Count a rank as lost, if it was surely the one asked and this one wasn't asleep."""
-        certain = peer in self._answered or peer not in self._atlas.seen
+        certain = peer in self._reached or peer not in self._atlas.seen
         if certain and for_s < MAX_STALL * self._lease_s and self._board.link(peer):
             self._lost(peer, f"no sign of life for {for_s:.1f} s, asked directly")
