@@ -1,0 +1,137 @@
+"""What each operation does on the wire, as its algorithm does it: rounds, bytes, messages.
+
+`rounds` follow each other; `bytes` is what the busiest rank moves one after another; `messages`
+is what all ranks send together. The switch points are those of the algorithms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from fmilib import topology
+from fmilib.collectives.allreduce import DOUBLING_MAX_BYTES, RING_MAX_RANKS
+
+
+class Shape(NamedTuple):
+    """One operation's cost without units of time or money.
+
+    Attributes:
+        rounds: messages on the longest chain.
+        bytes: payload on the busiest rank's way.
+        messages: of all ranks together.
+    """
+
+    rounds: int
+    bytes: int
+    messages: int
+
+
+def shape(op: str, nbytes: int, size: int) -> Shape:
+    """Return the shape of an operation on `size` ranks with `nbytes` a rank.
+
+    Args:
+        op: a method of a communicator, in either case of letters.
+        nbytes: payload that one rank hands in (of the root, for bcast).
+        size: ranks.
+
+    Raises:
+        ValueError: no operation has that name.
+    """
+    form = _SHAPES.get(op.lower())
+    if form is None:
+        raise ValueError(f"no operation is called {op!r}; there are {', '.join(sorted(_SHAPES))}")
+    return Shape(0, 0, 0) if size == 1 else form(nbytes, size)
+
+
+def _message(nbytes: int, size: int) -> Shape:
+    return Shape(1, nbytes, 1)
+
+
+def _barrier(nbytes: int, size: int) -> Shape:
+    rounds = topology.rounds(size)
+    return Shape(rounds, 0, size * rounds)
+
+
+def _tree_down(nbytes: int, size: int) -> Shape:
+    """Binomial tree: the root sends the whole to each of its children."""
+    rounds = topology.rounds(size)
+    return Shape(rounds, rounds * nbytes, size - 1)
+
+
+def _tree_up(nbytes: int, size: int) -> Shape:
+    """Binomial tree that gathers: everything arrives at, or leaves, the root once."""
+    return Shape(topology.rounds(size), (size - 1) * nbytes, size - 1)
+
+
+def _doubling(nbytes: int, size: int) -> Shape:
+    core, rounds = _core(size)
+    extra = size - core
+    hand_in = 2 if extra else 0
+    return Shape(rounds + hand_in, (rounds + hand_in) * nbytes, core * rounds + 2 * extra)
+
+
+def _halving(nbytes: int, size: int) -> Shape:
+    core, rounds = _core(size)
+    extra = size - core
+    hand_in = 2 if extra else 0
+    moved = 2 * nbytes * (core - 1) // core + hand_in * nbytes
+    return Shape(2 * rounds + hand_in, moved, 2 * core * rounds + 2 * extra)
+
+
+def _ring(nbytes: int, size: int) -> Shape:
+    steps = 2 * (size - 1)
+    return Shape(steps, steps * nbytes // size, size * steps)
+
+
+def _allreduce(nbytes: int, size: int) -> Shape:
+    if nbytes <= DOUBLING_MAX_BYTES:
+        return _doubling(nbytes, size)
+    if size & (size - 1) and size <= RING_MAX_RANKS:
+        return _ring(nbytes, size)
+    return _halving(nbytes, size)
+
+
+def _allgather(nbytes: int, size: int) -> Shape:
+    rounds = topology.rounds(size)
+    return Shape(rounds, (size - 1) * nbytes, size * rounds)
+
+
+def _alltoall(nbytes: int, size: int) -> Shape:
+    """Everyone with everyone: `nbytes` is what a rank hands in for all others together."""
+    return Shape(size - 1, nbytes * (size - 1) // size, size * (size - 1))
+
+
+def _prefix(nbytes: int, size: int) -> Shape:
+    rounds = topology.rounds(size)
+    messages = sum(size - (1 << k) for k in range(rounds))
+    return Shape(rounds, rounds * nbytes, messages)
+
+
+def _reduce_scatter(nbytes: int, size: int) -> Shape:
+    return Shape(size - 1, nbytes * (size - 1) // size, size * (size - 1))
+
+
+def _core(size: int) -> tuple[int, int]:
+    rounds = size.bit_length() - 1
+    return 1 << rounds, rounds
+
+
+_SHAPES: dict[str, Callable[[int, int], Shape]] = {
+    "send": _message,
+    "recv": _message,
+    "sendrecv": _message,
+    "barrier": _barrier,
+    "bcast": _tree_down,
+    "reduce": _tree_down,
+    "gather": _tree_up,
+    "gatherv": _tree_up,
+    "scatter": _tree_up,
+    "scatterv": _tree_up,
+    "allreduce": _allreduce,
+    "allgather": _allgather,
+    "alltoall": _alltoall,
+    "reduce_scatter": _reduce_scatter,
+    "scan": _prefix,
+    "exscan": _prefix,
+}
