@@ -7,11 +7,12 @@ SAM_VENV := .venv-sam
 BIN := $(VENV)/bin
 SAM := $(SAM_VENV)/bin/sam
 RUNTIME ?= python3.13
+SYSTEM_PACKAGES := redis-server nftables iproute2
 
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check format lint types validate build lock clean
+.PHONY: help env demo test system check format lint types validate build lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -33,8 +34,18 @@ $(SAM_VENV)/.ready: requirements-sam.txt
 demo: $(VENV)/.ready ## Do everything once on this machine: manifest in, catalogue out
 	$(BIN)/cosmic demo
 
-test: env check ## Run all checks and tests
+test: env system check ## Run all checks and tests
 	$(BIN)/python -m pytest
+
+# Some tests need a real Redis and real NATs; they say so where they are skipped.
+system:
+	@if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+	  echo "not root on Debian: tests that need one of $(SYSTEM_PACKAGES) and don't find it are skipped"; \
+	elif ! dpkg -s $(SYSTEM_PACKAGES) >/dev/null 2>&1; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	  apt-get install -qq --yes --no-install-recommends $(SYSTEM_PACKAGES) >/dev/null \
+	  || echo "could not install $(SYSTEM_PACKAGES): tests that need them are skipped"; \
+	fi
 
 check: lint types validate ## Lint, types and the template
 

@@ -114,6 +114,13 @@ class Cosmic:
         )
         return [e["name"] for page in pages for e in page["executions"]]
 
+    def await_object(self, at: Location, timeout_s: float = 60.0) -> None:
+        """Return as soon as an object is there."""
+        give_up = time.monotonic() + timeout_s
+        while not any(found.key == at.key for found in self.store.list(at)):
+            assert time.monotonic() < give_up, f"{at.uri} did not come"
+            time.sleep(0.05)
+
     def serving(self, run: str, rank: int | None, timeout_s: float = 60.0) -> int:
         """Pid of the process that serves a rank, or (None) aggregate, as soon as there is one."""
         give_up = time.monotonic() + timeout_s

@@ -112,6 +112,22 @@ def test_killing_aggregate_still_ends_in_a_whole_catalogue(
     assert run.catalogue().equals(by_world_size[1])
 
 
+def test_ranks_that_lose_each_other_lose_no_prediction(
+    cosmic: Cosmic, by_world_size: dict[int, pa.Table]
+) -> None:
+    document = cosmic.manifest(inference={"world_size": 2}, fmi={"timeout_s": 2})
+    run = cosmic.drop(document)
+    frozen = cosmic.serving(run.folder.run, rank=1)
+    os.kill(frozen, signal.SIGSTOP)
+    cosmic.await_object(run.folder.record(0, 2))
+    os.kill(frozen, signal.SIGCONT)
+    status = run.wait()
+    assert (status.state, status.fmi) == (State.SUCCEEDED, "degraded")
+    first = run.records(2)[0]
+    assert (first.fmi, first.fmi_error is not None) == ("degraded", True)
+    assert run.catalogue().equals(by_world_size[1])
+
+
 def test_without_fmi_the_catalogue_is_the_same(
     cosmic: Cosmic, by_world_size: dict[int, pa.Table]
 ) -> None:
