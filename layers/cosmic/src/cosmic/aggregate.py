@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +34,7 @@ from cosmic.statistics import disagreements
 from cosmic.status import State, Status, parse_status, utc_now
 from cosmic.store import Location, Store
 
+READERS = 16
 TRANSITIONS_OF_A_RUN = 5
 TRANSITIONS_OF_A_RANK = 3
 
@@ -134,12 +136,10 @@ def aggregate(task: AggregateTask, store: Store, scratch: Path) -> Status:
 
 
 def _read_records(store: Store, folder: RunFolder, plan: Plan) -> list[RankRecord]:
-    records = []
-    for rank in range(plan.world_size):
-        text = _get_or_none(store, folder.record(rank, plan.world_size))
-        if text is not None:
-            records.append(parse_record(text))
-    return records
+    places = [folder.record(rank, plan.world_size) for rank in range(plan.world_size)]
+    with ThreadPoolExecutor(READERS) as pool:
+        texts = pool.map(lambda at: _get_or_none(store, at), places)
+        return [parse_record(text) for text in texts if text is not None]
 
 
 def _read_collective(store: Store, folder: RunFolder) -> CollectiveRecord | None:
