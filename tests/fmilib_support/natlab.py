@@ -104,21 +104,24 @@ class Lab:
         """Pull a host's cable: nothing arrives there, nothing comes back, nobody is told."""
         self.run(self._switch(host), "ip", "link", "set", _port(host), "down")
 
-    def delay(self, milliseconds: float) -> None:
-        """Lengthen the way of each side to the sky, each way, by a process that holds frames."""
-        for side in SIDES:
-            self._lines.append(self._lengthen(side, milliseconds))
+    def delay(self, milliseconds: float, hosts: Iterable[str] = tuple(SIDES)) -> None:
+        """Lengthen the cables of hosts, each way, by processes that hold frames."""
+        for host in hosts:
+            self._lines.append(self._lengthen(host, milliseconds))
 
-    def _lengthen(self, side: str, milliseconds: float) -> subprocess.Popen[bytes]:
-        near, far = f"n-{side}", f"f-{side}"
-        self.run("sky", "ip", "link", "add", near, "type", "veth", "peer", "name", far)
-        self.run("sky", "ip", "link", "set", _port(side), "nomaster")
-        self.run("sky", "ip", "link", "set", far, "master", "bridge")
-        for link in (near, far):
-            self.run("sky", "ip", "link", "set", link, "up")
+    def _lengthen(self, host: str, milliseconds: float) -> subprocess.Popen[bytes]:
+        switch, near, far = self._switch(host), f"n-{host}", f"f-{host}"
+        self._do(
+            switch,
+            [
+                f"link add {near} type veth peer name {far}",
+                f"link set {_port(host)} nomaster", f"link set {far} master bridge",
+                f"link set {near} up", f"link set {far} up",
+            ],
+        )  # fmt: skip
         script = Path(__file__).with_name("delay_line.py")
-        command = ["ip", "netns", "exec", self.name("sky"), sys.executable, str(script)]
-        command += [_port(side), near, str(milliseconds)]
+        command = ["ip", "netns", "exec", self.name(switch), sys.executable, str(script)]
+        command += [_port(host), near, str(milliseconds)]
         line = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert line.stdout is not None
         assert line.stdout.readline() == b"ready\n"

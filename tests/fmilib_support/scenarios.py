@@ -126,6 +126,32 @@ def cross(place: Place) -> dict[str, Any]:
         return {"total": total, "ways": comm.stats().ways, "took_s": took_s}
 
 
+def timed(place: Place) -> dict[str, float]:
+    """Return the median seconds of operations, after one call of each to make the links."""
+    small, large = np.ones(8), np.ones(LARGE)
+    calls: dict[str, tuple[int, Callable[[fmilib.Communicator], Any]]] = {
+        "barrier": (15, lambda comm: comm.barrier()),
+        "allreduce": (15, lambda comm: comm.allreduce(small)),
+        "large bcast": (3, lambda comm: comm.bcast(large if comm.rank == 0 else None)),
+    }
+    found = {}
+    with place.connect() as comm:
+        for name in place.options["operations"]:
+            repeats, call = calls[name]
+            call(comm)
+            comm.barrier()
+            spans = [_span(lambda call=call: call(comm)) for _ in range(repeats)]
+            found[name] = float(np.median(spans))
+            comm.barrier()
+    return found
+
+
+def _span(call: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
 # -- something goes wrong -----------------------------------------------------------
 
 

@@ -1,0 +1,1 @@
+"""fmilib across simulated networks."""
