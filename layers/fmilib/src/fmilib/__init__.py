@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fmilib.choice import Explanation, slo
 from fmilib.communicator import Communicator
 from fmilib.errors import (
     Aborted,
@@ -22,6 +23,7 @@ __all__ = [
     "Aborted",
     "AuthError",
     "Communicator",
+    "Explanation",
     "FmiError",
     "MismatchError",
     "Op",
@@ -33,4 +35,5 @@ __all__ = [
     "Timeout",
     "connect",
     "derive_secret",
+    "slo",
 ]

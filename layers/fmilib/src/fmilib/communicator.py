@@ -19,6 +19,7 @@ from fmilib import codec, frames, verdict
 from fmilib.board import Board
 from fmilib.channels.base import Channel
 from fmilib.channels.solo import Solo
+from fmilib.choice import Advisor, Explanation
 from fmilib.collectives.allreduce import allreduce, ordered_allreduce
 from fmilib.collectives.barrier import barrier
 from fmilib.collectives.bcast import bcast, bcast_blob
@@ -44,6 +45,7 @@ class Communicator:
     Attributes:
         rank: this rank.
         size: ranks in the job.
+        advisor: what is known of the channels' speed.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Communicator:
     ) -> None:
         self.rank = settings.rank
         self.size = settings.size
+        self.advisor = Advisor(settings)
         self._settings = settings
         self._channel = channel
         self._own = Solo()
@@ -258,6 +261,18 @@ class Communicator:
         """Return a copy of this communicator's counters."""
         return copy.deepcopy(self._stats)
 
+    def explain(self, op: str, nbytes: int = 0) -> Explanation:
+        """Return what an operation takes and costs on every channel; printed, the sums.
+
+        Args:
+            op: a method's name, like "allreduce".
+            nbytes: payload that one rank hands in.
+
+        Raises:
+            ValueError: no operation has that name.
+        """
+        return self.advisor.explain(op, nbytes)
+
     def abort(self, reason: str) -> None:
         """Stop the job: every rank, this one included, raises Aborted from now on."""
         self._spread(Aborted(self.rank, reason))
@@ -333,6 +348,7 @@ class Communicator:
         self._ready()
         line = self._stats.op(name)
         began, waited = time.perf_counter(), self._stats.wait_s
+        moved = self._stats.sent_bytes
         try:
             return action()
         except LinkTrouble as trouble:
@@ -344,8 +360,10 @@ class Communicator:
             self._spread(Aborted(self.rank, f"{name} was broken off by {type(error).__name__}"))
             raise
         finally:
+            seconds = time.perf_counter() - began
             line.calls += 1
-            line.seconds += time.perf_counter() - began
+            line.seconds += seconds
+            self.advisor.observe(name, self._stats.sent_bytes - moved, seconds)
             line.wait_s += self._stats.wait_s - waited
 
     def _ready(self) -> None:

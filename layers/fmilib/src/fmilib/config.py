@@ -14,6 +14,9 @@ MAX_JOB_BYTES = 256
 MAX_GENERATION = 2**31 - 1
 CHANNELS = ("direct", "redis", "s3", "local")
 INTEGRITY = ("full", "header")
+AUTO = "auto"
+TYPICAL_BYTES = 64 * 1024
+DEFAULT_MEMORY_MB = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,9 @@ class Settings:
         deadline: `time.monotonic()` seconds after which the job is aborted cleanly, or None.
         channel: how payloads travel.
         store: where a stored channel keeps them: Redis's URL, "bucket/prefix", or a folder.
+        hint: what the choice of a channel looks for: "fast", "cheap" or "slo(seconds)".
+        memory_mb: of this rank's function, for what it costs while it waits.
+        typical_bytes: payload a rank of the allreduce that a channel is chosen for.
         encrypt: whether a stored channel encrypts payloads.
         integrity: "full": header and payload of every frame; "header": headers only.
         bind: local address to listen on; empty for the one that reaches the rendezvous.
@@ -50,6 +56,9 @@ class Settings:
     deadline: float | None
     channel: str
     store: str
+    hint: str
+    memory_mb: int
+    typical_bytes: int
     encrypt: bool
     integrity: str
     bind: str
@@ -110,11 +119,38 @@ def settings(
         deadline=_deadline(source),
         channel=source.text("channel", "direct"),
         store=_store(source),
+        hint=source.text("hint", "fast"),
+        memory_mb=source.integer("memory_mb", _function_memory_mb(source)),
+        typical_bytes=source.integer("typical_bytes", TYPICAL_BYTES),
         encrypt=source.flag("encrypt"),
         integrity=source.text("integrity", "full"),
         bind=source.text("bind", ""),
         advertise=source.text("advertise", ""),
     )
+
+
+def candidates(
+    arguments: Mapping[str, object], environment: Mapping[str, str] | None = None
+) -> list[Settings]:
+    """Build the settings of a rank for each channel that it has been told how to reach.
+
+    Raises:
+        ValueError: a value is missing or can't be; no channel can be reached.
+    """
+    environment = os.environ if environment is None else environment
+    source = _Source(arguments, environment)
+    ways = {"direct": "rendezvous", "redis": "redis_url", "s3": "s3_bucket"}
+    reached = [channel for channel, name in ways.items() if source.text(name, "")]
+    _require(bool(reached), f"channel auto needs one of {', '.join(ways.values())}")
+    return [settings({**arguments, "channel": one, "store": None}, environment) for one in reached]
+
+
+def asks_for_choice(
+    arguments: Mapping[str, object], environment: Mapping[str, str] | None = None
+) -> bool:
+    """Return whether the channel is to be chosen by its time and money."""
+    source = _Source(arguments, os.environ if environment is None else environment)
+    return source.text("channel", "direct") == AUTO
 
 
 class _Source:
@@ -127,6 +163,9 @@ class _Source:
     def raw(self, name: str) -> object | None:
         given = self._arguments.get(name)
         return given if given is not None else self._environment.get(f"FMI_{name.upper()}")
+
+    def variable(self, name: str) -> str:
+        return self._environment.get(name, "")
 
     def text(self, name: str, default: str) -> str:
         value = self.raw(name)
@@ -171,6 +210,12 @@ def _deadline(source: _Source) -> float | None:
     if remaining is not None:
         return time.monotonic() + source.number("remaining_s", 0.0) - reserve
     return None if absolute is None else source.number("deadline", 0.0) - reserve
+
+
+def _function_memory_mb(source: _Source) -> int:
+    """Return what Lambda says of this function's memory."""
+    told = source.variable("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+    return int(told) if told.isdecimal() else DEFAULT_MEMORY_MB
 
 
 def _store(source: _Source) -> str:

@@ -9,8 +9,10 @@ from fmilib.board import Board
 from fmilib.channels.direct import Direct
 from fmilib.channels.opening import open_channel
 from fmilib.channels.solo import Solo
+from fmilib.choice.hints import Hint
+from fmilib.choice.picking import pick
 from fmilib.communicator import Communicator
-from fmilib.config import Settings, settings
+from fmilib.config import Settings, asks_for_choice, candidates, settings
 from fmilib.control import Control
 from fmilib.stats import Stats
 
@@ -31,6 +33,9 @@ def connect(
     channel: str | None = None,
     store: str | None = None,
     encrypt: bool | None = None,
+    hint: str | Hint | None = None,
+    memory_mb: int | None = None,
+    typical_bytes: int | None = None,
     integrity: str | None = None,
     bind: str | None = None,
     advertise: str | None = None,
@@ -41,8 +46,9 @@ def connect(
     Every argument but `wait` can be left to a variable: FMI_RANK, FMI_SIZE, FMI_JOB,
     FMI_SECRET (hexadecimal), FMI_RENDEZVOUS, FMI_GENERATION, FMI_TIMEOUT_S, FMI_DETECT_S,
     FMI_DEADLINE, FMI_REMAINING_S, FMI_RESERVE_S, FMI_CHANNEL, FMI_STORE (or FMI_REDIS_URL,
-    FMI_S3_BUCKET and FMI_S3_PREFIX, FMI_LOCAL_DIR), FMI_ENCRYPT, FMI_INTEGRITY, FMI_BIND,
-    FMI_ADVERTISE. A job of one rank needs neither rendezvous nor secret.
+    FMI_S3_BUCKET and FMI_S3_PREFIX, FMI_LOCAL_DIR), FMI_ENCRYPT, FMI_HINT, FMI_MEMORY_MB,
+    FMI_TYPICAL_BYTES, FMI_INTEGRITY, FMI_BIND, FMI_ADVERTISE. A job of one rank needs neither
+    rendezvous nor secret.
 
     Args:
         rank: this rank, 0 ≤ rank < size.
@@ -57,8 +63,13 @@ def connect(
         remaining_s: seconds from now until it ends.
         reserve_s: stop the job so long before that (0).
         channel: how payloads travel: "direct", "redis", "s3" or "local"; only the first needs
-            a rendezvous.
+            a rendezvous. With "auto" the job forms on direct, redis and s3, as far as
+            `rendezvous`, FMI_REDIS_URL and FMI_S3_BUCKET are set; they are measured, and all
+            ranks stay on the one that `hint` takes.
         store: where redis (a URL), s3 ("bucket/prefix") and local (a folder) keep messages.
+        hint: "fast", "cheap", or "slo(seconds)": the cheapest that needs no longer.
+        memory_mb: of this function, for what waiting costs; Lambda's own word by default.
+        typical_bytes: payload a rank of the allreduce that "auto" chooses for (64 KiB).
         encrypt: encrypt what is stored; needs the package `cryptography`.
         integrity: "full" covers every payload by a digest; "header" the headers only.
         bind: local address to listen on; by default the one that reaches the rendezvous.
@@ -80,9 +91,15 @@ def connect(
         "generation": generation, "timeout_s": timeout_s, "detect_s": detect_s,
         "deadline": deadline, "remaining_s": remaining_s, "reserve_s": reserve_s,
         "channel": channel, "store": store, "encrypt": encrypt, "integrity": integrity,
+        "hint": hint, "memory_mb": memory_mb, "typical_bytes": typical_bytes,
         "bind": bind, "advertise": advertise,
     }  # fmt: skip
-    found = settings(given)
+    if asks_for_choice(given):
+        return pick(candidates(given), lambda one: _join(one, wait=True))
+    return _join(settings(given), wait=wait)
+
+
+def _join(found: Settings, *, wait: bool) -> Communicator:
     if found.size == 1:
         return _alone(found)
     return _together(found, wait=wait) if found.channel == "direct" else _by_store(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fmilib.choice.advising import Advisor
 from fmilib.choice.explaining import Estimate, Explanation, choose, explain
 from fmilib.choice.hints import Hint, named, slo
 from fmilib.choice.prices import Prices, prices
@@ -10,6 +11,7 @@ from fmilib.choice.shapes import Shape, shape
 
 __all__ = [
     "ASSUMED",
+    "Advisor",
     "Estimate",
     "Explanation",
     "Hint",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-from collections import deque
 from dataclasses import dataclass, replace
 
 from fmilib.choice.shapes import Shape
@@ -47,13 +46,13 @@ class Meter:
     """A channel's rates, corrected by what calls really took.
 
     A call also waits for ranks that are late, so single calls say little: α and β follow the
-    median of the last calls, small ones for α, large ones for β.
+    median of so many calls, small ones for α, large ones for β.
     """
 
     def __init__(self, rates: Rates) -> None:
         self._rates = rates
-        self._alphas: deque[float] = deque(maxlen=WINDOW)
-        self._betas: deque[float] = deque(maxlen=WINDOW)
+        self._alphas: list[float] = []
+        self._betas: list[float] = []
 
     @property
     def rates(self) -> Rates:
@@ -73,11 +72,12 @@ class Meter:
             if len(self._alphas) == WINDOW:
                 alpha_s = statistics.median(self._alphas)
                 self._rates = replace(self._rates, alpha_s=alpha_s, measured=True)
+                self._alphas.clear()
         elif shape.bytes > 0:
             moving_s = seconds - shape.rounds * self._rates.alpha_s
             if moving_s > 0:
                 self._betas.append(shape.bytes / moving_s)
             if len(self._betas) == WINDOW:
-                self._rates = replace(
-                    self._rates, beta=statistics.median(self._betas), measured=True
-                )
+                beta = statistics.median(self._betas)
+                self._rates = replace(self._rates, beta=beta, measured=True)
+                self._betas.clear()
