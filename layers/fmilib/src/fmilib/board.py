@@ -25,10 +25,12 @@ class Board:
         addresses: where ranks listen, as far as this rank was told.
         departed: ranks that left in good order.
         missing: ranks that the forming still waited for, when last asked.
+        doing: stamp of the collective that this rank is in, or was in last.
     """
 
-    def __init__(self, rank: int) -> None:
+    def __init__(self, rank: int, generation: int = 0) -> None:
         self._rank = rank
+        self._generation = generation
         self._changed = threading.Condition()
         self._error: FmiError | None = None
         self._links: dict[int, Link] = {}
@@ -37,6 +39,7 @@ class Board:
         self.addresses: dict[int, Address] = {}
         self.departed: set[int] = set()
         self.missing: tuple[int, ...] | None = None
+        self.doing = b""
 
     @property
     def failed(self) -> bool:
@@ -67,6 +70,7 @@ class Board:
 
     def fail(self, error: FmiError) -> bool:
         """Record a failure if it is the first, and end all links; return whether it was."""
+        error = verdict.as_seen_by(error, self._rank, self._generation)
         with self._changed:
             if self._error is not None:
                 return False

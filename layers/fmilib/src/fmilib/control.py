@@ -234,7 +234,7 @@ class Control:
         every_s = self._lease_s / BEATS_A_LEASE
         while True:
             await asyncio.sleep(every_s)
-            courier.post({"t": "beat"})
+            courier.post({"t": "beat", "doing": self._board.doing.hex()})
 
     def _handle(self, message: Message) -> None:
         kind = field(message, "t", str)

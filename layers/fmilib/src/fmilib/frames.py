@@ -20,6 +20,7 @@ MAGIC = b"FMI\x01"
 VERSION = 1
 HEADER_BYTES = 96
 SIGNED_BYTES = HEADER_BYTES - 16
+STAMP_BYTES = 32
 MAX_MESSAGE_BYTES = 1 << 36
 MAX_COUNTER = 0xFFFFFFFF
 NO_DIGEST = bytes(16)
@@ -124,6 +125,12 @@ def queue_of(stamp: bytes) -> tuple[int, int]:
     """Return the queue that a frame with this stamp belongs to."""
     operation, _, context, operand, *_ = _STAMP.unpack(stamp)
     return (context, operand if operation == Operation.MESSAGE else _IN_ORDER)
+
+
+def collective_number(stamp: bytes) -> int | None:
+    """Return the how-manieth collective of the whole job a stamp is; None if it is none."""
+    operation, _, context, operand, *_ = _STAMP.unpack(stamp)
+    return int(operand) if operation != Operation.MESSAGE and not context else None
 
 
 def describe(stamp: bytes) -> str:

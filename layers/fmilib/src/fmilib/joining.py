@@ -111,7 +111,7 @@ def _alone(found: Settings) -> Communicator:
 
 def _together(found: Settings, *, wait: bool) -> Communicator:
     began = time.monotonic()
-    board, stats = Board(found.rank), Stats()
+    board, stats = Board(found.rank, found.generation), Stats()
     control = Control(found, board, stats)
     channel = Direct(found.rank, found.size, board, control, found.timeout_s)
     form_by = began + found.timeout_s

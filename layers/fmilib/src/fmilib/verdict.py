@@ -9,6 +9,7 @@ from fmilib.errors import Aborted, FmiError, MismatchError, PeerFailed, StaleGen
 
 KINDS = ("lost", "aborted", "mismatch")
 MAX_WORDS = 1000
+FENCED = "fenced by its generation "
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,21 @@ def of_error(error: FmiError, rank: int) -> Verdict:
     if isinstance(error, PeerFailed):
         return Verdict("lost", error.rank, error.cause)
     if isinstance(error, StaleGeneration):
-        return Verdict("lost", rank, f"fenced by its generation {error.newer}")
+        return Verdict("lost", rank, f"{FENCED}{error.newer}")
     if isinstance(error, MismatchError):
         return Verdict("mismatch", rank, str(error))
     if isinstance(error, Aborted):
         return Verdict("aborted", error.rank, error.reason)
     return Verdict("aborted", rank, str(error))
+
+
+def as_seen_by(error: FmiError, rank: int, generation: int) -> FmiError:
+    """Return a failure as this rank should raise it: one that hears of its own fencing is stale."""
+    if isinstance(error, PeerFailed) and error.rank == rank:
+        newer = error.cause.removeprefix(FENCED)
+        if newer != error.cause and newer.isdecimal():
+            return StaleGeneration(generation, int(newer))
+    return error
 
 
 def read(message: object) -> Verdict | None:

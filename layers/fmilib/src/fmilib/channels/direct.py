@@ -24,13 +24,13 @@ class Direct:
 
     def send(self, peer: int, call: Call, parts: list[Buffer]) -> None:
         """Send one message; see `Channel`."""
-        flows.send(self._link(peer, now=True), call, parts)
+        flows.send(self._link(peer, call, now=True), call, parts)
 
     def relay(
         self, peer: int, call: Call, part: memoryview, total: int, digest: bytes | None
     ) -> bytes:
         """Send one piece of a message; see `Channel`."""
-        return self._link(peer, now=True).writer.send(call, [part], total, digest)
+        return self._link(peer, call, now=True).writer.send(call, [part], total, digest)
 
     def receive(
         self,
@@ -40,7 +40,7 @@ class Direct:
         arrived: Arrived | None = None,
     ) -> memoryview:
         """Receive one message; see `Channel`."""
-        return Inflow(self._link(peer, now=False), call, self.rank, into, arrived).run()
+        return Inflow(self._link(peer, call, now=False), call, self.rank, into, arrived).run()
 
     def exchange(
         self,
@@ -52,8 +52,8 @@ class Direct:
         arrived: Arrived | None = None,
     ) -> None:
         """Send and receive side by side; few bytes fit the kernel's buffers, so go in turn."""
-        out = self._link(to, now=False)
-        inn = self._link(source, now=False)
+        out = self._link(to, call, now=False)
+        inn = self._link(source, call, now=False)
         inflow = Inflow(inn, call, self.rank, incoming, arrived)
         if len(outgoing) <= SMALL_BYTES:
             flows.send(out, call, [outgoing])
@@ -61,7 +61,9 @@ class Direct:
         else:
             flows.exchange(Outflow(out, call, outgoing), inflow, (out, inn), self._timeout_s)
 
-    def _link(self, peer: int, *, now: bool) -> Link:
+    def _link(self, peer: int, call: Call, *, now: bool) -> Link:
+        if call.exact:
+            self._board.doing = call.stamp
         return self._board.link(peer) or self._make(peer, now=now)
 
     def _make(self, peer: int, *, now: bool) -> Link:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from fmilib import topology
 from fmilib.control_frames import Message
-from fmilib.verdict import Verdict
+from fmilib.rendezvous.doing import Doing
+from fmilib.verdict import FENCED, Verdict
 
 MAX_NAMED_MISSING = 64
 MAX_SWEEP_GAP_S = 1.0
@@ -88,6 +89,7 @@ class Job:
         former: how the job of this name before it failed, None if it didn't.
         came_at: when the last rank came.
         relayed_bytes: what its ranks sent through the relay.
+        doing: which collectives its ranks are in.
     """
 
     name: str
@@ -101,6 +103,7 @@ class Job:
     former: Verdict | None = None
     came_at: float = 0.0
     relayed_bytes: int = 0
+    doing: Doing = field(default_factory=Doing)
 
     def missing(self) -> list[int]:
         """Return the ranks that aren't there, ascending, the first 64."""
@@ -200,7 +203,7 @@ class Registry:
         if older.claim.instance != claim.instance:
             older.post({"t": "stale", "newer": claim.generation})
             if job.epoch:
-                cause = f"fenced by its generation {claim.generation}"
+                cause = f"{FENCED}{claim.generation}"
                 self._fail(job, Verdict("lost", claim.rank, cause), now)
         older.drop()
 
@@ -263,6 +266,12 @@ class Registry:
         job = self.of(member)
         if job is not None and job.verdict is None and 0 <= verdict.rank < job.size:
             self._fail(job, verdict, now)
+
+    def hear(self, member: Member, doing: object, now: float) -> None:
+        """A rank says in which call it is; if another is in another, the job has failed."""
+        job = self.of(member)
+        if job is not None and job.epoch and (verdict := job.doing.says(member.claim.rank, doing)):
+            self.end(job, verdict, now)
 
     def end(self, job: Job, verdict: Verdict, now: float) -> None:
         """The server itself ends a job, once."""

@@ -227,6 +227,8 @@ class Server:
         elif kind == "punch":
             peer, for_s = field(message, "rank", int), float(field(message, "for_s", float))
             pairs.punch(self._registry, member, peer, for_s)
+        elif kind == "beat":
+            self._registry.hear(member, message.get("doing"), _now())
         elif kind == "who":
             self._registry.who(member)
         elif kind == "verdict" and (found := verdict.read(message)):

@@ -1,0 +1,46 @@
+"""Finds ranks that are in different calls, from what their signs of life say.
+
+Two ranks in different calls usually find out on the first frame between them. But each may
+wait for a frame that the other will never send; then only somebody who hears both can tell.
+"""
+
+from __future__ import annotations
+
+from fmilib import frames
+from fmilib.verdict import Verdict
+
+MAX_CALLS = 32
+
+
+class Doing:
+    """The last few collectives of one job, each as the first rank that reached it called it."""
+
+    def __init__(self) -> None:
+        self._first: dict[int, tuple[bytes, int]] = {}
+
+    def says(self, rank: int, said: object) -> Verdict | None:
+        """Take in a rank's current call, in hexadecimal; return a verdict if another's differs."""
+        stamp = _stamp(said)
+        number = frames.collective_number(stamp) if stamp else None
+        if stamp is None or number is None:
+            return None
+        theirs, other = self._first.setdefault(number, (stamp, rank))
+        if theirs != stamp:
+            return Verdict(
+                "mismatch",
+                rank,
+                f"rank {other} called {frames.describe(theirs)}, "
+                f"rank {rank} called {frames.describe(stamp)}",
+            )
+        while len(self._first) > MAX_CALLS:
+            del self._first[next(iter(self._first))]
+        return None
+
+
+def _stamp(said: object) -> bytes | None:
+    if not isinstance(said, str) or len(said) != 2 * frames.STAMP_BYTES:
+        return None
+    try:
+        return bytes.fromhex(said)
+    except ValueError:
+        return None
