@@ -143,7 +143,8 @@ class Former:
                     return found
                 self._respect(record)
                 self._heed_failure(record, greeted)
-                if record["instance"] != greeted and not record["members"]:
+                open_claim = not record["members"] and "failed" not in record
+                if open_claim and record["instance"] != greeted:
                     greeted, pause_s = record["instance"], PAUSE_S[0]
                     self._greet(greeted)
             left_s = max(0.0, self._form_by - time.monotonic())
