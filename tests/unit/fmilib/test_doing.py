@@ -1,0 +1,48 @@
+"""What the rendezvous concludes from what ranks say they do."""
+
+from __future__ import annotations
+
+import pytest
+
+from fmilib import frames
+from fmilib.frames import Operation
+from fmilib.rendezvous.doing import MAX_CALLS, Doing
+
+
+def call(operation: Operation, number: int, context: int = 0) -> str:
+    return frames.collective(operation, number, root=1, context=context).stamp.hex()
+
+
+def test_ranks_in_one_call_agree() -> None:
+    doing = Doing()
+    for rank in range(3):
+        assert doing.says(rank, call(Operation.BCAST, 5)) is None
+
+
+def test_two_ranks_in_different_calls_are_named() -> None:
+    doing = Doing()
+    assert doing.says(0, call(Operation.BCAST, 5)) is None
+    assert doing.says(1, call(Operation.GATHER, 6)) is None
+    found = doing.says(2, call(Operation.GATHER, 5))
+    assert found is not None
+    assert (found.kind, found.rank) == ("mismatch", 2)
+    assert "rank 0 called bcast" in found.words
+    assert "rank 2 called gather" in found.words
+
+
+def test_groups_that_were_split_off_may_differ() -> None:
+    doing = Doing()
+    assert doing.says(0, call(Operation.BCAST, 1, context=4)) is None
+    assert doing.says(1, call(Operation.GATHER, 1, context=4)) is None
+
+
+@pytest.mark.parametrize("said", [None, "", 7, "zz" * 32, "00" * 31, "00" * 32])
+def test_nonsense_says_nothing(said: object) -> None:
+    assert Doing().says(0, said) is None
+
+
+def test_old_calls_are_forgotten() -> None:
+    doing = Doing()
+    for number in range(MAX_CALLS + 2):
+        assert doing.says(0, call(Operation.BCAST, number)) is None
+    assert doing.says(1, call(Operation.GATHER, 0)) is None
