@@ -12,7 +12,7 @@ Array = npt.NDArray[Any]
 
 
 class Engine(Protocol):
-    """What a case needs of a library."""
+    """What a case needs of a library; allreduce works in place."""
 
     def barrier(self, _: Array) -> None: ...
 
@@ -32,13 +32,12 @@ class Fmilib:
         import fmilib
 
         self._comm = fmilib.connect(rank, size)
-        self._out: dict[int, Array] = {}
 
     def barrier(self, _: Array) -> None:
         self._comm.barrier()
 
     def allreduce(self, array: Array) -> None:
-        self._comm.Allreduce(array, self._room(array))
+        self._comm.Allreduce(array, array)
 
     def bcast(self, array: Array) -> None:
         self._comm.Bcast(array, 0)
@@ -49,9 +48,6 @@ class Fmilib:
     def close(self) -> None:
         self._comm.close()
 
-    def _room(self, array: Array) -> Array:
-        return self._out.setdefault(array.nbytes, np.empty_like(array))
-
 
 class OpenMpi:
     """mpi4py; started by mpiexec."""
@@ -59,32 +55,35 @@ class OpenMpi:
     def __init__(self, rank: int, size: int) -> None:
         from mpi4py import MPI  # type: ignore[import-not-found,unused-ignore]
 
+        self._mpi = MPI
         self._comm = MPI.COMM_WORLD
-        self._out: dict[tuple[str, int], Array] = {}
+        self._out: dict[int, Array] = {}
 
     def barrier(self, _: Array) -> None:
         self._comm.Barrier()
 
     def allreduce(self, array: Array) -> None:
-        self._comm.Allreduce(array, self._room("one", array, 1))
+        self._comm.Allreduce(self._mpi.IN_PLACE, array)
 
     def bcast(self, array: Array) -> None:
         self._comm.Bcast(array, 0)
 
     def gather(self, array: Array) -> None:
         at_root = self._comm.rank == 0
-        self._comm.Gather(array, self._room("all", array, self._comm.size) if at_root else None)
+        self._comm.Gather(array, self._room(array) if at_root else None)
 
     def close(self) -> None:
         self._comm.Barrier()
 
-    def _room(self, name: str, array: Array, times: int) -> Array:
-        key = (name, array.nbytes)
-        return self._out.setdefault(key, np.empty(times * len(array), array.dtype))
+    def _room(self, array: Array) -> Array:
+        room = self._out.get(array.nbytes)
+        if room is None:
+            room = self._out[array.nbytes] = np.empty(self._comm.size * len(array), array.dtype)
+        return room
 
 
 class Gloo:
-    """torch.distributed over gloo; its allreduce works in place."""
+    """torch.distributed over gloo."""
 
     def __init__(self, rank: int, size: int) -> None:
         import torch

@@ -31,7 +31,7 @@ def main() -> None:
 
 def measure(engine: Engine, case: Case, repeats: int) -> list[list[float]]:
     """Return (start, end) of every repeat; of the whole block if it runs back to back."""
-    array = np.ones(case.count, case.dtype)
+    array = np.zeros(case.count, case.dtype)
     operation = getattr(engine, case.operation)
     operation(array)
     engine.barrier(array)
