@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import cast
 
@@ -130,7 +131,7 @@ def _together(found: Settings, *, wait: bool) -> Communicator:
 def _by_store(found: Settings) -> Communicator:
     began = time.monotonic()
     board, stats = Board(found.rank), Stats()
-    form_by = began + found.timeout_s
+    form_by = min(began + found.timeout_s, found.deadline or math.inf)
     channel, keeper = open_channel(found, board, stats, form_by)
     stats.form_s = time.monotonic() - began
     return Communicator(found, channel, board, cast(Control, keeper), stats, form_by)

@@ -120,8 +120,10 @@ class Former:
             for rank in range(self._settings.size)
         ]
         record = {"instance": self._instance, "epoch": epoch, "members": members}
-        if not self._store.swap(LEAD, claim, self._seal(LEAD, record)):
-            self._check_claim(claim)
+        formed = self._seal(LEAD, record)
+        # A refusal may be the echo of a request that was granted and sent again.
+        if not self._store.swap(LEAD, claim, formed) and self._store.read(LEAD) != formed:
+            self._check_claim(b"")
         self._store.announce(self._instance, self._settings.size - 1)
         return Membership(epoch, [str(member[2]) for member in members])
 

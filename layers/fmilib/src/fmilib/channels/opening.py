@@ -9,7 +9,7 @@ from pathlib import Path
 from fmilib.board import Board
 from fmilib.channels.forming import Former, Membership
 from fmilib.channels.mail import Mail
-from fmilib.channels.sealing import seal
+from fmilib.channels.sealing import can_encrypt, seal
 from fmilib.channels.store import Store, namespace
 from fmilib.config import Settings
 from fmilib.errors import RendezvousError
@@ -59,6 +59,8 @@ def open_channel(
         ValueError: the store's package isn't installed, or can't encrypt.
         Timeout, StaleGeneration, MismatchError, RendezvousError, PeerFailed, Aborted.
     """
+    if settings.encrypt and not can_encrypt():
+        raise ValueError("encrypt needs the package cryptography: pip install 'fmilib[encrypt]'")
     store = open_store(settings)
     try:
         member = Former(settings, store, form_by).form()
@@ -90,7 +92,7 @@ def open_store(settings: Settings) -> Store:
 def _redis(settings: Settings, name: str) -> Store:
     from fmilib.channels.redis_store import RedisStore
 
-    return RedisStore(settings.store, f"fmi/{name}")
+    return RedisStore(settings.store, f"fmi/{{{name}}}")  # in braces: one slot of a cluster
 
 
 def _s3(settings: Settings, name: str) -> Store:

@@ -6,6 +6,7 @@ nobody reads, a crashed run's, is for the bucket's lifecycle rule.
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -64,8 +65,8 @@ class S3Store:
         return self._put(name, new, condition)
 
     def drop(self, inbox: str, name: str, item: bytes) -> None:
-        """See `Store`."""
-        self._put(f"inbox/{inbox}/{name}", item)
+        """Put the item into a key's name, so that a listing reads it; see `Store`."""
+        self._put(f"inbox/{inbox}/{base64.urlsafe_b64encode(item).decode()}", b"")
 
     def collect(self, inbox: str, wait_s: float) -> list[bytes]:
         """See `Store`."""
@@ -73,9 +74,8 @@ class S3Store:
             fresh = [name for name in self._list(f"inbox/{inbox}/") if name not in self._seen]
             if fresh:
                 self._seen.update(fresh)
-                items = [self._get(name) for name in fresh]
                 self._delete(fresh)
-                return [item for item in items if item is not None]
+                return [_item(name) for name in fresh]
         return []
 
     def announce(self, bell: str, count: int) -> None:
@@ -195,6 +195,14 @@ def _errors() -> Iterator[None]:
         yield
     except (ClientError, BotoCoreError) as error:
         raise RendezvousError(f"s3: {error}") from None
+
+
+def _item(name: str) -> bytes:
+    """Return what a key's name carries; nothing, if that is no name of ours."""
+    try:
+        return base64.urlsafe_b64decode(name.rpartition("/")[2])
+    except ValueError:
+        return b""
 
 
 def _code(error: ClientError) -> str:
