@@ -17,6 +17,7 @@ from fmilib.stats import Stats
 from fmilib.verdict import Verdict
 
 ALARMS_A_DETECT = 4
+MEMORY_FOLDER = "/dev/shm"  # noqa: S108 - what is made in it is this user's alone
 
 
 class Keeper:
@@ -106,8 +107,9 @@ def _s3(settings: Settings, name: str) -> Store:
 def _local(settings: Settings, name: str) -> Store:
     from fmilib.channels.local_store import LocalStore
 
-    folder = settings.store or f"{tempfile.gettempdir()}/fmilib-{os.getuid()}"
-    return LocalStore(Path(folder), name)
+    in_memory = os.access(MEMORY_FOLDER, os.W_OK | os.X_OK)
+    parent = MEMORY_FOLDER if in_memory else tempfile.gettempdir()
+    return LocalStore(Path(settings.store or f"{parent}/fmilib-{os.getuid()}"), name)
 
 
 _OPENERS = {"redis": _redis, "s3": _s3, "local": _local}

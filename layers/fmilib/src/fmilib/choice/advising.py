@@ -26,6 +26,8 @@ class Advisor:
         self._settings = settings
         self._hint = named(settings.hint)
         self._rates = dict(ASSUMED)
+        if settings.channel != "local":  # one machine's channel is no choice for several
+            del self._rates["local"]
         self._meter = Meter(self._rates[settings.channel])
         self._rounds = {op: shape(op, 0, settings.size).rounds for op in _EVEN}
 
