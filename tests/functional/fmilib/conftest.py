@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,17 +37,23 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a Redis of the tests' own on a free port."""
     if shutil.which("redis-server") is None:
         pytest.skip("redis-server isn't installed (Debian: apt-get install redis-server)")
+    with running_redis(tmp_path_factory.mktemp("redis")) as (url, _):
+        yield url
+
+
+@contextmanager
+def running_redis(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run a Redis on a free port; give its URL and its process."""
     port = _free_port()
-    folder = str(tmp_path_factory.mktemp("redis"))
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", folder]
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     process = subprocess.Popen(
         [*command, "--save", "", "--appendonly", "no"], stdout=subprocess.DEVNULL
     )
     try:
         _wait_for(port, process)
-        yield f"redis://127.0.0.1:{port}/0"
+        yield f"redis://127.0.0.1:{port}/0", process
     finally:
-        process.terminate()
+        process.kill()
         process.wait(START_S)
 
 

@@ -6,12 +6,16 @@ import multiprocessing
 import signal
 import time
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 import fmilib
 from fmilib_support.server import DEPLOYMENT_SECRET
+from fmilib_support.threads import Crew
 
-from .conftest import Way
+from .conftest import Way, running_redis
 
 RESULT_S = 30.0
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -78,3 +82,25 @@ def test_a_killed_process_ends_the_waits_of_the_others_at_their_bound(
     assert any(isinstance(error, fmilib.Timeout) for error, _ in found), found
     assert all(isinstance(error, fmilib.Timeout | fmilib.Aborted) for error, _ in found), found
     assert all(seconds < 5.0 for _, seconds in found), found
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_redis_that_dies_or_freezes_ends_the_job_within_the_bound(
+    job: str, redis_url: str, tmp_path: Path, number: signal.Signals
+) -> None:
+    def body(comm: fmilib.Communicator) -> None:
+        while True:
+            comm.barrier()
+
+    with running_redis(tmp_path) as (url, process):
+        options = {"channel": "redis", "store": url, "timeout_s": 2.0, "detect_s": 2.0}
+        crew = Crew(options, job, 2)
+        for rank in range(2):
+            crew.start(rank, body)
+        time.sleep(1.0)
+        process.send_signal(number)
+        found = crew.ends()
+    for end in found.values():
+        assert isinstance(end.error, fmilib.RendezvousError), end
+        assert "redis" in str(end.error)
+        assert end.seconds < 8.0

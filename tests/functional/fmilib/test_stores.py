@@ -156,6 +156,18 @@ def test_an_older_message_in_a_newer_ones_place_is_refused(
     assert "frame 0" in str(second.error)
 
 
+def test_garbage_wherever_a_rank_looks_before_forming_is_passed_over(stored: Way, job: str) -> None:
+    store = opening.open_store(_settings(stored, job))
+    assert store.swap("lead", None, b"garbage")
+    assert store.swap("attempt-1", None, b"FMIS" + bytes(100))
+    crew = Crew(stored.options, job, 2)
+    crew.start(1, lambda comm: comm.allreduce(1))
+    crew.start(0, lambda comm: comm.allreduce(1))
+    found = [end.value for end in crew.ends().values()]
+    store.close()
+    assert found == [2, 2]
+
+
 def test_a_wrong_secret_meets_nobody(stored: Way, job: str) -> None:
     crew = Crew({**stored.options, "timeout_s": 1.5}, job, 2)
     crew.start(0, Comm.barrier)
@@ -244,7 +256,7 @@ def test_a_store_that_cannot_be_reached_is_said_within_the_bound(job: str, bucke
             0, 2, job, secret=bytes(32), channel="redis", store="redis://127.0.0.1:1/0",
             timeout_s=1.0,
         )  # fmt: skip
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < 3
 
 
 def test_a_record_that_nobody_of_the_job_has_made_is_no_record() -> None:

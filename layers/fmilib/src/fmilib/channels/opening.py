@@ -93,7 +93,8 @@ def open_store(settings: Settings) -> Store:
 def _redis(settings: Settings, name: str) -> Store:
     from fmilib.channels.redis_store import RedisStore
 
-    return RedisStore(settings.store, f"fmi/{{{name}}}")  # in braces: one slot of a cluster
+    prefix = f"fmi/{{{name}}}"  # in braces: one slot of a cluster
+    return RedisStore(settings.store, prefix, settings.timeout_s)
 
 
 def _s3(settings: Settings, name: str) -> Store:
@@ -101,7 +102,7 @@ def _s3(settings: Settings, name: str) -> Store:
 
     bucket, _, prefix = settings.store.removeprefix("s3://").partition("/")
     folder = "/".join(part for part in (prefix.strip("/"), name) if part)
-    return S3Store(bucket, folder, settings.detect_s / ALARMS_A_DETECT)
+    return S3Store(bucket, folder, settings.detect_s / ALARMS_A_DETECT, settings.timeout_s)
 
 
 def _local(settings: Settings, name: str) -> Store:

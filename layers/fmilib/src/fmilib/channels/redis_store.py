@@ -35,16 +35,19 @@ class RedisStore:
     Args:
         url: "redis://…", "rediss://…" or "unix://…".
         prefix: in front of every key; no other job's.
+        patience_s: how long Redis may take for an answer.
     """
 
     segment_bytes = 1 << 20
 
-    def __init__(self, url: str, prefix: str) -> None:
+    def __init__(self, url: str, prefix: str, patience_s: float) -> None:
+        self._slice_s = min(SLICE_S, patience_s / 2)
+        answer_s = min(ANSWER_S, patience_s / 2)
         # No retries: a read that is done again after its answer was lost loses a message.
         self._client = redis.Redis.from_url(
             url,
-            socket_timeout=SLICE_S + ANSWER_S,
-            socket_connect_timeout=ANSWER_S,
+            socket_timeout=self._slice_s + answer_s,
+            socket_connect_timeout=answer_s,
             retry=Retry(NoBackoff(), 0),
         )
         self._prefix = prefix
@@ -132,7 +135,7 @@ class RedisStore:
         return _bytes(self._do(pipe.execute)[2])
 
     def _pop(self, names: list[str], wait_s: float) -> tuple[bytes, bytes] | None:
-        bound = max(MIN_WAIT_S, min(wait_s, SLICE_S))
+        bound = max(MIN_WAIT_S, min(wait_s, self._slice_s))
         found: Any = self._do(lambda: self._client.blpop(names, bound))
         return None if found is None else (bytes(found[0]), bytes(found[1]))
 

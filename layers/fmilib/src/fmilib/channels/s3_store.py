@@ -22,7 +22,7 @@ from fmilib.errors import RendezvousError
 PAUSE_S = (0.002, 0.1)
 GROWTH = 1.5
 DELETE_EVERY = 500
-CONNECT_S, ANSWER_S, ATTEMPTS = 5, 30, 4
+ANSWER_S, ATTEMPTS = 30.0, 3
 _ABSENT = ("NoSuchKey", "404")
 _CONFLICT = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 
@@ -34,18 +34,19 @@ class S3Store:
         bucket: where objects are kept.
         prefix: in front of every key; no other job's.
         alarm_s: how often a waiting rank looks for an alarm.
-        client: an S3 client; made from the environment if None.
+        patience_s: how long S3 may take for an answer, all attempts together.
     """
 
     segment_bytes = 16 << 20
 
-    def __init__(self, bucket: str, prefix: str, alarm_s: float, client: Any = None) -> None:
+    def __init__(self, bucket: str, prefix: str, alarm_s: float, patience_s: float) -> None:
+        attempt_s = min(ANSWER_S, max(1.0, patience_s / ATTEMPTS))
         config = Config(
-            connect_timeout=CONNECT_S,
-            read_timeout=ANSWER_S,
+            connect_timeout=attempt_s,
+            read_timeout=attempt_s,
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         )
-        self._client: Any = client or boto3.session.Session().client("s3", config=config)
+        self._client: Any = boto3.session.Session().client("s3", config=config)
         self._bucket = bucket
         self._prefix = prefix
         self._alarm_s = alarm_s
