@@ -9,7 +9,7 @@ from collections import deque
 
 from fmilib import keys
 from fmilib.frames import HEADER_BYTES, Call, GarbledError, Head, Kind, queue_of, unpack
-from fmilib.link_socket import words
+from fmilib.link_socket import DONTWAIT, WAITALL, words
 from fmilib.link_trouble import LinkLost, LinkQuiet, PeerLeft, Poisoned
 from fmilib.link_writer import MAX_POISON_BYTES
 from fmilib.seals import Buffer, Seal
@@ -88,7 +88,7 @@ class Reader:
             into[:count] = self._stage[self._start : self._start + count]
             self._start += count
             return count
-        return self._read(into, flags or socket.MSG_WAITALL)
+        return self._read(into, flags or WAITALL)
 
     def check(self, head: Head, body: Buffer) -> None:
         """Compare a payload with its header's digest.
@@ -158,7 +158,7 @@ class Reader:
         try:
             for _ in range(LOOKS):
                 try:
-                    return self._sock.recv_into(into, 0, socket.MSG_DONTWAIT)
+                    return self._sock.recv_into(into, 0, DONTWAIT)
                 except OSError:  # nothing yet; anything worse is met again in a blocking read
                     os.sched_yield()
             return 0
@@ -175,7 +175,7 @@ class Reader:
         try:
             count = self._sock.recv_into(into, 0, flags)
         except BlockingIOError:
-            if flags & socket.MSG_DONTWAIT:
+            if flags & DONTWAIT:
                 return 0
             raise LinkQuiet(self._peer, "sends no data") from None
         except OSError as error:

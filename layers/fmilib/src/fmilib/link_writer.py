@@ -7,7 +7,7 @@ import threading
 import time
 
 from fmilib.frames import Call, Kind, pack
-from fmilib.link_socket import words
+from fmilib.link_socket import DONTWAIT, NOSIGNAL, words
 from fmilib.link_trouble import LinkLost, LinkQuiet
 from fmilib.seals import Buffer, Seal
 from fmilib.stats import Stats
@@ -110,7 +110,7 @@ class Writer:
         self._cut = True
         raw = self._header(kind, _NO_STAMP, len(body), len(body), self.digest([body])) + body
         try:
-            self._sock.send(raw, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            self._sock.send(raw, DONTWAIT | NOSIGNAL)
             self._sock.shutdown(socket.SHUT_WR)
         except OSError:
             return
@@ -126,9 +126,9 @@ class Writer:
     def _write(self, pending: list[Buffer], flags: int) -> int:
         began = time.perf_counter()
         try:
-            return self._sock.sendmsg(pending, (), flags | socket.MSG_NOSIGNAL)
+            return self._sock.sendmsg(pending, (), flags | NOSIGNAL)
         except BlockingIOError:
-            if flags & socket.MSG_DONTWAIT:
+            if flags & DONTWAIT:
                 return 0
             raise LinkQuiet(self._peer, "takes no data") from None
         except OSError as error:
