@@ -9,6 +9,7 @@ import pytest
 from fmilib import choice
 from fmilib.choice.measuring import measure
 from fmilib.choice.rates import WINDOW
+from fmilib.flows import SEGMENT_BYTES
 
 PRICES = choice.Prices(
     "2026-01-01",
@@ -28,6 +29,8 @@ KIB, MIB = 1 << 10, 1 << 20
         ("barrier", 0, 5, (3, 0, 15)),
         ("bcast", MIB, 8, (3, 3 * MIB, 7)),
         ("Bcast", MIB, 9, (4, 4 * MIB, 8)),
+        ("Bcast", 16 * MIB, 8, (7, 16 * MIB + 6 * SEGMENT_BYTES, 7)),
+        ("bcast", 16 * MIB, 8, (3, 48 * MIB, 7)),
         ("gather", KIB, 52, (6, 51 * KIB, 51)),
         ("allreduce", KIB, 8, (3, 3 * KIB, 24)),
         ("allreduce", KIB, 6, (4, 4 * KIB, 12)),

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from fmilib import topology
 from fmilib.collectives.allreduce import DOUBLING_MAX_BYTES, RING_MAX_RANKS
+from fmilib.flows import SEGMENT_BYTES
 
 
 class Shape(NamedTuple):
@@ -31,14 +32,14 @@ def shape(op: str, nbytes: int, size: int) -> Shape:
     """Return the shape of an operation on `size` ranks with `nbytes` a rank.
 
     Args:
-        op: a method of a communicator, in either case of letters.
+        op: a method of a communicator; `Bcast` differs from `bcast`, others don't.
         nbytes: payload that one rank hands in (of the root, for bcast).
         size: ranks.
 
     Raises:
         ValueError: no operation has that name.
     """
-    form = _SHAPES.get(op.lower())
+    form = _SHAPES.get(op) or _SHAPES.get(op.lower())
     if form is None:
         raise ValueError(f"no operation is called {op!r}; there are {', '.join(sorted(_SHAPES))}")
     return Shape(0, 0, 0) if size == 1 else form(nbytes, size)
@@ -57,6 +58,14 @@ def _tree_down(nbytes: int, size: int) -> Shape:
     """Binomial tree: the root sends the whole to each of its children."""
     rounds = topology.rounds(size)
     return Shape(rounds, rounds * nbytes, size - 1)
+
+
+def _known_bcast(nbytes: int, size: int) -> Shape:
+    """A tree, or a chain of segments: whichever moves less one after another."""
+    pieces, rounds = -(-nbytes // SEGMENT_BYTES), topology.rounds(size)
+    if pieces + size - 2 >= pieces * rounds:
+        return _tree_down(nbytes, size)
+    return Shape(size - 1, nbytes + (size - 2) * SEGMENT_BYTES, size - 1)
 
 
 def _tree_up(nbytes: int, size: int) -> Shape:
@@ -123,6 +132,7 @@ _SHAPES: dict[str, Callable[[int, int], Shape]] = {
     "sendrecv": _message,
     "barrier": _barrier,
     "bcast": _tree_down,
+    "Bcast": _known_bcast,
     "reduce": _tree_down,
     "gather": _tree_up,
     "gatherv": _tree_up,
