@@ -12,7 +12,7 @@ SYSTEM_PACKAGES := redis-server nftables iproute2
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test system check format lint types validate build lock clean
+.PHONY: help env demo test system check format lint types validate build bench-fmi bench-scale lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -61,6 +61,17 @@ types: $(VENV)/.ready
 validate: $(SAM_VENV)/.ready
 	AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint
 
+bench-fmi: $(VENV)/.ready .venv-bench/.ready ## Measure fmilib beside Open MPI (apt: openmpi-bin libopenmpi-dev) and gloo
+	$(BIN)/python -m bench.fmi
+
+bench-scale: $(VENV)/.ready ## A thousand ranks of fmilib on this machine, twice
+	$(BIN)/python -m bench.fmi.scale
+
+.venv-bench/.ready:
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check numpy mpi4py
+	touch $@
+
 format: $(VENV)/.ready ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -73,4 +84,4 @@ lock: $(VENV)/.ready ## Write the versions that are installed into requirements.
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/^torch==\([0-9.]*\).*/torch==\1/' > requirements.lock
 
 clean: ## Remove what was made
-	rm -rf $(VENV) $(SAM_VENV) .aws-sam .cosmic cosmic-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(SAM_VENV) .venv-bench .aws-sam .cosmic cosmic-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
