@@ -135,6 +135,7 @@ class Ladder:
         if local is None or self._atlas.public is None:
             raise RendezvousError("the public port isn't known")
         knock = self._knocked[peer] = asyncio.get_running_loop().create_future()
+        sock = None
         try:
             for round_s in punching.ROUNDS_S:
                 sock = await self._one_round(peer, local, round_s, knock)
@@ -143,6 +144,8 @@ class Ladder:
                         return await self._prove(sock, peer, "punched")
         finally:
             del self._knocked[peer]
+            if not knock.cancel() and knock.result() is not sock:
+                knock.result().close()
         raise TimeoutError(f"not met in {len(punching.ROUNDS_S)} rounds")
 
     async def _one_round(
@@ -154,11 +157,14 @@ class Ladder:
         calling = asyncio.create_task(punching.meet(local, remote, round_s))
         try:
             await asyncio.wait({calling, knock}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
+        except BaseException:
+            calling.add_done_callback(_close_result)
             calling.cancel()
-            await asyncio.gather(calling, return_exceptions=True)
-        if not calling.cancelled() and calling.exception() is None:
-            return calling.result()
+            raise
+        calling.cancel()
+        (called,) = await asyncio.gather(calling, return_exceptions=True)
+        if isinstance(called, socket.socket):
+            return called
         return knock.result() if knock.done() else None
 
     async def _invitation(self, peer: int, round_s: float) -> tuple[Address, float]:
@@ -185,3 +191,9 @@ class Ladder:
         except BaseException:
             sock.close()
             raise
+
+
+def _close_result(calling: asyncio.Task[socket.socket]) -> None:
+    """Close what a call that nobody waits for any more brought."""
+    if not calling.cancelled() and calling.exception() is None:
+        calling.result().close()

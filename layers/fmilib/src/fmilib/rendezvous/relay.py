@@ -28,12 +28,16 @@ class Side:
         rank: who is there.
         transport: its connection.
         start: tells it that the other is there.
+        gone: whether it hung up before that.
+        said_all: it will send no more.
         ended: set once its connection is gone.
     """
 
     rank: int
     transport: asyncio.Transport
     start: Callable[[], None]
+    gone: Callable[[], bool]
+    said_all: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -53,10 +57,13 @@ class Pipe(asyncio.Protocol):
             self._side.transport.abort()
 
     def eof_received(self) -> bool:
-        """Pass on that this side has said all it will; keep the way back open."""
+        """Pass on that this side has said all it will; keep the way back open until it has too."""
+        self._side.said_all = True
         if not self._other.transport.is_closing():
             self._other.transport.write_eof()
-        return True
+        if self._other.said_all:
+            self._other.transport.close()
+        return not self._other.said_all
 
     def pause_writing(self) -> None:
         """Read no more from the other side while this one is slow."""
@@ -103,10 +110,10 @@ class Relays:
         if not self._cap_bytes:
             raise Refused("rendezvous", "this rendezvous relays nothing")
         key = job, (min(side.rank, peer), max(side.rank, peer))
-        first, met = self._waiting.pop(key, (None, None))
-        if first is not None and met is not None and first.rank == peer and not met.done():
-            self._splice(job, first, side)
-            met.set_result(None)
+        first = self._waiting.pop(key, None)
+        if first is not None and first[0].rank == peer and not first[0].gone():
+            self._splice(job, first[0], side)
+            first[1].set_result(None)
         else:
             await self._wait(key, side, call)
         await side.ended.wait()

@@ -156,18 +156,33 @@ class Server:
         self._unproven.pop(task, None)
         _quicken(writer)
         if request.get("t") == "relay":
-            await self._serve_relay(writer, courier, hello, request)
+            side = self._side(reader, writer, courier, field(hello, "rank", int))
+            await self._serve_relay(side, courier, hello, request)
             return
         seen = _plain(writer.get_extra_info("peername"))
         await self._serve_rank(task, writer, courier, _claim(hello, request, seen))
 
+    def _side(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        courier: Courier,
+        rank: int,
+    ) -> Side:
+        transport = cast("asyncio.Transport", writer.transport)
+        return Side(
+            rank,
+            transport,
+            start=lambda: courier.post({"t": "relayed"}),
+            gone=lambda: reader.at_eof() or transport.is_closing(),
+        )
+
     async def _serve_relay(
-        self, writer: asyncio.StreamWriter, courier: Courier, hello: Message, request: Message
+        self, side: Side, courier: Courier, hello: Message, request: Message
     ) -> None:
-        rank, peer = field(hello, "rank", int), field(request, "rank", int)
+        rank, peer = side.rank, field(request, "rank", int)
         name, instance = field(hello, "job", str), field(hello, "instance", str)
         epoch = field(request, "epoch", int)
-        side = Side(rank, _both_ways(writer), lambda: courier.post({"t": "relayed"}))
         try:
             job, other = pairs.relayed(self._registry, name, rank, instance, epoch, peer)
             await self._relays.join(
@@ -271,11 +286,6 @@ def _plain(peername: tuple[str, int]) -> tuple[str, int]:
     host = ipaddress.ip_address(peername[0].partition("%")[0])
     mapped = host.ipv4_mapped if host.version == 6 else None
     return str(mapped or host), peername[1]
-
-
-def _both_ways(writer: asyncio.StreamWriter) -> asyncio.Transport:
-    """Return a stream's transport, which reads too."""
-    return cast("asyncio.Transport", writer.transport)
 
 
 def _round_trip_s(writer: asyncio.StreamWriter) -> float:
