@@ -8,18 +8,29 @@ from hypothesis import strategies as st
 
 from fmilib import frames
 from fmilib.channels.sealing import Lane, can_encrypt, seal, unseal
+from fmilib.seals import Cover, offered
 
 SECRET, EPOCH = bytes(range(32)), "0123456789abcdef" * 2
+covers = st.sampled_from([Cover.SHA256, offered(full=True)])
 encryptions = st.sampled_from([False, True] if can_encrypt() else [False])
 
 
-def _lane(secret: bytes = SECRET, epoch: str = EPOCH, source: int = 0, tag: int = 0) -> Lane:
-    return Lane(secret, epoch, source, 1, (0, tag), encrypt=False)
+def _lane(
+    secret: bytes = SECRET,
+    epoch: str = EPOCH,
+    source: int = 0,
+    tag: int = 0,
+    cover: Cover = Cover.SHA256,
+) -> Lane:
+    return Lane(secret, epoch, source, 1, (0, tag), cover=cover)
 
 
-@given(st.lists(st.binary(max_size=2000), min_size=1, max_size=5), encryptions)
-def test_messages_come_out_as_they_went_in(bodies: list[bytes], encrypt: bool) -> None:
-    out, inn = (Lane(SECRET, EPOCH, 0, 1, (0, 3), encrypt=encrypt) for _ in range(2))
+@given(st.lists(st.binary(max_size=2000), min_size=1, max_size=5), covers, encryptions)
+def test_messages_come_out_as_they_went_in(
+    bodies: list[bytes], cover: Cover, encrypt: bool
+) -> None:
+    place = (SECRET, EPOCH, 0, 1, (0, 3))
+    out, inn = (Lane(*place, cover=cover, encrypt=encrypt) for _ in range(2))
     for body in bodies:
         head, found = inn.unpack(out.pack(frames.message(3), body, len(body)))
         assert bytes(found) == body
@@ -34,12 +45,14 @@ def test_bytes_that_nobody_sealed_are_refused(raw: bytes) -> None:
     assert unseal(SECRET, "lead", b"FMIS" + raw) is None
 
 
-@given(st.binary(min_size=1, max_size=300), st.data())
-def test_a_message_with_any_bit_changed_is_refused(body: bytes, data: st.DataObject) -> None:
-    item = bytearray(_lane().pack(frames.message(0), body, len(body)))
+@given(st.binary(min_size=1, max_size=300), covers, st.data())
+def test_a_message_with_any_bit_changed_is_refused(
+    body: bytes, cover: Cover, data: st.DataObject
+) -> None:
+    item = bytearray(_lane(cover=cover).pack(frames.message(0), body, len(body)))
     item[data.draw(st.integers(0, len(item) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     with pytest.raises(frames.GarbledError):
-        _lane().unpack(bytes(item))
+        _lane(cover=cover).unpack(bytes(item))
 
 
 @given(st.integers(0, len(b"x" * 50) + frames.HEADER_BYTES - 1))

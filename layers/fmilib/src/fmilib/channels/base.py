@@ -45,8 +45,8 @@ class Channel(Protocol):
         to: int,
         outgoing: memoryview,
         source: int,
-        incoming: memoryview,
+        incoming: memoryview | None = None,
         arrived: Arrived | None = None,
-    ) -> None:
-        """Send one message and receive another, side by side."""
+    ) -> memoryview:
+        """Send one message and receive another side by side; return the payload, as `receive`."""
         ...

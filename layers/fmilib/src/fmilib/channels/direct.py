@@ -48,18 +48,18 @@ class Direct:
         to: int,
         outgoing: memoryview,
         source: int,
-        incoming: memoryview,
+        incoming: memoryview | None = None,
         arrived: Arrived | None = None,
-    ) -> None:
+    ) -> memoryview:
         """Send and receive side by side; few bytes fit the kernel's buffers, so go in turn."""
         out = self._link(to, call, now=False)
         inn = self._link(source, call, now=False)
         inflow = Inflow(inn, call, self.rank, incoming, arrived)
         if len(outgoing) <= SMALL_BYTES:
             flows.send(out, call, [outgoing])
-            inflow.run()
         else:
             flows.exchange(Outflow(out, call, outgoing), inflow, (out, inn), self._timeout_s)
+        return inflow.run()
 
     def _link(self, peer: int, call: Call, *, now: bool) -> Link:
         if call.exact:

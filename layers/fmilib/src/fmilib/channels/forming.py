@@ -17,6 +17,7 @@ from fmilib.channels.sealing import Record, seal, unseal
 from fmilib.channels.store import Store
 from fmilib.config import Settings
 from fmilib.errors import FmiError, MismatchError, RendezvousError, StaleGeneration, Timeout
+from fmilib.seals import Cover, offered
 from fmilib.verdict import Verdict
 
 LEAD = "lead"
@@ -32,10 +33,18 @@ class Membership:
     Attributes:
         epoch: 32 hexadecimal digits that no other forming has.
         witnesses: by which the store may see that each rank lives.
+        cover: how payloads are covered, the best that all ranks can.
     """
 
     epoch: str
     witnesses: list[str]
+    cover: Cover
+
+    @classmethod
+    def read(cls, record: Record) -> Membership:
+        """Return what a members' list says."""
+        witnesses = [str(member[2]) for member in record["members"]]
+        return cls(record["epoch"], witnesses, Cover(record["cover"]))
 
 
 class Former:
@@ -119,13 +128,16 @@ class Former:
             [self._found[rank][name] for name in ("generation", "instance", "witness")]
             for rank in range(self._settings.size)
         ]
-        record = {"instance": self._instance, "epoch": epoch, "members": members}
+        cover = min(int(hello["cover"]) for hello in self._found.values())
+        record = {
+            "instance": self._instance, "epoch": epoch, "members": members, "cover": cover
+        }  # fmt: skip
         formed = self._seal(LEAD, record)
         # A refusal may be the echo of a request that was granted and sent again.
         if not self._store.swap(LEAD, claim, formed) and self._store.read(LEAD) != formed:
             self._check_claim(b"")
         self._store.announce(self._instance, self._settings.size - 1)
-        return Membership(epoch, [str(member[2]) for member in members])
+        return Membership.read(record)
 
     def _publish_failure(self, claim: bytes, error: FmiError) -> None:
         words = verdict.of_error(error, 0).message()
@@ -182,7 +194,7 @@ class Former:
             return None
         if members[self._settings.rank][1] != self._instance:
             return None
-        return Membership(record["epoch"], [str(member[2]) for member in members])
+        return Membership.read(record)
 
     def _heed_failure(self, record: Record, greeted: str) -> None:
         found = verdict.read(record.get("failed"))
@@ -210,6 +222,7 @@ class Former:
         return {
             "rank": settings.rank, "size": settings.size, "generation": settings.generation,
             "instance": self._instance, "witness": self._store.witness(), "at": time.time(),
+            "cover": int(offered(full=True)),
         }  # fmt: skip
 
     def _seal(self, purpose: str, record: Record) -> bytes:

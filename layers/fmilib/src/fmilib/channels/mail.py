@@ -39,7 +39,7 @@ class Mail:
         self.rank = settings.rank
         self.size = settings.size
         self._settings = settings
-        self._epoch = member.epoch
+        self._member = member
         self._store = store
         self._stats = stats
         self._lanes: dict[tuple[int, int, tuple[int, int]], Lane] = {}
@@ -92,20 +92,23 @@ class Mail:
         to: int,
         outgoing: memoryview,
         source: int,
-        incoming: memoryview,
+        incoming: memoryview | None = None,
         arrived: Arrived | None = None,
-    ) -> None:
+    ) -> memoryview:
         """Send, then receive: the store takes everything; see `Channel`."""
         self.send(to, call, [outgoing])
-        self.receive(source, call, incoming, arrived)
+        return self.receive(source, call, incoming, arrived)
 
     # -- inside ----------------------------------------------------------------
 
     def _lane(self, source: int, dest: int, call: Call) -> Lane:
         found = self._lanes.get((source, dest, call.queue))
         if found is None:
-            secret, encrypt = self._settings.secret, self._settings.encrypt
-            found = Lane(secret, self._epoch, source, dest, call.queue, encrypt=encrypt)
+            member, settings = self._member, self._settings
+            found = Lane(
+                settings.secret, member.epoch, source, dest, call.queue,
+                cover=member.cover, encrypt=settings.encrypt,
+            )  # fmt: skip
             self._lanes[source, dest, call.queue] = found
         return found
 

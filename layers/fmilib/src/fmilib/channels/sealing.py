@@ -12,8 +12,9 @@ import importlib.util
 import json
 from typing import Any, Protocol, cast
 
-from fmilib import frames, keys
+from fmilib import frames, keys, seals
 from fmilib.frames import Call, Head, Kind
+from fmilib.seals import Cover
 
 Record = dict[str, Any]
 _MARK = b"FMIS"
@@ -61,6 +62,7 @@ class Lane:
         epoch: the forming, in hexadecimal.
         source, dest: who sends, and to whom.
         queue: which messages stay in order with each other.
+        cover: how the header covers the payload.
         encrypt: whether payloads are encrypted; needs `cryptography`.
     """
 
@@ -72,13 +74,15 @@ class Lane:
         dest: int,
         queue: tuple[int, int],
         *,
-        encrypt: bool,
+        cover: Cover = Cover.SHA256,
+        encrypt: bool = False,
     ) -> None:
         self.name = f"{source}-{dest}/{queue[0]}.{queue[1]}"
         self.number = 0
         self._epoch = int(epoch[:8], 16)
         place = f"{epoch}/{self.name}".encode()
         self._key = keys.session_key(secret, b"lane", place)
+        self._seal = seals.seal(cover, self._key)
         self._cipher = _cipher(keys.session_key(secret, b"cipher", place)) if encrypt else None
 
     def pack(self, call: Call, body: bytes, total: int) -> bytes:
@@ -87,7 +91,7 @@ class Lane:
         if self._cipher is not None:
             body = self._cipher.encrypt(nonce, body, None)
         head = frames.pack(
-            Kind.DATA, call.stamp, length, total, frames.digest_of(body),
+            Kind.DATA, call.stamp, length, total, self._seal.digest(self.number, [body]),
             epoch=self._epoch, counter=self.number, key=self._key,
         )  # fmt: skip
         self.number += 1
@@ -105,7 +109,8 @@ class Lane:
         )
         body = view[frames.HEADER_BYTES :]
         extra = CIPHER_BYTES if self._cipher is not None else 0
-        if len(body) != head.length + extra or frames.digest_of(body) != head.digest:
+        digest = self._seal.digest(self.number, [body])
+        if len(body) != head.length + extra or not keys.same(digest, head.digest):
             raise frames.GarbledError("a payload differs from its digest")
         if self._cipher is not None:
             nonce = self.number.to_bytes(12, "little")

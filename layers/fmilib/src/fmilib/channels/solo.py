@@ -51,9 +51,9 @@ class Solo:
         to: int,
         outgoing: memoryview,
         source: int,
-        incoming: memoryview,
+        incoming: memoryview | None = None,
         arrived: Arrived | None = None,
-    ) -> None:
+    ) -> memoryview:
         """Copy; see `Channel`."""
         self.send(to, call, [outgoing])
-        self.receive(source, call, incoming)
+        return self.receive(source, call, incoming)
