@@ -1,0 +1,253 @@
+"""The core of a communicator: runs one call, and turns trouble on a link into the job's failure."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fmilib import codec, frames, verdict
+from fmilib.board import Board
+from fmilib.channels.base import Channel
+from fmilib.channels.solo import Solo
+from fmilib.choice import Advisor, Explanation
+from fmilib.collectives.allreduce import allreduce, ordered_allreduce
+from fmilib.config import Settings
+from fmilib.control import Control
+from fmilib.errors import Aborted, FmiError, PeerFailed, Timeout
+from fmilib.frames import NO_TYPE, Call, Operation, type_code
+from fmilib.link import LinkLost, LinkQuiet, LinkTrouble, PeerLeft, Poisoned
+from fmilib.ops import Op
+from fmilib.stats import Stats
+
+Array = npt.NDArray[Any]
+Result = TypeVar("Result")
+MAX_TAG = 2**31 - 1
+VERDICT_OF_DETECT = 0.2
+
+
+class Core:
+    """What every call of a communicator needs."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        channel: Channel,
+        board: Board,
+        control: Control | None,
+        stats: Stats,
+        form_by: float,
+    ) -> None:
+        self.rank = settings.rank
+        self.size = settings.size
+        self.advisor = Advisor(settings)
+        self._settings = settings
+        self._channel = channel
+        self._own = Solo()
+        self._board = board
+        self._control = control
+        self._stats = stats
+        self._form_by = form_by
+        self._sequence = 0
+        self._context = 0
+        self._children = 0
+        self._closed = False
+        self._proven: set[tuple[str, np.dtype[Any]]] = set()
+
+    # -- life ------------------------------------------------------------------
+
+    def form(self) -> None:
+        """Wait until all ranks are there; `connect` has done it unless told not to wait.
+
+        Raises:
+            Timeout: some didn't come in time; it names them.
+            FmiError: the job failed.
+        """
+        self._ready()
+
+    def stats(self) -> Stats:
+        """Return a copy of this communicator's counters."""
+        return copy.deepcopy(self._stats)
+
+    def explain(self, op: str, nbytes: int = 0) -> Explanation:
+        """Return what an operation takes and costs on every channel; printed, the sums.
+
+        Args:
+            op: a method's name, like "allreduce".
+            nbytes: payload that one rank hands in.
+
+        Raises:
+            ValueError: no operation has that name.
+        """
+        return self.advisor.explain(op, nbytes)
+
+    def abort(self, reason: str) -> None:
+        """Stop the job: every rank, this one included, raises Aborted from now on."""
+        self._spread(Aborted(self.rank, reason))
+
+    def close(self) -> None:
+        """Leave: wait until what was sent has reached its ranks' machines, then let go.
+
+        Not a barrier; other ranks may go on without this one. Safe to call twice.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if self._context:
+            return
+        if self._control is not None:
+            self._flush()
+            self._control.finish()
+        self._board.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None and not self._board.failed:
+            self.abort(f"{type(error).__name__}: {error}")
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Communicator rank {self.rank} of {self.size} in {self._settings.job!r}>"
+
+    # -- inside ----------------------------------------------------------------
+
+    def _collective(
+        self, operation: Operation, *, root: int = -1, like: Array | None = None, reduction: int = 0
+    ) -> Call:
+        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
+        dtype = NO_TYPE if like is None else type_code(codec.dtype_text(like.dtype))
+        count = 0 if like is None else like.size
+        return frames.collective(
+            operation,
+            self._sequence,
+            root=root,
+            reduction=reduction,
+            dtype=dtype,
+            count=count,
+            context=self._context,
+        )
+
+    def _message(self, peer: int, tag: int, like: Array | None = None) -> Call:
+        self._check_rank("peer", peer)
+        if not 0 <= tag <= MAX_TAG:
+            raise ValueError(f"tag must be 0..{MAX_TAG}, got {tag}")
+        dtype = NO_TYPE if like is None else type_code(codec.dtype_text(like.dtype))
+        count = 0 if like is None else like.size
+        return frames.message(tag, dtype=dtype, count=count, context=self._context)
+
+    def _check_rank(self, name: str, rank: int) -> None:
+        if not 0 <= rank < self.size:
+            raise ValueError(f"{name} must be 0..{self.size - 1}, got {rank}")
+
+    def _to(self, peer: int) -> Channel:
+        return self._own if peer == self.rank else self._channel
+
+    def _place(self, peer: int) -> int:
+        return 0 if peer == self.rank else peer
+
+    def _prove(self, op: Op, dtype: np.dtype[Any]) -> None:
+        """Find out before anything is sent whether a reduction takes a dtype."""
+        if op.ufunc is not None and (op.name, dtype) not in self._proven:
+            nothing = np.empty(0, dtype)
+            op.into(nothing, nothing)
+            self._proven.add((op.name, dtype))
+
+    def _run(self, name: str, action: Callable[[], Result]) -> Result:
+        """Do one operation; turn trouble on a link into the job's failure."""
+        self._ready()
+        line = self._stats.op(name)
+        began, waited = time.perf_counter(), self._stats.wait_s
+        moved = self._stats.sent_bytes
+        try:
+            return action()
+        except LinkTrouble as trouble:
+            raise self._settle(name, trouble) from None
+        except FmiError as error:
+            self._spread(error)
+            raise
+        except BaseException as error:
+            self._spread(Aborted(self.rank, f"{name} was broken off by {type(error).__name__}"))
+            raise
+        finally:
+            seconds = time.perf_counter() - began
+            line.calls += 1
+            line.seconds += seconds
+            self.advisor.observe(name, self._stats.sent_bytes - moved, seconds)
+            line.wait_s += self._stats.wait_s - waited
+
+    def _reduce_in_place(self, name: str, array: Array, op: Op, *, deterministic: bool) -> None:
+        self._prove(op, array.dtype)
+        call = self._collective(Operation.ALLREDUCE, like=array, reduction=op.code)
+        way = ordered_allreduce if deterministic or not op.commutative else allreduce
+        if self.size > 1:
+            self._run(name, lambda: way(self._channel, call, array, op))
+        else:
+            self._run(name, lambda: None)
+
+    def _ready(self) -> None:
+        if self._closed:
+            raise ValueError("the communicator is closed")
+        self._board.check()
+        if self._control is not None and self._board.epoch is None:
+            self._wait_for_all(self._control)
+
+    def _wait_for_all(self, control: Control) -> None:
+        board = self._board
+        left_s = max(0.0, self._form_by - time.monotonic())
+        if not board.wait(lambda: board.epoch is not None, left_s):
+            error = Timeout("connect", control.ask_who_is_missing(self._patience_s()))
+            board.fail(error)
+            raise error
+
+    def _patience_s(self) -> float:
+        """Return how long to wait for the rendezvous's word before trusting one's own eyes."""
+        return self._settings.detect_s * VERDICT_OF_DETECT
+
+    def _settle(self, name: str, trouble: LinkTrouble) -> FmiError:
+        """Return the error that `trouble` means, and make sure that all others learn of it."""
+        try:
+            if isinstance(trouble, LinkLost):
+                self._board.wait(lambda: False, self._patience_s())
+            self._spread(self._meaning(name, trouble))
+            self._board.check()
+        except FmiError as error:
+            return error
+        raise AssertionError("a failure was spread but isn't known")  # pragma: no cover
+
+    def _meaning(self, name: str, trouble: LinkTrouble) -> FmiError:
+        if isinstance(trouble, Poisoned) and (found := verdict.decode(trouble.cause)):
+            return found.error()
+        if isinstance(trouble, LinkQuiet):
+            return Timeout(name, (trouble.peer,))
+        if isinstance(trouble, PeerLeft):
+            cause = f"it {trouble.cause} while rank {self.rank} still needed it for {name}"
+            return PeerFailed(trouble.peer, cause)
+        return PeerFailed(trouble.peer, trouble.cause)
+
+    def _spread(self, error: FmiError) -> None:
+        if self._board.fail(error) and self._control is not None:
+            self._control.report(verdict.of_error(error, self.rank))
+
+    def _flush(self) -> None:
+        """Say goodbye on every link and wait, bounded, until all of it is acknowledged."""
+        links = [] if self._board.failed else self._board.links()
+        for link in links:
+            link.bye()
+        until, pause_s = time.monotonic() + self._settings.timeout_s, 0.0002
+        while any(link.unsent() for link in links) and not self._board.failed:
+            if time.monotonic() > until:
+                return
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, 0.01)
