@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 
 SECONDS_AN_HOUR = 3600.0
 
@@ -33,7 +33,6 @@ class Prices:
 @functools.cache
 def prices() -> Prices:
     """Return the prices of the data file."""
-    text = resources.files("fmilib.choice").joinpath("prices.json").read_text()
-    table = json.loads(text)
+    table = json.loads(Path(__file__).with_name("prices.json").read_text())
     names = ("lambda_gb_second", "s3_put", "s3_get", "redis_node_hour", "rendezvous_hour")
     return Prices(table["as_of"], *(float(table[name]["price"]) for name in names))

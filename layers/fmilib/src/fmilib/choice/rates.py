@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass, replace
 
 from fmilib.choice.shapes import Shape
@@ -70,7 +69,7 @@ class Meter:
         if shape.rounds and shape.bytes <= SMALL_BYTES:
             self._alphas.append(max(0.0, seconds - shape.bytes / self._rates.beta) / shape.rounds)
             if len(self._alphas) == WINDOW:
-                alpha_s = statistics.median(self._alphas)
+                alpha_s = _middle(self._alphas)
                 self._rates = replace(self._rates, alpha_s=alpha_s, measured=True)
                 self._alphas.clear()
         elif shape.bytes > 0:
@@ -78,6 +77,10 @@ class Meter:
             if moving_s > 0:
                 self._betas.append(shape.bytes / moving_s)
             if len(self._betas) == WINDOW:
-                beta = statistics.median(self._betas)
+                beta = _middle(self._betas)
                 self._rates = replace(self._rates, beta=beta, measured=True)
                 self._betas.clear()
+
+
+def _middle(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
