@@ -170,7 +170,7 @@ class Control:
 
     async def _one_connection(self) -> None:
         async with asyncio.timeout(ATTEMPT_S):
-            sock = await self._dialler.reach()
+            sock = await self._dialler.harbour.reach()
         try:
             reader, writer = await asyncio.open_connection(sock=sock)
         except BaseException:
@@ -211,7 +211,7 @@ class Control:
         return float(self._settings.detect_s * LEASE_OF_DETECT)
 
     def _registration(self, local: Address) -> Message:
-        where = self._dialler.registration(local)
+        where = self._dialler.harbour.registration(local)
         epoch = self._board.epoch or 0
         return {"t": "register", **where, "lease_s": self._lease_s, "epoch": epoch}
 

@@ -9,19 +9,19 @@ gets through is the ladder's matter; the higher one does its part when it is tol
 from __future__ import annotations
 
 import asyncio
-import errno
-import ipaddress
 import socket
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
-from fmilib import link_handshake, ports, punching
+from fmilib import punching
+from fmilib.answering import Answerer
 from fmilib.board import Board
 from fmilib.config import Settings
 from fmilib.control_frames import Message, field
-from fmilib.errors import FmiError, PeerFailed, RendezvousError
-from fmilib.ladder import OWN_ADDRESS, PROVE_S, RELAY_S, TROUBLE, Atlas, Ladder, Means, Unreachable
+from fmilib.errors import PeerFailed, RendezvousError
+from fmilib.harbour import Harbour
+from fmilib.ladder import OWN_ADDRESS, RELAY_S, TROUBLE, Atlas, Ladder, Means, Unreachable
 from fmilib.link import Link, LinkKeys
 from fmilib.link_handshake import Identity
 from fmilib.liveness import Watch
@@ -29,13 +29,10 @@ from fmilib.ports import Address
 from fmilib.relaying import through
 from fmilib.stats import Stats
 
-MAX_UNPROVEN = 64
 ASK_AFTER_S = 0.25
 PAUSES_S = (0.02, 0.5)
 SILENT_OF_DETECT = 0.75
 Post = Callable[[Message], bool]
-_ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - what a user may have bound
-_NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class Dialler:
@@ -49,6 +46,7 @@ class Dialler:
         hello: what this rank says of itself to the rendezvous.
 
     Attributes:
+        harbour: the port for links, from which the rendezvous is called.
         watch: asks neighbours for signs of life.
     """
 
@@ -60,58 +58,15 @@ class Dialler:
         self._stats = stats
         self._post = post
         self._hello = hello
-        self._rendezvous: Address = (settings.host, settings.port)
-        self._told: Address | None = None
         self._atlas = Atlas()
         self._ladder = Ladder(
             self._atlas, Means(self._identity, board.addresses.get, post, self._relay)
         )
         self.watch = Watch(board, self._atlas, self._identity, settings.detect_s, self._lost)
-        self._listener: socket.socket | None = None
+        self._answerer = Answerer(board, self._identity, self._install, self._ladder.knocked)
+        self.harbour = Harbour(settings, self._atlas, self._arrived)
         self._wanted: dict[int, asyncio.Task[None]] = {}
         self._invited: dict[tuple[str, int], asyncio.Task[None]] = {}
-        self._unproven: dict[asyncio.Task[None], None] = {}
-        self._accepting: asyncio.Task[None] | None = None
-
-    async def reach(self) -> socket.socket:
-        """Return a connection to the rendezvous, from the port for links if that can be.
-
-        Raises:
-            OSError: it can't be reached.
-            RendezvousError: the port for links can't be opened.
-        """
-        trouble: OSError = ConnectionError("the rendezvous has no address")
-        for remote in await _resolved(self._settings.host, self._settings.port):
-            try:
-                route = ports.route_from(remote)
-                local = self._listen(route)
-                sock = await ports.call_from((route, local[1]), remote)
-            except OSError as error:
-                trouble = error
-                continue
-            self._rendezvous = remote
-            return sock
-        raise trouble
-
-    def registration(self, local: Address) -> Message:
-        """Return where others find this rank; `local` is this end of the control connection."""
-        settings, mine = self._settings, self._atlas.local or local
-        host = local[0] if mine[0] in _ANY_ADDRESS else mine[0]
-        self._told = settings.advertise or host, mine[1]
-        return {"host": self._told[0], "port": mine[1], "own_port": local[1] == mine[1]}
-
-    def _listen(self, route: str) -> Address:
-        """Open the port for links, once."""
-        if self._atlas.local is not None:
-            return self._atlas.local
-        host = self._settings.bind or route
-        try:
-            self._listener = ports.listener(host)
-        except OSError as error:
-            raise RendezvousError(f"can't listen on {host}: {error.strerror}") from error
-        self._atlas.local = (host, int(self._listener.getsockname()[1]))
-        self._accepting = asyncio.create_task(self._accept_all(self._listener))
-        return self._atlas.local
 
     def welcome(self, message: Message) -> None:
         """Take in how the rendezvous sees this rank; ask again for what is still wanted."""
@@ -160,14 +115,12 @@ class Dialler:
 
     async def close(self) -> None:
         """End all that is under way and give the port back."""
-        tasks = [*self._wanted.values(), *self._invited.values(), *self._unproven]
-        if self._accepting is not None:
-            tasks.append(self._accepting)
+        tasks = [*self._wanted.values(), *self._invited.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._listener is not None:
-            self._listener.close()
+        await self._answerer.close()
+        await self.harbour.close()
 
     # -- the lower rank's part --------------------------------------------------
 
@@ -190,7 +143,7 @@ class Dialler:
 
     async def _relay(self, peer: int) -> socket.socket:
         ask = {"rank": peer, "epoch": self._board.epoch or 0}
-        return await through(self._rendezvous, self._hello, self._settings.secret, ask)
+        return await through(self.harbour.rendezvous, self._hello, self._settings.secret, ask)
 
     # -- the higher rank's part -------------------------------------------------
 
@@ -236,7 +189,7 @@ class Dialler:
             sock = await punching.meet(local, remote, for_s)
         except TimeoutError:
             return
-        await self._answer(sock, "punched", peer)
+        await self._answerer.answer(sock, "punched", peer)
 
     async def _be_relayed(self, peer: int) -> None:
         try:
@@ -244,60 +197,10 @@ class Dialler:
                 sock = await self._relay(peer)
         except TROUBLE:
             return
-        await self._answer(sock, "relayed")
+        await self._answerer.answer(sock, "relayed")
 
-    # -- answering -------------------------------------------------------------
-
-    async def _accept_all(self, listener: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                sock, _ = await loop.sock_accept(listener)
-            except OSError as error:
-                if error.errno in _NO_ROOM:
-                    await asyncio.sleep(PAUSES_S[1])
-                continue
-            self._make_room()
-            task = asyncio.create_task(self._answer(sock, self._own_way()))
-            self._unproven[task] = None
-            task.add_done_callback(lambda done: self._unproven.pop(done, None))
-
-    def _make_room(self) -> None:
-        if len(self._unproven) >= MAX_UNPROVEN:
-            oldest = next(iter(self._unproven))
-            del self._unproven[oldest]
-            oldest.cancel()
-
-    async def _answer(self, sock: socket.socket, way: str, knock_for: int | None = None) -> None:
-        """Find out what a connection is for, and do it, within a bound."""
-        try:
-            async with asyncio.timeout(PROVE_S):
-                await self._formed()
-                if knock_for is not None:
-                    await link_handshake.knock(sock, self._identity(), knock_for)
-                await self._serve(sock, way)
-        except (OSError, TimeoutError, FmiError):
-            sock.close()
-        except BaseException:
-            sock.close()
-            raise
-
-    async def _serve(self, sock: socket.socket, way: str) -> None:
-        me = self._identity()
-        magic = await link_handshake.exactly(sock, link_handshake.MAGIC_BYTES)
-        if magic == link_handshake.KNOCK:
-            self._ladder.knocked(await link_handshake.read_knock(sock, me), sock)
-        elif magic == link_handshake.PROBE:
-            await link_handshake.answer_probe(sock, me)
-            sock.close()
-        else:
-            peer, keys = await link_handshake.accept(sock, me, magic)
-            self._install(peer, sock, keys, way)
-
-    async def _formed(self) -> None:
-        """Wait for the epoch: another rank may hear of the forming first."""
-        while self._board.epoch is None:
-            await asyncio.sleep(PAUSES_S[0])
+    def _arrived(self, sock: socket.socket) -> None:
+        self._answerer.admit(sock, self.harbour.own_way())
 
     # -- both ------------------------------------------------------------------
 
@@ -322,11 +225,6 @@ class Dialler:
             self._stats.ways = {**self._stats.ways, peer: way}
             if way in OWN_ADDRESS and _far_host(sock) == self._host_of(peer):
                 self.watch.vouch(peer)
-
-    def _own_way(self) -> str:
-        """Return how a link came about that was dialled at this rank's own address."""
-        public = self._atlas.public
-        return "private" if public and public != self._told else "direct"
 
     def _host_of(self, peer: int) -> str:
         return self._board.addresses.get(peer, ("", 0))[0]
@@ -360,10 +258,3 @@ def _address(entry: object) -> Address:
     if not isinstance(entry, list) or [type(part) for part in entry] != [str, int]:
         raise RendezvousError("an address that can't be read")
     return entry[0], entry[1]
-
-
-async def _resolved(host: str, port: int) -> list[Address]:
-    with suppress(ValueError):
-        return [(str(ipaddress.ip_address(host)), port)]
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [(str(sockaddr[0]), int(sockaddr[1])) for *_, sockaddr in found]
