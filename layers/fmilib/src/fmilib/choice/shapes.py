@@ -107,8 +107,10 @@ def _allgather(nbytes: int, size: int) -> Shape:
 
 
 def _alltoall(nbytes: int, size: int) -> Shape:
-    """Everyone with everyone: `nbytes` is what a rank hands in for all others together."""
-    return Shape(size - 1, nbytes * (size - 1) // size, size * (size - 1))
+    """In round k what has bit k in its distance moves; `nbytes` are one rank's for all."""
+    rounds = topology.rounds(size)
+    hops = sum(step.bit_count() for step in range(size))
+    return Shape(rounds, hops * nbytes // size, size * rounds)
 
 
 def _prefix(nbytes: int, size: int) -> Shape:
@@ -118,6 +120,8 @@ def _prefix(nbytes: int, size: int) -> Shape:
 
 
 def _reduce_scatter(nbytes: int, size: int) -> Shape:
+    if nbytes <= DOUBLING_MAX_BYTES:
+        return _doubling(nbytes, size)
     return Shape(size - 1, nbytes * (size - 1) // size, size * (size - 1))
 
 
