@@ -41,10 +41,16 @@ class Answerer:
         self._knocked = knocked
         self._unproven: dict[asyncio.Task[None], None] = {}
 
-    def admit(self, sock: socket.socket, way: str) -> None:
-        """Take a stranger's connection; the oldest unproven one goes if there are too many."""
+    def admit(self, sock: socket.socket, way: str, knock_for: int | None = None) -> None:
+        """Take a connection; the oldest unproven one goes if there are too many.
+
+        Args:
+            sock: the connection.
+            way: how it came about.
+            knock_for: the lower rank that must be asked to dial on it.
+        """
         self._make_room()
-        task = asyncio.create_task(self.answer(sock, way))
+        task = asyncio.create_task(self._answer(sock, way, knock_for))
         self._unproven[task] = None
         task.add_done_callback(lambda done: self._unproven.pop(done, None))
 
@@ -61,7 +67,7 @@ class Answerer:
             del self._unproven[oldest]
             oldest.cancel()
 
-    async def answer(self, sock: socket.socket, way: str, knock_for: int | None = None) -> None:
+    async def _answer(self, sock: socket.socket, way: str, knock_for: int | None) -> None:
         """Find out what a connection is for, and do it, within a bound."""
         try:
             async with asyncio.timeout(PROVE_S):

@@ -170,6 +170,7 @@ class Dialler:
             self._invite("punch", rank, self._be_met(rank, local, remote, wait_s, for_s))
 
     def _invite(self, kind: str, peer: int, work: Coroutine[None, None, None]) -> None:
+        """Begin to meet a rank instead of an earlier try; one that got through goes on."""
         earlier = self._invited.pop((kind, peer), None)
         if earlier is not None:
             earlier.cancel()
@@ -189,7 +190,7 @@ class Dialler:
             sock = await punching.meet(local, remote, for_s)
         except TimeoutError:
             return
-        await self._answerer.answer(sock, "punched", peer)
+        self._answerer.admit(sock, "punched", peer)
 
     async def _be_relayed(self, peer: int) -> None:
         try:
@@ -197,7 +198,7 @@ class Dialler:
                 sock = await self._relay(peer)
         except TROUBLE:
             return
-        await self._answerer.answer(sock, "relayed")
+        self._answerer.admit(sock, "relayed")
 
     def _arrived(self, sock: socket.socket) -> None:
         self._answerer.admit(sock, self.harbour.own_way())
