@@ -70,7 +70,7 @@ class BufferCalls(Core):
         self._prove(reduction, out.dtype)
         if send is not out:
             out[...] = send
-        self._reduce_in_place("Allreduce", out, reduction, deterministic=deterministic)
+        self._allreduce("Allreduce", out, reduction, deterministic=deterministic)
 
 
 def _flat(array: Array, *, write: bool = False) -> memoryview:

@@ -17,12 +17,14 @@ from fmilib.channels.base import Channel
 from fmilib.channels.solo import Solo
 from fmilib.choice import Advisor, Explanation
 from fmilib.collectives.allreduce import allreduce, ordered_allreduce
+from fmilib.collectives.reduce import ordered_reduce, reduce
+from fmilib.collectives.scan import ordered_scan, scan
 from fmilib.config import Settings
 from fmilib.control import Control
 from fmilib.errors import Aborted, FmiError, PeerFailed, Timeout
 from fmilib.frames import NO_TYPE, Call, Operation, type_code
 from fmilib.link import LinkLost, LinkQuiet, LinkTrouble, PeerLeft, Poisoned
-from fmilib.ops import Op
+from fmilib.ops import BUILTIN, Op
 from fmilib.stats import Stats
 
 Array = npt.NDArray[Any]
@@ -42,9 +44,12 @@ class Core:
         control: Control | None,
         stats: Stats,
         form_by: float,
+        context: int = 0,
     ) -> None:
-        self.rank = settings.rank
-        self.size = settings.size
+        self.rank = channel.rank
+        self.size = channel.size
+        self._context = context
+        self._last_context = [context]  # of all communicators that came of one
         self.advisor = Advisor(settings)
         self._settings = settings
         self._channel = channel
@@ -119,24 +124,31 @@ class Core:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Communicator rank {self.rank} of {self.size} in {self._settings.job!r}>"
+        place = f"rank {self.rank} of {self.size} in {self._settings.job!r}"
+        return f"<Communicator {place}, context {self._context}>"
 
     # -- inside ----------------------------------------------------------------
 
     def _collective(
-        self, operation: Operation, *, root: int = -1, like: Array | None = None, reduction: int = 0
+        self,
+        operation: Operation,
+        *,
+        root: int = -1,
+        like: Array | None = None,
+        reduction: int = 0,
+        ragged: bool = False,
     ) -> Call:
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
         dtype = NO_TYPE if like is None else type_code(codec.dtype_text(like.dtype))
-        count = 0 if like is None else like.size
         return frames.collective(
             operation,
             self._sequence,
             root=root,
             reduction=reduction,
             dtype=dtype,
-            count=count,
+            count=0 if like is None or ragged else like.size,
             context=self._context,
+            shape=0 if like is None or ragged else frames.shape_code(like.shape),
         )
 
     def _message(self, peer: int, tag: int, like: Array | None = None) -> Call:
@@ -159,7 +171,8 @@ class Core:
 
     def _prove(self, op: Op, dtype: np.dtype[Any]) -> None:
         """Find out before anything is sent whether a reduction takes a dtype."""
-        if op.ufunc is not None and (op.name, dtype) not in self._proven:
+        builtin = op.name in BUILTIN
+        if builtin and (op.name, dtype) not in self._proven:
             nothing = np.empty(0, dtype)
             op.into(nothing, nothing)
             self._proven.add((op.name, dtype))
@@ -187,14 +200,26 @@ class Core:
             self.advisor.observe(name, self._stats.sent_bytes - moved, seconds)
             line.wait_s += self._stats.wait_s - waited
 
-    def _reduce_in_place(self, name: str, array: Array, op: Op, *, deterministic: bool) -> None:
+    def _reduction(self, operation: Operation, array: Array, op: Op, root: int = -1) -> Call:
         self._prove(op, array.dtype)
-        call = self._collective(Operation.ALLREDUCE, like=array, reduction=op.code)
-        way = ordered_allreduce if deterministic or not op.commutative else allreduce
-        if self.size > 1:
-            self._run(name, lambda: way(self._channel, call, array, op))
-        else:
-            self._run(name, lambda: None)
+        return self._collective(operation, root=root, like=array, reduction=op.code)
+
+    def _allreduce(self, name: str, array: Array, op: Op, *, deterministic: bool) -> None:
+        call = self._reduction(Operation.ALLREDUCE, array, op)
+        way = ordered_allreduce if deterministic or op.ordered else allreduce
+        self._run(name, lambda: self.size > 1 and way(self._channel, call, array, op))
+
+    def _reduce(self, name: str, array: Array, op: Op, root: int, *, deterministic: bool) -> None:
+        call = self._reduction(Operation.REDUCE, array, op, root)
+        way = ordered_reduce if deterministic or op.ordered else reduce
+        self._run(name, lambda: self.size > 1 and way(self._channel, call, array, op, root))
+
+    def _scan(
+        self, name: str, operation: Operation, array: Array, op: Op, *, deterministic: bool
+    ) -> Array | None:
+        call = self._reduction(operation, array, op)
+        way = ordered_scan if deterministic or op.ordered else scan
+        return self._run(name, lambda: way(self._channel, call, array, op))
 
     def _ready(self) -> None:
         if self._closed:

@@ -26,7 +26,7 @@ MAX_COUNTER = 0xFFFFFFFF
 NO_DIGEST = bytes(16)
 NO_TYPE = bytes(8)
 _HEADER = struct.Struct("<4sBBxx32sIIQQ16s")
-_STAMP = struct.Struct("<BBxxIIi8sQ")
+_STAMP = struct.Struct("<BBHIIi8sQ")
 _IN_ORDER = -1
 
 
@@ -100,6 +100,7 @@ def collective(
     dtype: bytes = NO_TYPE,
     count: int = 0,
     context: int = 0,
+    shape: int = 0,
 ) -> Call:
     """Return the call of a collective.
 
@@ -110,37 +111,40 @@ def collective(
         reduction: code of the reduction, 0 for none.
         dtype, count: element type (8 bytes) and elements, if all ranks must agree on them.
         context: which communicator.
+        shape: `shape_code` of the array, if all ranks must agree on it.
     """
-    stamp = _STAMP.pack(operation, reduction, context, sequence, root, dtype, count)
+    stamp = _STAMP.pack(operation, reduction, shape, context, sequence, root, dtype, count)
     return Call(stamp, (context, _IN_ORDER), exact=True)
 
 
 def message(tag: int, *, dtype: bytes = NO_TYPE, count: int = 0, context: int = 0) -> Call:
     """Return the call of a point-to-point message; with a dtype, both sides must agree."""
-    stamp = _STAMP.pack(Operation.MESSAGE, 0, context, tag, -1, dtype, count)
+    stamp = _STAMP.pack(Operation.MESSAGE, 0, 0, context, tag, -1, dtype, count)
     return Call(stamp, (context, tag), exact=dtype != NO_TYPE)
 
 
 def queue_of(stamp: bytes) -> tuple[int, int]:
     """Return the queue that a frame with this stamp belongs to."""
-    operation, _, context, operand, *_ = _STAMP.unpack(stamp)
+    operation, _, _, context, operand, *_ = _STAMP.unpack(stamp)
     return (context, operand if operation == Operation.MESSAGE else _IN_ORDER)
 
 
 def collective_number(stamp: bytes) -> int | None:
     """Return the how-manieth collective of the whole job a stamp is; None if it is none."""
-    operation, _, context, operand, *_ = _STAMP.unpack(stamp)
+    operation, _, _, context, operand, *_ = _STAMP.unpack(stamp)
     return int(operand) if operation != Operation.MESSAGE and not context else None
 
 
 def describe(stamp: bytes) -> str:
     """Return a stamp in words, for an error."""
-    operation, reduction, _, operand, root, dtype, count = _STAMP.unpack(stamp)
+    operation, reduction, shape, _, operand, root, dtype, count = _STAMP.unpack(stamp)
     known = operation in Operation.__members__.values()
     name = Operation(operation).name.lower() if known else f"operation {operation}"
     facts = [f"root={root}"] if root >= 0 else []
     if dtype != NO_TYPE:
         facts += [f"dtype={dtype.rstrip(bytes(1)).decode(errors='replace')}", f"count={count}"]
+    if shape:
+        facts += [f"shape #{shape}"]
     if reduction:
         facts += [f"reduction #{reduction}"]
     if operation == Operation.MESSAGE:
@@ -191,6 +195,13 @@ def digest_of(*parts: bytes | bytearray | memoryview) -> bytes:
     for part in parts[1:]:
         sha.update(part)
     return sha.digest()[:16]
+
+
+def shape_code(shape: tuple[int, ...]) -> int:
+    """Return 16 bits for a shape: 0 for one dimension, whose length is the count."""
+    if len(shape) == 1:
+        return 0
+    return int.from_bytes(hashlib.sha256(repr(shape).encode()).digest()[:2]) or 1
 
 
 def type_code(text: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,16 @@ import numpy as np
 from fmilib import codec
 from fmilib.collectives.barrier import barrier
 from fmilib.collectives.bcast import bcast_blob
+from fmilib.collectives.exchange import allgather, alltoall
 from fmilib.collectives.gather import gather
+from fmilib.collectives.reduce import reduce_scatter
+from fmilib.collectives.scatter import scatter
 from fmilib.core import Array, Core
 from fmilib.frames import Operation
-from fmilib.ops import Combine, Op, named
+from fmilib.ops import Combine, Op, named, pairs
 
 _COUNTING = ("sum", "prod")
+_LOCATING = ("minloc", "maxloc")
 
 
 class ObjectCalls(Core):
@@ -119,10 +124,145 @@ class ObjectCalls(Core):
         """
         reduction = named(op)
         array = _reducible(value, reduction)
-        self._reduce_in_place("allreduce", array, reduction, deterministic=deterministic)
-        if isinstance(value, np.ndarray):
-            return array
-        return array[()] if isinstance(value, np.generic) else array.item()
+        self._allreduce("allreduce", array, reduction, deterministic=deterministic)
+        return _like(value, array)
+
+    def reduce(
+        self,
+        value: Any,
+        op: str | Op | Combine = "sum",
+        root: int = 0,
+        *,
+        deterministic: bool = False,
+    ) -> Any:
+        """Do what `allreduce` does, for the root alone.
+
+        Returns:
+            At the root a new array or number; None elsewhere.
+
+        Raises:
+            ValueError, TypeError: before anything is sent.
+            FmiError: the job failed.
+        """
+        self._check_rank("root", root)
+        reduction = named(op)
+        array = _reducible(value, reduction)
+        self._reduce("reduce", array, reduction, root, deterministic=deterministic)
+        return _like(value, array) if self.rank == root else None
+
+    def scan(
+        self, value: Any, op: str | Op | Combine = "sum", *, deterministic: bool = False
+    ) -> Any:
+        """Reduce over the ranks up to this one: x0 ∘ … ∘ x_rank.
+
+        Raises:
+            ValueError, TypeError: before anything is sent.
+            FmiError: the job failed.
+        """
+        reduction = named(op)
+        array = _reducible(value, reduction)
+        self._scan("scan", Operation.SCAN, array, reduction, deterministic=deterministic)
+        return _like(value, array)
+
+    def exscan(
+        self, value: Any, op: str | Op | Combine = "sum", *, deterministic: bool = False
+    ) -> Any:
+        """Reduce over the ranks before this one; None at rank 0.
+
+        Raises:
+            ValueError, TypeError: before anything is sent.
+            FmiError: the job failed.
+        """
+        reduction = named(op)
+        array = _reducible(value, reduction)
+        before = self._scan(
+            "exscan", Operation.EXSCAN, array, reduction, deterministic=deterministic
+        )
+        return None if before is None else _like(value, before)
+
+    def reduce_scatter(
+        self, values: Sequence[Any], op: str | Op | Combine = "sum", *, deterministic: bool = False
+    ) -> Any:
+        """Reduce one item a rank over all ranks, and return this rank's.
+
+        Args:
+            values: as many arrays or numbers as there are ranks, all alike; or an array with
+                that many rows.
+
+        Raises:
+            ValueError, TypeError: before anything is sent.
+            FmiError: the job failed.
+        """
+        self._check_count(values)
+        reduction = named(op)
+        array = _reducible(values, reduction)
+        call = self._reduction(Operation.REDUCE_SCATTER, array, reduction)
+        counts = [array.size // self.size] * self.size
+        ordered = deterministic or reduction.ordered
+        mine = self._run(
+            "reduce_scatter",
+            lambda: reduce_scatter(
+                self._channel, call, array.reshape(-1), reduction, counts, ordered=ordered
+            ),
+        )
+        return _like(values[self.rank], mine.reshape(array.shape[1:]).copy())
+
+    def scatter(self, values: Sequence[Any] | None = None, root: int = 0) -> Any:
+        """Return the root's item for this rank; shapes and types may differ.
+
+        Args:
+            values: at the root one array or object a rank; ignored elsewhere.
+            root: the rank that has them.
+
+        Raises:
+            ValueError, TypeError: before anything is sent.
+            FmiError: the job failed.
+        """
+        self._check_rank("root", root)
+        blobs = None
+        if self.rank == root:
+            self._check_count(values)
+            blobs = [codec.encode(value) for value in values or ()]
+        call = self._collective(Operation.SCATTER, root=root)
+        blob = self._run("scatter", lambda: scatter(self._channel, call, root, blobs))
+        return codec.decode(blob) if blob is not None else (values or [None])[root]
+
+    def allgather(self, value: Any) -> list[Any]:
+        """Return every rank's array or object, in rank order; shapes and types may differ.
+
+        Raises:
+            ValueError, TypeError: before anything is sent.
+            FmiError: the job failed.
+        """
+        parts = codec.encode(value)
+        call = self._collective(Operation.ALLGATHER)
+        found = self._run("allgather", lambda: allgather(self._channel, call, parts))
+        return [
+            value if rank == self.rank else codec.decode(found[rank]) for rank in range(self.size)
+        ]
+
+    def alltoall(self, values: Sequence[Any]) -> list[Any]:
+        """Hand item r to rank r; return what each rank handed to this one, in rank order.
+
+        Raises:
+            ValueError, TypeError: before anything is sent.
+            FmiError: the job failed.
+        """
+        self._check_count(values)
+        blobs = [codec.encode(value) for value in values]
+        call = self._collective(Operation.ALLTOALL)
+        found = self._run("alltoall", lambda: alltoall(self._channel, call, blobs))
+        return [
+            values[rank] if rank == self.rank else codec.decode(found[rank])
+            for rank in range(self.size)
+        ]
+
+    gatherv, scatterv = gather, scatter
+
+    def _check_count(self, values: Sequence[Any] | None) -> None:
+        if values is None or len(values) != self.size:
+            given = "none" if values is None else len(values)
+            raise ValueError(f"one item a rank is needed, {self.size} of them; got {given}")
 
 
 def _reducible(value: Any, op: Op) -> Array:
@@ -131,8 +271,17 @@ def _reducible(value: Any, op: Op) -> Array:
     Raises:
         TypeError: it has Python objects in it.
     """
+    if op.name in _LOCATING and isinstance(value, tuple) and len(value) == 2:
+        value = pairs(np.asarray(value[0]), value[1])
     array = np.array(value, order="C", copy=True)
     codec.dtype_text(array.dtype)
     if array.dtype == np.bool_ and op.name in _COUNTING:
         return array.astype(np.int64)
     return array
+
+
+def _like(value: Any, array: Array) -> Any:
+    """Return a result as the kind that `value` is: an array, numpy's scalar, or Python's."""
+    if isinstance(value, np.ndarray | list):
+        return array
+    return array[()] if isinstance(value, np.generic) or array.ndim else array.item()

@@ -26,6 +26,7 @@ class Op:
         code: one byte that stands for it in a frame.
         combine: (left, right) → array of the same shape and dtype.
         commutative: False if the order of ranks matters; then it is kept.
+        associative: False if ranks must be folded one by one, left to right.
         ufunc: numpy's function that can write into its left operand, if there is one.
     """
 
@@ -34,6 +35,12 @@ class Op:
     combine: Combine
     commutative: bool = True
     ufunc: np.ufunc | None = None
+    associative: bool = True
+
+    @property
+    def ordered(self) -> bool:
+        """Whether ranks must be folded one by one, from the left."""
+        return not (self.commutative and self.associative)
 
     def into(self, target: Array, right: Array) -> None:
         """Set `target` to `target ∘ right`, in place."""
@@ -48,6 +55,44 @@ class Op:
             self.ufunc(left, target, out=target, casting="unsafe")
         else:
             target[...] = self.combine(left, target)
+
+
+def pairs(values: Array, locations: Any) -> Array:
+    """Return what minloc and maxloc reduce: an array with the fields value and location.
+
+    Args:
+        values: numbers, any shape.
+        locations: integers of that shape, or one for all, such as the rank; kept as int64.
+    """
+    values = np.asarray(values)
+    found = np.empty(values.shape, [("value", values.dtype), ("location", np.int64)])
+    found["value"], found["location"] = values, locations
+    return found
+
+
+def _minloc(left: Array, right: Array) -> Array:
+    return _by_value(left, right, np.less)
+
+
+def _maxloc(left: Array, right: Array) -> Array:
+    return _by_value(left, right, np.greater)
+
+
+def _by_value(left: Array, right: Array, better: np.ufunc) -> Array:
+    """Take the better value of each pair, at the lower location if equal; NaN beats all."""
+    value, location = _fields(left.dtype)
+    a, b = left[value], right[value]
+    a_nan, b_nan = a != a, b != b  # noqa: PLR0124 - NaN alone differs from itself
+    equal = (a == b) | (a_nan & b_nan)
+    lower = left[location] <= right[location]
+    take_left = (equal & lower) | (~equal & ~b_nan & (a_nan | better(a, b)))
+    return np.where(take_left, left, right)
+
+
+def _fields(dtype: np.dtype[Any]) -> tuple[str, str]:
+    if dtype.names is None or len(dtype.names) != 2:
+        raise TypeError(f"minloc and maxloc take two fields, see ops.pairs; got {dtype}")
+    return dtype.names[0], dtype.names[1]
 
 
 def _builtin(name: str, code: int, ufunc: np.ufunc) -> Op:
@@ -67,17 +112,23 @@ BUILTIN: dict[str, Op] = {
         _builtin("band", 8, np.bitwise_and),
         _builtin("bor", 9, np.bitwise_or),
         _builtin("bxor", 10, np.bitwise_xor),
+        Op("minloc", 11, _minloc),
+        Op("maxloc", 12, _maxloc),
     )
 }
 
 
-def named(op: str | Op | Combine, *, commutative: bool = False) -> Op:
+def named(
+    op: str | Op | Combine, *, commutative: bool = False, associative: bool | None = None
+) -> Op:
     """Return the reduction that `op` means.
 
     Args:
-        op: a name (sum prod min max land lor lxor band bor bxor), an Op, or a callable
-            (left, right) → array. A callable is taken in rank order, left to right,
-            unless `commutative` says that order doesn't matter.
+        op: a name (sum prod min max land lor lxor band bor bxor minloc maxloc), an Op, or a
+            callable (left, right) → array. A callable is taken in rank order, left to right,
+            unless neither order nor grouping matters.
+        commutative: of a callable: order doesn't matter.
+        associative: of a callable: grouping doesn't matter; by default as `commutative`.
 
     Raises:
         ValueError: no reduction has that name.
@@ -91,4 +142,6 @@ def named(op: str | Op | Combine, *, commutative: bool = False) -> Op:
         return BUILTIN[op]
     if not callable(op):
         raise TypeError(f"a reduction is a name or a callable, got {type(op).__name__}")
-    return Op(getattr(op, "__name__", "user"), _USER_CODE, op, commutative)
+    name = getattr(op, "__name__", "user")
+    grouping = commutative if associative is None else associative
+    return Op(name, _USER_CODE, op, commutative, associative=grouping)

@@ -61,6 +61,21 @@ class Direct:
             flows.exchange(Outflow(out, call, outgoing), inflow, (out, inn), self._timeout_s)
         return inflow.run()
 
+    def swap(
+        self, to: int, outgoing: Call, parts: list[Buffer], source: int, incoming: Call,
+        into: memoryview | None,
+    ) -> memoryview:  # fmt: skip
+        """Send one message and receive another, of any length, side by side."""
+        out = self._link(to, outgoing, now=False)
+        inn = self._link(source, incoming, now=False)
+        inflow = Inflow(inn, incoming, self.rank, into)
+        if sum(map(len, parts)) <= SMALL_BYTES:
+            flows.send(out, outgoing, parts)
+            return inflow.run()
+        payload = memoryview(parts[0] if len(parts) == 1 else b"".join(parts))
+        flows.exchange(Outflow(out, outgoing, payload), inflow, (out, inn), self._timeout_s)
+        return inflow.run()
+
     def _link(self, peer: int, call: Call, *, now: bool) -> Link:
         if call.exact:
             self._board.doing = call.stamp

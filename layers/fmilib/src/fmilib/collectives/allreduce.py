@@ -57,13 +57,22 @@ def ordered_allreduce(channel: Channel, call: Call, array: Array, op: Op) -> Non
     Raises:
         LinkTrouble, MismatchError.
     """
+    holder = fold_in_order(channel, call, array, op)
+    bcast(channel, call, holder, codec.flat(array))
+
+
+def fold_in_order(channel: Channel, call: Call, array: Array, op: Op) -> int:
+    """Do the same, but return the one rank that has the result; elsewhere `array` is used up.
+
+    Raises:
+        LinkTrouble, MismatchError.
+    """
     whole = op.ufunc is None or bool(SEGMENT_BYTES % array.itemsize)
     if array.nbytes <= GATHER_MAX_BYTES or whole:
         _gather_and_fold(channel, call, array, op)
-        bcast(channel, call, 0, codec.flat(array))
-    else:
-        _chain(channel, call, array.reshape(-1), op)
-        bcast(channel, call, channel.size - 1, codec.flat(array))
+        return 0
+    _chain(channel, call, array.reshape(-1), op)
+    return channel.size - 1
 
 
 # -- few bytes ------------------------------------------------------------------
@@ -112,7 +121,7 @@ def _halving(channel: Channel, call: Call, array: Array, op: Op, core_size: int)
         steps.append((other, low, middle, high))
         keep = slice(low, middle) if rank < other else slice(middle, high)
         give = slice(middle, high) if rank < other else slice(low, middle)
-        _exchange_and_reduce(channel, call, other, array[give], other, array[keep], scratch, op)
+        exchange_and_reduce(channel, call, other, array[give], other, array[keep], scratch, op)
         low, high = keep.start, keep.stop
     for other, start, middle, stop in reversed(steps):
         mine, theirs = array[start:middle], array[middle:stop]
@@ -130,13 +139,13 @@ def _ring(channel: Channel, call: Call, array: Array, op: Op) -> None:
     scratch = np.empty(len(array) // size + 1, array.dtype)
     for step in range(size - 1):
         give, keep = chunks[(rank - step) % size], chunks[(rank - step - 1) % size]
-        _exchange_and_reduce(channel, call, right, give, left, keep, scratch, op)
+        exchange_and_reduce(channel, call, right, give, left, keep, scratch, op)
     for step in range(size - 1):
         give, take = chunks[(rank + 1 - step) % size], chunks[(rank - step) % size]
         channel.exchange(call, right, codec.flat(give), left, codec.flat(take))
 
 
-def _exchange_and_reduce(
+def exchange_and_reduce(
     channel: Channel,
     call: Call,
     to: int,

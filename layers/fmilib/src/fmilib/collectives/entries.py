@@ -1,0 +1,40 @@
+"""Messages of several ranks in one: entries of a rank, a length and a blob.
+
+Blobs are padded so that arrays in them stay aligned; their lengths may differ.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from fmilib.codec import ALIGN, CodecError
+from fmilib.link import Buffer
+
+_ENTRY = struct.Struct("<IQ")
+
+
+def entry(rank: int, parts: list[Buffer]) -> list[Buffer]:
+    """Return the buffers of one entry; the parts aren't copied."""
+    length = sum(len(part) for part in parts)
+    lead = _ENTRY.pack(rank, length).ljust(ALIGN, b"\0")
+    return [lead, *parts, bytes(-length % ALIGN)]
+
+
+def by_rank(received: list[memoryview], size: int) -> dict[int, memoryview]:
+    """Return the blob of each rank that has an entry.
+
+    Raises:
+        CodecError: an entry is cut short or names no rank.
+    """
+    found: dict[int, memoryview] = {}
+    for entries in received:
+        at = 0
+        while at < len(entries):
+            if at + ALIGN > len(entries):
+                raise CodecError("an entry's head is cut short")
+            rank, length = _ENTRY.unpack_from(entries, at)
+            start, at = at + ALIGN, at + ALIGN + length + -length % ALIGN
+            if rank >= size or at > len(entries):
+                raise CodecError("an entry is cut short")
+            found[rank] = entries[start : start + length]
+    return found
