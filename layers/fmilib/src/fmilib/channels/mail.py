@@ -99,6 +99,19 @@ class Mail:
         self.send(to, call, [outgoing])
         return self.receive(source, call, incoming, arrived)
 
+    def swap(
+        self,
+        to: int,
+        outgoing: Call,
+        parts: list[Buffer],
+        source: int,
+        incoming: Call,
+        into: memoryview | None,
+    ) -> memoryview:
+        """Send one message and receive another, of any length; the store takes everything."""
+        self.send(to, outgoing, parts)
+        return self.receive(source, incoming, into)
+
     # -- inside ----------------------------------------------------------------
 
     def _lane(self, source: int, dest: int, call: Call) -> Lane:
