@@ -87,6 +87,41 @@ def _exscan(comm: Any) -> None:
     assert found == (None if comm.rank == 0 else comm.rank * (comm.rank + 1) // 2)
 
 
+def _reduce_scatter(comm: Any) -> None:
+    found = comm.reduce_scatter([np.full(3, part) for part in range(comm.size)])
+    assert (found == comm.rank * comm.size).all()
+
+
+def _reductions_of_buffers(comm: Any) -> None:
+    mine, out = np.full(500, comm.rank + 1), np.zeros(500, np.int64)
+    comm.Reduce(mine, out, root=1)
+    total = comm.size * (comm.size + 1) // 2
+    assert (out == (total if comm.rank == 1 else 0)).all()
+    comm.Scan(mine, out)
+    assert (out == (comm.rank + 1) * (comm.rank + 2) // 2).all()
+    comm.Exscan(mine, out)
+    if comm.rank:
+        assert (out == comm.rank * (comm.rank + 1) // 2).all()
+    part = np.empty(10_000)
+    comm.Reduce_scatter(np.repeat(np.arange(comm.size) + 1.0, 10_000), part)
+    assert (part == comm.size * (comm.rank + 1)).all()
+
+
+def _moves_of_buffers(comm: Any) -> None:
+    mine, all_of = np.full(40_000, comm.rank), np.empty((comm.size, 40_000), np.int64)
+    expected = np.arange(comm.size)
+    comm.Gather(mine, all_of, root=1)
+    if comm.rank == 1:
+        assert (all_of == expected[:, None]).all()
+    comm.Allgather(mine, all_of)
+    assert (all_of == expected[:, None]).all()
+    comm.Scatter(all_of if comm.rank == 0 else None, mine)
+    assert (mine == comm.rank).all()
+    out = np.empty(comm.size, np.int64)
+    comm.Alltoall(expected + 10 * comm.rank, out)
+    assert (out == 10 * expected + comm.rank).all()
+
+
 CASES: dict[str, Case] = {
     "barrier": _barrier,
     "bcast": _bcast,
@@ -100,5 +135,8 @@ CASES: dict[str, Case] = {
     "alltoall": _alltoall,
     "scan": _scan,
     "exscan": _exscan,
+    "reduce_scatter": _reduce_scatter,
+    "Reduce": _reductions_of_buffers,
+    "Gather": _moves_of_buffers,
 }
 PRESENT = [name for name in CASES if hasattr(fmilib.Communicator, name)]
