@@ -392,3 +392,16 @@ def _listening_ports() -> list[int]:
 
     found = psutil.Process().net_connections("tcp")
     return [one.laddr.port for one in found if one.status == "LISTEN"]
+
+
+# -- every collective ---------------------------------------------------------------
+
+
+def collective_matrix(place: Place) -> int:
+    """Check every collective in closed form; return the links that it took."""
+    from fmilib_support.matrix import matrix
+
+    with place.connect() as comm:
+        matrix(comm, place.options["counts"])
+        comm.barrier()
+        return comm.stats().links

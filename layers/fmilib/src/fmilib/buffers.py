@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from fmilib import codec
+from fmilib.collectives.barrier import barrier
 from fmilib.collectives.bcast import bcast
+from fmilib.collectives.exchange import allgather, alltoall
+from fmilib.collectives.gather import gather
+from fmilib.collectives.reduce import reduce_scatter
+from fmilib.collectives.scatter import scatter
 from fmilib.core import Array, Core
+from fmilib.errors import MismatchError
 from fmilib.frames import Operation
 from fmilib.ops import Combine, Op, named
 
@@ -72,6 +82,225 @@ class BufferCalls(Core):
             out[...] = send
         self._allreduce("Allreduce", out, reduction, deterministic=deterministic)
 
+    def Sendrecv(  # noqa: N802
+        self, send: Array, dest: int, out: Array, source: int, sendtag: int = 0, recvtag: int = 0
+    ) -> None:
+        """Send one array and fill another, side by side.
+
+        Raises:
+            ValueError, TypeError: before anything is sent.
+            FmiError: the job failed.
+        """
+        outgoing = self._message(dest, sendtag, send)
+        incoming = self._message(source, recvtag, out)
+        parts: list[codec.Buffer] = [_flat(send)]
+        into = _flat(out, write=True)
+        self._run("Sendrecv", lambda: self._swap(dest, outgoing, parts, source, incoming, into))
+
+    def Barrier(self) -> None:  # noqa: N802
+        """Return once every rank has called it."""
+        call = self._collective(Operation.BARRIER)
+        self._run("Barrier", lambda: barrier(self._channel, call))
+
+    def Reduce(  # noqa: N802
+        self,
+        send: Array,
+        out: Array | None = None,
+        op: str | Op | Combine = "sum",
+        root: int = 0,
+        *,
+        deterministic: bool = False,
+    ) -> None:
+        """Reduce `send` over all ranks into the root's `out`, which is alike.
+
+        Raises:
+            ValueError, TypeError: before anything is sent.
+            FmiError: the job failed.
+        """
+        self._check_rank("root", root)
+        _flat(send)
+        reduction, array = named(op), send.copy()
+        if self.rank == root:
+            _check_alike(send, _given(out))
+        self._reduce("Reduce", array, reduction, root, deterministic=deterministic)
+        if self.rank == root:
+            _given(out)[...] = array
+
+    def Scan(  # noqa: N802
+        self,
+        send: Array,
+        out: Array,
+        op: str | Op | Combine = "sum",
+        *,
+        deterministic: bool = False,
+    ) -> None:
+        """Reduce over the ranks up to this one into `out`, which is like `send`."""
+        _flat(send)
+        _check_alike(send, out)
+        array = send.copy()
+        self._scan("Scan", Operation.SCAN, array, named(op), deterministic=deterministic)
+        out[...] = array
+
+    def Exscan(  # noqa: N802
+        self,
+        send: Array,
+        out: Array,
+        op: str | Op | Combine = "sum",
+        *,
+        deterministic: bool = False,
+    ) -> None:
+        """Reduce over the ranks before this one into `out`, left alone at rank 0."""
+        _flat(send)
+        _check_alike(send, out)
+        found = self._scan(
+            "Exscan", Operation.EXSCAN, send.copy(), named(op), deterministic=deterministic
+        )
+        if found is not None:
+            out[...] = found
+
+    def Gather(self, send: Array, out: Array | None = None, root: int = 0) -> None:  # noqa: N802
+        """Bring every rank's array to the root: row r of `out` is rank r's.
+
+        Args:
+            send: alike on all ranks.
+            out: at the root, (size, *send.shape) of the same dtype; ignored elsewhere.
+            root: the rank that gathers.
+        """
+        counts = [send.size] * self.size
+        self._gather("Gather", send, out, counts, root, ragged=False)
+
+    def Gatherv(  # noqa: N802
+        self, send: Array, out: Array | None, counts: Sequence[int] | None, root: int = 0
+    ) -> None:
+        """Do the same for different sizes: `counts` elements of each rank, one after another.
+
+        Args:
+            send: same dtype on all ranks.
+            out: at the root, as many elements as `counts` together; ignored elsewhere.
+            counts: at the root, one a rank; ignored elsewhere.
+            root: the rank that gathers.
+        """
+        self._gather("Gatherv", send, out, counts, root, ragged=True)
+
+    def Scatter(self, send: Array | None, out: Array, root: int = 0) -> None:  # noqa: N802
+        """Fill every rank's `out` with its row of the root's `send`.
+
+        Args:
+            send: at the root, (size, *out.shape) of the same dtype; ignored elsewhere.
+            out: alike on all ranks.
+            root: the rank that scatters.
+        """
+        self._scatter("Scatter", send, [out.size] * self.size, out, root, ragged=False)
+
+    def Scatterv(  # noqa: N802
+        self, send: Array | None, counts: Sequence[int] | None, out: Array, root: int = 0
+    ) -> None:
+        """Do the same for different sizes: `counts` elements of `send` to each rank."""
+        self._scatter("Scatterv", send, counts, out, root, ragged=True)
+
+    def Allgather(self, send: Array, out: Array) -> None:  # noqa: N802
+        """Bring every rank's array to every rank: row r of `out` is rank r's."""
+        parts: list[codec.Buffer] = [_flat(send)]
+        rows = _parts(out, [send.size] * self.size, send.dtype)
+        call = self._collective(Operation.ALLGATHER, like=send)
+        found = self._run("Allgather", lambda: allgather(self._channel, call, parts))
+        rows[self.rank][...] = send.reshape(-1)
+        for rank, blob in found.items():
+            rows[rank][...] = _elements(blob, send.dtype, rows[rank].size, rank)
+
+    def Alltoall(self, send: Array, out: Array) -> None:  # noqa: N802
+        """Hand row r of `send` to rank r; row r of `out` is what rank r handed to this one."""
+        _flat(send)
+        _check_alike(send, out)
+        counts = [send.size // self.size] * self.size
+        rows, into = _parts(send, counts, send.dtype), _parts(out, counts, send.dtype)
+        call = self._collective(Operation.ALLTOALL, like=send)
+        blobs: list[list[codec.Buffer]] = [[codec.flat(row)] for row in rows]
+        found = self._run("Alltoall", lambda: alltoall(self._channel, call, blobs))
+        into[self.rank][...] = rows[self.rank]
+        for rank, blob in found.items():
+            into[rank][...] = _elements(blob, send.dtype, into[rank].size, rank)
+
+    def Reduce_scatter(  # noqa: N802
+        self,
+        send: Array,
+        out: Array,
+        counts: Sequence[int] | None = None,
+        op: str | Op | Combine = "sum",
+        *,
+        deterministic: bool = False,
+    ) -> None:
+        """Reduce `send` over all ranks; fill `out` with this rank's part of the result.
+
+        Args:
+            send: alike on all ranks.
+            out: counts[rank] elements.
+            counts: elements of each rank's part, the same on all ranks; equal parts if None.
+            op: as in `allreduce`.
+            deterministic: as in `allreduce`.
+        """
+        _flat(send)
+        given = [send.size // self.size] * self.size if counts is None else list(counts)
+        _parts(send, given, send.dtype)
+        _parts(out, [given[self.rank]], send.dtype)
+        _flat(out, write=True)
+        array, reduction = send.reshape(-1).copy(), named(op)
+        call = self._reduction(Operation.REDUCE_SCATTER, array, reduction)
+        ordered = deterministic or reduction.ordered
+        mine = self._run(
+            "Reduce_scatter",
+            lambda: reduce_scatter(self._channel, call, array, reduction, given, ordered=ordered),
+        )
+        out.reshape(-1)[...] = mine
+
+    def _gather(
+        self,
+        name: str,
+        send: Array,
+        out: Array | None,
+        counts: Sequence[int] | None,
+        root: int,
+        *,
+        ragged: bool,
+    ) -> None:
+        self._check_rank("root", root)
+        parts: list[codec.Buffer] = [_flat(send)]
+        rows: list[Array] = []
+        if self.rank == root:
+            rows = _parts(_given(out), counts, send.dtype)
+            if len(rows) != self.size or rows[root].size != send.size:
+                raise ValueError("counts don't fit the ranks, or this rank's own array")
+        call = self._collective(Operation.GATHER, root=root, like=send, ragged=ragged)
+        blobs = self._run(name, lambda: gather(self._channel, call, root, parts)) or []
+        for rank, (row, blob) in enumerate(zip(rows, blobs, strict=True)):
+            mine = rank == root
+            row[...] = send.reshape(-1) if mine else _elements(blob, send.dtype, row.size, rank)
+
+    def _scatter(
+        self,
+        name: str,
+        send: Array | None,
+        counts: Sequence[int] | None,
+        out: Array,
+        root: int,
+        *,
+        ragged: bool,
+    ) -> None:
+        self._check_rank("root", root)
+        _flat(out, write=True)
+        rows: list[Array] = []
+        if self.rank == root:
+            rows = _parts(_given(send), counts, out.dtype)
+            if len(rows) != self.size or rows[root].size != out.size:
+                raise ValueError("counts don't fit the ranks, or this rank's own array")
+        blobs: list[list[codec.Buffer]] = [[codec.flat(row)] for row in rows]
+        call = self._collective(Operation.SCATTER, root=root, like=out, ragged=ragged)
+        blob = self._run(name, lambda: scatter(self._channel, call, root, blobs))
+        if blob is None:
+            out.reshape(-1)[...] = rows[root]
+        else:
+            out.reshape(-1)[...] = _elements(blob, out.dtype, out.size, root)
+
 
 def _flat(array: Array, *, write: bool = False) -> memoryview:
     """Return the bytes of a user's buffer.
@@ -86,3 +315,40 @@ def _flat(array: Array, *, write: bool = False) -> memoryview:
     if not array.flags.c_contiguous or (write and not array.flags.writeable):
         raise ValueError("a buffer must be C-contiguous" + (" and writable" if write else ""))
     return codec.flat(array)
+
+
+def _given(array: Array | None) -> Array:
+    if array is None:
+        raise ValueError("the root needs an array here")
+    return array
+
+
+def _check_alike(send: Array, out: Array) -> None:
+    _flat(out, write=True)
+    if send.dtype != out.dtype or send.shape != out.shape:
+        raise ValueError(f"{send.dtype}{send.shape} doesn't fit {out.dtype}{out.shape}")
+
+
+def _parts(array: Array, counts: Sequence[int] | None, dtype: np.dtype[Any]) -> list[Array]:
+    """Return views of an array's parts, one after another.
+
+    Raises:
+        ValueError: they aren't the whole of it, or it has another dtype.
+    """
+    _flat(array)
+    if array.dtype != dtype or array.size != sum(counts or ()) or min(counts or (0,)) < 0:
+        raise ValueError(f"{array.size} of {array.dtype} don't fit {counts} of {dtype}")
+    edges = [sum((counts or ())[:part]) for part in range(len(counts or ()) + 1)]
+    flat = array.reshape(-1)
+    return [flat[start:stop] for start, stop in itertools.pairwise(edges)]
+
+
+def _elements(blob: memoryview, dtype: np.dtype[Any], count: int, rank: int) -> Array:
+    """Return what a rank sent as elements.
+
+    Raises:
+        MismatchError: they are more or fewer than expected.
+    """
+    if len(blob) != count * dtype.itemsize:
+        raise MismatchError(f"rank {rank} sent {len(blob)} bytes for {count} of {dtype}")
+    return np.frombuffer(blob, np.uint8).view(dtype) if count else np.empty(0, dtype)

@@ -14,9 +14,11 @@ import numpy.typing as npt
 from fmilib import codec, frames, verdict
 from fmilib.board import Board
 from fmilib.channels.base import Channel
+from fmilib.channels.group import Group, swap
 from fmilib.channels.solo import Solo
 from fmilib.choice import Advisor, Explanation
 from fmilib.collectives.allreduce import allreduce, ordered_allreduce
+from fmilib.collectives.exchange import allgather
 from fmilib.collectives.reduce import ordered_reduce, reduce
 from fmilib.collectives.scan import ordered_scan, scan
 from fmilib.config import Settings
@@ -59,8 +61,6 @@ class Core:
         self._stats = stats
         self._form_by = form_by
         self._sequence = 0
-        self._context = 0
-        self._children = 0
         self._closed = False
         self._proven: set[tuple[str, np.dtype[Any]]] = set()
 
@@ -126,6 +126,55 @@ class Core:
     def __repr__(self) -> str:
         place = f"rank {self.rank} of {self.size} in {self._settings.job!r}"
         return f"<Communicator {place}, context {self._context}>"
+
+    def dup(self) -> Self:
+        """Return a communicator of the same ranks whose messages never meet this one's.
+
+        All ranks call it together. Closing it ends only itself.
+
+        Raises:
+            FmiError: the job failed.
+        """
+        made = self.split(0, self.rank)
+        assert made is not None  # noqa: S101 - a colour was given
+        return made
+
+    def split(self, color: int | None, key: int = 0) -> Self | None:
+        """Return a communicator of the ranks that gave the same color, ordered by key.
+
+        All ranks call it together. Equal keys keep the order of ranks. Errors go on naming
+        ranks as the job numbers them.
+
+        Args:
+            color: 0 or more; None to be in no new communicator.
+            key: any integer.
+
+        Raises:
+            ValueError: before anything is sent.
+            FmiError: the job failed.
+        """
+        if color is not None and color < 0:
+            raise ValueError(f"color must be None or 0 or more, got {color}")
+        call = self._collective(Operation.ALLGATHER)
+        mine = (color, key, self.rank, self._last_context[0])
+        parts = codec.encode(mine)
+        blobs = self._run("split", lambda: allgather(self._channel, call, parts))
+        told = [mine, *(codec.decode(blob) for blob in blobs.values())]
+        colors = sorted({one[0] for one in told} - {None})
+        first = max(one[3] for one in told) + 1
+        self._last_context[0] = first + len(colors)
+        if color is None:
+            return None
+        members = [rank for _, rank in sorted((one[1], one[2]) for one in told if one[0] == color)]
+        return self._child(members, first + colors.index(color))
+
+    def _child(self, members: list[int], context: int) -> Self:
+        channel = Group(self._channel, members, members.index(self.rank))
+        made = type(self)(
+            self._settings, channel, self._board, self._control, self._stats, self._form_by, context
+        )
+        made._last_context = self._last_context
+        return made
 
     # -- inside ----------------------------------------------------------------
 
@@ -199,6 +248,16 @@ class Core:
             line.seconds += seconds
             self.advisor.observe(name, self._stats.sent_bytes - moved, seconds)
             line.wait_s += self._stats.wait_s - waited
+
+    def _swap(
+        self, dest: int, outgoing: Call, parts: list[codec.Buffer], source: int, incoming: Call,
+        into: memoryview | None = None,
+    ) -> memoryview:  # fmt: skip
+        """Send to one rank while another's message is received; either may be this one."""
+        if self.rank not in (dest, source):
+            return swap(self._channel, dest, outgoing, parts, source, incoming, into)
+        self._to(dest).send(self._place(dest), outgoing, parts)
+        return self._to(source).receive(self._place(source), incoming, into)
 
     def _reduction(self, operation: Operation, array: Array, op: Op, root: int = -1) -> Call:
         self._prove(op, array.dtype)

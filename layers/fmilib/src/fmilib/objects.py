@@ -16,7 +16,9 @@ from fmilib.collectives.reduce import reduce_scatter
 from fmilib.collectives.scatter import scatter
 from fmilib.core import Array, Core
 from fmilib.frames import Operation
+from fmilib.link import SMALL_BYTES
 from fmilib.ops import Combine, Op, named, pairs
+from fmilib.requests import Request
 
 _COUNTING = ("sum", "prod")
 _LOCATING = ("minloc", "maxloc")
@@ -54,6 +56,49 @@ class ObjectCalls(Core):
         return self._run(
             "recv", lambda: codec.decode(self._to(source).receive(self._place(source), call))
         )
+
+    def sendrecv(
+        self, value: Any, dest: int, source: int, sendtag: int = 0, recvtag: int = 0
+    ) -> Any:
+        """Send to one rank and receive from another (or the same), side by side.
+
+        Raises:
+            ValueError, TypeError: before anything is sent.
+            FmiError: the job failed.
+        """
+        outgoing, incoming = self._message(dest, sendtag), self._message(source, recvtag)
+        parts = codec.encode(value)
+        blob = self._run("sendrecv", lambda: self._swap(dest, outgoing, parts, source, incoming))
+        return codec.decode(blob)
+
+    def isend(self, value: Any, dest: int, tag: int = 0) -> Request:
+        """Begin to send; `value` mustn't change until the request is over.
+
+        Up to 32 KiB, and whatever goes to this rank itself, is sent at once. More is sent by
+        the request's `wait`; begin its receive before, or use `sendrecv` to swap much.
+
+        Raises:
+            ValueError, TypeError: before anything is sent.
+            FmiError: the job failed.
+        """
+        call, parts = self._message(dest, tag), codec.encode(value)
+
+        def give() -> None:
+            self._run("isend", lambda: self._to(dest).send(self._place(dest), call, parts))
+
+        request = Request(give)
+        if codec.size_of(parts) <= SMALL_BYTES or dest == self.rank:
+            request.wait()
+        return request
+
+    def irecv(self, source: int, tag: int = 0) -> Request:
+        """Begin to receive; requests of one source and tag are to be waited for in order.
+
+        Raises:
+            ValueError: before anything is received.
+        """
+        self._message(source, tag)
+        return Request(lambda: self.recv(source, tag))
 
     def barrier(self) -> None:
         """Return once every rank has called it.

@@ -9,19 +9,18 @@ from typing import Any
 class Request:
     """A message that was begun by `isend` or `irecv`.
 
-    Messages of one communicator move inside its calls, there being no thread behind them.
-    Every wait is bounded by the job's time-out.
+    There is no thread behind it: large messages move inside `wait`. Every wait is bounded by
+    the job's time-out.
     """
 
-    def __init__(self, finish: Callable[[Request], None]) -> None:
+    def __init__(self, finish: Callable[[], Any] | None = None) -> None:
         self._finish = finish
         self._value: Any = None
-        self.done = False
 
-    def complete(self, value: Any = None) -> None:
-        """Note that it is over, and what came."""
-        self._value = value
-        self.done = True
+    @property
+    def done(self) -> bool:
+        """Whether it is over."""
+        return self._finish is None
 
     def wait(self) -> Any:
         """Return what was received, None for a send, once it is over.
@@ -29,15 +28,10 @@ class Request:
         Raises:
             FmiError: the job failed.
         """
-        if not self.done:
-            self._finish(self)
+        if self._finish is not None:
+            self.settle(self._finish())
         return self._value
 
-
-def wait_all(requests: list[Request]) -> list[Any]:
-    """Wait for all of them; return what each brought.
-
-    Raises:
-        FmiError: the job failed.
-    """
-    return [request.wait() for request in requests]
+    def settle(self, value: Any = None) -> None:
+        """Note that it is over, and what came."""
+        self._finish, self._value = None, value

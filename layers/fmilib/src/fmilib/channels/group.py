@@ -50,12 +50,12 @@ class Group:
         to: int,
         outgoing: memoryview,
         source: int,
-        incoming: memoryview,
+        incoming: memoryview | None = None,
         arrived: Arrived | None = None,
-    ) -> None:
+    ) -> memoryview:
         """Send and receive side by side; see `Channel`."""
         to, source = self._members[to], self._members[source]
-        self._channel.exchange(call, to, outgoing, source, incoming, arrived)
+        return self._channel.exchange(call, to, outgoing, source, incoming, arrived)
 
     def swap(
         self, to: int, outgoing: Call, parts: list[Buffer], source: int, incoming: Call,
