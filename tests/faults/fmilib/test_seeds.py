@@ -23,7 +23,7 @@ from fmilib_support.scenarios import OPERATIONS
 from fmilib_support.server import Rendezvous
 
 SEEDS = int(os.environ.get("FMI_SEEDS", "20"))
-AT_ONCE = 5
+AT_ONCE = 4
 DETECT_S, SLACK_S = 3.0, 3.0
 CONNECT = {"detect_s": DETECT_S}
 CUT = ("the connection was closed", "connection reset by peer", "broken pipe")
@@ -127,8 +127,10 @@ class Frozen(Failure):
 class Retried(Failure):
     def strike(self, one: Trial) -> None:
         one.wait()
+        retried = one.again()
+        retried.start("connect_only", [one.victim], connect={"generation": 1, "timeout_s": 1.0})
+        retried.hear(one.victim, "connecting")
         one.since = time.monotonic()
-        one.again().start("connect_only", [one.victim], connect={"generation": 1, "timeout_s": 1.0})
 
     def check(self, one: Trial) -> None:
         one.told_of_loss()
