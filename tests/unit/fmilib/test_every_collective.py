@@ -104,3 +104,15 @@ def test_a_root_that_isnt_there_is_refused(run: Callable[..., Any]) -> None:
         return total
 
     assert _values(run(2, body)) == [2, 2]
+
+
+@pytest.mark.parametrize("name", ["reduce", "gather", "scatter"])
+def test_a_mistaken_root_is_told(run: Callable[..., Any], name: str) -> None:
+    def body(comm: fmilib.Communicator) -> None:
+        value = [1] * comm.size if name == "scatter" else 1
+        getattr(comm, name)(value, root=1 if comm.rank == 1 else 0)
+        comm.barrier()
+
+    found = run(3, body)
+    assert all(isinstance(end.error, fmilib.FmiError) for end in found)
+    assert any(isinstance(end.error, fmilib.MismatchError) for end in found)
