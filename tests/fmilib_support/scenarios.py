@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -140,7 +141,7 @@ def timed(place: Place) -> dict[str, float]:
             repeats, call = calls[name]
             call(comm)
             comm.barrier()
-            spans = [_span(lambda call=call: call(comm)) for _ in range(repeats)]
+            spans = [_span(partial(call, comm)) for _ in range(repeats)]
             found[name] = float(np.median(spans))
             comm.barrier()
     return found

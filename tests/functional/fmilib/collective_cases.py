@@ -20,7 +20,7 @@ def _barrier(comm: Any) -> None:
 
 def _bcast(comm: Any) -> None:
     for root in range(comm.size):
-        value = {"root": root, "array": np.arange(root * 50_000.0)}
+        value: dict[str, Any] = {"root": root, "array": np.arange(root * 50_000.0)}
         found = comm.bcast(value if comm.rank == root else None, root)
         assert found["root"] == root
         assert np.array_equal(found["array"], value["array"])

@@ -68,7 +68,7 @@ class Keep:
         """Return the time to live of each key of Redis."""
         assert self._redis is not None
         keys: Any = self._redis.keys("fmi/*")
-        return [int(self._redis.ttl(key)) for key in keys]  # type: ignore[arg-type]
+        return [int(self._redis.ttl(key)) for key in keys]
 
 
 @pytest.fixture

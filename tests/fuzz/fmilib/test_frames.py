@@ -8,7 +8,6 @@ import tracemalloc
 from collections.abc import Iterator
 
 import pytest
-from fmilib_fuzzing import SECONDS, broken, chance, seeds
 
 from fmilib import frames, seals
 from fmilib.errors import MismatchError
@@ -17,6 +16,8 @@ from fmilib.frames import Kind, Operation
 from fmilib.link import Link, LinkKeys, LinkTrouble
 from fmilib.seals import Cover
 from fmilib.stats import Stats
+
+from .fmilib_fuzzing import SECONDS, broken, chance, seeds
 
 pytestmark = pytest.mark.timeout(SECONDS + 60)
 KEY, EPOCH = bytes(range(32)), 7
@@ -96,4 +97,4 @@ def test_a_header_without_the_key_is_never_believed() -> None:
             bit = rng.randrange(8 * len(raw))
             raw[bit // 8] ^= 1 << bit % 8
             with pytest.raises(frames.GarbledError):
-                frames.unpack(raw, epoch=EPOCH, counter=0, key=KEY)
+                frames.unpack(bytes(raw), epoch=EPOCH, counter=0, key=KEY)

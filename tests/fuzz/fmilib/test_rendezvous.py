@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from fmilib_fuzzing import SECONDS, broken, chance, seeds
 
 from fmilib import control_handshake, keys
 from fmilib.control_frames import Courier, encode_plain
 from fmilib.rendezvous.server import Limits, Server
+
+from .fmilib_fuzzing import SECONDS, broken, chance, seeds
 
 pytestmark = pytest.mark.timeout(SECONDS + 60)
 SECRET = bytes(range(32))
