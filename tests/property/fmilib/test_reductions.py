@@ -23,6 +23,8 @@ relaxed = settings(
 )
 Ask = Callable[[str, list[dict[str, Any]]], list[Any]]
 
+ELEMENTWISE = sorted(name for name, op in BUILTIN.items() if op.ufunc is not None)
+
 
 @pytest.fixture(scope="module")
 def ask(rendezvous: Rendezvous) -> Iterator[Ask]:
@@ -57,9 +59,6 @@ real = hnp.floating_dtypes(sizes=(16, 32, 64))
 
 
 @relaxed
-ELEMENTWISE = sorted(name for name, op in BUILTIN.items() if op.ufunc is not None)
-
-
 @given(stacks(whole), st.sampled_from(ELEMENTWISE), st.booleans())
 def test_whole_numbers_reduce_as_numpy_does(
     ask: Ask, stack: Any, op: str, deterministic: bool
