@@ -35,7 +35,7 @@ demo: $(VENV)/.ready ## Do everything once on this machine: manifest in, catalog
 	$(BIN)/cosmic demo
 
 test: env system check ## Run all checks and tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Some tests need a real Redis and real NATs; they say so where they are skipped.
 system:

@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from fmilib.rendezvous.cutting import cut
 from fmilib.rendezvous.jobs import Job, Refused
 
 MEET_S = 5.0
@@ -54,7 +55,7 @@ class Pipe(asyncio.Protocol):
         if self._count(self._side.rank, len(data)):
             self._other.transport.write(data)
         else:
-            self._side.transport.abort()
+            cut(self._side.transport)
 
     def eof_received(self) -> bool:
         """Pass on that this side has said all it will; keep the way back open until it has too."""
@@ -123,7 +124,7 @@ class Relays:
         for side, job in list(self._open.items()):
             if side.ended.is_set() or not alive(job):
                 del self._open[side]
-                side.transport.abort()
+                cut(side.transport)
 
     async def _wait(self, key: tuple[Job, Pair], side: Side, call: Callable[[], None]) -> None:
         met: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -24,6 +24,7 @@ from fmilib.control_frames import Courier, Message, field
 from fmilib.control_handshake import admit
 from fmilib.errors import AuthError, RendezvousError
 from fmilib.rendezvous import health, pairs
+from fmilib.rendezvous.cutting import cut
 from fmilib.rendezvous.jobs import Claim, Job, Member, Refused, Registry
 from fmilib.rendezvous.relay import Relays, Side
 from fmilib.verdict import Verdict
@@ -124,19 +125,19 @@ class Server:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is None or len(self._connections) >= self._limits.max_connections:
-            writer.transport.abort()
+            cut(writer.transport)
             return
         self._connections.add(task)
         try:
             await self._converse(task, reader, writer)
         except asyncio.CancelledError:
-            writer.transport.abort()
+            cut(writer.transport)
         except (*_GONE, AuthError, RendezvousError) as error:
             log.info("a connection ended: %s", error)
         finally:
             self._unproven.pop(task, None)
             self._connections.discard(task)
-            writer.transport.abort() if writer.transport.is_closing() else writer.close()
+            cut(writer.transport) if writer.transport.is_closing() else writer.close()
 
     async def _converse(
         self,
