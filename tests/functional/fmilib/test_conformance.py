@@ -204,11 +204,11 @@ def test_a_newer_attempt_takes_the_place_of_one_that_waits(way: Way, job: str) -
 
 
 def test_a_newer_attempt_fences_one_that_is_in_the_job(way: Way, job: str) -> None:
-    crew = Crew({**way.options, "timeout_s": 6.0}, job, 2)
+    crew = Crew({**way.options, "timeout_s": 20.0}, job, 2)
     for rank in range(2):
         crew.start(rank, lambda comm: comm.recv(1 - comm.rank))
     time.sleep(1.0)
-    crew.start(1, Comm.barrier, name="new", generation=1, timeout_s=2.0)
+    crew.start(1, Comm.barrier, name="new", generation=1, timeout_s=8.0)
     found = crew.ends()
     assert isinstance(found["1"].error, fmilib.StaleGeneration | fmilib.PeerFailed), found
     assert "generation 1" in str(found["1"].error)
