@@ -108,7 +108,7 @@ def test_a_wait_ends_at_its_bound_and_names_whom_it_was_for(way: Way, job: str) 
     def body(comm: Comm) -> Any:
         comm.barrier()
         if comm.rank == 2:
-            time.sleep(6.0)
+            time.sleep(12.0)
             return None
         began = time.monotonic()
         try:
@@ -118,36 +118,36 @@ def test_a_wait_ends_at_its_bound_and_names_whom_it_was_for(way: Way, job: str) 
         except fmilib.Aborted as error:
             return (error.rank,), time.monotonic() - began
 
-    found = values({**way.options, "timeout_s": 3.0, "detect_s": 1.0}, job, 3, body)
+    found = values({**way.options, "timeout_s": 8.0, "detect_s": 1.0}, job, 3, body)
     assert (2,) in [found[0][0], found[1][0]]
-    assert all(seconds < 6.0 for _, seconds in found[:2])
+    assert all(seconds < 12.0 for _, seconds in found[:2])
 
 
 def test_a_deadline_ends_a_wait_early_and_cleanly(way: Way, job: str) -> None:
     def body(comm: Comm) -> None:
         comm.recv(1 - comm.rank)
 
-    found = ends({**way.options, "remaining_s": 4.0, "reserve_s": 1.0}, job, 2, body)
+    found = ends({**way.options, "remaining_s": 10.0, "reserve_s": 1.0}, job, 2, body)
     for end in found:
         assert isinstance(end.error, fmilib.Aborted), end
-        assert end.seconds < 4.0
+        assert end.seconds < 10.0
 
 
 def test_missing_ranks_are_named_within_the_bound(way: Way, job: str) -> None:
-    crew = Crew({**way.options, "timeout_s": 3.0}, job, 3)
+    crew = Crew({**way.options, "timeout_s": 10.0}, job, 3)
     crew.start(0, Comm.barrier)
     crew.start(1, Comm.barrier)
     found = crew.ends()
     assert isinstance(found["0"].error, fmilib.Timeout)
     assert found["0"].error.waiting_for == (2,)
     assert isinstance(found["1"].error, fmilib.FmiError)
-    assert all(end.seconds < 8 for end in found.values())
+    assert all(end.seconds < 20 for end in found.values())
 
 
 def test_ranks_that_disagree_on_the_size_find_out(way: Way, job: str) -> None:
-    crew = Crew({**way.options, "timeout_s": 5.0}, job, 2)
+    crew = Crew({**way.options, "timeout_s": 12.0}, job, 2)
     crew.start(0, Comm.barrier)
-    other = Crew({**way.options, "timeout_s": 5.0}, job, 3)
+    other = Crew({**way.options, "timeout_s": 12.0}, job, 3)
     other.start(1, Comm.barrier)
     found = {**crew.ends(), **other.ends()}
     assert any(isinstance(end.error, fmilib.MismatchError) for end in found.values()), found

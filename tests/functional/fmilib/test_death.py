@@ -78,10 +78,10 @@ def test_a_killed_process_ends_the_waits_of_the_others_at_their_bound(
     job: str, redis_url: str
 ) -> None:
     way = Way("redis", {"channel": "redis", "store": redis_url})
-    found = _killed(way, job, timeout_s=3.0)
+    found = _killed(way, job, timeout_s=8.0)
     assert any(isinstance(error, fmilib.Timeout) for error, _ in found), found
     assert all(isinstance(error, fmilib.Timeout | fmilib.Aborted) for error, _ in found), found
-    assert all(seconds < 5.0 for _, seconds in found), found
+    assert all(seconds < 12.0 for _, seconds in found), found
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
@@ -93,7 +93,7 @@ def test_a_redis_that_dies_or_freezes_ends_the_job_within_the_bound(
             comm.barrier()
 
     with running_redis(tmp_path) as (url, process):
-        options = {"channel": "redis", "store": url, "timeout_s": 2.0, "detect_s": 2.0}
+        options = {"channel": "redis", "store": url, "timeout_s": 8.0, "detect_s": 2.0}
         crew = Crew(options, job, 2)
         for rank in range(2):
             crew.start(rank, body)
@@ -103,4 +103,4 @@ def test_a_redis_that_dies_or_freezes_ends_the_job_within_the_bound(
     for end in found.values():
         assert isinstance(end.error, fmilib.RendezvousError), end
         assert "redis" in str(end.error)
-        assert end.seconds < 8.0
+        assert end.seconds < 20.0

@@ -256,7 +256,7 @@ def test_a_store_that_cannot_be_reached_is_said_within_the_bound(job: str, bucke
             0, 2, job, secret=bytes(32), channel="redis", store="redis://127.0.0.1:1/0",
             timeout_s=1.0,
         )  # fmt: skip
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 6
 
 
 def test_a_record_that_nobody_of_the_job_has_made_is_no_record() -> None:
