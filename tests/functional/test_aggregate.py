@@ -248,6 +248,7 @@ def test_a_rank_that_failed_after_its_rows_were_safe_is_a_warning(
     status = done.aggregate(tmp_path)
     assert status.state is State.SUCCEEDED
     assert status.warnings == ("rank 1 failed after its rows were written: KeyError: 'x'",)
+    assert done.aggregate(tmp_path).warnings == status.warnings
 
 
 def test_a_map_that_failed_as_a_whole_is_the_reason(

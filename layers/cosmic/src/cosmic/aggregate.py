@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -59,22 +59,28 @@ class AggregateTask:
     @classmethod
     def from_event(cls, event: dict[str, Any], memory_mb: int) -> Self:
         """Read the state machine's input, or EventBridge's notice that an execution was stopped."""
-        stopped = event.get("detail")
-        run = json.loads(stopped["input"]) if stopped else event["run"]
-        if stopped:
-            started_at_s = stopped["startDate"] / 1000
-            run["failure"] = {"Error": stopped["status"], "Cause": "the execution was stopped"}
-        else:
-            started_at_s = datetime.fromisoformat(event["started_at"]).timestamp()
+        if "detail" in event:
+            event = _input_of_stopped(event["detail"])
+        run = event["run"]
         return cls(
             folder=RunFolder(run["bucket"], run["prefix"], run["run"]),
             manifest_uri=run["manifest"],
-            execution=stopped["executionArn"] if stopped else event["execution"],
-            run_started_at_s=started_at_s,
+            execution=event["execution"],
+            run_started_at_s=datetime.fromisoformat(event["started_at"]).timestamp(),
             memory_mb=memory_mb,
             began_at_s=time.time(),
             map_failure=run.get("failure"),
         )
+
+
+def _input_of_stopped(notice: dict[str, Any]) -> dict[str, Any]:
+    """What the state machine would have asked, had its execution not been stopped."""
+    failure = {"Error": notice["status"], "Cause": "the execution was stopped"}
+    return {
+        "run": {**json.loads(notice["input"]), "failure": failure},
+        "execution": notice["executionArn"],
+        "started_at": datetime.fromtimestamp(notice["startDate"] / 1000, UTC).isoformat(),
+    }
 
 
 @dataclass
@@ -328,6 +334,7 @@ def _warnings(
         if rank not in missing
     )
     try:
-        return (parse_status(text).warnings if text else ()) + late
+        earlier = parse_status(text).warnings if text else ()
     except ValidationError:
-        return late
+        earlier = ()
+    return tuple(dict.fromkeys(earlier + late))
