@@ -22,9 +22,9 @@ from fmilib.collectives.exchange import allgather
 from fmilib.collectives.reduce import ordered_reduce, reduce
 from fmilib.collectives.scan import ordered_scan, scan
 from fmilib.config import Settings
-from fmilib.control import Control
 from fmilib.errors import Aborted, FmiError, PeerFailed, Timeout
 from fmilib.frames import NO_TYPE, Call, Operation, type_code
+from fmilib.guardian import Guardian
 from fmilib.link import LinkLost, LinkQuiet, LinkTrouble, PeerLeft, Poisoned
 from fmilib.ops import BUILTIN, Op
 from fmilib.stats import Stats
@@ -43,7 +43,7 @@ class Core:
         settings: Settings,
         channel: Channel,
         board: Board,
-        control: Control | None,
+        control: Guardian | None,
         stats: Stats,
         form_by: float,
         context: int = 0,
@@ -287,7 +287,7 @@ class Core:
         if self._control is not None and self._board.epoch is None:
             self._wait_for_all(self._control)
 
-    def _wait_for_all(self, control: Control) -> None:
+    def _wait_for_all(self, control: Guardian) -> None:
         board = self._board
         left_s = max(0.0, self._form_by - time.monotonic())
         if not board.wait(lambda: board.epoch is not None, left_s):

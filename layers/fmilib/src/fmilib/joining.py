@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from typing import cast
 
 from fmilib.board import Board
 from fmilib.channels.direct import Direct
@@ -134,4 +133,4 @@ def _by_store(found: Settings) -> Communicator:
     form_by = min(began + found.timeout_s, found.deadline or math.inf)
     channel, keeper = open_channel(found, board, stats, form_by)
     stats.form_s = time.monotonic() - began
-    return Communicator(found, channel, board, cast(Control, keeper), stats, form_by)
+    return Communicator(found, channel, board, keeper, stats, form_by)
