@@ -46,6 +46,7 @@ class Place:
     connect_options: dict[str, Any]
     options: dict[str, Any]
     inside: str | None = None
+    cloud: dict[str, str] = field(default_factory=dict)
 
     def connect(self, **more: Any) -> fmilib.Communicator:
         given = {"timeout_s": 30.0, "detect_s": 5.0, **self.connect_options, **more}
@@ -84,7 +85,7 @@ class Ranks:
             place = Place(
                 rank, self.size, self.job, self._rendezvous.address,
                 secret or self._rendezvous.secret(self.job), theirs, connect_options, how,
-                inside.get(rank),
+                inside.get(rank), _cloud(),
             )  # fmt: skip
             process = _CONTEXT.Process(target=_rank_main, args=(scenario, place))
             process.start()
@@ -149,6 +150,7 @@ def _rank_main(scenario: str, place: Place) -> None:
     warnings.simplefilter("error")
     if place.inside is not None:
         natlab.enter(place.inside)
+    os.environ.update(place.cloud)
     before = _descriptors()
     outcome = Outcome(place.rank)
     try:
@@ -159,6 +161,11 @@ def _rank_main(scenario: str, place: Place) -> None:
     outcome.leaks = sorted(_descriptors() - before)
     outcome.leaks += [thread.name for thread in threading.enumerate()[1:]]
     place.line.send(outcome)
+
+
+def _cloud() -> dict[str, str]:
+    """Return what AWS clients read; a fork server keeps the environment that it began with."""
+    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
 
 
 def _descriptors() -> set[str]:

@@ -133,6 +133,8 @@ def timed(place: Place) -> dict[str, float]:
     calls: dict[str, tuple[int, Callable[[fmilib.Communicator], Any]]] = {
         "barrier": (15, lambda comm: comm.barrier()),
         "allreduce": (15, lambda comm: comm.allreduce(small)),
+        "allgather": (15, lambda comm: comm.allgather(small)),
+        "alltoall": (15, lambda comm: comm.alltoall([small] * comm.size)),
         "large bcast": (3, lambda comm: comm.bcast(large if comm.rank == 0 else None)),
     }
     found = {}
@@ -200,6 +202,28 @@ def again_and_again(place: Place) -> None:
         place.tell("running")
         while True:
             operation(comm)
+
+
+def probe_for_ever(place: Place) -> None:
+    """Do one barrier; then look for a message that nobody sends."""
+    with place.connect() as comm:
+        comm.barrier()
+        place.tell("running")
+        while comm.iprobe(tag=9) is None:
+            pass
+
+
+def slow_in_the_middle(place: Place) -> int:
+    """Rank 1 computes for longer than a lease while the others wait; another leaves first."""
+    with place.connect() as comm:
+        comm.barrier()
+        if comm.rank == 2:
+            return comm.size
+        if comm.rank == 1:
+            time.sleep(place.options["seconds"])
+            comm.send(comm.size, 0)
+            return comm.size
+        return int(comm.recv(1))
 
 
 def abort_in_the_middle(place: Place) -> None:
@@ -400,12 +424,21 @@ def _listening_ports() -> list[int]:
 
 def collective_matrix(place: Place) -> int:
     """Check every collective in closed form; return the links that it took."""
+    from fmilib_support.forms import COUNTS
     from fmilib_support.matrix import matrix
 
     with place.connect() as comm:
-        matrix(comm, place.options["counts"])
+        matrix(comm, COUNTS, place.options["dtypes"])
         comm.barrier()
         return comm.stats().links
+
+
+def swaps(place: Place) -> int:
+    """Send and receive much at once, around rings, in pairs and alone."""
+    from fmilib_support.swaps import all_swaps
+
+    with place.connect() as comm:
+        return all_swaps(comm)
 
 
 def published(place: Place) -> Any:
@@ -413,3 +446,52 @@ def published(place: Place) -> Any:
     from fmilib_support.published import peer
 
     return peer(place)
+
+
+# -- policies -----------------------------------------------------------------------
+
+
+def sum_and_rejoin(place: Place) -> dict[str, Any]:
+    """Add up the steps of all ranks, from a common step; after a loss, form anew and go on.
+
+    Each step is agreed on first, so a rank that was started again begins where the others are.
+    """
+    total, step = 0, 0
+    lost: list[int] = []
+    told = False
+    comm = place.connect(on_failure="rejoin")
+    try:
+        while step < place.options["steps"]:
+            try:
+                step, total = comm.bcast((step, total), root=place.options["keeper"])
+                gained = int(comm.allreduce(np.full(1000, comm.rank + 1))[-1])
+                total, step = total + gained, step + 1
+                if step >= 3 and not told:
+                    told = True
+                    place.tell("running")
+                    if place.options["wait"]:
+                        place.hear()
+            except fmilib.PeerFailed as error:
+                lost.append(error.rank)
+                comm = comm.rejoin(timeout_s=place.options["rejoin_s"])
+    finally:
+        comm.close()
+    return {"total": total, "lost": lost}
+
+
+def report_what_came(place: Place) -> Any:
+    """Say "ready" and hear before each gather that reports; then do a barrier, or say its error."""
+    found = []
+    with place.connect() as comm:
+        for turn in range(place.options["gathers"]):
+            place.tell("ready")
+            place.hear()
+            mine = np.full(place.options["count"], comm.rank + turn)
+            deadline = place.options["deadline"]
+            got = comm.gather(mine, 0, missing="report", deadline=deadline)
+            if got is not None:
+                sums = [None if one is None else int(one.sum()) for one in got.values]
+                found.append((sums, got.missing))
+        if place.options["barrier"]:
+            comm.barrier()
+    return found

@@ -33,7 +33,7 @@ class Crew:
     """
 
     def __init__(self, options: dict[str, Any], job: str, size: int) -> None:
-        self._options = {"timeout_s": 20.0, "detect_s": 2.0, **options}
+        self._options = {"timeout_s": 20.0, "detect_s": 4.0, **options}
         self._job = job
         self._size = size
         self._ends: dict[str, End] = {}

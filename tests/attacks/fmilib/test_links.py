@@ -44,35 +44,53 @@ def link(sock: socket.socket, epoch: int = EPOCH, cover: Cover = Cover.SHA256) -
 
 
 def frame(payload: bytes, cover: Cover = Cover.SHA256, **lies: Any) -> bytes:
-    how: dict[str, Any] = {"epoch": EPOCH, "counter": 0, "key": KEY, **lies}
-    length = how.pop("length", len(payload))
-    digest = seals.seal(cover, how["key"]).digest(how["counter"], [payload])
-    head = frames.pack(Kind.DATA, CALL.stamp, length, length, digest, **how)
-    return head + payload
+    how: dict[str, Any] = {"epoch": EPOCH, "counter": 0, **lies}
+    key, length = how.pop("key", KEY), how.pop("length", len(payload))
+    digest, parts = seals.seal(cover, key).wrap(how["counter"], [payload])
+    signer = frames.signer(key)
+    head = frames.pack(Kind.DATA, CALL.stamp, length, length, digest, signer=signer, **how)
+    return b"".join([head, *parts])
 
 
-def receive(sock: socket.socket, cover: Cover = Cover.SHA256) -> bytes:
-    return bytes(Inflow(link(sock, cover=cover), CALL, 0).run())
+def receive(into: Link, *, expected: bool = True) -> bytes:
+    """Receive a payload whose length is expected, which is another way in, or isn't."""
+    room = memoryview(bytearray(len(b"payload"))) if expected else None
+    return bytes(flows.receive(into, CALL, 0, room, None))
 
 
+either_way = pytest.mark.parametrize("expected", [True, False])
+
+
+@either_way
 @pytest.mark.parametrize("cover", Cover)
 def test_a_proper_frame_is_received(
-    wire: tuple[socket.socket, socket.socket], cover: Cover
+    wire: tuple[socket.socket, socket.socket], cover: Cover, expected: bool
 ) -> None:
     wire[0].sendall(frame(b"payload", cover))
-    assert receive(wire[1], cover) == b"payload"
+    assert receive(link(wire[1], cover=cover), expected=expected) == b"payload"
 
 
+def test_a_frame_that_comes_in_pieces_is_received_too(
+    wire: tuple[socket.socket, socket.socket],
+) -> None:
+    whole, receiver, room = frame(b"payload"), link(wire[1]), memoryview(bytearray(7))
+    wire[0].sendall(whole[:50])
+    assert not receiver.reader.take(CALL, room)
+    wire[0].sendall(whole[50:])
+    assert receive(receiver) == b"payload"
+
+
+@either_way
 @pytest.mark.parametrize("cover", [Cover.SHA256, Cover.GMAC])
 @pytest.mark.parametrize("position", range(frames.HEADER_BYTES + 7))
 def test_any_flipped_bit_is_noticed(
-    wire: tuple[socket.socket, socket.socket], position: int, cover: Cover
+    wire: tuple[socket.socket, socket.socket], position: int, cover: Cover, expected: bool
 ) -> None:
     raw = bytearray(frame(b"payload", cover))
     raw[position] ^= 1 << (position % 8)
     wire[0].sendall(raw)
     with pytest.raises(LinkLost):
-        receive(wire[1], cover)
+        receive(link(wire[1], cover=cover), expected=expected)
 
 
 def test_a_payload_of_another_frame_is_noticed() -> None:
@@ -86,22 +104,24 @@ def test_a_payload_of_another_frame_is_noticed() -> None:
     [{"key": OTHER_KEY}, {"epoch": EPOCH + 1}, {"counter": 1}, {"length": 1 << 40}],
     ids=["another key", "another epoch", "another place", "too long"],
 )
+@either_way
 def test_a_frame_from_elsewhere_is_noticed(
-    wire: tuple[socket.socket, socket.socket], lies: dict[str, Any]
+    wire: tuple[socket.socket, socket.socket], lies: dict[str, Any], expected: bool
 ) -> None:
     wire[0].sendall(frame(b"payload", **lies))
     with pytest.raises(LinkLost):
-        receive(wire[1])
+        receive(link(wire[1]), expected=expected)
 
 
+@either_way
 def test_a_frame_that_is_played_again_is_noticed(
-    wire: tuple[socket.socket, socket.socket],
+    wire: tuple[socket.socket, socket.socket], expected: bool
 ) -> None:
     wire[0].sendall(frame(b"payload") * 2)
     receiver = link(wire[1])
-    assert bytes(Inflow(receiver, CALL, 0).run()) == b"payload"
+    assert receive(receiver, expected=expected) == b"payload"
     with pytest.raises(LinkLost, match="in the place of"):
-        Inflow(receiver, CALL, 0).run()
+        receive(receiver, expected=expected)
 
 
 def test_nothing_is_allocated_for_an_unproven_header(
@@ -124,7 +144,7 @@ def test_noise_never_passes(wire: tuple[socket.socket, socket.socket], seed: int
     wire[0].sendall(rng.bytes(int(rng.integers(1, 500))))
     wire[0].close()
     with pytest.raises(LinkLost):
-        receive(wire[1])
+        receive(link(wire[1]), expected=seed % 2 == 0)
 
 
 def test_poison_is_passed_on_and_ends_the_link(wire: tuple[socket.socket, socket.socket]) -> None:
@@ -188,7 +208,7 @@ def test_a_side_without_gmac_gets_sha256(
     wire: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     can = iter([Cover.GMAC, Cover.SHA256, Cover.GMAC])
-    monkeypatch.setattr(seals, "offered", lambda *, full: next(can))
+    monkeypatch.setattr(seals, "offered", lambda *, full, encrypt: next(can))
     dialled, accepted = asyncio.run(_both(wire, ME, replace(ME, rank=2)))
     assert dialled.cover == accepted[1].cover == Cover.SHA256
 
@@ -210,10 +230,14 @@ def test_whoever_differs_is_no_peer(
     assert all(isinstance(one, AuthError | OSError) for one in found)
 
 
-def test_a_recorded_dial_cannot_be_played_again() -> None:
+@pytest.mark.parametrize("seed", range(20))
+def test_a_recorded_dial_cannot_be_played_again(seed: int) -> None:
     said = asyncio.run(_record())
     assert len(said) > 100
     assert isinstance(asyncio.run(_replay(said)), AuthError)
+    changed, at = bytearray(said), seed * len(said) // 20
+    changed[at] ^= 1 << seed % 8
+    assert isinstance(asyncio.run(_replay(bytes(changed))), AuthError)
 
 
 async def _record() -> bytes:
@@ -253,3 +277,42 @@ async def _replay(said: bytes) -> BaseException:
             except AuthError as error:
                 return error
     raise AssertionError("the replay was believed")
+
+
+def test_an_encrypted_payload_is_not_on_the_wire(
+    wire: tuple[socket.socket, socket.socket],
+) -> None:
+    secret = b"forty-two galaxies " * 10_000
+    whole = frame(secret, Cover.CIPHER)
+    assert len(whole) == frames.HEADER_BYTES + len(secret)
+    assert b"galaxies" not in whole
+    flows.send(link(wire[0], cover=Cover.CIPHER), CALL, [b"forty-two ", b"galaxies"])
+    sent = wire[1].recv(1000, socket.MSG_PEEK)
+    assert b"galaxies" not in sent
+    got = flows.receive(link(wire[1], cover=Cover.CIPHER), CALL, 0, None, None)
+    assert bytes(got) == b"forty-two galaxies"
+
+
+@either_way
+@pytest.mark.parametrize("place", [-1, -7, frames.SIGNED_BYTES - 1])
+def test_a_changed_bit_of_an_encrypted_frame_ends_the_link(
+    wire: tuple[socket.socket, socket.socket], place: int, expected: bool
+) -> None:
+    raw = bytearray(frame(b"payload", Cover.CIPHER))
+    raw[place] ^= 1
+    wire[0].sendall(raw)
+    with pytest.raises(LinkLost):
+        receive(link(wire[1], cover=Cover.CIPHER), expected=expected)
+
+
+def test_poison_gets_through_encrypted(wire: tuple[socket.socket, socket.socket]) -> None:
+    link(wire[0], cover=Cover.CIPHER).poison(b"the verdict")
+    with pytest.raises(Poisoned, match="the verdict"):
+        receive(link(wire[1], cover=Cover.CIPHER))
+
+
+@pytest.mark.parametrize("other", [Cover.NONE, Cover.SHA256, Cover.GMAC])
+def test_both_sides_encrypt_or_neither(other: Cover) -> None:
+    assert seals.agreed(Cover.CIPHER, other) is None
+    assert seals.agreed(other, Cover.CIPHER) is None
+    assert seals.agreed(Cover.CIPHER, Cover.CIPHER) is Cover.CIPHER

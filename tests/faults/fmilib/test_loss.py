@@ -49,6 +49,16 @@ def test_a_rank_killed_before_an_operation_fails_all_others(ranks: Maker, operat
     told_of(job.outcomes([0, 1, 3]), 2, since)
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_rank_that_only_looks_for_messages_is_told(ranks: Maker, number: signal.Signals) -> None:
+    job = ranks(3)
+    job.start("probe_for_ever", connect={"detect_s": DETECT_S})
+    for rank in range(3):
+        job.hear(rank, "running")
+    since = job.signal(2, number)
+    told_of(job.outcomes([0, 1]), 2, since)
+
+
 @pytest.mark.parametrize("operation", ["barrier", "large allreduce"])
 def test_a_frozen_rank_fails_all_others_and_itself_when_it_thaws(
     ranks: Maker, operation: str

@@ -18,14 +18,18 @@ import numpy as np
 import pytest
 
 import fmilib
+from fmilib_support.natlab import Lab, public, why_not
 from fmilib_support.ranks import Outcome, Ranks
 from fmilib_support.scenarios import OPERATIONS
 from fmilib_support.server import Rendezvous
 
 SEEDS = int(os.environ.get("FMI_SEEDS", "20"))
-AT_ONCE = 4
+AT_ONCE, SEEDS_A_LAB = 4, 10
 DETECT_S, SLACK_S = 3.0, 3.0
 CONNECT = {"detect_s": DETECT_S}
+CUT_S = (
+    20.0  # mostly a cut is told within DETECT_S; once in forty trials only the time-out ended it
+)
 CUT = ("the connection was closed", "connection reset by peer", "broken pipe")
 ONES = np.ones(8)
 CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -238,6 +242,46 @@ def waves() -> Iterator[range]:
 def test_all_survivors_raise_the_right_error_in_time(rendezvous: Rendezvous, name: str) -> None:
     for wave in waves():
         play(SHARED[name], [trial(seed, rendezvous, name) for seed in wave])
+
+
+class CutLink(Failure):
+    """All links between two networks go silent; either side still reaches the rendezvous."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+
+    def start(self, one: Trial) -> None:
+        sides = (self.lab.behind("left"), self.lab.behind("right"))
+        inside = {r: self.lab.name(sides[r % 2][r // 2]) for r in range(one.size)}
+        one.run(connect={**CONNECT, "timeout_s": CUT_S}, inside=inside)
+
+    def strike(self, one: Trial) -> None:
+        pass
+
+    def check(self, one: Trial) -> None:
+        for outcome in one.job.outcomes(list(range(one.size))):
+            assert isinstance(outcome.error, fmilib.FmiError), outcome
+            assert outcome.at - one.since < CUT_S + SLACK_S, outcome
+
+
+@pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+def test_a_cut_between_networks_ends_every_rank_within_its_time_out() -> None:
+    for first in range(0, SEEDS, SEEDS_A_LAB):
+        with (
+            Lab(hosts=3) as lab,
+            Rendezvous(host=public("meet"), inside=lab.name("meet")) as server,
+        ):
+            seeds = range(first, min(first + SEEDS_A_LAB, SEEDS))
+            trials = [trial(seed, server, "cut") for seed in seeds]
+            play(CutLink(lab), trials, partial(_part, lab, trials))
+
+
+def _part(lab: Lab, trials: list[Trial]) -> None:
+    for one in trials:
+        one.wait()
+    lab.part()
+    for one in trials:
+        one.since = time.monotonic()
 
 
 class KilledAlone(Killed):

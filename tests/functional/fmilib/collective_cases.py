@@ -1,4 +1,4 @@
-"""One closed form for each collective; methods that a communicator doesn't have are left out."""
+"""One closed form for each collective, and for what else ranks do together, for any channel."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-
-import fmilib
 
 COUNTS = (0, 1, 100, 100_000)
 Case = Callable[[Any], None]
@@ -122,6 +120,56 @@ def _moves_of_buffers(comm: Any) -> None:
     assert (out == 10 * expected + comm.rank).all()
 
 
+def _unequal_moves_of_buffers(comm: Any) -> None:
+    counts = [(rank + 1) % 3 * 7000 for rank in range(comm.size)]
+    expected = np.repeat(np.arange(comm.size, dtype=np.float32), counts)
+    mine = np.full(counts[comm.rank], comm.rank, np.float32)
+    for root in (0, comm.size - 1):
+        at_root, out, back = comm.rank == root, np.zeros_like(expected), np.zeros_like(mine)
+        comm.Gatherv(mine, out if at_root else None, counts if at_root else None, root)
+        assert np.array_equal(out, expected if at_root else np.zeros_like(expected))
+        comm.Scatterv(expected if at_root else None, counts if at_root else None, back, root)
+        assert np.array_equal(back, mine)
+    parts = np.split(expected, np.cumsum(counts)[:-1])
+    found = comm.gatherv(mine, 1)
+    assert found is None or all(map(np.array_equal, found, parts))
+    assert np.array_equal(comm.scatterv(parts if comm.rank == 1 else None, 1), mine)
+
+
+def _swaps(comm: Any) -> None:
+    right, left = (comm.rank + 1) % comm.size, (comm.rank - 1) % comm.size
+    for count in (3, 100_000):
+        mine, out = np.full(count, comm.rank), np.zeros(count + left, np.int64)
+        longer = np.full(count + comm.rank, comm.rank)
+        comm.Sendrecv(longer, right, out, left, sendtag=5, recvtag=5)
+        assert (out == left).all()
+        found = comm.sendrecv(mine, left, right)
+        assert np.array_equal(found, np.full(count, right))
+        comm.Barrier()
+        assert np.array_equal(comm.sendrecv(mine, comm.rank, comm.rank), mine)
+
+
+def _parts_of_the_job(comm: Any) -> None:
+    twin = comm.dup()
+    half = comm.split(comm.rank % 2, -comm.rank)
+    assert comm.split(None) is None
+    members = list(range(comm.rank % 2, comm.size, 2))[::-1]
+    twin.send(("twin", comm.rank), (comm.rank + 1) % comm.size)
+    comm.send(("comm", comm.rank), (comm.rank + 1) % comm.size)
+    before = (comm.rank - 1) % comm.size
+    assert comm.recv(before) == ("comm", before)
+    assert (half.rank, half.size) == (members.index(comm.rank), len(members))
+    assert half.allgather(comm.rank) == members
+    assert half.allreduce(1) + twin.allreduce(1) == len(members) + comm.size
+    buffer = np.full(20_000, comm.rank)
+    half.Bcast(buffer, half.size - 1)
+    assert (buffer == members[-1]).all()
+    half.close()
+    assert twin.recv(before) == ("twin", before)
+    twin.close()
+    comm.Barrier()
+
+
 CASES: dict[str, Case] = {
     "barrier": _barrier,
     "bcast": _bcast,
@@ -136,7 +184,9 @@ CASES: dict[str, Case] = {
     "scan": _scan,
     "exscan": _exscan,
     "reduce_scatter": _reduce_scatter,
-    "Reduce": _reductions_of_buffers,
-    "Gather": _moves_of_buffers,
+    "Reduce Scan Exscan Reduce_scatter": _reductions_of_buffers,
+    "Gather Allgather Scatter Alltoall": _moves_of_buffers,
+    "Gatherv Scatterv gatherv scatterv": _unequal_moves_of_buffers,
+    "Sendrecv sendrecv Barrier": _swaps,
+    "split dup": _parts_of_the_job,
 }
-PRESENT = [name for name in CASES if hasattr(fmilib.Communicator, name)]

@@ -17,10 +17,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from fmilib_support.fixtures import job, rendezvous
+from fmilib_support.fixtures import job, ranks, rendezvous
 from fmilib_support.server import Rendezvous
 
-__all__ = ["job", "rendezvous"]
+__all__ = ["job", "ranks", "rendezvous"]
 START_S = 10.0
 
 

@@ -2,86 +2,47 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 import time
-from multiprocessing.connection import Connection
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import fmilib
-from fmilib_support.server import DEPLOYMENT_SECRET
+from fmilib_support.ranks import Ranks
 from fmilib_support.threads import Crew
 
 from .conftest import Way, running_redis
 
-RESULT_S = 30.0
-_CONTEXT = multiprocessing.get_context("forkserver")
+DETECT_S, SLACK_S = 3.0, 6.0
+Maker = Callable[[int], Ranks]
 
 
-def _barriers(rank: int, job: str, options: dict[str, Any], line: Connection) -> None:
-    """Do barriers for ever; say the first, and how it ended."""
-    secret = fmilib.derive_secret(DEPLOYMENT_SECRET, job)
-    try:
-        with fmilib.connect(rank, 3, job, secret=secret, **options) as comm:
-            comm.barrier()
-            line.send("running")
-            while True:
-                comm.barrier()
-    except fmilib.FmiError as error:
-        line.send((error, time.monotonic()))
-
-
-def _killed(way: Way, job: str, timeout_s: float) -> list[tuple[fmilib.FmiError, float]]:
-    """Kill rank 1 of three; return the errors of the others and how long they took."""
-    options = {**way.options, "timeout_s": timeout_s, "detect_s": 2.0}
-    lines, processes = [], []
-    for rank in range(3):
-        ours, theirs = _CONTEXT.Pipe()
-        process = _CONTEXT.Process(target=_barriers, args=(rank, job, options, theirs))
-        process.start()
-        theirs.close()
-        lines.append(ours)
-        processes.append(process)
-    try:
-        for line in lines:
-            assert line.poll(RESULT_S)
-            assert line.recv() == "running"
-        processes[1].kill()
-        at = time.monotonic()
-        found = []
-        for line in (lines[0], lines[2]):
-            assert line.poll(RESULT_S), "a rank hangs"
-            error, when = line.recv()
-            found.append((error, when - at))
-        return found
-    finally:
-        for process, line in zip(processes, lines, strict=True):
-            process.kill()
-            process.join(RESULT_S)
-            assert process.exitcode in (0, -signal.SIGKILL)
-            process.close()
-            line.close()
-
-
-def test_a_killed_process_is_noticed_at_once_on_its_own_machine(job: str, tmp_path: Any) -> None:
-    way = Way("local", {"channel": "local", "store": str(tmp_path)})
-    for error, seconds in _killed(way, job, timeout_s=20.0):
-        assert isinstance(error, fmilib.PeerFailed), error
-        assert error.rank == 1
-        assert seconds < 2.0
-
-
-def test_a_killed_process_ends_the_waits_of_the_others_at_their_bound(
-    job: str, redis_url: str
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_rank_that_dies_or_freezes_is_told_to_all_others(
+    stored: Way, ranks: Maker, number: signal.Signals
 ) -> None:
-    way = Way("redis", {"channel": "redis", "store": redis_url})
-    found = _killed(way, job, timeout_s=8.0)
-    assert any(isinstance(error, fmilib.Timeout) for error, _ in found), found
-    assert all(isinstance(error, fmilib.Timeout | fmilib.Aborted) for error, _ in found), found
-    assert all(seconds < 12.0 for _, seconds in found), found
+    job = ranks(4)
+    connect = {**stored.options, "timeout_s": 60.0, "detect_s": DETECT_S}
+    job.start("again_and_again", operation="barrier", connect=connect)
+    for rank in range(4):
+        job.hear(rank, "running")
+    since = job.signal(1, number)
+    for outcome in job.outcomes([0, 2, 3]):
+        assert isinstance(outcome.error, fmilib.PeerFailed), outcome
+        assert outcome.error.rank == 1, outcome
+        assert outcome.at - since < DETECT_S + SLACK_S, outcome
+    if number == signal.SIGSTOP:
+        job.signal(1, signal.SIGCONT)
+        assert isinstance(job.outcome(1).error, fmilib.FmiError)
+
+
+def test_a_rank_that_computes_for_long_or_has_left_is_not_lost(stored: Way, ranks: Maker) -> None:
+    job = ranks(3)
+    connect = {**stored.options, "timeout_s": 60.0, "detect_s": DETECT_S}
+    job.start("slow_in_the_middle", seconds=DETECT_S, connect=connect)
+    assert job.values() == [3, 3, 3]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,6 +88,36 @@ def test_four_ranks_across_two_routers_compute_the_right_values(
     assert world.ranks.values() == [3, 3, 3, 3]
 
 
+@pytest.mark.parametrize(
+    ("hosts", "left", "right", "way"),
+    [
+        (["l1", "r1"], "keeping", "shifting", "punched"),
+        (["l1", "r1"], "symmetric", "keeping", "relayed"),
+        (["open", "l1"], "symmetric", "keeping", "punched"),
+    ],
+)
+def test_a_rendezvous_with_two_ports_finds_the_same_ways(
+    make_world: MakeWorld, hosts: list[str], left: str, right: str, way: str
+) -> None:
+    world = make_world(hosts, "--observe-port", "0", left=left, right=right)
+    world.start("cross")
+    first, second = world.ranks.values()
+    assert (first["ways"], second["ways"]) == ({1: way}, {0: way})
+
+
+@pytest.mark.parametrize(("left", "right"), [("symmetric", "keeping"), ("keeping", "symmetric")])
+def test_a_symmetric_router_is_known_to_a_rendezvous_with_two_ports(
+    make_world: MakeWorld, left: str, right: str
+) -> None:
+    options = ("--observe-port", "0", "--relay-bytes", "0")
+    world = make_world(["l1", "r1"], *options, left=left, right=right)
+    world.start("cross")
+    for outcome in world.ranks.outcomes():
+        assert isinstance(outcome.error, fmilib.PeerFailed), outcome
+        for word in ("port isn't known, or shifts", "relays nothing"):
+            assert word in outcome.error.cause
+
+
 def test_no_way_at_all_is_a_clear_error_on_both_sides(make_world: MakeWorld) -> None:
     world = make_world(["l1", "r1"], "--relay-bytes", "0", left="symmetric", right="symmetric")
     world.start("cross")
@@ -94,6 +125,18 @@ def test_no_way_at_all_is_a_clear_error_on_both_sides(make_world: MakeWorld) -> 
         assert isinstance(outcome.error, fmilib.PeerFailed), outcome
         for word in ("can't be reached", "direct", "punched: not met", "relays nothing"):
             assert word in outcome.error.cause
+
+
+def test_no_way_at_all_leads_over_a_store_where_there_is_one(
+    make_world: MakeWorld, tmp_path: Path
+) -> None:
+    options = ("--observe-port", "0", "--relay-bytes", "0")
+    world = make_world(["l1", "r1"], *options, left="symmetric", right="symmetric")
+    stored = {"fallback": "local", "store": str(tmp_path), "detect_s": 2.0}
+    world.start("cross", connect=stored)
+    first, second = world.ranks.values()
+    assert (first["ways"], second["ways"]) == ({}, {})
+    assert first["total"] == second["total"] == 2
 
 
 def test_the_relay_ends_at_its_limit_with_a_clear_error(make_world: MakeWorld) -> None:

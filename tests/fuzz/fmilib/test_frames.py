@@ -49,12 +49,12 @@ def stream(rng: random.Random, cover: Cover) -> bytes:
         payload = rng.randbytes(rng.choice((0, 1, 90, 5000)))
         total = rng.choice((len(payload), len(payload), len(payload) + 100, MAX_HONEST_BYTES))
         kind = rng.choice((Kind.DATA, Kind.DATA, Kind.DATA, Kind.BYE, Kind.POISON, 0, 200))
-        digest = seal.digest(counter, [payload])
+        digest, parts = seal.wrap(counter, [payload])
         raw += frames.pack(
             kind, rng.choice(STAMPS), len(payload), total, digest,
-            epoch=EPOCH, counter=counter, key=KEY,
+            epoch=EPOCH, counter=counter, signer=frames.signer(KEY),
         )  # fmt: skip
-        raw += payload
+        raw += b"".join(parts)
     return raw
 
 
@@ -97,4 +97,4 @@ def test_a_header_without_the_key_is_never_believed() -> None:
             bit = rng.randrange(8 * len(raw))
             raw[bit // 8] ^= 1 << bit % 8
             with pytest.raises(frames.GarbledError):
-                frames.unpack(bytes(raw), epoch=EPOCH, counter=0, key=KEY)
+                frames.unpack(bytes(raw), epoch=EPOCH, counter=0, signer=frames.signer(KEY))

@@ -13,7 +13,8 @@ import pytest
 
 from fmilib import control_handshake, keys
 from fmilib.control_frames import Courier, encode_plain
-from fmilib.rendezvous.server import Limits, Server
+from fmilib.rendezvous.limits import Limits
+from fmilib.rendezvous.server import Server
 
 from .fmilib_fuzzing import SECONDS, broken, chance, seeds
 

@@ -31,7 +31,7 @@ def test_a_header_is_read_back(
     call: frames.Call, one: int, two: int, digest: bytes, epoch: int, counter: int, key: bytes
 ) -> None:
     length, total = sorted((one, two))
-    link: dict[str, Any] = {"epoch": epoch, "counter": counter, "key": key}
+    link: dict[str, Any] = {"epoch": epoch, "counter": counter, "signer": frames.signer(key)}
     raw = frames.pack(frames.Kind.DATA, call.stamp, length, total, digest, **link)
     head = frames.unpack(raw, **link)
     assert len(raw) == frames.HEADER_BYTES
@@ -43,7 +43,7 @@ def test_a_header_is_read_back(
 @given(st.binary(min_size=96, max_size=96), keys, u32)
 def test_noise_is_no_header(noise: bytes, key: bytes, epoch: int) -> None:
     with pytest.raises(frames.GarbledError):
-        frames.unpack(noise, epoch=epoch, counter=0, key=key)
+        frames.unpack(noise, epoch=epoch, counter=0, signer=frames.signer(key))
 
 
 @given(st.lists(st.binary(max_size=50), max_size=12), st.integers(1, 40))

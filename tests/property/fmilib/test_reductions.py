@@ -18,9 +18,7 @@ from fmilib_support.ranks import Ranks
 from fmilib_support.server import Rendezvous
 
 SIZE = 5
-relaxed = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+relaxed = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 Ask = Callable[[str, list[dict[str, Any]]], list[Any]]
 
 ELEMENTWISE = sorted(name for name, op in BUILTIN.items() if op.ufunc is not None)

@@ -25,20 +25,21 @@ KIB, MIB = 1 << 10, 1 << 20
 @pytest.mark.parametrize(
     ("op", "nbytes", "size", "expected"),
     [
-        ("barrier", 0, 8, (3, 0, 24)),
-        ("barrier", 0, 5, (3, 0, 15)),
+        ("barrier", 0, 8, (2, 0, 14)),
+        ("barrier", 0, 17, (5, 0, 85)),
         ("bcast", MIB, 8, (3, 3 * MIB, 7)),
         ("Bcast", MIB, 9, (4, 4 * MIB, 8)),
         ("Bcast", 16 * MIB, 8, (7, 16 * MIB + 6 * SEGMENT_BYTES, 7)),
         ("bcast", 16 * MIB, 8, (3, 48 * MIB, 7)),
         ("gather", KIB, 52, (6, 51 * KIB, 51)),
-        ("allreduce", KIB, 8, (3, 3 * KIB, 24)),
-        ("allreduce", KIB, 6, (4, 4 * KIB, 12)),
+        ("allreduce", KIB, 8, (2, 14 * KIB, 14)),
+        ("allreduce", 2 * KIB, 8, (3, 6 * KIB, 24)),
+        ("allreduce", 2 * KIB, 6, (4, 8 * KIB, 12)),
         ("allreduce", MIB, 8, (6, 2 * MIB * 7 // 8, 48)),
         ("allreduce", MIB, 6, (10, 10 * MIB // 6, 60)),
         ("allreduce", MIB, 33, (12, 2 * MIB * 31 // 32 + 2 * MIB, 322)),
         ("alltoall", 800, 8, (3, 1200, 24)),
-        ("reduce_scatter", KIB, 8, (3, 3 * KIB, 24)),
+        ("reduce_scatter", KIB, 8, (2, 14 * KIB, 14)),
         ("reduce_scatter", MIB, 8, (7, MIB * 7 // 8, 56)),
         ("scan", 8, 8, (3, 24, 17)),
         ("send", 100, 8, (1, 100, 1)),
@@ -133,13 +134,13 @@ def test_calls_correct_the_rates() -> None:
     meter = choice.Meter(choice.Rates(1.0, 1e6))
     small, large = choice.Shape(4, 0, 8), choice.Shape(2, 10**6, 2)
     for _ in range(WINDOW):
-        meter.observe(small, 0.008)
+        meter.observe(small.rounds, small.bytes, 0.008)
     assert meter.rates.alpha_s == pytest.approx(0.002)
     assert meter.rates.measured
     for _ in range(WINDOW):
-        meter.observe(large, 0.004 + 0.05)
+        meter.observe(large.rounds, large.bytes, 0.004 + 0.05)
     assert meter.rates.beta == pytest.approx(2e7)
-    meter.observe(small, 100.0)  # a late rank says nothing of the channel
+    meter.observe(small.rounds, small.bytes, 100.0)  # a late rank says nothing of the channel
     assert meter.rates.alpha_s == pytest.approx(0.002)
 
 

@@ -16,14 +16,14 @@ def call(operation: Operation, number: int, context: int = 0) -> str:
 def test_ranks_in_one_call_agree() -> None:
     doing = Doing()
     for rank in range(3):
-        assert doing.says(rank, call(Operation.BCAST, 5)) is None
+        assert doing.says(rank, [call(Operation.BCAST, 5)]) is None
 
 
 def test_two_ranks_in_different_calls_are_named() -> None:
     doing = Doing()
-    assert doing.says(0, call(Operation.BCAST, 5)) is None
-    assert doing.says(1, call(Operation.GATHER, 6)) is None
-    found = doing.says(2, call(Operation.GATHER, 5))
+    assert doing.says(0, [call(Operation.BCAST, 5)]) is None
+    assert doing.says(1, [call(Operation.GATHER, 6)]) is None
+    found = doing.says(2, [call(Operation.GATHER, 5)])
     assert found is not None
     assert (found.kind, found.rank) == ("mismatch", 2)
     assert "rank 0 called bcast" in found.words
@@ -32,11 +32,21 @@ def test_two_ranks_in_different_calls_are_named() -> None:
 
 def test_groups_that_were_split_off_may_differ() -> None:
     doing = Doing()
-    assert doing.says(0, call(Operation.BCAST, 1, context=4)) is None
-    assert doing.says(1, call(Operation.GATHER, 1, context=4)) is None
+    assert doing.says(0, [call(Operation.BCAST, 1, context=4)]) is None
+    assert doing.says(1, [call(Operation.GATHER, 1, context=4)]) is None
 
 
-@pytest.mark.parametrize("said", [None, "", 7, "zz" * 32, "00" * 31, "00" * 32])
+def test_a_rank_that_went_on_to_the_next_call_is_still_told_apart() -> None:
+    doing = Doing()
+    assert doing.says(0, [call(Operation.BCAST, 5)]) is None
+    found = doing.says(1, [call(Operation.GATHER, 5), call(Operation.BARRIER, 6)])
+    assert found is not None
+    assert "rank 1 called gather" in found.words
+
+
+@pytest.mark.parametrize(
+    "said", [None, "", 7, [7], [["00"]], "00" * 32, ["zz" * 32], ["00" * 31], ["00" * 32]]
+)
 def test_nonsense_says_nothing(said: object) -> None:
     assert Doing().says(0, said) is None
 
@@ -44,5 +54,5 @@ def test_nonsense_says_nothing(said: object) -> None:
 def test_old_calls_are_forgotten() -> None:
     doing = Doing()
     for number in range(MAX_CALLS + 2):
-        assert doing.says(0, call(Operation.BCAST, number)) is None
-    assert doing.says(1, call(Operation.GATHER, 0)) is None
+        assert doing.says(0, [call(Operation.BCAST, number)]) is None
+    assert doing.says(1, [call(Operation.GATHER, 0)]) is None

@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import fmi
+import fmilib
 from fmi import settings
 from fmilib.fmi_operations import fmi_communicator
 from fmilib_support.ranks import Ranks
@@ -47,12 +49,30 @@ def _file(folder: Path, backends: object) -> str:
 
 
 def test_the_file_names_the_first_enabled_backend(tmp_path: Path) -> None:
-    redis = {"enabled": True, "host": "h", "port": 6379}
+    redis = {"enabled": True, "host": "h", "port": "6379"}
     path = _file(tmp_path, {"Direct": {"enabled": False}, "Redis": redis})
     assert settings.read(path) == {"channel": "redis", "store": "redis://h:6379/0"}
     assert settings.read(_file(tmp_path, {"S3": {"bucket_name": "b"}}))["store"] == "b"
     with pytest.raises(ValueError, match="enables none"):
         settings.read(_file(tmp_path, {"Redis": {"enabled": False}}))
+
+
+def test_names_are_the_published_numbers() -> None:
+    assert [*fmi.datatypes] == [*fmi.op][:4] == [0, 1, 2, 3]
+    assert (fmi.op.custom, fmi.hints.fast, fmi.hints.cheap) == (4, 0, 1)
+    assert fmi.func(fmi.op.sum, max, True, True).op.name == "sum"
+    assert issubclass(fmilib.FmiError, RuntimeError)
+
+
+def test_what_a_function_returns_must_be_of_the_announced_type() -> None:
+    half = fmi.func(fmi.op.custom, lambda a, b: (a + b) / 2, True, True)
+    one, two = np.array([1], np.int32), np.array([2], np.int32)
+    with pytest.raises(RuntimeError, match="int32 was announced"):
+        half.op.combine(one, two)
+    with pytest.raises(OverflowError):
+        fmi.func(fmi.op.custom, lambda a, b: a + 2**31, True, True).op.combine(one, two)
+    with pytest.raises(RuntimeError, match="announced"):
+        _ = fmi.types(fmi.datatypes.int_list).count
 
 
 def test_one_peer_by_each_signature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +82,10 @@ def test_one_peer_by_each_signature(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for comm in (fmi_communicator(1, 0), fmi_communicator({"world_size": "1", "rank": "0"})):
         assert comm.gather([1, 2], 0, kind) == [1, 2]
         with pytest.raises(ValueError, match="announced"):
-            comm.send([1, 2, 3], 0, kind)
+            comm.gather([1, 2, 3], 0, kind)
+        with pytest.raises(RuntimeError, match="announced"):
+            comm.send(1.5, 0, fmi.types(fmi.datatypes.int))
+        assert comm.bcast([1, 2, 3], 0, kind) == [1, 2, 3]
         with pytest.raises(OverflowError):
             comm.send([1, 2**31], 0, kind)
         with pytest.raises(ValueError, match="share"):

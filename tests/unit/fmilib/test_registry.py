@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from fmilib.rendezvous import pairs
-from fmilib.rendezvous.jobs import Claim, Member, Refused, Registry
+from fmilib.rendezvous.jobs import Registry
+from fmilib.rendezvous.members import Claim, Member, Refused
 from fmilib.verdict import Verdict
 
 
@@ -250,3 +251,32 @@ def test_who_returns_to_a_failed_job_alone_is_told_so(registry: Registry) -> Non
     with pytest.raises(Refused) as late:
         come(registry, 0, now=18.0)
     assert late.value.message["code"] == "failed"
+
+
+def test_a_rank_that_left_may_come_to_the_next_job_of_the_name(registry: Registry) -> None:
+    zero, one = come(registry, 0), come(registry, 1)
+    registry.leave(member(zero))
+    with pytest.raises(Refused) as refusal:
+        come(registry, 0, instance="the next one")
+    assert refusal.value.message["code"] == "later"
+    registry.leave(member(one))
+    come(registry, 0, instance="the next one")
+
+
+def test_ranks_whose_ports_shift_are_called_together_only_with_open_ones(
+    registry: Registry,
+) -> None:
+    hidden = {rank: ("198.51.100.2", 4000 + rank) for rank in (0, 1)}
+    zero = come(registry, 0, size=3, seen=hidden[0])
+    one = come(registry, 1, size=3, seen=hidden[1])
+    two = come(registry, 2, size=3, seen=("10.0.0.1", 1002))
+    pairs.observe(registry, "job", 0, "process of 0", hidden[0])
+    pairs.punch(registry, member(zero), 1, 1.0)
+    assert zero.told[-1]["peer"] == list(hidden[1])
+    pairs.observe(registry, "job", 1, "process of 1", ("198.51.100.2", 4077))
+    pairs.punch(registry, member(zero), 1, 1.0)
+    assert zero.told[-1]["peer"] is None
+    pairs.punch(registry, member(one), 2, 1.0)
+    assert two.told[-1]["peer"] == list(hidden[1])
+    with pytest.raises(Refused):
+        pairs.observe(registry, "job", 1, "another process", hidden[1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import signal
 from pathlib import Path
@@ -30,3 +32,17 @@ def test_its_environment_is_the_only_place_of_the_secret(rendezvous: Rendezvous)
     shown = Path(f"/proc/{rendezvous.pid}/cmdline").read_bytes()
     assert b"000102030405" not in shown
     assert "000102030405" not in rendezvous.log()
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [(OSError(errno.ENOTCONN, "gone"), "INFO"), (OSError(errno.EBADF, "bug"), "ERROR")],
+)
+def test_only_a_connection_that_has_gone_is_no_error(
+    caplog: pytest.LogCaptureFixture, error: OSError, level: str
+) -> None:
+    loop = asyncio.new_event_loop()
+    with caplog.at_level("INFO"):
+        command.report(loop, {"message": "in a callback", "exception": error})
+    loop.close()
+    assert [record.levelname for record in caplog.records] == [level]

@@ -8,7 +8,7 @@ import numpy as np
 
 import fmilib
 from fmi import settings
-from fmi.kinds import func, hints, types
+from fmi.kinds import Misuse, func, hints, types
 
 
 class Communicator:
@@ -47,7 +47,7 @@ class Communicator:
 
     def send(self, value: Any, dst: int, kind: types) -> None:
         """Send a number or a list to one peer."""
-        self._comm.Send(kind.array(value), dst)
+        self._comm.Send(kind.array(value, any_length=True), dst)
 
     def recv(self, src: int, kind: types) -> Any:
         """Return the next number or list from a peer."""
@@ -58,25 +58,26 @@ class Communicator:
     def bcast(self, value: Any, root: int, kind: types) -> Any:
         """Return the root's number or list."""
         mine = self._rank == root
-        array = kind.array(value) if mine else np.empty(kind.count, kind.dtype)
+        array = kind.array(value, any_length=True) if mine else np.empty(kind.count, kind.dtype)
         self._comm.Bcast(array, root)
         return kind.value(array)
 
     def gather(self, value: Any, root: int, kind: types) -> list[Any]:
         """Return all peers' elements in one flat list at the root, [] elsewhere."""
         mine = self._rank == root
-        out = np.empty(kind.count * self._size, kind.dtype) if mine else None
-        self._comm.Gather(kind.array(value), out, root)
+        array = kind.array(value)
+        out = np.empty(array.size * self._size, kind.dtype) if mine else None
+        self._comm.Gather(array, out, root)
         return [] if out is None else out.tolist()
 
     def scatter(self, value: Any, root: int, kind: types) -> list[Any]:
         """Return this peer's share of the root's list, whose whole length is announced.
 
         Raises:
-            ValueError: it is no list, or can't be shared equally.
+            Misuse: it is no list, or can't be shared equally.
         """
         if not kind.is_list or kind.count % self._size:
-            raise ValueError(f"{self._size} peers can't share {kind.count} elements equally")
+            raise Misuse(f"{self._size} peers can't share {kind.count} elements equally")
         send = kind.array(value) if self._rank == root else None
         out = np.empty(kind.count // self._size, kind.dtype)
         self._comm.Scatter(send, out, root)
@@ -84,12 +85,10 @@ class Communicator:
         return found
 
     def reduce(self, value: Any, root: int, f: func, kind: types) -> Any:
-        """Return the reduction at the root; elsewhere zero or [], as published."""
+        """Return the reduction at the root; elsewhere zero, or as many as the list is long."""
         array = kind.array(value)
-        out = np.empty_like(array) if self._rank == root else None
-        self._comm.Reduce(array, out, f.op, root)
-        if out is None:
-            return [] if kind.is_list else np.zeros(1, kind.dtype).tolist()[0]
+        out = np.zeros_like(array)
+        self._comm.Reduce(array, out if self._rank == root else None, f.op, root)
         return kind.value(out)
 
     def allreduce(self, value: Any, f: func, kind: types) -> Any:

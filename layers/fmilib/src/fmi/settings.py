@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+MIN_TIMEOUT_S = 30.0
+
 
 def read(config_path: str) -> dict[str, Any]:
     """Return keywords for `fmilib.connect` that reach the first enabled backend.
 
-    A secret isn't part of the file: it comes from FMI_SECRET.
+    A secret isn't part of the file: it comes from FMI_SECRET. What a channel costs and how fast
+    it is (`model` or `performance`) isn't read: it is measured.
 
     Raises:
         ValueError: no backend is enabled, or the file isn't one.
@@ -21,12 +24,12 @@ def read(config_path: str) -> dict[str, Any]:
     for name, way in ways.items():
         found = backends.get(name)
         if found and str(found.get("enabled", True)).lower() == "true":
-            return way(found)
+            return {**way(found), **_bound(found)}
     raise ValueError(f"{config_path} enables none of {', '.join(ways)}")
 
 
 def _direct(found: dict[str, Any]) -> dict[str, Any]:
-    return {"channel": "direct", "rendezvous": f"{found['host']}:{found['port']}", **_bound(found)}
+    return {"channel": "direct", "rendezvous": f"{found['host']}:{found['port']}"}
 
 
 def _redis(found: dict[str, Any]) -> dict[str, Any]:
@@ -38,6 +41,9 @@ def _s3(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _bound(found: dict[str, Any]) -> dict[str, Any]:
-    """Return the direct backend's time-out, which is in milliseconds there."""
+    """Return the backend's time-out, which is in milliseconds there.
+
+    There it bounds one wait between running peers, here the forming as well.
+    """
     limit_ms = float(found.get("max_timeout", 0))
-    return {"timeout_s": max(limit_ms / 1000, 30.0)} if limit_ms else {}
+    return {"timeout_s": max(limit_ms / 1000, MIN_TIMEOUT_S)} if limit_ms else {}

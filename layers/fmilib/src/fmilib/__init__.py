@@ -17,6 +17,7 @@ from fmilib.errors import (
 from fmilib.joining import connect
 from fmilib.keys import derive_secret
 from fmilib.ops import Op
+from fmilib.reports import Gathered
 from fmilib.stats import OpStats, Stats
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Communicator",
     "Explanation",
     "FmiError",
+    "Gathered",
     "MismatchError",
     "Op",
     "OpStats",

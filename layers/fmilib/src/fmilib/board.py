@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections import deque
 from collections.abc import Callable
 
 from fmilib import verdict
-from fmilib.errors import FmiError
-from fmilib.link import Link
+from fmilib.control_frames import REMEMBERED
+from fmilib.errors import FmiError, PeerFailed
+from fmilib.link import Link, Wait, wait_for
 
 Address = tuple[str, int]
 
@@ -25,7 +27,9 @@ class Board:
         addresses: where ranks listen, as far as this rank was told.
         departed: ranks that left in good order.
         missing: ranks that the forming still waited for, when last asked.
-        doing: stamp of the collective that this rank is in, or was in last.
+        doing: stamps of the last collectives that this rank entered, in order.
+        lost: ranks whose loss no call has had to raise yet, and why they count as lost.
+        link_wait: how blocked calls wait on links that are taken in from now on.
     """
 
     def __init__(self, rank: int, generation: int = 0) -> None:
@@ -39,7 +43,11 @@ class Board:
         self.addresses: dict[int, Address] = {}
         self.departed: set[int] = set()
         self.missing: tuple[int, ...] | None = None
-        self.doing = b""
+        self.doing: deque[bytes] = deque(maxlen=REMEMBERED)
+        self.lost: dict[int, str] = {}
+        self._in_call = False
+        self._only_needed: int | None = None
+        self.link_wait: Wait = wait_for
 
     @property
     def failed(self) -> bool:
@@ -82,6 +90,40 @@ class Board:
             link.poison(poison)
         return True
 
+    def enter(self, only_needed: int | None = None) -> None:
+        """The data thread begins a call.
+
+        Args:
+            only_needed: the one rank whose loss the call can't bear; None if it can bear none.
+
+        Raises:
+            FmiError: the job failed, or has lost a rank that the call can't bear to lose.
+        """
+        self._in_call, self._only_needed = True, only_needed
+        for peer in list(self.lost):
+            if only_needed in (None, peer):
+                self.fail(PeerFailed(peer, self.lost[peer]))
+        self.check()
+
+    def leave(self) -> None:
+        """The data thread's call is over."""
+        self._in_call, self._only_needed = False, None
+
+    def bear(self, peer: int, cause: str, *, told: bool) -> bool:
+        """Take in that a rank is lost; return False if that is the job's failure now.
+
+        It isn't while this rank gathers what there is, nor, if the rendezvous has told all
+        ranks, while it is in no call: its next call decides.
+        """
+        with self._changed:
+            idle = told and not self._in_call
+            gathering = self._only_needed not in (None, peer)
+            if peer == self._rank or self.failed or not (idle or gathering):
+                return False
+            self.lost.setdefault(peer, cause)
+            self._changed.notify_all()
+        return True
+
     # -- links -----------------------------------------------------------------
 
     def link(self, peer: int) -> Link | None:
@@ -97,6 +139,7 @@ class Board:
         """Take a link in; return False, and close it, if there is one or the job is over."""
         with self._changed:
             if not (self._closed or self.failed or link.peer in self._links):
+                link.wait = self.link_wait
                 self._links[link.peer] = link
                 self._changed.notify_all()
                 return True

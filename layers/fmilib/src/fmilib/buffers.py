@@ -11,12 +11,11 @@ import numpy as np
 from fmilib import codec
 from fmilib.collectives.barrier import barrier
 from fmilib.collectives.bcast import bcast
-from fmilib.collectives.exchange import allgather, alltoall
-from fmilib.collectives.gather import gather
+from fmilib.collectives.exchange import allgather_into, alltoall_into
+from fmilib.collectives.gather import gather_into
 from fmilib.collectives.reduce import reduce_scatter
 from fmilib.collectives.scatter import scatter
 from fmilib.core import Array, Core
-from fmilib.errors import MismatchError
 from fmilib.frames import Operation
 from fmilib.ops import Combine, Op, named
 
@@ -73,12 +72,11 @@ class BufferCalls(Core):
             ValueError, TypeError: before anything is sent.
             FmiError: the job failed.
         """
-        _flat(out, write=True)
-        if send.dtype != out.dtype or send.shape != out.shape:
-            raise ValueError(f"{send.dtype}{send.shape} doesn't fit {out.dtype}{out.shape}")
         reduction = named(op)
-        self._prove(reduction, out.dtype)
+        _check(out, write=True)
         if send is not out:
+            _check_alike(send, out)
+            self._prove(reduction, out.dtype)
             out[...] = send
         self._allreduce("Allreduce", out, reduction, deterministic=deterministic)
 
@@ -200,26 +198,24 @@ class BufferCalls(Core):
 
     def Allgather(self, send: Array, out: Array) -> None:  # noqa: N802
         """Bring every rank's array to every rank: row r of `out` is rank r's."""
-        parts: list[codec.Buffer] = [_flat(send)]
-        rows = _parts(out, [send.size] * self.size, send.dtype)
-        call = self._collective(Operation.ALLGATHER, like=send)
-        found = self._run("Allgather", lambda: allgather(self._channel, call, parts))
+        _flat(send)
+        rows = _parts(out, [send.size] * self.size, send.dtype, write=True)
         rows[self.rank][...] = send.reshape(-1)
-        for rank, blob in found.items():
-            rows[rank][...] = _elements(blob, send.dtype, rows[rank].size, rank)
+        into = [codec.flat(row) for row in rows]
+        call = self._collective(Operation.ALLGATHER, like=send)
+        self._run("Allgather", lambda: allgather_into(self._channel, call, into))
 
     def Alltoall(self, send: Array, out: Array) -> None:  # noqa: N802
         """Hand row r of `send` to rank r; row r of `out` is what rank r handed to this one."""
         _flat(send)
         _check_alike(send, out)
+        given = send.copy() if np.may_share_memory(send, out) else send
         counts = [send.size // self.size] * self.size
-        rows, into = _parts(send, counts, send.dtype), _parts(out, counts, send.dtype)
-        call = self._collective(Operation.ALLTOALL, like=send)
-        blobs: list[list[codec.Buffer]] = [[codec.flat(row)] for row in rows]
-        found = self._run("Alltoall", lambda: alltoall(self._channel, call, blobs))
+        rows, into = _parts(given, counts, send.dtype), _parts(out, counts, send.dtype)
         into[self.rank][...] = rows[self.rank]
-        for rank, blob in found.items():
-            into[rank][...] = _elements(blob, send.dtype, into[rank].size, rank)
+        ours, theirs = [codec.flat(row) for row in rows], [codec.flat(row) for row in into]
+        call = self._collective(Operation.ALLTOALL, like=send)
+        self._run("Alltoall", lambda: alltoall_into(self._channel, call, ours, theirs))
 
     def Reduce_scatter(  # noqa: N802
         self,
@@ -264,17 +260,16 @@ class BufferCalls(Core):
         ragged: bool,
     ) -> None:
         self._check_rank("root", root)
-        parts: list[codec.Buffer] = [_flat(send)]
-        rows: list[Array] = []
+        mine, rows = _flat(send), list[Array]()
         if self.rank == root:
-            rows = _parts(_given(out), counts, send.dtype)
+            rows = _parts(_given(out), counts, send.dtype, write=True)
             if len(rows) != self.size or rows[root].size != send.size:
                 raise ValueError("counts don't fit the ranks, or this rank's own array")
         call = self._collective(Operation.GATHER, root=root, like=send, ragged=ragged)
-        blobs = self._run(name, lambda: gather(self._channel, call, root, parts)) or []
-        for rank, (row, blob) in enumerate(zip(rows, blobs, strict=True)):
-            mine = rank == root
-            row[...] = send.reshape(-1) if mine else _elements(blob, send.dtype, row.size, rank)
+        into = [codec.flat(row) for row in rows]
+        self._run(name, lambda: gather_into(self._channel, call, root, mine, into))
+        if rows:
+            rows[root][...] = send.reshape(-1)
 
     def _scatter(
         self,
@@ -287,7 +282,7 @@ class BufferCalls(Core):
         ragged: bool,
     ) -> None:
         self._check_rank("root", root)
-        _flat(out, write=True)
+        into = _flat(out, write=True)
         rows: list[Array] = []
         if self.rank == root:
             rows = _parts(_given(send), counts, out.dtype)
@@ -295,11 +290,9 @@ class BufferCalls(Core):
                 raise ValueError("counts don't fit the ranks, or this rank's own array")
         blobs: list[list[codec.Buffer]] = [[codec.flat(row)] for row in rows]
         call = self._collective(Operation.SCATTER, root=root, like=out, ragged=ragged)
-        blob = self._run(name, lambda: scatter(self._channel, call, root, blobs))
-        if blob is None:
+        self._run(name, lambda: scatter(self._channel, call, root, blobs, into))
+        if rows:
             out.reshape(-1)[...] = rows[root]
-        else:
-            out.reshape(-1)[...] = _elements(blob, out.dtype, out.size, root)
 
 
 def _flat(array: Array, *, write: bool = False) -> memoryview:
@@ -309,12 +302,17 @@ def _flat(array: Array, *, write: bool = False) -> memoryview:
         TypeError: it is no array, or has Python objects in it.
         ValueError: it isn't C-contiguous, or must be written and can't be.
     """
+    _check(array, write=write)
+    return codec.flat(array)
+
+
+def _check(array: Array, *, write: bool) -> None:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"a buffer is a numpy array, got {type(array).__name__}")
-    codec.dtype_text(array.dtype)
-    if not array.flags.c_contiguous or (write and not array.flags.writeable):
+    codec.dtype_code(array.dtype)
+    flags = array.flags
+    if not flags.c_contiguous or (write and not flags.writeable):
         raise ValueError("a buffer must be C-contiguous" + (" and writable" if write else ""))
-    return codec.flat(array)
 
 
 def _given(array: Array | None) -> Array:
@@ -329,26 +327,17 @@ def _check_alike(send: Array, out: Array) -> None:
         raise ValueError(f"{send.dtype}{send.shape} doesn't fit {out.dtype}{out.shape}")
 
 
-def _parts(array: Array, counts: Sequence[int] | None, dtype: np.dtype[Any]) -> list[Array]:
+def _parts(
+    array: Array, counts: Sequence[int] | None, dtype: np.dtype[Any], *, write: bool = False
+) -> list[Array]:
     """Return views of an array's parts, one after another.
 
     Raises:
         ValueError: they aren't the whole of it, or it has another dtype.
     """
-    _flat(array)
+    _flat(array, write=write)
     if array.dtype != dtype or array.size != sum(counts or ()) or min(counts or (0,)) < 0:
         raise ValueError(f"{array.size} of {array.dtype} don't fit {counts} of {dtype}")
     edges = [sum((counts or ())[:part]) for part in range(len(counts or ()) + 1)]
     flat = array.reshape(-1)
     return [flat[start:stop] for start, stop in itertools.pairwise(edges)]
-
-
-def _elements(blob: memoryview, dtype: np.dtype[Any], count: int, rank: int) -> Array:
-    """Return what a rank sent as elements.
-
-    Raises:
-        MismatchError: they are more or fewer than expected.
-    """
-    if len(blob) != count * dtype.itemsize:
-        raise MismatchError(f"rank {rank} sent {len(blob)} bytes for {count} of {dtype}")
-    return np.frombuffer(blob, np.uint8).view(dtype) if count else np.empty(0, dtype)

@@ -9,12 +9,15 @@ numpy scalars of any dtype without Python objects in it.
 from __future__ import annotations
 
 import ast
+import functools
 import struct
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from fmilib.frames import type_code
 
 ALIGN = 64
 MAX_DEPTH = 32
@@ -82,6 +85,16 @@ def dtype_text(dtype: np.dtype[Any]) -> str:
     if dtype.hasobject:
         raise TypeError(f"arrays of {dtype} hold Python objects; send plain dtypes")
     return dtype.str if dtype.fields is None else repr(np.lib.format.dtype_to_descr(dtype))
+
+
+@functools.lru_cache(maxsize=256)
+def dtype_code(dtype: np.dtype[Any]) -> bytes:
+    """Return the 8 bytes that stand for a dtype in a frame.
+
+    Raises:
+        TypeError: it has Python objects in it.
+    """
+    return type_code(dtype_text(dtype))
 
 
 def _padding(length: int) -> bytes:

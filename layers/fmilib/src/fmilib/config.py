@@ -7,13 +7,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fmilib import keys
+from fmilib import keys, seals
 
 MAX_RANKS = 65_535
 MAX_JOB_BYTES = 256
 MAX_GENERATION = 2**31 - 1
 CHANNELS = ("direct", "redis", "s3", "local")
 INTEGRITY = ("full", "header")
+ON_FAILURE = ("abort", "rejoin")
 AUTO = "auto"
 TYPICAL_BYTES = 64 * 1024
 DEFAULT_MEMORY_MB = 1024
@@ -38,8 +39,9 @@ class Settings:
         hint: what the choice of a channel looks for: "fast", "cheap" or "slo(seconds)".
         memory_mb: of this rank's function, for what it costs while it waits.
         typical_bytes: payload a rank of the allreduce that a channel is chosen for.
-        encrypt: whether a stored channel encrypts payloads.
+        encrypt: whether payloads are encrypted.
         integrity: "full": header and payload of every frame; "header": headers only.
+        on_failure: "abort": a failed job is over; "rejoin": its ranks may form it anew.
         bind: local address to listen on; empty for the one that reaches the rendezvous.
         advertise: address that other ranks are told; empty for the bound one.
     """
@@ -61,6 +63,7 @@ class Settings:
     typical_bytes: int
     encrypt: bool
     integrity: str
+    on_failure: str
     bind: str
     advertise: str
 
@@ -72,6 +75,10 @@ class Settings:
         _require(self.detect_s > 0, f"detect_s must be above 0, got {self.detect_s}")
         _require(self.channel in CHANNELS, f"channel must be one of {CHANNELS}: {self.channel}")
         _require(self.integrity in INTEGRITY, f"integrity must be one of {INTEGRITY}")
+        _require(
+            self.on_failure in ON_FAILURE,
+            f"on_failure must be one of {ON_FAILURE}: {self.on_failure}",
+        )
         if self.size > 1:
             self._check_shared()
 
@@ -84,7 +91,8 @@ class Settings:
         )
         if self.channel == "direct":
             _require(bool(self.host) and 0 < self.port < 65536, "rendezvous must be host:port")
-            _require(not self.encrypt, "the direct channel doesn't encrypt")
+            can = seals.HAVE_GMAC or not self.encrypt
+            _require(can, "encrypt needs the package cryptography: pip install 'fmilib[encrypt]'")
         elif self.channel != "local":
             _require(bool(self.store), f"channel {self.channel} needs a store")
 
@@ -124,6 +132,7 @@ def settings(
         typical_bytes=source.integer("typical_bytes", TYPICAL_BYTES),
         encrypt=source.flag("encrypt"),
         integrity=source.text("integrity", "full"),
+        on_failure=source.text("on_failure", "abort"),
         bind=source.text("bind", ""),
         advertise=source.text("advertise", ""),
     )
@@ -143,6 +152,19 @@ def candidates(
     reached = [channel for channel, name in ways.items() if source.text(name, "")]
     _require(bool(reached), f"channel auto needs one of {', '.join(ways.values())}")
     return [settings({**arguments, "channel": one, "store": None}, environment) for one in reached]
+
+
+def fallback(
+    arguments: Mapping[str, object], environment: Mapping[str, str] | None = None
+) -> Settings | None:
+    """Build the settings of a rank for the store that stands in for links; None if none does.
+
+    Raises:
+        ValueError: a value is missing or can't be.
+    """
+    environment = os.environ if environment is None else environment
+    name = _Source(arguments, environment).text("fallback", "")
+    return settings({**arguments, "channel": name}, environment) if name else None
 
 
 def asks_for_choice(

@@ -41,6 +41,10 @@ BEATS_A_LEASE = 4
 _GONE = (OSError, asyncio.IncompleteReadError, TimeoutError)
 
 
+class _Later(RendezvousError):  # noqa: N818 - a signal inside this module
+    """An earlier job of this name still runs; this rank has left it and may come again."""
+
+
 class Control:
     """Owner of the control thread.
 
@@ -58,6 +62,7 @@ class Control:
         self._registered = False
         self._reported = False
         self._leaving = False
+        self._put_off = ""
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._hello = self._who()
@@ -80,11 +85,16 @@ class Control:
         left_s = max(0.0, until - time.monotonic())
         if not self._board.wait(lambda: self._registered, left_s):
             where = f"{self._settings.host}:{self._settings.port}"
-            raise RendezvousError(f"no rendezvous answered at {where} in {left_s:.1f} s")
+            why = self._put_off or f"no rendezvous answered at {where}"
+            raise RendezvousError(f"{why} in {left_s:.1f} s")
 
     def ask_for_link(self, peer: int, *, now: bool) -> None:
         """Have a link made; `now` if the peer may not be about to make it itself."""
         self._call(lambda: self._dialler.begin(peer, now=now))
+
+    def ask_for_losses(self) -> None:
+        """Have the rendezvous tell of every rank that is lost or leaves, not the first alone."""
+        self._call(lambda: self._post({"t": "losses"}))
 
     def report(self, found: Verdict) -> None:
         """Tell the rendezvous of a failure, once."""
@@ -162,6 +172,8 @@ class Control:
                 pause_s = RETRY_S[0]
             except _GONE:
                 pause_s = min(2 * pause_s, RETRY_S[1])
+            except _Later as later:
+                self._put_off, pause_s = str(later), min(2 * pause_s, RETRY_S[1])
             except RendezvousError:
                 if not self._registered:
                     raise
@@ -213,7 +225,13 @@ class Control:
     def _registration(self, local: Address) -> Message:
         where = self._dialler.harbour.registration(local)
         epoch = self._board.epoch or 0
-        return {"t": "register", **where, "lease_s": self._lease_s, "epoch": epoch}
+        return {
+            "t": "register",
+            **where,
+            "lease_s": self._lease_s,
+            "epoch": epoch,
+            "rejoin": self._settings.on_failure == "rejoin",
+        }
 
     def _admitted(self, answer: Message, courier: Courier) -> None:
         if answer.get("t") != "welcome":
@@ -232,13 +250,19 @@ class Control:
 
     async def _beat(self, courier: Courier) -> None:
         every_s = self._lease_s / BEATS_A_LEASE
+        said: list[bytes] = []
         while True:
             await asyncio.sleep(every_s)
-            courier.post({"t": "beat", "doing": self._board.doing.hex()})
+            doing = list(self._board.doing)
+            new = [] if doing == said else [stamp.hex() for stamp in doing]
+            courier.post({"t": "beat", "doing": new})
+            said = doing
 
     def _handle(self, message: Message) -> None:
         kind = field(message, "t", str)
         if kind == "verdict" and (found := verdict.read(message)):
+            if found.kind == "lost" and self._board.bear(found.rank, found.words, told=True):
+                return
             self._reported = True
             self._board.fail(found.error())
         elif kind == "stale":
@@ -282,4 +306,4 @@ def _refusal(answer: Message, settings: Settings) -> FmiError:
         return MismatchError(text)
     if code == "auth":
         return AuthError(text)
-    return RendezvousError(text)
+    return _Later(text) if code == "later" else RendezvousError(text)

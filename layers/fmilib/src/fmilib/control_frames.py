@@ -18,6 +18,7 @@ from fmilib.errors import AuthError, RendezvousError
 MAGIC = b"FMIR"
 MAX_PLAIN_BYTES = 2048
 MAX_SIGNED_BYTES = 1 << 20
+REMEMBERED = 16  # collectives that a sign of life tells of
 _TAG_BYTES = 16
 _PREFIX = struct.Struct("<4sI")
 Message = dict[str, Any]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -14,19 +12,18 @@ import numpy.typing as npt
 from fmilib import codec, frames, verdict
 from fmilib.board import Board
 from fmilib.channels.base import Channel
-from fmilib.channels.group import Group, swap
 from fmilib.channels.solo import Solo
-from fmilib.choice import Advisor, Explanation
+from fmilib.choice import Advisor
 from fmilib.collectives.allreduce import allreduce, ordered_allreduce
-from fmilib.collectives.exchange import allgather
 from fmilib.collectives.reduce import ordered_reduce, reduce
 from fmilib.collectives.scan import ordered_scan, scan
 from fmilib.config import Settings
 from fmilib.errors import Aborted, FmiError, PeerFailed, Timeout
-from fmilib.frames import NO_TYPE, Call, Operation, type_code
+from fmilib.frames import NO_TYPE, Call, Operation
 from fmilib.guardian import Guardian
 from fmilib.link import LinkLost, LinkQuiet, LinkTrouble, PeerLeft, Poisoned
 from fmilib.ops import BUILTIN, Op
+from fmilib.requests import Posted
 from fmilib.stats import Stats
 
 Array = npt.NDArray[Any]
@@ -60,123 +57,11 @@ class Core:
         self._control = control
         self._stats = stats
         self._form_by = form_by
+        self._posted = Posted()
         self._sequence = 0
         self._closed = False
+        self._join_again: Callable[[float | None], Self] | None = None
         self._proven: set[tuple[str, np.dtype[Any]]] = set()
-
-    # -- life ------------------------------------------------------------------
-
-    def form(self) -> None:
-        """Wait until all ranks are there; `connect` has done it unless told not to wait.
-
-        Raises:
-            Timeout: some didn't come in time; it names them.
-            FmiError: the job failed.
-        """
-        self._ready()
-
-    def stats(self) -> Stats:
-        """Return a copy of this communicator's counters."""
-        return copy.deepcopy(self._stats)
-
-    def explain(self, op: str, nbytes: int = 0) -> Explanation:
-        """Return what an operation takes and costs on every channel; printed, the sums.
-
-        Args:
-            op: a method's name, like "allreduce".
-            nbytes: payload that one rank hands in.
-
-        Raises:
-            ValueError: no operation has that name.
-        """
-        return self.advisor.explain(op, nbytes)
-
-    def abort(self, reason: str) -> None:
-        """Stop the job: every rank, this one included, raises Aborted from now on."""
-        self._spread(Aborted(self.rank, reason))
-
-    def close(self) -> None:
-        """Leave: wait until what was sent has reached its ranks' machines, then let go.
-
-        Not a barrier; other ranks may go on without this one. Safe to call twice.
-        """
-        if self._closed:
-            return
-        self._closed = True
-        if self._context:
-            return
-        if self._control is not None:
-            self._flush()
-            self._control.finish()
-        self._board.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is not None and not self._board.failed:
-            self.abort(f"{type(error).__name__}: {error}")
-        self.close()
-
-    def __repr__(self) -> str:
-        place = f"rank {self.rank} of {self.size} in {self._settings.job!r}"
-        return f"<Communicator {place}, context {self._context}>"
-
-    def dup(self) -> Self:
-        """Return a communicator of the same ranks whose messages never meet this one's.
-
-        All ranks call it together. Closing it ends only itself.
-
-        Raises:
-            FmiError: the job failed.
-        """
-        made = self.split(0, self.rank)
-        assert made is not None  # noqa: S101 - a colour was given
-        return made
-
-    def split(self, color: int | None, key: int = 0) -> Self | None:
-        """Return a communicator of the ranks that gave the same color, ordered by key.
-
-        All ranks call it together. Equal keys keep the order of ranks. Errors go on naming
-        ranks as the job numbers them.
-
-        Args:
-            color: 0 or more; None to be in no new communicator.
-            key: any integer.
-
-        Raises:
-            ValueError: before anything is sent.
-            FmiError: the job failed.
-        """
-        if color is not None and color < 0:
-            raise ValueError(f"color must be None or 0 or more, got {color}")
-        call = self._collective(Operation.ALLGATHER)
-        mine = (color, key, self.rank, self._last_context[0])
-        parts = codec.encode(mine)
-        blobs = self._run("split", lambda: allgather(self._channel, call, parts))
-        told = [mine, *(codec.decode(blob) for blob in blobs.values())]
-        colors = sorted({one[0] for one in told} - {None})
-        first = max(one[3] for one in told) + 1
-        self._last_context[0] = first + len(colors)
-        if color is None:
-            return None
-        members = [rank for _, rank in sorted((one[1], one[2]) for one in told if one[0] == color)]
-        return self._child(members, first + colors.index(color))
-
-    def _child(self, members: list[int], context: int) -> Self:
-        channel = Group(self._channel, members, members.index(self.rank))
-        made = type(self)(
-            self._settings, channel, self._board, self._control, self._stats, self._form_by, context
-        )
-        made._last_context = self._last_context
-        return made
-
-    # -- inside ----------------------------------------------------------------
 
     def _collective(
         self,
@@ -188,7 +73,7 @@ class Core:
         ragged: bool = False,
     ) -> Call:
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
-        dtype = NO_TYPE if like is None else type_code(codec.dtype_text(like.dtype))
+        dtype = NO_TYPE if like is None else codec.dtype_code(like.dtype)
         return frames.collective(
             operation,
             self._sequence,
@@ -204,7 +89,7 @@ class Core:
         self._check_rank("peer", peer)
         if not 0 <= tag <= MAX_TAG:
             raise ValueError(f"tag must be 0..{MAX_TAG}, got {tag}")
-        dtype = NO_TYPE if like is None else type_code(codec.dtype_text(like.dtype))
+        dtype = NO_TYPE if like is None else codec.dtype_code(like.dtype)
         count = 0 if like is None else like.size
         return frames.message(tag, dtype=dtype, count=count, context=self._context)
 
@@ -226,12 +111,25 @@ class Core:
             op.into(nothing, nothing)
             self._proven.add((op.name, dtype))
 
-    def _run(self, name: str, action: Callable[[], Result]) -> Result:
-        """Do one operation; turn trouble on a link into the job's failure."""
-        self._ready()
-        line = self._stats.op(name)
-        began, waited = time.perf_counter(), self._stats.wait_s
-        moved = self._stats.sent_bytes
+    def _run(
+        self, name: str, action: Callable[[], Result], only_needed: int | None = None
+    ) -> Result:
+        """Do one operation; turn trouble on a link into the job's failure.
+
+        `only_needed` is the one rank that it can't do without; None if that is every rank.
+        """
+        self._board.enter(only_needed)
+        try:
+            return self._counted(name, action)
+        finally:
+            self._board.leave()
+
+    def _counted(self, name: str, action: Callable[[], Result]) -> Result:
+        if self._closed or self._board.epoch is None:
+            self._ready()
+        stats = self._stats
+        line = stats.op(name)
+        began, waited, moved = time.perf_counter(), stats.wait_s, stats.sent_bytes
         try:
             return action()
         except LinkTrouble as trouble:
@@ -246,8 +144,8 @@ class Core:
             seconds = time.perf_counter() - began
             line.calls += 1
             line.seconds += seconds
-            self.advisor.observe(name, self._stats.sent_bytes - moved, seconds)
-            line.wait_s += self._stats.wait_s - waited
+            line.wait_s += stats.wait_s - waited
+            self.advisor.observe(name, stats.sent_bytes - moved, seconds)
 
     def _swap(
         self, dest: int, outgoing: Call, parts: list[codec.Buffer], source: int, incoming: Call,
@@ -255,7 +153,7 @@ class Core:
     ) -> memoryview:  # fmt: skip
         """Send to one rank while another's message is received; either may be this one."""
         if self.rank not in (dest, source):
-            return swap(self._channel, dest, outgoing, parts, source, incoming, into)
+            return self._channel.swap(dest, outgoing, parts, source, incoming, into)
         self._to(dest).send(self._place(dest), outgoing, parts)
         return self._to(source).receive(self._place(source), incoming, into)
 
@@ -323,15 +221,3 @@ class Core:
     def _spread(self, error: FmiError) -> None:
         if self._board.fail(error) and self._control is not None:
             self._control.report(verdict.of_error(error, self.rank))
-
-    def _flush(self) -> None:
-        """Say goodbye on every link and wait, bounded, until all of it is acknowledged."""
-        links = [] if self._board.failed else self._board.links()
-        for link in links:
-            link.bye()
-        until, pause_s = time.monotonic() + self._settings.timeout_s, 0.0002
-        while any(link.unsent() for link in links) and not self._board.failed:
-            if time.monotonic() > until:
-                return
-            time.sleep(pause_s)
-            pause_s = min(2 * pause_s, 0.01)

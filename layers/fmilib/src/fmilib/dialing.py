@@ -25,6 +25,7 @@ from fmilib.ladder import OWN_ADDRESS, RELAY_S, TROUBLE, Atlas, Ladder, Means, U
 from fmilib.link import Link, LinkKeys
 from fmilib.link_handshake import Identity
 from fmilib.liveness import Watch
+from fmilib.observing import be_observed
 from fmilib.ports import Address
 from fmilib.relaying import through
 from fmilib.stats import Stats
@@ -91,6 +92,8 @@ class Dialler:
         elif kind == "relay":
             rank = field(message, "rank", int)
             self._invite("relay", rank, self._be_relayed(rank))
+        elif kind == "observe":
+            self._be_observed(field(message, "port", int))
         elif kind == "gone":
             rank = field(message, "rank", int)
             self._board.update(lambda: self._board.departed.add(rank))
@@ -182,6 +185,13 @@ class Dialler:
         if self._invited.get((kind, peer)) is done:
             del self._invited[kind, peer]
 
+    def _be_observed(self, port: int) -> None:
+        local, rendezvous = self._atlas.local, self.harbour.rendezvous
+        if local is not None and 0 < port < 65536:
+            observer, secret = (rendezvous[0], port), self._settings.secret
+            work = be_observed(local, observer, self._hello, secret)
+            self._invite("observe", self._settings.rank, work)
+
     async def _be_met(
         self, peer: int, local: Address, remote: Address, wait_s: float, for_s: float
     ) -> None:
@@ -207,9 +217,10 @@ class Dialler:
 
     def _identity(self) -> Identity:
         settings = self._settings
-        epoch = self._board.epoch or 0
-        full = settings.integrity == "full"
-        return Identity(settings.job, settings.secret, epoch, settings.rank, settings.size, full)
+        return Identity(
+            settings.job, settings.secret, self._board.epoch or 0, settings.rank, settings.size,
+            settings.integrity == "full", settings.encrypt,
+        )  # fmt: skip
 
     def _install(self, peer: int, sock: socket.socket, keys: LinkKeys, way: str) -> None:
         link = Link(
@@ -243,6 +254,8 @@ class Dialler:
         return rank
 
     def _lost(self, peer: int, cause: str) -> None:
+        if self._board.bear(peer, cause, told=False):
+            return
         failed = PeerFailed(peer, cause)
         if self._board.fail(failed):
             self._post({"t": "verdict", "kind": "lost", "rank": peer, "words": cause})

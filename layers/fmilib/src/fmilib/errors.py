@@ -7,8 +7,11 @@ or a trip between processes, and its text names the ranks involved.
 from __future__ import annotations
 
 
-class FmiError(Exception):
-    """Base of everything that fmilib raises on purpose (besides ValueError and TypeError)."""
+class FmiError(RuntimeError):
+    """Base of everything that fmilib raises on purpose (besides ValueError and TypeError).
+
+    A RuntimeError, as what the published library raises, so that programs for it catch it.
+    """
 
     code = "fmi"
 

@@ -28,6 +28,7 @@ NO_TYPE = bytes(8)
 _HEADER = struct.Struct("<4sBBxx32sIIQQ16s")
 _STAMP = struct.Struct("<BBHIIi8sQ")
 _IN_ORDER = -1
+Signer = hashlib.blake2b
 
 
 class Kind(IntEnum):
@@ -53,6 +54,10 @@ class Operation(IntEnum):
     REDUCE_SCATTER = 9
     SCAN = 10
     EXSCAN = 11
+    REPORT = 12
+
+
+_REPORT = int(Operation.REPORT)  # an enumeration's members are slow to look up
 
 
 class Call(NamedTuple):
@@ -114,6 +119,8 @@ def collective(
         shape: `shape_code` of the array, if all ranks must agree on it.
     """
     stamp = _STAMP.pack(operation, reduction, shape, context, sequence, root, dtype, count)
+    if operation == _REPORT:
+        return Call(stamp, queue_of(stamp), exact=True)
     return Call(stamp, (context, _IN_ORDER), exact=True)
 
 
@@ -126,6 +133,8 @@ def message(tag: int, *, dtype: bytes = NO_TYPE, count: int = 0, context: int = 
 def queue_of(stamp: bytes) -> tuple[int, int]:
     """Return the queue that a frame with this stamp belongs to."""
     operation, _, _, context, operand, *_ = _STAMP.unpack(stamp)
+    if operation == Operation.REPORT:  # one that comes too late is in nobody's way
+        return (context, _IN_ORDER - 1 - operand)
     return (context, operand if operation == Operation.MESSAGE else _IN_ORDER)
 
 
@@ -154,23 +163,23 @@ def describe(stamp: bytes) -> str:
 
 def pack(
     kind: int, stamp: bytes, length: int, total: int, digest: bytes,
-    *, epoch: int, counter: int, key: bytes,
+    *, epoch: int, counter: int, signer: Signer,
 ) -> bytes:  # fmt: skip
     """Return the 96 bytes of a header, signed with a link's key, epoch and frame counter."""
     signed = _HEADER.pack(
         MAGIC, VERSION, kind, stamp, epoch, counter & MAX_COUNTER, length, total, digest
     )
-    return signed + tag_of(signed, key)
+    return signed + _tag(signed, signer)
 
 
-def unpack(raw: bytes | memoryview, *, epoch: int, counter: int, key: bytes) -> Head:
+def unpack(raw: bytes | memoryview, *, epoch: int, counter: int, signer: Signer) -> Head:
     """Check and read a header.
 
     Raises:
         GarbledError: it isn't the frame number `counter` of this epoch from the key's holder.
     """
     signed = bytes(raw[:SIGNED_BYTES])
-    if not keys.same(tag_of(signed, key), bytes(raw[SIGNED_BYTES:HEADER_BYTES])):
+    if not keys.same(_tag(signed, signer), bytes(raw[SIGNED_BYTES:HEADER_BYTES])):
         raise GarbledError("a frame's tag is wrong")
     magic, version, kind, stamp, its_epoch, number, length, total, digest = _HEADER.unpack(signed)
     if magic != MAGIC or version != VERSION:
@@ -182,9 +191,15 @@ def unpack(raw: bytes | memoryview, *, epoch: int, counter: int, key: bytes) -> 
     return Head(kind, stamp, length, total, digest)
 
 
-def tag_of(signed: bytes, key: bytes) -> bytes:
-    """Return the 16-byte keyed tag of a header's signed part."""
-    return hashlib.blake2b(signed, key=key, digest_size=16).digest()
+def signer(key: bytes) -> Signer:
+    """Return what makes the 16-byte tags of headers under a key of at most 64 bytes."""
+    return hashlib.blake2b(key=key, digest_size=16)
+
+
+def _tag(signed: bytes, signer: Signer) -> bytes:
+    tag = signer.copy()
+    tag.update(signed)
+    return tag.digest()
 
 
 def digest_of(*parts: bytes | bytearray | memoryview) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from functools import partial
 
 from fmilib.board import Board
 from fmilib.channels.direct import Direct
@@ -13,7 +14,9 @@ from fmilib.choice.hints import Hint
 from fmilib.choice.picking import pick
 from fmilib.communicator import Communicator
 from fmilib.config import Settings, asks_for_choice, candidates, settings
+from fmilib.config import fallback as stand_in
 from fmilib.control import Control
+from fmilib.falling_back import safest
 from fmilib.stats import Stats
 
 
@@ -32,11 +35,13 @@ def connect(
     reserve_s: float | None = None,
     channel: str | None = None,
     store: str | None = None,
+    fallback: str | None = None,
     encrypt: bool | None = None,
     hint: str | Hint | None = None,
     memory_mb: int | None = None,
     typical_bytes: int | None = None,
     integrity: str | None = None,
+    on_failure: str | None = None,
     bind: str | None = None,
     advertise: str | None = None,
     wait: bool = True,
@@ -47,8 +52,8 @@ def connect(
     FMI_SECRET (hexadecimal), FMI_RENDEZVOUS, FMI_GENERATION, FMI_TIMEOUT_S, FMI_DETECT_S,
     FMI_DEADLINE, FMI_REMAINING_S, FMI_RESERVE_S, FMI_CHANNEL, FMI_STORE (or FMI_REDIS_URL,
     FMI_S3_BUCKET and FMI_S3_PREFIX, FMI_LOCAL_DIR), FMI_ENCRYPT, FMI_HINT, FMI_MEMORY_MB,
-    FMI_TYPICAL_BYTES, FMI_INTEGRITY, FMI_BIND, FMI_ADVERTISE. A job of one rank needs neither
-    rendezvous nor secret.
+    FMI_TYPICAL_BYTES, FMI_INTEGRITY, FMI_ON_FAILURE, FMI_BIND, FMI_ADVERTISE.
+    A job of one rank needs neither rendezvous nor secret.
 
     Args:
         rank: this rank, 0 ≤ rank < size.
@@ -66,12 +71,17 @@ def connect(
             a rendezvous. With "auto" the job forms on direct, redis and s3, as far as
             `rendezvous`, FMI_REDIS_URL and FMI_S3_BUCKET are set; they are measured, and all
             ranks stay on the one that `hint` takes.
+        fallback: "redis", "s3" or "local": form there too, and stay there if not all ranks can
+            be linked directly (FMI_FALLBACK).
         store: where redis (a URL), s3 ("bucket/prefix") and local (a folder) keep messages.
         hint: "fast", "cheap", or "slo(seconds)": the cheapest that needs no longer.
         memory_mb: of this function, for what waiting costs; Lambda's own word by default.
         typical_bytes: payload a rank of the allreduce that "auto" chooses for (64 KiB).
-        encrypt: encrypt what is stored; needs the package `cryptography`.
+        encrypt: encrypt payloads, on the way and in a store, on all ranks alike; needs the
+            package `cryptography`.
         integrity: "full" covers every payload by a digest; "header" the headers only.
+        on_failure: "abort": a failed job is over; "rejoin": its ranks may call `rejoin`, and one
+            that is started again finds them.
         bind: local address to listen on; by default the one that reaches the rendezvous.
         advertise: address that other ranks are told; by default the bound one.
         wait: return only when all ranks are there; else the first operation waits. Stored
@@ -90,31 +100,44 @@ def connect(
         "rank": rank, "size": size, "job": job, "secret": secret, "rendezvous": rendezvous,
         "generation": generation, "timeout_s": timeout_s, "detect_s": detect_s,
         "deadline": deadline, "remaining_s": remaining_s, "reserve_s": reserve_s,
-        "channel": channel, "store": store, "encrypt": encrypt, "integrity": integrity,
+        "channel": channel, "store": store, "fallback": fallback, "encrypt": encrypt,
+        "integrity": integrity,
+        "on_failure": on_failure,
         "hint": hint, "memory_mb": memory_mb, "typical_bytes": typical_bytes,
         "bind": bind, "advertise": advertise,
     }  # fmt: skip
     if asks_for_choice(given):
         return pick(candidates(given), lambda one: _join(one, wait=True))
-    return _join(settings(given), wait=wait)
+    found, stored = settings(given), stand_in(given)
+    if stored is not None and found.channel == "direct" and found.size > 1:
+        return safest(lambda: _join(found, wait=True), lambda: _join(stored, wait=True))
+    return _join(found, wait=wait)
 
 
-def _join(found: Settings, *, wait: bool) -> Communicator:
+def _join(found: Settings, *, wait: bool, form_s: float | None = None) -> Communicator:
     if found.size == 1:
         return _alone(found)
-    return _together(found, wait=wait) if found.channel == "direct" else _by_store(found)
+    form_by = time.monotonic() + (found.timeout_s if form_s is None else form_s)
+    direct = found.channel == "direct"
+    comm = _together(found, form_by, wait=wait) if direct else _by_store(found, form_by)
+    comm.rejoins_by(partial(_join_again, found))
+    return comm
+
+
+def _join_again(found: Settings, timeout_s: float | None) -> Communicator:
+    """Form the job of these settings anew, in so many seconds; later waits are as before."""
+    return _join(found, wait=True, form_s=timeout_s)
 
 
 def _alone(found: Settings) -> Communicator:
     return Communicator(found, Solo(), Board(0), None, Stats(), 0.0)
 
 
-def _together(found: Settings, *, wait: bool) -> Communicator:
+def _together(found: Settings, form_by: float, *, wait: bool) -> Communicator:
     began = time.monotonic()
     board, stats = Board(found.rank, found.generation), Stats()
     control = Control(found, board, stats)
     channel = Direct(found.rank, found.size, board, control, found.timeout_s)
-    form_by = began + found.timeout_s
     comm = Communicator(found, channel, board, control, stats, form_by)
     try:
         control.start(form_by)
@@ -127,10 +150,10 @@ def _together(found: Settings, *, wait: bool) -> Communicator:
     return comm
 
 
-def _by_store(found: Settings) -> Communicator:
+def _by_store(found: Settings, form_by: float) -> Communicator:
     began = time.monotonic()
     board, stats = Board(found.rank), Stats()
-    form_by = min(began + found.timeout_s, found.deadline or math.inf)
+    form_by = min(form_by, found.deadline or math.inf)
     channel, keeper = open_channel(found, board, stats, form_by)
     stats.form_s = time.monotonic() - began
     return Communicator(found, channel, board, keeper, stats, form_by)

@@ -40,7 +40,7 @@ def session_key(secret: bytes, role: bytes, transcript: bytes) -> bytes:
     return hmac.digest(secret, _labelled(b"session", role, transcript), "sha256")
 
 
-def same(left: bytes, right: bytes) -> bool:
+def same(left: bytes | memoryview, right: bytes | memoryview) -> bool:
     """Compare two proofs or tags in constant time."""
     return hmac.compare_digest(left, right)
 

@@ -177,7 +177,7 @@ class Ladder:
         finally:
             self._invited.pop(peer, None)
         if remote is None:
-            raise RendezvousError("its public port isn't known")
+            raise RendezvousError("its or this one's public port isn't known, or shifts")
         return remote, wait_s
 
     async def _relayed(self, peer: int) -> Way:

@@ -6,7 +6,11 @@ data thread that is blocked in it.
 
 from __future__ import annotations
 
+import select
 import socket
+import time
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from fmilib import link_socket
@@ -21,6 +25,9 @@ __all__ = [
     "SMALL_BYTES", "Buffer", "Link", "LinkKeys", "LinkLost", "LinkQuiet", "LinkTrouble",
     "PeerLeft", "Poisoned",
 ]  # fmt: skip
+
+
+Wait = Callable[[dict["Link", int], float], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +47,15 @@ class Link:
         peer: the other rank.
         epoch: the forming of the job that both sides proved.
         keys: what each side signs its headers with, and what covers payloads.
-        timeout_s: the kernel's bound of every send and receive.
+        timeout_s: bound of every send and receive in which nothing moves.
         detect_s: bound within which a silent loss of an idle link is noticed.
         stats: where traffic and waiting are counted.
 
     Attributes:
         peer: the other rank.
         writer, reader: its two halves.
+        wait: how a blocked send or receive waits; takes the events (of `select.poll`) wanted of
+            each link and a bound in seconds, returns whether one of them came.
     """
 
     def __init__(
@@ -63,13 +72,29 @@ class Link:
         self.peer = peer
         self._sock = sock
         self._stats = stats
-        self.writer = Writer(sock, peer, epoch, keys.send, seal(keys.cover, keys.send), stats)
-        self.reader = Reader(sock, peer, epoch, keys.receive, seal(keys.cover, keys.receive), stats)
+        self.wait: Wait = wait_for
+        self._timeout_s = timeout_s
+        me = weakref.proxy(self)  # its halves don't keep it, and it goes when its user lets go
+        self.writer = Writer(
+            sock, peer, epoch, keys.send, seal(keys.cover, keys.send), stats,
+            lambda: me._stalled(select.POLLOUT, "takes no data"),
+        )  # fmt: skip
+        self.reader = Reader(
+            sock, peer, epoch, keys.receive, seal(keys.cover, keys.receive), stats,
+            lambda: me._stalled(select.POLLIN, "sends no data"),
+        )  # fmt: skip
         link_socket.tune(sock, timeout_s, detect_s)
 
     def fileno(self) -> int:
         """Return the descriptor, to poll it."""
         return self._sock.fileno()
+
+    def _stalled(self, event: int, words: str) -> None:
+        began = time.perf_counter()
+        ready = self.wait({self: event}, self._timeout_s)
+        self.waited(time.perf_counter() - began)
+        if not ready:
+            raise LinkQuiet(self.peer, words)
 
     def waited(self, seconds: float) -> None:
         """Count time that was spent waiting for this link elsewhere."""
@@ -102,3 +127,11 @@ class Link:
     def close(self) -> None:
         """Give the descriptor back."""
         self._sock.close()
+
+
+def wait_for(wanted: dict[Link, int], timeout_s: float) -> bool:
+    """Wait until one of the events wanted of links has come; return whether one has."""
+    poll = select.poll()
+    for link, events in wanted.items():
+        poll.register(link.fileno(), events)
+    return bool(poll.poll(timeout_s * 1000))

@@ -34,7 +34,7 @@ _DIALLER, _ACCEPTOR = b"dialler", b"acceptor"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a rank proves: its job, secret, epoch, size, rank and the integrity of its frames."""
+    """What a rank proves: its job, secret, epoch, size, rank and the cover of its frames."""
 
     job: str
     secret: bytes
@@ -42,11 +42,12 @@ class Identity:
     rank: int
     size: int
     full: bool
+    encrypt: bool = False
 
     @property
     def cover(self) -> Cover:
         """Return the best cover of payloads that this rank can give."""
-        return seals.offered(full=self.full)
+        return seals.offered(full=self.full, encrypt=self.encrypt)
 
     def job_mark(self) -> bytes:
         """Return 16 bytes that stand for the job's name."""

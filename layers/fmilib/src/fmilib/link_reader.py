@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import time
-from collections import deque
+from collections.abc import Callable
 
 from fmilib import keys
-from fmilib.frames import HEADER_BYTES, Call, GarbledError, Head, Kind, queue_of, unpack
+from fmilib.frames import (
+    HEADER_BYTES,
+    NO_DIGEST,
+    Call,
+    GarbledError,
+    Head,
+    Kind,
+    pack,
+    queue_of,
+    signer,
+    unpack,
+)
+from fmilib.link_aside import Aside, Queue
 from fmilib.link_socket import DONTWAIT, WAITALL, words
-from fmilib.link_trouble import LinkLost, LinkQuiet, PeerLeft, Poisoned
+from fmilib.link_trouble import LinkLost, LinkTrouble, PeerLeft, Poisoned
 from fmilib.link_writer import MAX_POISON_BYTES
 from fmilib.seals import Buffer, Seal
 from fmilib.stats import Stats
@@ -20,6 +33,8 @@ SMALL_BYTES = 32 * 1024
 # thread costs as much: 30 looks took a barrier of two ranks from 66 to 19 µs, and yielding
 # between them leaves the processor to ranks that share it.
 LOOKS = 30
+FRAMES_A_PUMP = 16
+_DATA = int(Kind.DATA)
 _STAGE_BYTES = SMALL_BYTES + HEADER_BYTES
 
 
@@ -33,25 +48,83 @@ class Reader:
         key: what the peer signs its headers with.
         seal: what covers payloads.
         stats: where traffic and waiting are counted.
+        stalled: called when a blocking read met nothing for a while; returns to try again.
+
+    Attributes:
+        left: whether the peer said that it sends nothing more.
     """
 
     def __init__(
-        self, sock: socket.socket, peer: int, epoch: int, key: bytes, seal: Seal, stats: Stats
+        self,
+        sock: socket.socket,
+        peer: int,
+        epoch: int,
+        key: bytes,
+        seal: Seal,
+        stats: Stats,
+        stalled: Callable[[], None],
     ) -> None:
         self._sock = sock
         self._peer = peer
         self._epoch = epoch
-        self._key = key
+        self._signer = signer(key)
         self._seal = seal
         self._stats = stats
+        self._stalled = stalled
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        self._poll = poll.poll  # says that nothing is there without the cost of an exception
+        self.left = False
         self._received = 0
         self._stage = memoryview(bytearray(_STAGE_BYTES))
         self._start = 0
         self._end = 0
         self._sound: Head | None = None
-        self._aside: dict[tuple[int, int], deque[tuple[Head, bytes]]] = {}
+        self._aside = Aside()
 
-    def next_head(self, call: Call, expected: int, flags: int) -> tuple[Head, bytes | None] | None:
+    def take(self, call: Call, into: memoryview) -> bool:
+        """Receive a whole message of few bytes in one read, if it is the very next frame.
+
+        What `call` and `into` make expected fixes every byte of the header, so it is made here
+        too and compared, which is quicker than taking the one that came apart.
+
+        Args:
+            call: what this rank is in.
+            into: room for just the payload, at most `SMALL_BYTES`.
+
+        Returns:
+            Whether `into` is filled. If not, what came is kept for `next_head`.
+
+        Raises:
+            LinkLost, LinkQuiet.
+        """
+        length = len(into)
+        want = HEADER_BYTES + length
+        if self._start != self._end or self._aside or self._seal.hides:
+            return False
+        self._start = 0
+        self._end = self._look(self._stage, want) or self._read(self._stage[:want], 0)
+        if self._end != want:
+            return False
+        body = self._stage[HEADER_BYTES:want]
+        digest = self._seal.digest(self._received, [body]) if length else NO_DIGEST
+        head = pack(
+            _DATA, call.stamp, length, length, digest,
+            epoch=self._epoch, counter=self._received, signer=self._signer,
+        )  # fmt: skip
+        if not keys.same(head, self._stage[:HEADER_BYTES]):
+            return False
+        if length:
+            into[:] = body
+        self._end = 0
+        self._received += 1
+        self._stats.received_bytes += length
+        self._stats.received_messages += 1
+        return True
+
+    def next_head(
+        self, call: Call, expected: int, flags: int
+    ) -> tuple[Head, bytearray | None] | None:
         """Return the next frame that belongs to `call`'s queue; others are put aside.
 
         Args:
@@ -65,17 +138,45 @@ class Reader:
         Raises:
             LinkLost, LinkQuiet, PeerLeft, Poisoned.
         """
-        queue = self._aside.get(call.queue) if self._aside else None
-        if queue:
-            self._sound = queue[0][0]
-            return queue.popleft()
+        if self._aside and (kept := self._from_aside(call, flags)):
+            return kept
+        if self._aside.half is not None:
+            return None
         want = HEADER_BYTES + (expected if expected <= SMALL_BYTES else 0)
         while self._fill(HEADER_BYTES, want, flags):
             head = self._read_head()
             if head.stamp == call.stamp or queue_of(head.stamp) == call.queue:
                 return head, None
-            self._put_aside(head)
+            self._aside.half = head, bytearray(head.length), 0
+            if not self._finish_half(flags):
+                return None
         return None
+
+    def pump(self) -> None:
+        """Put aside what is there, a bounded number of frames; never blocks.
+
+        Raises:
+            LinkLost, Poisoned.
+        """
+        for _ in range(FRAMES_A_PUMP):
+            if self.left or not self._finish_half(DONTWAIT):
+                return
+            if not self._fill(HEADER_BYTES, HEADER_BYTES, DONTWAIT):
+                return
+            try:
+                head = self._read_head()
+            except PeerLeft:
+                return
+            self._aside.half = head, bytearray(head.length), 0
+
+    def has_message(self, queue: Queue) -> bool:
+        """Return whether the first message of a queue was put aside with all its frames."""
+        return bool(self._aside) and self._aside.has_message(queue)
+
+    @property
+    def staged(self) -> bool:
+        """Whether bytes were read that belong to no frame yet; the socket may have no more."""
+        return self._start != self._end
 
     def read_body(self, into: memoryview, flags: int) -> int:
         """Receive payload bytes into `into`; return how many, 0 if none are there yet.
@@ -104,13 +205,13 @@ class Reader:
     def _verify(self, head: Head, body: Buffer) -> None:
         if not head.length:
             return
-        if not keys.same(self._seal.digest(self._received - 1, [body]), head.digest):
+        if not self._seal.unwrap(self._received - 1, body, head.digest):
             raise LinkLost(self._peer, "a payload differs from its digest")
 
     def _read_head(self) -> Head:
         raw = self._stage[self._start : self._start + HEADER_BYTES]
         try:
-            head = unpack(raw, epoch=self._epoch, counter=self._received, key=self._key)
+            head = unpack(raw, epoch=self._epoch, counter=self._received, signer=self._signer)
         except GarbledError as error:
             raise LinkLost(self._peer, str(error)) from None
         self._start += HEADER_BYTES
@@ -121,14 +222,35 @@ class Reader:
 
     def _end_of_link(self, head: Head) -> None:
         if head.kind == Kind.BYE:
+            self.left = True
             raise PeerLeft(self._peer, "closed its communicator")
         if head.length > MAX_POISON_BYTES:
             raise LinkLost(self._peer, "an oversized poison frame")
         raise Poisoned(self._peer, self._body(head).decode(errors="replace"))
 
-    def _put_aside(self, head: Head) -> None:
-        body = self._body(head)
-        self._aside.setdefault(queue_of(head.stamp), deque()).append((head, body))
+    def _from_aside(self, call: Call, flags: int) -> tuple[Head, bytearray] | None:
+        kept = self._aside.next(call.queue)
+        if kept is None and self._finish_half(flags):
+            kept = self._aside.next(call.queue)
+        if kept is not None:
+            self._sound = kept[0]
+        return kept
+
+    def _finish_half(self, flags: int) -> bool:
+        """Take in the rest of a frame that is put aside; return whether none is left undone."""
+        if self._aside.half is None:
+            return True
+        head, body, filled = self._aside.half
+        while filled < head.length:
+            got = self.read_body(memoryview(body)[filled:], flags)
+            if not got:
+                return False
+            filled += got
+            self._aside.half = head, body, filled
+        self._verify(head, body)
+        self._aside.half = None
+        self._aside.keep(head, body)
+        return True
 
     def _body(self, head: Head) -> bytes:
         body = bytearray(head.length)
@@ -146,24 +268,31 @@ class Reader:
             elif self._start + want > _STAGE_BYTES:
                 self._compact()
             into = self._stage[self._end : self._start + want]
-            got = (0 if flags else self._look(into)) or self._read(into, flags)
+            got = (0 if flags else self._look(into, len(into))) or self._read(into, flags)
             if not got:
                 return False
             self._end += got
         return True
 
-    def _look(self, into: memoryview) -> int:
+    def _look(self, into: memoryview, most: int) -> int:
         """Look a few times without sleeping; 0 if nothing came."""
-        began = time.perf_counter()
-        try:
-            for _ in range(LOOKS):
-                try:
-                    return self._sock.recv_into(into, 0, DONTWAIT)
-                except OSError:  # nothing yet; anything worse is met again in a blocking read
-                    os.sched_yield()
+        if not self._poll(0) and not self._look_again():
             return 0
-        finally:
-            self._stats.wait_s += time.perf_counter() - began
+        try:
+            return self._sock.recv_into(into, most, DONTWAIT)
+        except OSError:  # met again in a blocking read
+            return 0
+
+    def _look_again(self) -> bool:
+        began = time.perf_counter()
+        for _ in range(LOOKS):
+            os.sched_yield()
+            if self._poll(0):
+                break
+        else:
+            return False
+        self._stats.wait_s += time.perf_counter() - began
+        return True
 
     def _compact(self) -> None:
         rest = bytes(self._stage[self._start : self._end])
@@ -171,17 +300,27 @@ class Reader:
         self._start, self._end = 0, len(rest)
 
     def _read(self, into: memoryview, flags: int) -> int:
-        began = time.perf_counter()
-        try:
-            count = self._sock.recv_into(into, 0, flags)
-        except BlockingIOError:
+        while (count := self._receive(into, flags)) is None:
             if flags & DONTWAIT:
                 return 0
-            raise LinkQuiet(self._peer, "sends no data") from None
+            self._stalled()
+        if not count:
+            raise self._gone("the connection was closed")
+        return count
+
+    def _receive(self, into: memoryview, flags: int) -> int | None:
+        """Read once; None if nothing came."""
+        began = time.perf_counter()
+        try:
+            return self._sock.recv_into(into, 0, flags)
+        except BlockingIOError:
+            return None
         except OSError as error:
-            raise LinkLost(self._peer, words(error)) from None
+            raise self._gone(words(error)) from None
         finally:
             self._stats.wait_s += time.perf_counter() - began
-        if not count:
-            raise LinkLost(self._peer, "the connection was closed")
-        return count
+
+    def _gone(self, cause: str) -> LinkTrouble:
+        if self.left:
+            return PeerLeft(self._peer, "closed its communicator")
+        return LinkLost(self._peer, cause)

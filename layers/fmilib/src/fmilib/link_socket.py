@@ -13,6 +13,8 @@ DONTWAIT, NOSIGNAL, WAITALL = (
 )
 _TCP_INFO_BYTES, _TCP_INFO_UNACKED, _TCP_INFO_LAST_ACK = 104, 24, 56
 _TCP_CLOSED = 7
+# After so long without a byte a blocked call looks after the other links too.
+STALL_S = 0.01
 _TIMEVAL = struct.Struct("@ll")
 
 
@@ -23,7 +25,7 @@ def tune(sock: socket.socket, timeout_s: float, detect_s: float) -> None:
     not be shorter than the time-out; keepalive and `silent_ms` are what notice a cut sooner.
     """
     sock.setblocking(True)
-    bound = _TIMEVAL.pack(int(timeout_s), int(timeout_s % 1 * 1e6) or 1)
+    bound = _TIMEVAL.pack(0, int(STALL_S * 1e6))
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Callable
 
-from fmilib.frames import Call, Kind, pack
+from fmilib.frames import HEADER_BYTES, NO_DIGEST, Call, Kind, pack, signer
 from fmilib.link_socket import DONTWAIT, NOSIGNAL, words
-from fmilib.link_trouble import LinkLost, LinkQuiet
+from fmilib.link_trouble import LinkLost
 from fmilib.seals import Buffer, Seal
 from fmilib.stats import Stats
 
 __all__ = ["MAX_POISON_BYTES", "Buffer", "Writer"]
 MAX_POISON_BYTES = 4096
+AT_ONCE_BYTES = 4096  # copying so few is quicker than handing the kernel a list
+_AT_ONCE = DONTWAIT | NOSIGNAL
+_DATA = int(Kind.DATA)
 _NO_STAMP = bytes(32)
 
 
@@ -27,45 +31,51 @@ class Writer:
         key: what headers are signed with.
         seal: what covers payloads.
         stats: where traffic and waiting are counted.
+        stalled: called when a blocking send moved nothing for a while; returns to try again.
     """
 
     def __init__(
-        self, sock: socket.socket, peer: int, epoch: int, key: bytes, seal: Seal, stats: Stats
+        self,
+        sock: socket.socket,
+        peer: int,
+        epoch: int,
+        key: bytes,
+        seal: Seal,
+        stats: Stats,
+        stalled: Callable[[], None],
     ) -> None:
         self._sock = sock
         self._peer = peer
         self._epoch = epoch
-        self._key = key
+        self._signer = signer(key)
         self._seal = seal
         self._stats = stats
+        self._stalled = stalled
         self._sending = threading.Lock()
         self._cut = False
+        self._left = 0
         self._sent = 0
 
-    def send(
-        self, call: Call, parts: list[Buffer], total: int, digest: bytes | None = None
-    ) -> bytes:
-        """Send one frame, return its digest when the kernel has all of it.
+    def send(self, call: Call, parts: list[Buffer], total: int) -> None:
+        """Send one frame; return when the kernel has all of it.
 
         Args:
             call: what it belongs to.
             parts: its payload.
             total: bytes of the whole message.
-            digest: of the payload, if it is known already; ignored if this link has its own.
 
         Raises:
             LinkLost, LinkQuiet.
         """
-        if digest is None or not self._seal.shared:
-            digest = self.digest(parts)
+        digest, parts = self.wrap(parts) if total else (NO_DIGEST, parts)
         pending = self.open_frame(call, parts, total, digest)
-        while pending:
-            self.push(pending, 0)
-        return digest
+        if self._left > AT_ONCE_BYTES or not self._send_at_once(pending):
+            while pending:
+                self.push(pending, 0)
 
-    def digest(self, parts: list[Buffer]) -> bytes:
-        """Return what this link puts in a header for a payload."""
-        return self._seal.digest(self._sent, parts)
+    def wrap(self, parts: list[Buffer]) -> tuple[bytes, list[Buffer]]:
+        """Return what this link puts in the next header for a payload, and sends for it."""
+        return self._seal.wrap(self._sent, parts)
 
     def open_frame(
         self, call: Call, parts: list[Buffer], total: int, digest: bytes
@@ -74,9 +84,11 @@ class Writer:
         self._sending.acquire()
         self._cut = True
         length = sum(map(len, parts))
-        self._stats.sent_bytes += length
-        self._stats.sent_messages += 1
-        return [self._header(Kind.DATA, call.stamp, length, total, digest), *parts]
+        self._left = HEADER_BYTES + length
+        stats = self._stats
+        stats.sent_bytes += length
+        stats.sent_messages += 1
+        return [self._header(_DATA, call.stamp, length, total, digest), *parts]
 
     def push(self, pending: list[Buffer], flags: int) -> bool:
         """Send what the kernel takes of a frame; drop it from `pending`.
@@ -87,18 +99,35 @@ class Writer:
         Raises:
             LinkLost, LinkQuiet.
         """
-        sent = self._write(pending, flags)
-        if not sent:
-            return False
-        while pending and sent >= len(pending[0]):
-            sent -= len(pending.pop(0))
-        if pending:
-            pending[0] = memoryview(pending[0])[sent:]
+        while not (sent := self._write(pending, flags)):
+            if flags & DONTWAIT:
+                return False
+            self._stalled()
+        self._left -= sent
+        if self._left:
+            _drop(pending, sent)
         else:
-            self._cut = False
-            self._sent += 1
-            self._sending.release()
+            self._close_frame(pending)
         return True
+
+    def _send_at_once(self, pending: list[Buffer]) -> bool:
+        """Send a short frame in one piece, if the kernel takes it; return whether it did."""
+        try:
+            sent = self._sock.send(b"".join(pending), _AT_ONCE)
+        except OSError:  # anything worse than a full buffer is met again in `push`
+            return False
+        if sent != self._left:
+            self._left -= sent
+            _drop(pending, sent)
+            return False
+        self._close_frame(pending)
+        return True
+
+    def _close_frame(self, pending: list[Buffer]) -> None:
+        pending.clear()
+        self._cut = False
+        self._sent += 1
+        self._sending.release()
 
     def last_frame(self, kind: Kind, body: bytes) -> None:
         """Send a goodbye or poison if the stream is between two frames; never blocks."""
@@ -108,7 +137,8 @@ class Writer:
             self._sending.release()
             return
         self._cut = True
-        raw = self._header(kind, _NO_STAMP, len(body), len(body), self.digest([body])) + body
+        digest, parts = self.wrap([body])
+        raw = b"".join([self._header(kind, _NO_STAMP, len(body), len(body), digest), *parts])
         try:
             self._sock.send(raw, DONTWAIT | NOSIGNAL)
             self._sock.shutdown(socket.SHUT_WR)
@@ -120,7 +150,7 @@ class Writer:
     def _header(self, kind: int, stamp: bytes, length: int, total: int, digest: bytes) -> bytes:
         return pack(
             kind, stamp, length, total, digest,
-            epoch=self._epoch, counter=self._sent, key=self._key,
+            epoch=self._epoch, counter=self._sent, signer=self._signer,
         )  # fmt: skip
 
     def _write(self, pending: list[Buffer], flags: int) -> int:
@@ -128,10 +158,16 @@ class Writer:
         try:
             return self._sock.sendmsg(pending, (), flags | NOSIGNAL)
         except BlockingIOError:
-            if flags & DONTWAIT:
-                return 0
-            raise LinkQuiet(self._peer, "takes no data") from None
+            return 0
         except OSError as error:
             raise LinkLost(self._peer, words(error)) from None
         finally:
             self._stats.wait_s += time.perf_counter() - began
+
+
+def _drop(pending: list[Buffer], sent: int) -> None:
+    """Take the first `sent` bytes out of a list of buffers."""
+    while pending and sent >= len(pending[0]):
+        sent -= len(pending.pop(0))
+    if sent:
+        pending[0] = memoryview(pending[0])[sent:]

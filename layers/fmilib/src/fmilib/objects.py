@@ -1,9 +1,9 @@
-"""The object interface: lower-case calls on arrays, numbers and plain objects."""
+"""The object interface: lower-case collectives on arrays, numbers and plain objects."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -14,91 +14,17 @@ from fmilib.collectives.exchange import allgather, alltoall
 from fmilib.collectives.gather import gather
 from fmilib.collectives.reduce import reduce_scatter
 from fmilib.collectives.scatter import scatter
-from fmilib.core import Array, Core
+from fmilib.core import Array
 from fmilib.frames import Operation
-from fmilib.link import SMALL_BYTES
 from fmilib.ops import Combine, Op, named, pairs
-from fmilib.requests import Request
+from fmilib.reports import Gathered, ReportCalls
 
 _COUNTING = ("sum", "prod")
 _LOCATING = ("minloc", "maxloc")
 
 
-class ObjectCalls(Core):
-    """Calls on anything that `fmilib.codec` knows."""
-
-    def send(self, value: Any, dest: int, tag: int = 0) -> None:
-        """Send an array or a plain object to one rank.
-
-        Returns when the kernel has it; `value` may be changed then.
-
-        Args:
-            value: anything that `fmilib.codec` knows.
-            dest: the rank that receives it.
-            tag: 0 ≤ tag < 2³¹; messages of one tag stay in order.
-
-        Raises:
-            ValueError, TypeError: before anything is sent.
-            FmiError: the job failed.
-        """
-        call = self._message(dest, tag)
-        parts = codec.encode(value)
-        self._run("send", lambda: self._to(dest).send(self._place(dest), call, parts))
-
-    def recv(self, source: int, tag: int = 0) -> Any:
-        """Return the next array or object that `source` sent with this tag.
-
-        Raises:
-            ValueError: before anything is received.
-            FmiError: the job failed.
-        """
-        call = self._message(source, tag)
-        return self._run(
-            "recv", lambda: codec.decode(self._to(source).receive(self._place(source), call))
-        )
-
-    def sendrecv(
-        self, value: Any, dest: int, source: int, sendtag: int = 0, recvtag: int = 0
-    ) -> Any:
-        """Send to one rank and receive from another (or the same), side by side.
-
-        Raises:
-            ValueError, TypeError: before anything is sent.
-            FmiError: the job failed.
-        """
-        outgoing, incoming = self._message(dest, sendtag), self._message(source, recvtag)
-        parts = codec.encode(value)
-        blob = self._run("sendrecv", lambda: self._swap(dest, outgoing, parts, source, incoming))
-        return codec.decode(blob)
-
-    def isend(self, value: Any, dest: int, tag: int = 0) -> Request:
-        """Begin to send; `value` mustn't change until the request is over.
-
-        Up to 32 KiB, and whatever goes to this rank itself, is sent at once. More is sent by
-        the request's `wait`; begin its receive before, or use `sendrecv` to swap much.
-
-        Raises:
-            ValueError, TypeError: before anything is sent.
-            FmiError: the job failed.
-        """
-        call, parts = self._message(dest, tag), codec.encode(value)
-
-        def give() -> None:
-            self._run("isend", lambda: self._to(dest).send(self._place(dest), call, parts))
-
-        request = Request(give)
-        if codec.size_of(parts) <= SMALL_BYTES or dest == self.rank:
-            request.wait()
-        return request
-
-    def irecv(self, source: int, tag: int = 0) -> Request:
-        """Begin to receive; requests of one source and tag are to be waited for in order.
-
-        Raises:
-            ValueError: before anything is received.
-        """
-        self._message(source, tag)
-        return Request(lambda: self.recv(source, tag))
+class ObjectCalls(ReportCalls):
+    """Collectives on anything that `fmilib.codec` knows."""
 
     def barrier(self) -> None:
         """Return once every rank has called it.
@@ -129,18 +55,55 @@ class ObjectCalls(Core):
         blob = self._run("bcast", lambda: bcast_blob(self._channel, call, root, parts))
         return value if blob is None else codec.decode(blob)
 
-    def gather(self, value: Any, root: int = 0) -> list[Any] | None:
+    @overload
+    def gather(
+        self, value: Any, root: int = 0, *, missing: Literal["raise"] = "raise"
+    ) -> list[Any] | None: ...
+
+    @overload
+    def gather(
+        self,
+        value: Any,
+        root: int = 0,
+        *,
+        missing: Literal["report"],
+        deadline: float | None = None,
+    ) -> Gathered | None: ...
+
+    def gather(
+        self,
+        value: Any,
+        root: int = 0,
+        *,
+        missing: Literal["raise", "report"] = "raise",
+        deadline: float | None = None,
+    ) -> list[Any] | Gathered | None:
         """Bring every rank's array or object to the root; shapes and types may differ.
+
+        With missing="report" on all ranks, a rank that is lost before or inside it doesn't fail
+        the others: each sends straight to the root, which gets every value that came. If a rank
+        was lost, later calls raise PeerFailed; only another such gather and `close` don't.
+
+        Args:
+            value: anything that `fmilib.codec` knows.
+            root: the rank that gets them.
+            missing: "raise" if a rank is lost, or "report" it.
+            deadline: with "report", seconds from now for which the root waits; the job's
+                time-out if None. A rank that comes later counts as missing and goes on.
 
         Returns:
             At the root a list in rank order, its own item being the very `value`, other
-            arrays views of received buffers; None elsewhere.
+            arrays views of received buffers; with "report" a `Gathered`. None elsewhere.
 
         Raises:
             ValueError, TypeError: before anything is sent.
             FmiError: the job failed.
         """
         self._check_rank("root", root)
+        if missing == "report":
+            return self._gather_report(value, root, deadline)
+        if missing != "raise" or deadline is not None:
+            raise ValueError(f"missing={missing!r}, deadline={deadline}: a deadline needs 'report'")
         parts = codec.encode(value)
         call = self._collective(Operation.GATHER, root=root)
         blobs = self._run("gather", lambda: gather(self._channel, call, root, parts))
@@ -256,7 +219,8 @@ class ObjectCalls(Core):
         """Return the root's item for this rank; shapes and types may differ.
 
         Args:
-            values: at the root one array or object a rank; ignored elsewhere.
+            values: at the root one array or object a rank, or an array with that many rows;
+                ignored elsewhere.
             root: the rank that has them.
 
         Raises:
@@ -264,13 +228,13 @@ class ObjectCalls(Core):
             FmiError: the job failed.
         """
         self._check_rank("root", root)
-        blobs = None
+        blobs, items = None, () if values is None else values
         if self.rank == root:
             self._check_count(values)
-            blobs = [codec.encode(value) for value in values or ()]
+            blobs = [codec.encode(value) for value in items]
         call = self._collective(Operation.SCATTER, root=root)
         blob = self._run("scatter", lambda: scatter(self._channel, call, root, blobs))
-        return codec.decode(blob) if blob is not None else (values or [None])[root]
+        return codec.decode(blob) if blob is not None else items[root]
 
     def allgather(self, value: Any) -> list[Any]:
         """Return every rank's array or object, in rank order; shapes and types may differ.

@@ -34,4 +34,5 @@ class Stats:
 
     def op(self, name: str) -> OpStats:
         """Return the line of one operation, made on first use."""
-        return self.ops.setdefault(name, OpStats())
+        line = self.ops.get(name)
+        return self.ops.setdefault(name, OpStats()) if line is None else line

@@ -9,6 +9,18 @@ from fmilib.frames import Call
 from fmilib.link import Buffer
 
 
+class Sending(Protocol):
+    """A message that was begun."""
+
+    def test(self) -> bool:
+        """Move what moves without blocking; return whether all of it is out."""
+        ...
+
+    def finish(self) -> None:
+        """Block until all of it is out."""
+        ...
+
+
 class Channel(Protocol):
     """Ordered messages between the ranks of one job.
 
@@ -23,10 +35,8 @@ class Channel(Protocol):
         """Send one message; it may be copied away before the peer asks for it."""
         ...
 
-    def relay(
-        self, peer: int, call: Call, part: memoryview, total: int, digest: bytes | None
-    ) -> bytes:
-        """Send one piece of a message of `total` bytes; return its digest for the next peer."""
+    def relay(self, peer: int, call: Call, part: memoryview, total: int) -> None:
+        """Send one piece of a message of `total` bytes."""
         ...
 
     def receive(
@@ -49,4 +59,27 @@ class Channel(Protocol):
         arrived: Arrived | None = None,
     ) -> memoryview:
         """Send one message and receive another side by side; return the payload, as `receive`."""
+        ...
+
+    def swap(
+        self, to: int, outgoing: Call, parts: list[Buffer], source: int, incoming: Call,
+        into: memoryview | None,
+    ) -> memoryview:  # fmt: skip
+        """Send one message and receive another, of any length and call, side by side."""
+        ...
+
+    def begin(self, peer: int, call: Call, parts: list[Buffer]) -> Sending:
+        """Begin to send one message; `parts` don't change until it is out."""
+        ...
+
+    def arrived(self, call: Call, peers: list[int] | None) -> int | None:
+        """Return one of these ranks (of all, if None) whose message can be received; never waits.
+
+        Returns:
+            None if no such message of the call's queue is here.
+        """
+        ...
+
+    def drain(self) -> None:
+        """Block until all that was begun is out."""
         ...

@@ -1,9 +1,8 @@
-"""Some ranks of a channel as a channel of their own, and a swap of any two messages."""
+"""Some ranks of a channel as a channel of their own."""
 
 from __future__ import annotations
 
-from fmilib.channels.base import Channel
-from fmilib.channels.direct import Direct
+from fmilib.channels.base import Channel, Sending
 from fmilib.flows import Arrived
 from fmilib.frames import Call
 from fmilib.link import Buffer
@@ -28,11 +27,9 @@ class Group:
         """Send one message; see `Channel`."""
         self._channel.send(self._members[peer], call, parts)
 
-    def relay(
-        self, peer: int, call: Call, part: memoryview, total: int, digest: bytes | None
-    ) -> bytes:
+    def relay(self, peer: int, call: Call, part: memoryview, total: int) -> None:
         """Send one piece of a message; see `Channel`."""
-        return self._channel.relay(self._members[peer], call, part, total, digest)
+        self._channel.relay(self._members[peer], call, part, total)
 
     def receive(
         self,
@@ -61,24 +58,20 @@ class Group:
         self, to: int, outgoing: Call, parts: list[Buffer], source: int, incoming: Call,
         into: memoryview | None,
     ) -> memoryview:  # fmt: skip
-        """Do what `swap` does, between members."""
+        """Send one message and receive another; see `Channel`."""
         to, source = self._members[to], self._members[source]
-        return swap(self._channel, to, outgoing, parts, source, incoming, into)
+        return self._channel.swap(to, outgoing, parts, source, incoming, into)
 
+    def begin(self, peer: int, call: Call, parts: list[Buffer]) -> Sending:
+        """Begin to send one message; see `Channel`."""
+        return self._channel.begin(self._members[peer], call, parts)
 
-def swap(
-    channel: Channel, to: int, outgoing: Call, parts: list[Buffer], source: int, incoming: Call,
-    into: memoryview | None = None,
-) -> memoryview:  # fmt: skip
-    """Send one message and receive another, of any length and tag, side by side.
+    def arrived(self, call: Call, peers: list[int] | None) -> int | None:
+        """Return a member whose message can be received; see `Channel`."""
+        ranks = self._members if peers is None else [self._members[peer] for peer in peers]
+        found = self._channel.arrived(call, ranks)
+        return None if found is None else self._members.index(found)
 
-    Returns:
-        The payload received, in `into` if that is given.
-
-    Raises:
-        LinkTrouble, MismatchError.
-    """
-    if isinstance(channel, Direct | Group):
-        return channel.swap(to, outgoing, parts, source, incoming, into)
-    channel.send(to, outgoing, parts)  # a store takes everything
-    return channel.receive(source, incoming, into)
+    def drain(self) -> None:
+        """Block until all that was begun is out; see `Channel`."""
+        self._channel.drain()

@@ -14,7 +14,7 @@ import select
 import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -62,6 +62,10 @@ class LocalStore:
             self._write(self._home / name, new)
         self._forget_the_old()
         return True
+
+    def keep(self, name: str, item: bytes) -> None:
+        """See `Store`."""
+        self._write(self._home / name, item)
 
     def drop(self, inbox: str, name: str, item: bytes) -> None:
         """See `Store`."""
@@ -118,6 +122,12 @@ class LocalStore:
                 break
         path.unlink()
         return item
+
+    def waiting(self, lanes: Sequence[tuple[str, int]]) -> int | None:
+        """See `Store`."""
+        self._look_for_alarm()
+        there = (self._message(*lane).exists() for lane in lanes)
+        return next((place for place, found in enumerate(there) if found), None)
 
     def ring(self, epoch: str, size: int, item: bytes) -> None:
         """See `Store`."""

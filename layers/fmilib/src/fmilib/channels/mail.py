@@ -10,13 +10,16 @@ import numpy as np
 
 from fmilib import flows
 from fmilib.channels import sealing
+from fmilib.channels.base import Sending
 from fmilib.channels.forming import Membership
+from fmilib.channels.lease import Lease
 from fmilib.channels.sealing import Lane
+from fmilib.channels.solo import Sent
 from fmilib.channels.store import Alarmed, PeerGone, Store
 from fmilib.config import Settings
 from fmilib.errors import Aborted, FmiError, MismatchError, StaleGeneration
 from fmilib.flows import Arrived
-from fmilib.frames import NO_DIGEST, Call, GarbledError, Head, describe
+from fmilib.frames import Call, GarbledError, Head, describe
 from fmilib.link_trouble import LinkLost, LinkQuiet
 from fmilib.link_writer import Buffer
 from fmilib.stats import Stats
@@ -33,15 +36,19 @@ class Mail:
         member: its place in the epoch.
         store: where messages are kept.
         stats: where traffic and waiting are counted.
+        lease: told whom this rank waits for.
     """
 
-    def __init__(self, settings: Settings, member: Membership, store: Store, stats: Stats) -> None:
+    def __init__(
+        self, settings: Settings, member: Membership, store: Store, stats: Stats, lease: Lease
+    ) -> None:
         self.rank = settings.rank
         self.size = settings.size
         self._settings = settings
         self._member = member
         self._store = store
         self._stats = stats
+        self._lease = lease
         self._lanes: dict[tuple[int, int, tuple[int, int]], Lane] = {}
         self._pieces: dict[int, bytearray] = {}
         self._relayed: dict[int, int] = {}
@@ -52,9 +59,7 @@ class Mail:
         for group in flows.segments(parts, self._store.segment_bytes):
             self._post(peer, call, b"".join(group), total)
 
-    def relay(
-        self, peer: int, call: Call, part: memoryview, total: int, digest: bytes | None
-    ) -> bytes:
+    def relay(self, peer: int, call: Call, part: memoryview, total: int) -> None:
         """Send one piece of a message; small pieces travel together; see `Channel`."""
         pieces = self._pieces.setdefault(peer, bytearray())
         pieces += part
@@ -63,7 +68,6 @@ class Mail:
             self._post(peer, call, bytes(pieces), total)
             self._relayed[peer] = 0 if done else self._relayed.get(peer, 0) + len(pieces)
             del self._pieces[peer]
-        return digest or NO_DIGEST
 
     def receive(
         self,
@@ -112,6 +116,26 @@ class Mail:
         self.send(to, outgoing, parts)
         return self.receive(source, incoming, into)
 
+    def begin(self, peer: int, call: Call, parts: list[Buffer]) -> Sending:
+        """Send one message: the store takes everything; see `Channel`."""
+        self.send(peer, call, parts)
+        return Sent()
+
+    def arrived(self, call: Call, peers: list[int] | None) -> int | None:
+        """Return a rank whose next message the store has begun to keep; see `Channel`."""
+        self._patience_s()
+        others = peers if peers is not None else range(self.size)
+        sources = [source for source in others if source != self.rank]
+        lanes = [self._lane(source, self.rank, call) for source in sources]
+        if not lanes:
+            return None
+        names = [(lane.name, lane.number) for lane in lanes]
+        place = self._watched(lambda: self._store.waiting(names))
+        return None if place is None else sources[place]
+
+    def drain(self) -> None:
+        """Do nothing: the store has taken everything; see `Channel`."""
+
     # -- inside ----------------------------------------------------------------
 
     def _lane(self, source: int, dest: int, call: Call) -> Lane:
@@ -136,10 +160,13 @@ class Mail:
     def _take(self, peer: int, call: Call) -> tuple[Head, memoryview]:
         lane = self._lane(peer, self.rank, call)
         wait_s = self._patience_s()
+        self._lease.watched = peer
         try:
             item = self._watched(lambda: self._store.take(lane.name, lane.number, peer, wait_s))
         except PeerGone as gone:
             raise LinkLost(peer, str(gone)) from None
+        finally:
+            self._lease.watched = None
         if item is None:
             self._patience_s()
             raise LinkQuiet(peer, "sends no data")

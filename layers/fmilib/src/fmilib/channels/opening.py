@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fmilib.board import Board
 from fmilib.channels.forming import Former, Membership
+from fmilib.channels.lease import Lease
 from fmilib.channels.mail import Mail
 from fmilib.channels.sealing import can_encrypt, seal
 from fmilib.channels.store import Store, namespace
@@ -16,7 +17,7 @@ from fmilib.errors import RendezvousError
 from fmilib.stats import Stats
 from fmilib.verdict import Verdict
 
-ALARMS_A_DETECT = 4
+ALARMS_A_DETECT = 8
 MEMORY_FOLDER = "/dev/shm"  # noqa: S108 - what is made in it is this user's alone
 
 
@@ -27,15 +28,18 @@ class Keeper:
         settings: this rank's.
         store: open.
         member: this rank's place.
+        lease: started; by which ranks see each other live.
     """
 
-    def __init__(self, settings: Settings, store: Store, member: Membership) -> None:
+    def __init__(self, settings: Settings, store: Store, member: Membership, lease: Lease) -> None:
         self._settings = settings
         self._store = store
         self._member = member
+        self._lease = lease
 
     def report(self, found: Verdict) -> None:
         """Ring the alarm for all ranks; if the store is gone, nobody can be told."""
+        self._lease.end()
         item = seal(self._settings.secret, "alarm", found.message())
         try:
             self._store.ring(self._member.epoch, self._settings.size, item)
@@ -48,6 +52,7 @@ class Keeper:
 
     def finish(self) -> None:
         """Let go of the store; what was sent stays there for its readers."""
+        self._lease.leave()
         self._store.close()
 
 
@@ -70,7 +75,10 @@ def open_channel(
         store.close()
         raise
     board.epoch = int(member.epoch[:8], 16)
-    return Mail(settings, member, store, stats), Keeper(settings, store, member)
+    lease = Lease(settings, store, member.epoch)
+    lease.start()
+    mail = Mail(settings, member, store, stats, lease)
+    return mail, Keeper(settings, store, member, lease)
 
 
 def open_store(settings: Settings) -> Store:

@@ -7,7 +7,7 @@ Every rank has a list for alarms, which the same blocking read looks at first.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import redis
@@ -63,6 +63,10 @@ class RedisStore:
         arguments = (self._key(name), old or b"", new, str(KEEP_S))
         return bool(self._do(lambda: self._client.eval(_SWAP, 1, *arguments)))
 
+    def keep(self, name: str, item: bytes) -> None:
+        """See `Store`."""
+        self._do(lambda: self._client.set(self._key(name), item, ex=KEEP_S))
+
     def drop(self, inbox: str, name: str, item: bytes) -> None:
         """See `Store`."""
         self._push(self._key(f"inbox/{inbox}"), [item])
@@ -105,6 +109,17 @@ class RedisStore:
                 raise Alarmed(found[1])
             return found[1]
         return None
+
+    def waiting(self, lanes: Sequence[tuple[str, int]]) -> int | None:
+        """Look at all lanes and at the alarm in one round trip; see `Store`."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.lindex(self._alarm, 0)
+        for lane, _ in lanes:
+            pipe.llen(self._lanes + lane)
+        alarm, *lengths = self._do(pipe.execute)
+        if alarm is not None:
+            raise Alarmed(bytes(alarm))
+        return next((place for place, length in enumerate(lengths) if length), None)
 
     def ring(self, epoch: str, size: int, item: bytes) -> None:
         """See `Store`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -65,6 +65,10 @@ class S3Store:
         condition = {"IfNoneMatch": "*"} if old is None else {"IfMatch": self._etags[name]}
         return self._put(name, new, condition)
 
+    def keep(self, name: str, item: bytes) -> None:
+        """See `Store`."""
+        self._put(name, item)
+
     def drop(self, inbox: str, name: str, item: bytes) -> None:
         """Put the item into a key's name, so that a listing reads it; see `Store`."""
         self._put(f"inbox/{inbox}/{base64.urlsafe_b64encode(item).decode()}", b"")
@@ -111,6 +115,12 @@ class S3Store:
             self._look_for_alarm()
         return None
 
+    def waiting(self, lanes: Sequence[tuple[str, int]]) -> int | None:
+        """Ask for one lane after another, a request each; see `Store`."""
+        self._look_for_alarm()
+        there = (self._has(self._message(*lane)) for lane in lanes)
+        return next((place for place, found in enumerate(there) if found), None)
+
     def ring(self, epoch: str, size: int, item: bytes) -> None:
         """See `Store`."""
         self._put(f"{epoch}/alarm", item, {"IfNoneMatch": "*"})
@@ -148,6 +158,16 @@ class S3Store:
                 raise
         self._etags[name] = found["ETag"]
         return body
+
+    def _has(self, name: str) -> bool:
+        with _errors():
+            try:
+                self._client.head_object(Bucket=self._bucket, Key=self._key(name))
+            except ClientError as error:
+                if _code(error) in _ABSENT:
+                    return False
+                raise
+        return True
 
     def _put(self, name: str, item: bytes, condition: dict[str, str] | None = None) -> bool:
         with _errors():

@@ -81,8 +81,9 @@ class Lane:
         self.number = 0
         self._epoch = int(epoch[:8], 16)
         place = f"{epoch}/{self.name}".encode()
-        self._key = keys.session_key(secret, b"lane", place)
-        self._seal = seals.seal(cover, self._key)
+        key = keys.session_key(secret, b"lane", place)
+        self._signer = frames.signer(key)
+        self._seal = seals.seal(cover, key)
         self._cipher = _cipher(keys.session_key(secret, b"cipher", place)) if encrypt else None
 
     def pack(self, call: Call, body: bytes, total: int) -> bytes:
@@ -92,7 +93,7 @@ class Lane:
             body = self._cipher.encrypt(nonce, body, None)
         head = frames.pack(
             Kind.DATA, call.stamp, length, total, self._seal.digest(self.number, [body]),
-            epoch=self._epoch, counter=self.number, key=self._key,
+            epoch=self._epoch, counter=self.number, signer=self._signer,
         )  # fmt: skip
         self.number += 1
         return head + body
@@ -105,7 +106,7 @@ class Lane:
         """
         view = memoryview(item)
         head = frames.unpack(
-            view[: frames.HEADER_BYTES], epoch=self._epoch, counter=self.number, key=self._key
+            view[: frames.HEADER_BYTES], epoch=self._epoch, counter=self.number, signer=self._signer
         )
         body = view[frames.HEADER_BYTES :]
         extra = CIPHER_BYTES if self._cipher is not None else 0

@@ -7,6 +7,7 @@ front of them. What is kept is sealed by `sealing`; a store neither reads nor tr
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Protocol
 
 from fmilib import keys
@@ -41,6 +42,10 @@ class Store(Protocol):
 
     def swap(self, name: str, old: bytes | None, new: bytes) -> bool:
         """Set a record if it still is what `read` returned; return whether it was."""
+        ...
+
+    def keep(self, name: str, item: bytes) -> None:
+        """Set a record whatever it was; any thread may."""
         ...
 
     def drop(self, inbox: str, name: str, item: bytes) -> None:
@@ -81,6 +86,14 @@ class Store(Protocol):
         Raises:
             Alarmed: the alarm was rung.
             PeerGone: `source` can't send it any more.
+        """
+        ...
+
+    def waiting(self, lanes: Sequence[tuple[str, int]]) -> int | None:
+        """Return the place of the first (lane, number) whose message is there; never waits.
+
+        Raises:
+            Alarmed: the alarm was rung.
         """
         ...
 

@@ -8,7 +8,7 @@ from fmilib.choice.explaining import Explanation, explain
 from fmilib.choice.hints import named
 from fmilib.choice.prices import prices
 from fmilib.choice.rates import ASSUMED, Meter, Rates
-from fmilib.choice.shapes import Shape, shape
+from fmilib.choice.shapes import shape
 from fmilib.config import Settings
 
 MB_A_GB = 1024
@@ -29,7 +29,11 @@ class Advisor:
         if settings.channel != "local":  # one machine's channel is no choice for several
             del self._rates["local"]
         self._meter = Meter(self._rates[settings.channel])
-        self._rounds = {op: shape(op, 0, settings.size).rounds for op in _EVEN}
+        self._rounds = {
+            name: shape(op, 0, settings.size).rounds
+            for op in _EVEN
+            for name in (op, op.capitalize())
+        }
 
     def learn(self, rates: Mapping[str, Rates]) -> None:
         """Take in what was measured."""
@@ -38,9 +42,9 @@ class Advisor:
 
     def observe(self, op: str, moved_bytes: int, seconds: float) -> None:
         """Take in how long a call took in which this rank moved so many bytes one way."""
-        rounds = self._rounds.get(op.lower())
+        rounds = self._rounds.get(op)
         if rounds:
-            self._meter.observe(Shape(rounds, moved_bytes, 0), seconds)
+            self._meter.observe(rounds, moved_bytes, seconds)
 
     def explain(self, op: str, nbytes: int) -> Explanation:
         """Return the sums of an operation on every channel.

@@ -64,18 +64,18 @@ class Meter:
         self._alphas.clear()
         self._betas.clear()
 
-    def observe(self, shape: Shape, seconds: float) -> None:
-        """Take in that a call of this shape took so long."""
-        if shape.rounds and shape.bytes <= SMALL_BYTES:
-            self._alphas.append(max(0.0, seconds - shape.bytes / self._rates.beta) / shape.rounds)
+    def observe(self, rounds: int, nbytes: int, seconds: float) -> None:
+        """Take in that a call of so many rounds and bytes one way took so long."""
+        if rounds and nbytes <= SMALL_BYTES:
+            self._alphas.append(max(0.0, seconds - nbytes / self._rates.beta) / rounds)
             if len(self._alphas) == WINDOW:
                 alpha_s = _middle(self._alphas)
                 self._rates = replace(self._rates, alpha_s=alpha_s, measured=True)
                 self._alphas.clear()
-        elif shape.bytes > 0:
-            moving_s = seconds - shape.rounds * self._rates.alpha_s
+        elif nbytes > 0:
+            moving_s = seconds - rounds * self._rates.alpha_s
             if moving_s > 0:
-                self._betas.append(shape.bytes / moving_s)
+                self._betas.append(nbytes / moving_s)
             if len(self._betas) == WINDOW:
                 beta = _middle(self._betas)
                 self._rates = replace(self._rates, beta=beta, measured=True)

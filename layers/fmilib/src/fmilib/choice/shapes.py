@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from fmilib import topology
 from fmilib.collectives.allreduce import DOUBLING_MAX_BYTES, RING_MAX_RANKS
+from fmilib.collectives.exchange import allgathers_around, alltoalls_straight
 from fmilib.flows import SEGMENT_BYTES
 
 
@@ -32,7 +33,8 @@ def shape(op: str, nbytes: int, size: int) -> Shape:
     """Return the shape of an operation on `size` ranks with `nbytes` a rank.
 
     Args:
-        op: a method of a communicator; `Bcast` differs from `bcast`, others don't.
+        op: a method of a communicator; `Bcast`, `Allgather` and `Alltoall` differ from their
+            lower-case kin, others don't.
         nbytes: payload that one rank hands in (of the root, for bcast).
         size: ranks.
 
@@ -50,6 +52,8 @@ def _message(nbytes: int, size: int) -> Shape:
 
 
 def _barrier(nbytes: int, size: int) -> Shape:
+    if topology.small_star(size, 0):
+        return _around_one(0, size)
     rounds = topology.rounds(size)
     return Shape(rounds, 0, size * rounds)
 
@@ -60,17 +64,29 @@ def _tree_down(nbytes: int, size: int) -> Shape:
     return Shape(rounds, rounds * nbytes, size - 1)
 
 
+def _around_one(nbytes: int, size: int) -> Shape:
+    """Everyone to one rank, and back."""
+    return Shape(2, 2 * (size - 1) * nbytes, 2 * (size - 1))
+
+
+def _reduce(nbytes: int, size: int) -> Shape:
+    return (_to_root if topology.small_star(size, nbytes) else _tree_down)(nbytes, size)
+
+
 def _known_bcast(nbytes: int, size: int) -> Shape:
-    """A tree, or a chain of segments: whichever moves less one after another."""
+    """A star, a tree, or a chain of segments: whichever is over soonest."""
+    if topology.small_star(size, nbytes):
+        return _to_root(nbytes, size)
     pieces, rounds = -(-nbytes // SEGMENT_BYTES), topology.rounds(size)
     if pieces + size - 2 >= pieces * rounds:
         return _tree_down(nbytes, size)
     return Shape(size - 1, nbytes + (size - 2) * SEGMENT_BYTES, size - 1)
 
 
-def _tree_up(nbytes: int, size: int) -> Shape:
-    """Binomial tree that gathers: everything arrives at, or leaves, the root once."""
-    return Shape(topology.rounds(size), (size - 1) * nbytes, size - 1)
+def _to_root(nbytes: int, size: int) -> Shape:
+    """Everything arrives at, or leaves, the root once: straight, or by way of a binomial tree."""
+    rounds = 1 if topology.star(size) else topology.rounds(size)
+    return Shape(rounds, (size - 1) * nbytes, size - 1)
 
 
 def _doubling(nbytes: int, size: int) -> Shape:
@@ -94,6 +110,8 @@ def _ring(nbytes: int, size: int) -> Shape:
 
 
 def _allreduce(nbytes: int, size: int) -> Shape:
+    if topology.small_star(size, nbytes):
+        return _around_one(nbytes, size)
     if nbytes <= DOUBLING_MAX_BYTES:
         return _doubling(nbytes, size)
     if size & (size - 1) and size <= RING_MAX_RANKS:
@@ -106,11 +124,22 @@ def _allgather(nbytes: int, size: int) -> Shape:
     return Shape(rounds, (size - 1) * nbytes, size * rounds)
 
 
+def _allgather_into(nbytes: int, size: int) -> Shape:
+    rounds = size - 1 if allgathers_around(nbytes, size) else topology.rounds(size)
+    return Shape(rounds, (size - 1) * nbytes, size * rounds)
+
+
 def _alltoall(nbytes: int, size: int) -> Shape:
     """In round k what has bit k in its distance moves; `nbytes` are one rank's for all."""
     rounds = topology.rounds(size)
     hops = sum(step.bit_count() for step in range(size))
     return Shape(rounds, hops * nbytes // size, size * rounds)
+
+
+def _alltoall_into(nbytes: int, size: int) -> Shape:
+    if not alltoalls_straight(nbytes // size, size):
+        return _alltoall(nbytes, size)
+    return Shape(size - 1, (size - 1) * nbytes // size, size * (size - 1))
 
 
 def _prefix(nbytes: int, size: int) -> Shape:
@@ -121,7 +150,7 @@ def _prefix(nbytes: int, size: int) -> Shape:
 
 def _reduce_scatter(nbytes: int, size: int) -> Shape:
     if nbytes <= DOUBLING_MAX_BYTES:
-        return _doubling(nbytes, size)
+        return _allreduce(nbytes, size)
     return Shape(size - 1, nbytes * (size - 1) // size, size * (size - 1))
 
 
@@ -137,14 +166,16 @@ _SHAPES: dict[str, Callable[[int, int], Shape]] = {
     "barrier": _barrier,
     "bcast": _tree_down,
     "Bcast": _known_bcast,
-    "reduce": _tree_down,
-    "gather": _tree_up,
-    "gatherv": _tree_up,
-    "scatter": _tree_up,
-    "scatterv": _tree_up,
+    "reduce": _reduce,
+    "gather": _to_root,
+    "gatherv": _to_root,
+    "scatter": _to_root,
+    "scatterv": _to_root,
     "allreduce": _allreduce,
     "allgather": _allgather,
+    "Allgather": _allgather_into,
     "alltoall": _alltoall,
+    "Alltoall": _alltoall_into,
     "reduce_scatter": _reduce_scatter,
     "scan": _prefix,
     "exscan": _prefix,

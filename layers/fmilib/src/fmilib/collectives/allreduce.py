@@ -39,7 +39,9 @@ def allreduce(channel: Channel, call: Call, array: Array, op: Op) -> None:
         LinkTrouble, MismatchError.
     """
     size = channel.size
-    if array.nbytes <= DOUBLING_MAX_BYTES or op.ufunc is None:
+    if topology.small_star(size, array.nbytes):
+        _around_one(channel, call, array, op)
+    elif array.nbytes <= DOUBLING_MAX_BYTES or op.ufunc is None:
         _folded(channel, call, array, op, _doubling)
     elif size & (size - 1) and size <= RING_MAX_RANKS:
         _ring(channel, call, array.reshape(-1), op)
@@ -57,6 +59,9 @@ def ordered_allreduce(channel: Channel, call: Call, array: Array, op: Op) -> Non
     Raises:
         LinkTrouble, MismatchError.
     """
+    if topology.small_star(channel.size, array.nbytes):
+        _around_one(channel, call, array, op)
+        return
     holder = fold_in_order(channel, call, array, op)
     bcast(channel, call, holder, codec.flat(array))
 
@@ -76,6 +81,22 @@ def fold_in_order(channel: Channel, call: Call, array: Array, op: Op) -> int:
 
 
 # -- few bytes ------------------------------------------------------------------
+
+
+def _around_one(channel: Channel, call: Call, array: Array, op: Op) -> None:
+    """Send all arrays to rank 0, which folds them in rank order, and back."""
+    payload, size = codec.flat(array), channel.size
+    if channel.rank:
+        channel.send(0, call, [payload])
+        channel.receive(0, call, payload)
+        return
+    scratch = np.empty_like(array)
+    room = codec.flat(scratch)
+    for other in range(1, size):
+        channel.receive(other, call, room)
+        op.into(array, scratch)
+    for other in range(1, size):
+        channel.send(other, call, [payload])
 
 
 def _folded(channel: Channel, call: Call, array: Array, op: Op, core: Core) -> None:
@@ -204,6 +225,6 @@ def _chain(channel: Channel, call: Call, array: Array, op: Op) -> None:
         part = slice(offset // item, end // item)
         op.before(scratch[part], array[part])
         if after < channel.size:
-            channel.relay(after, call, payload[offset:end], head.total, None)
+            channel.relay(after, call, payload[offset:end], head.total)
 
     channel.receive(rank - 1, call, codec.flat(scratch), arrived)

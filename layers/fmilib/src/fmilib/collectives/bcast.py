@@ -36,7 +36,7 @@ def bcast_blob(
     Raises:
         LinkTrouble, MismatchError.
     """
-    above, below = _neighbours(channel.rank, channel.size, root, 0)
+    above, below = _tree(channel.rank, channel.size, root)
     if above is not None:
         return _take(channel, call, above, below, None)
     _give(channel, call, below, parts or [])
@@ -44,25 +44,30 @@ def bcast_blob(
 
 
 def _neighbours(rank: int, size: int, root: int, nbytes: int) -> tuple[int | None, list[int]]:
-    """Return the rank above and those below, in a chain if that is over sooner than a tree.
+    """Return the rank above and those below, in what is over soonest: star, tree or chain.
 
     A tree's root sends every segment to each of its ⌈log2 n⌉ children; a chain's only once,
     but the last rank is n - 2 segments behind the second.
     """
+    if topology.small_star(size, nbytes):
+        return topology.star_around(rank, size, root)
     pieces, rounds = -(-nbytes // SEGMENT_BYTES), topology.rounds(size)
     if pieces + size - 2 >= pieces * rounds:
-        return topology.parent(rank, size, root), topology.children(rank, size, root)[::-1]
+        return _tree(rank, size, root)
     above, below = (rank - 1) % size, (rank + 1) % size
     return None if rank == root else above, [] if below == root else [below]
+
+
+def _tree(rank: int, size: int, root: int) -> tuple[int | None, list[int]]:
+    return topology.parent(rank, size, root), topology.children(rank, size, root)[::-1]
 
 
 def _give(channel: Channel, call: Call, below: list[int], parts: list[Buffer]) -> None:
     total = sum(len(part) for part in parts)
     for group in segments(parts):
         piece = memoryview(group[0] if len(group) == 1 else b"".join(group))
-        digest = None
         for child in below:
-            digest = channel.relay(child, call, piece, total, digest)
+            channel.relay(child, call, piece, total)
 
 
 def _take(
@@ -70,6 +75,6 @@ def _take(
 ) -> memoryview:
     def pass_on(_: int, piece: memoryview, head: Head) -> None:
         for child in below:
-            channel.relay(child, call, piece, head.total, head.digest)
+            channel.relay(child, call, piece, head.total)
 
     return channel.receive(above, call, into, pass_on)

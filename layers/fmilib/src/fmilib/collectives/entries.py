@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 
 from fmilib.codec import ALIGN, CodecError
+from fmilib.errors import MismatchError
 from fmilib.link import Buffer
 
 _ENTRY = struct.Struct("<IQ")
@@ -38,3 +39,15 @@ def by_rank(received: list[memoryview], size: int) -> dict[int, memoryview]:
                 raise CodecError("an entry is cut short")
             found[rank] = entries[start : start + length]
     return found
+
+
+def fill(room: memoryview, blob: memoryview, rank: int) -> None:
+    """Copy a rank's blob into room that must be just as long.
+
+    Raises:
+        MismatchError: it isn't.
+    """
+    if len(room) != len(blob):
+        raise MismatchError(f"rank {rank} sent {len(blob)} bytes where {len(room)} are expected")
+    if len(room):
+        room[:] = blob

@@ -33,14 +33,20 @@ def reduce(channel: Channel, call: Call, array: Array, op: Op, root: int) -> Non
     Raises:
         LinkTrouble, MismatchError.
     """
-    rank, size = channel.rank, channel.size
+    above, below = _tree(channel, root, array.nbytes)
     scratch = np.empty_like(array)
-    for child in topology.children(rank, size, root):
+    for child in below:
         channel.receive(child, call, codec.flat(scratch))
         op.into(array, scratch)
-    above = topology.parent(rank, size, root)
     if above is not None:
         channel.send(above, call, [codec.flat(array)])
+
+
+def _tree(channel: Channel, root: int, nbytes: int) -> tuple[int | None, list[int]]:
+    rank, size = channel.rank, channel.size
+    if topology.small_star(size, nbytes):
+        return topology.star_around(rank, size, root)
+    return topology.parent(rank, size, root), topology.children(rank, size, root)
 
 
 def ordered_reduce(channel: Channel, call: Call, array: Array, op: Op, root: int) -> None:

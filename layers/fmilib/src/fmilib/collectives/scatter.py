@@ -1,22 +1,27 @@
-"""Scatter down a binomial tree: each rank keeps its entry and passes its subtrees' on."""
+"""Scatter straight from the root; to many ranks, down a binomial tree that passes messages on."""
 
 from __future__ import annotations
 
 from fmilib import topology
 from fmilib.channels.base import Channel
-from fmilib.collectives.entries import by_rank, entry
+from fmilib.collectives.entries import by_rank, entry, fill
 from fmilib.errors import MismatchError
 from fmilib.frames import Call
 from fmilib.link import Buffer
 
 
 def scatter(
-    channel: Channel, call: Call, root: int, blobs: list[list[Buffer]] | None
+    channel: Channel,
+    call: Call,
+    root: int,
+    blobs: list[list[Buffer]] | None,
+    into: memoryview | None = None,
 ) -> memoryview | None:
     """Bring to every rank the root's message for it.
 
     Args:
         blobs: at the root one message a rank; ignored elsewhere.
+        into: room for exactly this rank's message, if its length is known.
 
     Returns:
         This rank's message; None at the root, which has it.
@@ -24,6 +29,23 @@ def scatter(
     Raises:
         LinkTrouble, MismatchError.
     """
+    if not topology.star(channel.size):
+        found = _down_the_tree(channel, call, root, blobs)
+        if found is None or into is None:
+            return found
+        fill(into, found, root)
+        return into
+    if channel.rank != root:
+        return channel.receive(root, call, into)
+    for rank, parts in enumerate(blobs or []):
+        if rank != root:
+            channel.send(rank, call, parts)
+    return None
+
+
+def _down_the_tree(
+    channel: Channel, call: Call, root: int, blobs: list[list[Buffer]] | None
+) -> memoryview | None:
     rank, size = channel.rank, channel.size
     above = topology.parent(rank, size, root)
     held: dict[int, list[Buffer]]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fmi import Communicator
 
-CONFIG_PATH = "fmi.json"
+CONFIG_PATHS = (
+    "fmi.json",
+    "/tmp/Anomaly Detection/config/fmi.json",  # noqa: S108 - where published programs put it
+)
 COMM_NAME = "fmi_pair"
 FAAS_MEMORY_MB = 512
 
@@ -19,7 +23,7 @@ def fmi_communicator(
     *,
     world_size: int | None = None,
 ) -> Communicator:
-    """Return a communicator from `fmi.json` in the working folder.
+    """Return a communicator from `fmi.json` in the working folder, or where CAI keeps it.
 
     Args:
         data: an event with `world_size` and `rank`; or the number of peers.
@@ -37,4 +41,5 @@ def fmi_communicator(
         world_size = int(data)
     if world_size is None or rank is None:
         raise ValueError("world_size and rank are needed")
-    return fmi.Communicator(rank, world_size, CONFIG_PATH, COMM_NAME, FAAS_MEMORY_MB)
+    path = next((one for one in CONFIG_PATHS if Path(one).is_file()), CONFIG_PATHS[0])
+    return fmi.Communicator(rank, world_size, path, COMM_NAME, FAAS_MEMORY_MB)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from fmilib.rendezvous.server import Limits, Server
+from fmilib.rendezvous.limits import Limits
+from fmilib.rendezvous.server import Server
 
 __all__ = ["Limits", "Server"]

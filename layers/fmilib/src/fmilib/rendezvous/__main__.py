@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import logging
 import os
 import resource
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 from fmilib import keys
-from fmilib.rendezvous.server import Limits, Server
+from fmilib.rendezvous.limits import Limits
+from fmilib.rendezvous.server import Server
 
 SECRET_VARIABLE = "FMI_DEPLOYMENT_SECRET"  # noqa: S105 - a variable's name
 log = logging.getLogger("fmilib.rendezvous")
@@ -38,6 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=7600, help="port; 0 for a free one")
+    parser.add_argument(
+        "--observe-port", type=int, help="a second port, to tell symmetric translators; 0: any"
+    )
     parser.add_argument("--port-file", type=Path, help="write the port here once listening")
     parser.add_argument("--memory-s", type=float, default=60.0, help="remember failed jobs so long")
     parser.add_argument("--rejoin-s", type=float, default=15.0, help="wait so for retried ranks")
@@ -50,17 +56,31 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _serve(options: argparse.Namespace, secret: bytes) -> None:
     stop = asyncio.Event()
+    asyncio.get_running_loop().set_exception_handler(report)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     limits = Limits(
         memory_s=options.memory_s, rejoin_s=options.rejoin_s, relay_bytes=options.relay_bytes
     )
     server = Server(secret, limits)
-    async with server.listening(options.host, options.port) as port:
+    async with server.listening(options.host, options.port, options.observe_port) as port:
         log.warning("listening on %s:%d", options.host, port)
         if options.port_file:
             _announce(options.port_file, port)
         await stop.wait()
+
+
+def report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what escaped from a callback of asyncio.
+
+    Of a connection that went while its last bytes were on their way asyncio lets an error escape;
+    that it is gone is found out, and acted on, all the same.
+    """
+    error = context.get("exception")
+    if isinstance(error, OSError) and error.errno == errno.ENOTCONN:
+        log.info("a connection was gone before its end was said")
+    else:
+        loop.default_exception_handler(context)
 
 
 def _announce(path: Path, port: int) -> None:

@@ -2,11 +2,14 @@
 
 Two ranks in different calls usually find out on the first frame between them. But each may
 wait for a frame that the other will never send; then only somebody who hears both can tell.
+One may even have left its call for the next, if it had only to send in it: so ranks say the
+last few.
 """
 
 from __future__ import annotations
 
 from fmilib import frames
+from fmilib.control_frames import REMEMBERED
 from fmilib.verdict import Verdict
 
 MAX_CALLS = 32
@@ -19,10 +22,14 @@ class Doing:
         self._first: dict[int, tuple[bytes, int]] = {}
 
     def says(self, rank: int, said: object) -> Verdict | None:
-        """Take in a rank's current call, in hexadecimal; return a verdict if another's differs."""
-        stamp = _stamp(said)
-        number = frames.collective_number(stamp) if stamp else None
-        if stamp is None or number is None:
+        """Take in a rank's last calls, in hexadecimal; return a verdict if another's differs."""
+        calls = said[-REMEMBERED:] if isinstance(said, list) else []
+        verdicts = (self._says(rank, stamp) for stamp in map(_stamp, calls) if stamp)
+        return next(filter(None, verdicts), None)
+
+    def _says(self, rank: int, stamp: bytes) -> Verdict | None:
+        number = frames.collective_number(stamp)
+        if number is None:
             return None
         theirs, other = self._first.setdefault(number, (stamp, rank))
         if theirs != stamp:

@@ -8,107 +8,13 @@ member that is lost fails it for all. State is soft: ranks bring it back after a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from fmilib import topology
 from fmilib.control_frames import Message
-from fmilib.rendezvous.doing import Doing
+from fmilib.rendezvous.members import Claim, Job, Member, Post, Refused
 from fmilib.verdict import FENCED, Verdict
 
-MAX_NAMED_MISSING = 64
 MAX_SWEEP_GAP_S = 1.0
-Post = Callable[[Message], None]
-
-
-class Refused(Exception):  # noqa: N818 - an answer, not a fault
-    """A rank isn't let in; `message` is what it is told."""
-
-    def __init__(
-        self, code: str, text: str, *, newer: int = 0, verdict: Verdict | None = None
-    ) -> None:
-        super().__init__(code, text)
-        facts = verdict.message() if verdict else {}
-        self.message: Message = {**facts, "t": "refused", "code": code, "text": text}
-        self.message["newer"] = newer
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What a rank says when it registers.
-
-    Attributes:
-        job, rank, size: which place in which job.
-        generation: which attempt of this rank.
-        instance: names the process, so that it may come back over a new connection.
-        address: where it listens for links.
-        lease_s: after how long without a sign of life it counts as lost.
-        epoch: the forming it already belongs to, 0 for none.
-        seen: where its port for links is seen from here, None if that isn't known.
-    """
-
-    job: str
-    rank: int
-    size: int
-    generation: int
-    instance: str
-    address: tuple[str, int]
-    lease_s: float
-    epoch: int
-    seen: tuple[str, int] | None = None
-
-
-@dataclass(eq=False, slots=True)
-class Member:
-    """One registered rank and the way to reach it."""
-
-    claim: Claim
-    post: Post
-    drop: Callable[[], None]
-    seen_at: float
-    rtt_s: Callable[[], float] = lambda: 0.0
-
-    @property
-    def peer_entry(self) -> list[object]:
-        """Return [rank, host, port], and the public host and port if they are others."""
-        claim = self.claim
-        hidden = claim.seen is not None and claim.seen != claim.address
-        return [claim.rank, *claim.address, *(claim.seen or () if hidden else ())]
-
-
-@dataclass(eq=False, slots=True)
-class Job:
-    """One job's members and fate.
-
-    Attributes:
-        members: who is connected.
-        left: who left in good order after the forming.
-        floor: the newest generation seen of each rank.
-        epoch: number of the forming, 0 before it.
-        verdict: the first failure, if any; the job is over then.
-        expires_at: when a failed job is forgotten.
-        former: how the job of this name before it failed, None if it didn't.
-        came_at: when the last rank came.
-        relayed_bytes: what its ranks sent through the relay.
-        doing: which collectives its ranks are in.
-    """
-
-    name: str
-    size: int
-    members: dict[int, Member] = field(default_factory=dict)
-    left: set[int] = field(default_factory=set)
-    floor: dict[int, int] = field(default_factory=dict)
-    epoch: int = 0
-    verdict: Verdict | None = None
-    expires_at: float = 0.0
-    former: Verdict | None = None
-    came_at: float = 0.0
-    relayed_bytes: int = 0
-    doing: Doing = field(default_factory=Doing)
-
-    def missing(self) -> list[int]:
-        """Return the ranks that aren't there, ascending, the first 64."""
-        away = (rank for rank in range(self.size) if rank not in self.members)
-        return [rank for rank, _ in zip(away, range(MAX_NAMED_MISSING), strict=False)]
 
 
 class Registry:
@@ -151,6 +57,7 @@ class Registry:
         member = Member(claim, post, drop, now)
         job.members[claim.rank] = member
         job.floor[claim.rank] = claim.generation
+        job.instances.add(claim.instance)
         job.came_at = now
         post({"t": "welcome", "epoch": job.epoch, "seen": claim.seen and list(claim.seen)})
         self._introduce(job, member)
@@ -160,7 +67,7 @@ class Registry:
 
     def _job_for(self, claim: Claim) -> Job:
         job = self.jobs.get(claim.job)
-        if job is None or (job.verdict and claim.generation > job.floor.get(claim.rank, 0)):
+        if job is None or (job.verdict and _is_newer(claim, job)):
             job = self._open(claim, job)
         if job.verdict:
             raise Refused("failed", "the job failed", verdict=job.verdict)
@@ -185,7 +92,7 @@ class Registry:
         if claim.generation < newest:
             raise Refused("stale_generation", "a newer attempt exists", newer=newest)
         if claim.rank in job.left:
-            raise Refused("rendezvous", f"rank {claim.rank} already left this job")
+            raise Refused("later", f"rank {claim.rank} already left this job, which still runs")
         if claim.epoch and claim.epoch != job.epoch:
             raise Refused("stale_generation", "the job formed anew", newer=claim.generation + 1)
         here = job.members.get(claim.rank)
@@ -234,6 +141,17 @@ class Registry:
         low, high = sorted((member, other), key=lambda one: one.claim.rank)
         low.post({"t": "dial", "peer": high.peer_entry})
 
+    def tell_losses(self, member: Member) -> None:
+        """Tell a rank of all that are lost or have left, and of each further one."""
+        job = self.of(member)
+        if job is None:
+            return
+        member.hears_losses = True
+        for rank, cause in job.lost.items():
+            member.post(Verdict("lost", rank, cause).message())
+        for rank in job.left:
+            member.post({"t": "gone", "rank": rank})
+
     def who(self, member: Member) -> None:
         """Tell a rank who is missing."""
         job = self.of(member)
@@ -249,6 +167,7 @@ class Registry:
         del job.members[member.claim.rank]
         if job.epoch:
             job.left.add(member.claim.rank)
+            self._tell(job, {"t": "gone", "rank": member.claim.rank})
         self._forget_if_empty(job)
 
     def lost(self, member: Member, cause: str, now: float) -> None:
@@ -257,8 +176,13 @@ class Registry:
         if job is None:
             return
         del job.members[member.claim.rank]
+        verdict = Verdict("lost", member.claim.rank, cause)
+        if job.epoch:
+            job.lost[member.claim.rank] = cause
         if job.epoch and not job.verdict:
-            self._fail(job, Verdict("lost", member.claim.rank, cause), now)
+            self._fail(job, verdict, now)
+        elif job.epoch:
+            self._tell(job, verdict.message())
         self._forget_if_empty(job)
 
     def fail(self, member: Member, verdict: Verdict, now: float) -> None:
@@ -293,7 +217,8 @@ class Registry:
                 if now - member.seen_at > member.claim.lease_s:
                     self.lost(member, f"no sign of life for {member.claim.lease_s:.1f} s", now)
                     member.drop()
-            if job.former and not job.epoch and now - job.came_at > self._rejoin_s:
+            patient = any(member.claim.rejoin for member in job.members.values())
+            if not patient and job.former and not job.epoch and now - job.came_at > self._rejoin_s:
                 self._give_up(job, job.former, now)
             if job.verdict and now >= job.expires_at and self.jobs.get(job.name) is job:
                 del self.jobs[job.name]
@@ -319,6 +244,11 @@ class Registry:
         for member in job.members.values():
             member.post(verdict.message())
 
+    def _tell(self, job: Job, message: Message) -> None:
+        for member in job.members.values():
+            if member.hears_losses:
+                member.post(message)
+
     def _forget_if_empty(self, job: Job) -> None:
         if not job.members and not job.verdict and self.jobs.get(job.name) is job:
             del self.jobs[job.name]
@@ -328,3 +258,14 @@ class Registry:
         job = self.jobs.get(member.claim.job)
         here = job.members.get(member.claim.rank) if job else None
         return job if here is member else None
+
+
+def _is_newer(claim: Claim, job: Job) -> bool:
+    """Return whether a rank may form a failed job anew.
+
+    With `rejoin` a survivor comes back with the generation that it had, as a new instance.
+    """
+    newest = job.floor.get(claim.rank, 0)
+    if claim.rejoin and not claim.epoch and claim.instance not in job.instances:
+        return claim.generation >= newest
+    return claim.generation > newest

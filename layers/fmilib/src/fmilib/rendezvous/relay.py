@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fmilib.rendezvous.cutting import cut
-from fmilib.rendezvous.jobs import Job, Refused
+from fmilib.rendezvous.members import Job, Refused
 
 MEET_S = 5.0
 BUFFER_BYTES = 1 << 20
