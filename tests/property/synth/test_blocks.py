@@ -16,7 +16,7 @@ SAMPLE = Sample("legacy", 700, seed=11, image_size=4)
 WHOLE = rows(SAMPLE, 0, 700)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.tuples(st.integers(0, 700), st.integers(0, 700)).map(sorted))
 def test_any_rows_made_alone_are_those_of_the_whole(cut: list[int]) -> None:
     start, stop = cut
@@ -24,7 +24,7 @@ def test_any_rows_made_alone_are_those_of_the_whole(cut: list[int]) -> None:
     assert digest(part) == digest({name: c[start:stop] for name, c in WHOLE.items()})
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(1, 800))
 def test_any_partitioning_makes_the_same_objects(per_partition: int) -> None:
     parts = list(synthesise(SAMPLE, per_partition))
@@ -33,7 +33,7 @@ def test_any_partitioning_makes_the_same_objects(per_partition: int) -> None:
     assert digest(together) == digest(WHOLE)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 999_999), st.sampled_from(["train", "test", "all"]))
 def test_every_seed_and_split_is_another_sample_made_the_same_each_time(
     seed: int, split: str
@@ -45,7 +45,7 @@ def test_every_seed_and_split_is_another_sample_made_the_same_each_time(
     assert not np.isin(rows(other, 0, 64)["object_id"], once["object_id"]).any()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=20))
 def test_a_galaxy_is_held_out_whatever_else_is_in_the_list(ids: list[int]) -> None:
     together = held_out(np.array(ids, np.int64))

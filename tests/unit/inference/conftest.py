@@ -7,7 +7,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from cosmic.inference.astromae import PRESETS, AstroMAE
+from cosmic.inference.architecture import PRESETS
+from cosmic.inference.astromae import AstroMAE
 from cosmic.inference.checkpoint import ErrorTable, Provenance, to_bytes
 
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from cosmic.inference.architecture import PRESETS, AstroMAEConfig, tensor_shapes
 from cosmic.inference.astromae import (
-    PRESETS,
     AstroMAE,
-    AstroMAEConfig,
     asinh,
     count_parameters,
     sincos_positions,
@@ -56,6 +55,19 @@ def test_full_names_its_tensors_as_the_published_checkpoint_does(
     name: str, shape: tuple[int, ...]
 ) -> None:
     assert tuple(meta(PRESETS["full"]).state_dict()[name].shape) == shape
+
+
+@pytest.mark.parametrize(
+    "config",
+    [*PRESETS.values(), replace(PRESETS["tiny"], conv_kernel=3, inception=(8, 6), image_size=16)],
+)
+def test_the_shapes_written_down_without_torch_are_those_of_the_model(
+    config: AstroMAEConfig,
+) -> None:
+    state = meta(config).state_dict()
+    assert {name: tuple(t.shape) for name, t in state.items()} == tensor_shapes(config)
+    whole = {name for name, t in state.items() if t.dtype is not torch.float32}
+    assert whole == {name for name in state if name.endswith("num_batches_tracked")}
 
 
 def test_keys_have_no_bias_of_their_own() -> None:

@@ -13,7 +13,8 @@ import safetensors.torch
 import torch
 
 from cosmic.errors import InputError
-from cosmic.inference.astromae import PRESETS, AstroMAE
+from cosmic.inference.architecture import PRESETS
+from cosmic.inference.astromae import AstroMAE
 from cosmic.inference.checkpoint import (
     ErrorTable,
     Provenance,
@@ -21,6 +22,7 @@ from cosmic.inference.checkpoint import (
     save_checkpoint,
     to_bytes,
 )
+from cosmic.inference.torch_runner import build
 
 
 def rewrite(raw: bytes, **changes: Any) -> bytes:
@@ -50,7 +52,9 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.errors.incomplete, errors.incomplete)
     image, mag = torch.randn(3, 5, 32, 32), torch.randn(3, 5)
     with torch.inference_mode():
-        assert torch.allclose(found.build()(image, mag), model(image, mag), atol=1e-6)
+        assert torch.allclose(
+            build(found.config, found.state)(image, mag), model(image, mag), atol=1e-6
+        )
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +17,10 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from cosmic import __version__
+from cosmic.catalogue import redshifts_of
 from cosmic.catalogue_files import CatalogueWriter
-from cosmic.cost import Usage, bill, bill_document, billed_ms
+from cosmic.combined import NAME, combined_data
+from cosmic.cost import Usage, bill, bill_document, billed_ms, transitions
 from cosmic.errors import InputError, Problem
 from cosmic.merge import (
     CollectiveRecord,
@@ -29,14 +32,14 @@ from cosmic.merge import (
 from cosmic.metrics import photo_z_metrics
 from cosmic.plan import Plan, parse_plan
 from cosmic.record import RankRecord, parse_record
+from cosmic.report.flagged import FlaggedRows
+from cosmic.report.making import Making, with_page
 from cosmic.runs import RunFolder
 from cosmic.statistics import disagreements
 from cosmic.status import State, Status, parse_status, utc_now
 from cosmic.store import Location, Store
 
 READERS = 16
-TRANSITIONS_OF_A_RUN = 5
-TRANSITIONS_OF_A_RANK = 3
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class AggregateTask:
     Attributes:
         map_failure: Why the Map as a whole failed, if it did.
         began_at_s: When this invocation began, seconds since 1970.
+        ends_at_s: When this invocation will be ended, seconds since 1970.
     """
 
     folder: RunFolder
@@ -55,9 +59,12 @@ class AggregateTask:
     memory_mb: int
     began_at_s: float
     map_failure: dict[str, str] | None = None
+    ends_at_s: float = math.inf
 
     @classmethod
-    def from_event(cls, event: dict[str, Any], memory_mb: int) -> Self:
+    def from_event(
+        cls, event: dict[str, Any], memory_mb: int, remaining_s: float = math.inf
+    ) -> Self:
         """Read the state machine's input, or EventBridge's notice that an execution was stopped."""
         if "detail" in event:
             event = _input_of_stopped(event["detail"])
@@ -70,6 +77,7 @@ class AggregateTask:
             memory_mb=memory_mb,
             began_at_s=time.time(),
             map_failure=run.get("failure"),
+            ends_at_s=time.time() + remaining_s,
         )
 
 
@@ -91,18 +99,22 @@ class Merged:
     rows_flagged: int = 0
     missing: list[dict[str, Any]] = field(default_factory=list)
     redshifts: list[NDArray[np.float32]] = field(default_factory=list)
+    flagged: FlaggedRows = field(default_factory=FlaggedRows)
 
 
 def aggregate(task: AggregateTask, store: Store, scratch: Path) -> Status:
-    """Merge a run's shards and write its catalogue, metrics and status.
+    """Merge a run's shards and write its catalogue, metrics and status, in this order.
+
+    The page is made after that, for nobody should wait for it who wants the catalogue; then the
+    status is written again, with the page among its outputs.
 
     Args:
         task: Which run.
         store: S3.
-        scratch: Folder for the catalogue's files before they are uploaded.
+        scratch: Folder for files before they are uploaded.
 
     Returns:
-        The status as written.
+        The status as written last.
 
     Raises:
         TransientError: S3 failed; calling again does the same again.
@@ -121,6 +133,7 @@ def aggregate(task: AggregateTask, store: Store, scratch: Path) -> Status:
     problems, fmi = _judge_fmi(plan, records, collective, metrics["photo_z"])
     state = _state(plan, merged, problems)
     outputs = _write(store, folder, state, parquet, fits, metrics)
+    outputs |= _write_combined(store, folder, plan, records)
     status = Status(
         run=plan.run,
         state=state,
@@ -137,8 +150,24 @@ def aggregate(task: AggregateTask, store: Store, scratch: Path) -> Status:
         missing=tuple(merged.missing),
         outputs=outputs,
     )
-    store.put(folder.status, status.model_dump_json(indent=1).encode(), "application/json")
+    _say(status, store, folder)
+    making = Making(plan, records, metrics, merged.redshifts, merged.flagged)
+    status = with_page(status, making, store, folder, scratch, task.ends_at_s)
+    _say(status, store, folder)
+    if state is State.SUCCEEDED:
+        _let_go_of_shards(store, folder)
     return status
+
+
+def _say(status: Status, store: Store, folder: RunFolder) -> None:
+    store.put(folder.status, status.model_dump_json(indent=1).encode(), "application/json")
+
+
+def _let_go_of_shards(store: Store, folder: RunFolder) -> None:
+    """Mark what the catalogue has made superfluous; a failed run's shards are kept."""
+    shards = [Location(folder.bucket, found.key) for found in store.list(folder.at("shards/"))]
+    with ThreadPoolExecutor(READERS) as pool:
+        list(pool.map(store.mark_scratch, shards))
 
 
 def _read_records(store: Store, folder: RunFolder, plan: Plan) -> list[RankRecord]:
@@ -184,13 +213,11 @@ def _merge(ranks: Iterable[RankRows], writer: CatalogueWriter, plan: Plan) -> Me
             merged.missing.append({"rank": rank.rank, "rows": rows, "reason": rank.reason})
             continue
         writer.write(rank.table)
+        merged.flagged.see(rank.table)
         flags = rank.table["flags"].to_numpy()
         merged.rows += len(flags)
         merged.rows_flagged += int(np.count_nonzero(flags))
-        columns = ("z_phot", "z_spec", "mag_r")
-        merged.redshifts.append(
-            np.stack([rank.table[c].to_numpy(zero_copy_only=False) for c in columns])
-        )
+        merged.redshifts.append(redshifts_of(rank.table))
     return merged
 
 
@@ -260,6 +287,20 @@ def _write(
     return {key: folder.at(key).uri for key in (*places, "metrics.json")}
 
 
+def _write_combined(
+    store: Store, folder: RunFolder, plan: Plan, records: Sequence[RankRecord]
+) -> dict[str, str]:
+    """CAI's form of the records, where a manifest asks for it; where it wants it, if we may."""
+    if plan.cai is None:
+        return {}
+    entries, places = combined_data(plan, records), [folder.at(NAME)]
+    if plan.cai.copied:
+        places.append(Location(folder.bucket, f"{plan.cai.result_path}/{NAME}"))
+    for at in places:
+        store.put_json(at, entries)
+    return {NAME: places[0].uri}
+
+
 def _provenance(plan: Plan, task: AggregateTask, merged: Merged) -> dict[str, str | int]:
     return {
         "cosmic.run": plan.run,
@@ -282,40 +323,68 @@ def _metrics(
     return {
         "version": 1,
         "photo_z": photo_z_metrics(*redshifts),
-        "run": _run_metrics(plan, records, wall_s),
+        "run": _run_metrics(plan, records, wall_s, time.time() - task.began_at_s),
         "bill": _bill(plan, records, task, store),
         "ranks": [r.model_dump(mode="json") for r in records],
     }
 
 
-def _run_metrics(plan: Plan, records: Sequence[RankRecord], wall_s: float) -> dict[str, Any]:
-    """Of the run as a whole; `wall_s` runs from the execution's start to the merge's end."""
+def _run_metrics(
+    plan: Plan, records: Sequence[RankRecord], wall_s: float, aggregate_s: float
+) -> dict[str, Any]:
+    """Of the run as a whole; `wall_s` runs from the execution's start to the merge's end.
+
+    Shares are of the ranks' wall times from start to last prediction, summed.
+    """
+    ranks_s = sum(r.inferred_at_s - r.started_at_s for r in records)
+    spent_s = {
+        "download": sum(r.download_s for r in records),
+        "read_wait": sum(r.read_wait_s for r in records),
+        "compute": sum(r.compute_s for r in records),
+    }
+    idle_s, helped_s = sum(r.idle_s for r in records), sum(r.helped_s for r in records)
+    computing_s = spent_s["compute"] + sum(r.helped_compute_s for r in records)
     return {
         "world_size": plan.world_size,
+        "engine": plan.engine,
+        "precision": plan.precision,
+        "batch_size": plan.batch_size,
+        "model_bytes": plan.model.bytes,
+        "threads": sorted({r.threads for r in records}),
         "rows": plan.rows,
         "wall_s": wall_s,
+        "aggregate_s": aggregate_s,
         "rows_per_wall_s": plan.rows / wall_s,
         "bytes_read": sum(r.bytes_read for r in records),
-        "compute_s_summed": sum(r.compute_s for r in records),
-        "read_wait_s_summed": sum(r.read_wait_s for r in records),
-        "fmi_s_summed": sum(r.finished_at_s - r.written_at_s for r in records),
-        "rows_per_compute_s": plan.rows / max(sum(r.compute_s for r in records), 1e-9),
+        "rank_s_summed": ranks_s,
+        **{f"{name}_s_summed": seconds for name, seconds in spent_s.items()},
+        "shares": {name: seconds / max(ranks_s, 1e-9) for name, seconds in spent_s.items()},
+        "fmi_s_summed": sum(r.finished_at_s - r.written_at_s - r.helped_s for r in records),
+        "rows_moved": sum(r.rows_given for r in records),
+        "helped_s_summed": helped_s,
+        "idle_s_summed": idle_s,
+        "idle_share": idle_s / max(sum(_billed_s(r) for r in records), 1e-9),
+        "rows_per_compute_s": plan.rows / max(computing_s, 1e-9),
         "peak_memory_mb": max((r.peak_memory_mb for r in records), default=0),
         "cold_starts": sum(r.cold_start for r in records),
         "retries": sum(r.attempt for r in records),
     }
 
 
+def _billed_s(record: RankRecord) -> float:
+    return record.init_s + record.finished_at_s - record.started_at_s
+
+
 def _bill(
     plan: Plan, records: Sequence[RankRecord], task: AggregateTask, store: Store
 ) -> dict[str, Any]:
     """What the run cost until now; the few milliseconds that follow are not in it."""
-    ranks = [(billed_ms(r.init_s + r.finished_at_s - r.started_at_s), r.memory_mb) for r in records]
+    ranks = [(billed_ms(_billed_s(r)), r.memory_mb) for r in records]
     own = (billed_ms(time.time() - task.began_at_s), task.memory_mb)
     retries = sum(r.attempt for r in records)
     usage = Usage(
         lambda_billed_ms=(*ranks, own),
-        state_transitions=TRANSITIONS_OF_A_RUN + TRANSITIONS_OF_A_RANK * plan.world_size + retries,
+        state_transitions=transitions(plan.world_size, retries),
         s3_gets=store.requests.reads + sum(r.s3_reads for r in records),
         s3_puts=store.requests.writes + sum(r.s3_writes for r in records),
     )

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntFlag
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from cosmic.partitions.native import BANDS
-
-
-class Flag(IntFlag):
-    """What a catalogue row's `flags` bitmask says of the object."""
-
-    MISSING_BAND = 1
-    BAD_PIXELS = 2
-    OUT_OF_RANGE = 4
-    NO_PREDICTION = 8
+from cosmic.flags import present
+from cosmic.partitions.columns import BANDS
 
 
 @dataclass(frozen=True)
@@ -60,14 +51,6 @@ COLUMNS: dict[str, ColumnInfo] = {
 }
 NULLABLE = tuple(name for name, c in COLUMNS.items() if pa.types.is_floating(c.type))
 SCHEMA = pa.schema([pa.field(n, c.type, nullable=n in NULLABLE) for n, c in COLUMNS.items()])
-
-MISSING_MAGNITUDES = (-9999.0, -99.0, 99.0)
-
-
-def present(values: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
-    """Which values are real: finite and none of the surveys' stand-ins for *missing*."""
-    real: NDArray[np.bool_] = np.isfinite(values) & ~np.isin(values, MISSING_MAGNITUDES)
-    return real
 
 
 def rows_to_table(
@@ -114,3 +97,9 @@ def rows_to_table(
         for name, info in COLUMNS.items()
     ]
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def redshifts_of(rows: pa.Table) -> NDArray[np.float32]:
+    """z_phot, z_spec and mag_r of catalogue rows (3, N); NaN where there is none."""
+    names = ("z_phot", "z_spec", "mag_r")
+    return np.stack([rows[name].to_numpy(zero_copy_only=False) for name in names])

@@ -8,7 +8,7 @@ failure here costs no prediction and the run is marked as degraded.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -68,25 +68,48 @@ class Messaging:
         secret: str = self.secrets.get_secret_value(SecretId=self.secret_arn)["SecretString"]
         return secret.encode()
 
-    def connect(
-        self, plan: Plan, bucket: str, rank: int, generation: int, timeout_s: float
-    ) -> fmilib.Communicator:
+
+@dataclass(frozen=True)
+class Seat:
+    """One rank's place among those of a run.
+
+    Attributes:
+        bucket: Where the s3 channel keeps messages.
+        generation: Of this rank; a newer one fences an older one that still lives.
+    """
+
+    messaging: Messaging
+    plan: Plan
+    bucket: str
+    rank: int
+    generation: int
+
+    def connect(self, timeout_s: float, purpose: str = "") -> fmilib.Communicator:
         """Join the run's other ranks, over the channel that was planned.
+
+        Over `direct` it doesn't wait for the others: `formed` says when all are there.
+
+        Args:
+            timeout_s: For joining and for each wait.
+            purpose: Names a job of the run beside that of its closing.
 
         Raises:
             fmilib.FmiError: they, or the server, could not be reached in time.
             InputError: the deployment has no secret.
         """
+        plan = self.plan
+        job = f"{plan.run}/{purpose}" if purpose else plan.run
         return fmilib.connect(
-            rank=rank,
+            rank=self.rank,
             size=plan.world_size,
-            job=plan.run,
-            secret=fmilib.derive_secret(self.deployment_secret, plan.run),
+            job=job,
+            secret=fmilib.derive_secret(self.messaging.deployment_secret, job),
             channel=plan.channel,
-            rendezvous=self.rendezvous,
-            store=f"{bucket}/{S3_CHANNEL_PREFIX}" if plan.channel == "s3" else None,
-            generation=generation,
+            rendezvous=self.messaging.rendezvous,
+            store=f"{self.bucket}/{S3_CHANNEL_PREFIX}" if plan.channel == "s3" else None,
+            generation=self.generation,
             timeout_s=timeout_s,
+            wait=False,
         )
 
 
@@ -97,6 +120,7 @@ class Joint:
     Attributes:
         statistics: Of all ranks' rows.
         shards: All ranks' shards by rank, on rank 0 of a plan that gathers; else empty.
+        joined_at_s: When all ranks had come.
         stats: fmilib's own figures: messages, bytes, waits.
     """
 
@@ -108,21 +132,17 @@ class Joint:
 
 
 def close_together(
-    messaging: Messaging,
-    plan: Plan,
-    bucket: str,
-    rank: int,
-    generation: int,
+    seat: Seat,
     statistics: Statistics,
     shard: bytes,
     timeout_s: float,
+    meanwhile: Callable[[], None],
 ) -> Joint:
     """Join the other ranks, add up the statistics and gather the shards.
 
     Args:
-        bucket: Where the s3 channel keeps messages.
-        generation: Of this rank; a newer one fences an older one that still lives.
         timeout_s: For joining and for each collective.
+        meanwhile: Called again and again until all ranks have come.
 
     Raises:
         CommunicationError: the ranks lost each other, or time ran out. Nothing is lost.
@@ -130,11 +150,15 @@ def close_together(
     if timeout_s < SHORTEST_WAIT_S:
         raise CommunicationError("no time left to wait for other ranks")
     try:
-        with messaging.connect(plan, bucket, rank, generation, timeout_s) as comm:
+        give_up = time.monotonic() + timeout_s
+        with seat.connect(timeout_s) as comm:
+            while not comm.formed and time.monotonic() < give_up:
+                meanwhile()
+            comm.form()
             joined_at_s = time.time()
             sums = comm.allreduce(statistics.sums, op="sum", deterministic=True)
             histogram = comm.allreduce(statistics.histogram, op="sum")
-            gathered = comm.gather(np.frombuffer(shard, np.uint8)) if plan.gather else None
+            gathered = comm.gather(np.frombuffer(shard, np.uint8)) if seat.plan.gather else None
             stats = comm.stats()
     except fmilib.FmiError as error:
         raise CommunicationError(f"{type(error).__name__}: {error}") from error

@@ -9,6 +9,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+TRANSITIONS_OF_A_RUN = 6
+TRANSITIONS_OF_A_RANK = 3
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -46,6 +49,11 @@ def price_table() -> dict[str, Any]:
 def billed_ms(duration_s: float) -> int:
     """Lambda bills whole milliseconds, rounded up."""
     return math.ceil(duration_s * 1000)
+
+
+def transitions(world_size: int, retries: int = 0) -> int:
+    """State transitions of a run; each retry of a rank is one more."""
+    return TRANSITIONS_OF_A_RUN + TRANSITIONS_OF_A_RANK * world_size + retries
 
 
 def bill(usage: Usage, architecture: str = "x86_64") -> list[Line]:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     TypeAdapter,
     ValidationError,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from cosmic.cai import Payload, ResultPath, as_manifest, ignored, is_payload
+from cosmic.engines import EngineName, Precision
 from cosmic.errors import InvalidInput, Problem
 from cosmic.store import parse_uri
 
@@ -59,6 +62,10 @@ S3Uri = Annotated[str, Field(max_length=2048), AfterValidator(_s3_uri)]
 S3Object = Annotated[str, Field(max_length=2048), AfterValidator(_s3_object)]
 
 
+FormatName = Literal["safetensors", "pt"]
+Checked = TypeVar("Checked")
+
+
 class Contract(BaseModel):
     """Base of the documents that cross a border: frozen, exact types, nothing unknown."""
 
@@ -78,16 +85,32 @@ class Data(Contract):
     """The partitions: all under a prefix, or exactly those listed."""
 
     uri: S3Uri | None = Field(
-        default=None, description="prefix of the partitions, s3://bucket/prefix/"
+        default=None,
+        description="prefix of the partitions, s3://bucket/prefix/; all under it whose names end "
+        "as the format's do are taken, in natural order",
     )
-    partitions: tuple[S3Object, ...] | None = Field(default=None, min_length=1, strict=False)
-    format: Literal["safetensors"] = "safetensors"
+    partitions: tuple[S3Object, ...] | None = Field(
+        default=None,
+        min_length=1,
+        strict=False,
+        description="instead of uri: exactly these objects, in this order",
+    )
+    format: FormatName = Field(
+        default="safetensors", description="layout of all partitions; pt is what torch.save writes"
+    )
     expect: int | None = Field(default=None, ge=1, description="number of partitions there must be")
+    first_listed: int | None = Field(
+        default=None,
+        ge=1,
+        description="only the first so many under uri, as S3 lists them: 1, 10, 100, 2",
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Data:
         if (self.uri is None) == (self.partitions is None):
             raise PydanticCustomError("one_source", "give either uri or partitions")
+        if self.partitions and self.first_listed:
+            raise PydanticCustomError("first_listed", "first_listed goes with uri alone")
         if self.partitions and len(set(self.partitions)) < len(self.partitions):
             twice = sorted({p for p in self.partitions if self.partitions.count(p) > 1})
             raise PydanticCustomError("twice", "listed twice: {twice}", {"twice": ", ".join(twice)})
@@ -97,51 +120,93 @@ class Data(Contract):
 class Inference(Contract):
     """How the model is run."""
 
-    batch_size: int = Field(default=64, ge=1, le=4096, description="rows the model sees at once")
-    world_size: Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"] = "auto"
-    precision: Literal["float32", "bf16"] = "float32"
+    batch_size: int = Field(
+        default=64,
+        ge=1,
+        le=4096,
+        description="rows the model sees at once; rows are cut between ranks at multiples of it",
+    )
+    world_size: Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"] = Field(
+        default="auto", description="number of ranks; auto gives each about 1,280 rows"
+    )
+    engine: EngineName | Literal["auto"] = Field(
+        default="auto", description="library that runs the model; auto is openvino"
+    )
+    precision: Precision = Field(
+        default="float32",
+        description="bf16 computes with fewer digits; openvino only, and refused where the "
+        "processor has no bf16 arithmetic",
+    )
     limit_rows: int | None = Field(default=None, ge=1, description="only the first so many rows")
 
 
 class Fmi(Contract):
     """How ranks talk to each other."""
 
-    channel: Literal["auto", "direct", "redis", "s3", "none"] = "auto"
+    channel: Literal["auto", "direct", "redis", "s3", "none"] = Field(
+        default="auto", description="how ranks talk; auto takes the fastest that is set up"
+    )
     timeout_s: float = Field(
-        default=60.0, gt=0, le=840, strict=False, description="longest wait, seconds"
+        default=60.0,
+        gt=0,
+        le=840,
+        strict=False,
+        description="longest wait for other ranks, seconds",
     )
 
 
 class Tolerate(Contract):
     """What may go wrong before the run counts as failed."""
 
-    failed_rows_percent: float = Field(default=0.0, ge=0, le=100, strict=False)
+    failed_rows_percent: float = Field(
+        default=0.0,
+        ge=0,
+        le=100,
+        strict=False,
+        description="rows that may lack a prediction before the run counts as failed",
+    )
 
 
 class Output(Contract):
     """Where the run's folder is made, in the manifest's bucket."""
 
-    prefix: Annotated[str, Field(max_length=512), AfterValidator(_output_prefix)] = "runs/"
+    prefix: Annotated[str, Field(max_length=512), AfterValidator(_output_prefix)] = Field(
+        default="runs/", description="where the run's folder is made; never under manifests/"
+    )
+    cai_result_path: ResultPath | None = Field(
+        default=None, description="write CAI's combined_data.json, as of this result_path"
+    )
 
 
 class Manifest(Contract):
     """What to run on what."""
 
-    version: Literal[1]
-    job: str = Field(pattern=JOB_PATTERN, description="name of the job, part of the run's id")
+    version: Literal[1] = Field(description="version of this format")
+    job: str = Field(
+        pattern=JOB_PATTERN,
+        description="name of the job: lower-case letters, digits, hyphens, at most 60; "
+        "the run's id begins with it",
+    )
     model: Model
     data: Data
     inference: Inference = Inference.model_construct()
     fmi: Fmi = Fmi.model_construct()
     tolerate: Tolerate = Tolerate.model_construct()
     output: Output = Output.model_construct()
+    _warnings: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know of how the document was read."""
+        return self._warnings
 
 
 _ADAPTER = TypeAdapter(Manifest)
+_PAYLOAD = TypeAdapter(Payload)
 
 
 def parse_manifest(text: bytes) -> Manifest:
-    """Read and check a manifest.
+    """Read and check a manifest, or CAI's payload as one.
 
     Raises:
         InvalidInput: everything that is wrong with it, at once.
@@ -154,8 +219,25 @@ def parse_manifest(text: bytes) -> Manifest:
         _refuse("not-json", f"not JSON: {error}", "check it with `python -m json.tool`")
     if not isinstance(document, dict):
         _refuse("not-an-object", f"a JSON {type(document).__name__}", "a manifest is a JSON object")
+    return check_manifest(document)
+
+
+def check_manifest(document: dict[str, Any]) -> Manifest:
+    """Check a manifest, or CAI's payload as one, that has been read as JSON.
+
+    Raises:
+        InvalidInput: everything that is wrong with it, at once.
+    """
+    if not is_payload(document):
+        return _checked(_ADAPTER, document)
+    manifest = _checked(_ADAPTER, as_manifest(_checked(_PAYLOAD, document)))
+    manifest._warnings = ignored(document)
+    return manifest
+
+
+def _checked(adapter: TypeAdapter[Checked], document: dict[str, Any]) -> Checked:
     try:
-        return _ADAPTER.validate_python(document)
+        return adapter.validate_python(document)
     except ValidationError as error:
         problems = [_problem(e["loc"], e["type"], e["msg"], e["input"]) for e in error.errors()]
         first_at = {p.pointer: p for p in reversed(problems)}
@@ -185,6 +267,9 @@ HINTS = {
     "missing": "add it",
     "not_s3": "give a location like s3://bucket/key",
     "output_prefix": "use a prefix like runs/",
+    "bucket": "the name alone, without s3://",
+    "result_path": "use a folder like result-partition-100MB/1GB/1",
+    "first_listed": "leave it out, and list the partitions that you want",
     "one_source": "uri: all partitions under a prefix; partitions: a list of objects",
 }
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from natsort import natsorted
 from pydantic import Field, TypeAdapter
 
+from cosmic.engines import AUTO_ENGINE, EngineName, Precision, choose_engine
 from cosmic.errors import Problem
-from cosmic.manifest import Contract, Manifest
+from cosmic.manifest import Contract, FormatName, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,6 +43,7 @@ class PlannedPartition(Contract):
     bytes: int
     rows: int
     row_bytes: int
+    format: FormatName = "safetensors"
 
 
 class Slice(Contract):
@@ -64,12 +66,25 @@ class RankPlan(Contract):
         return sum(s.stop - s.start for s in self.slices)
 
 
+class CaiResults(Contract):
+    """CAI's `result_path`, and whether the functions may write there.
+
+    Attributes:
+        copied: Whether combined_data.json goes there too, not to the run's folder alone.
+    """
+
+    result_path: str
+    copied: bool
+
+
 class Plan(Contract):
     """Everything that `infer` and `aggregate` need to know of a run.
 
     Attributes:
         dataset: URI of the data set, or of its first partition.
         gather: Whether rank 0 gathers all rows and writes them as one object.
+        warnings: What the user should know of the way in which it is run.
+        cai: What CAI's combined_data.json of this run says of its place, and where it goes.
     """
 
     version: int = 1
@@ -79,11 +94,15 @@ class Plan(Contract):
     partitions: tuple[PlannedPartition, ...] = Field(strict=False)
     ranks: tuple[RankPlan, ...] = Field(strict=False)
     batch_size: int
+    engine: EngineName = AUTO_ENGINE
+    precision: Precision = "float32"
     channel: str
     fmi_timeout_s: float
     failed_rows_percent: float
     gather: bool
     ignored_keys: tuple[str, ...] = Field(default=(), strict=False)
+    warnings: tuple[str, ...] = Field(default=(), strict=False)
+    cai: CaiResults | None = None
 
     @property
     def world_size(self) -> int:
@@ -193,6 +212,8 @@ def make_plan(
     world_size: int,
     channel: str,
     ignored_keys: Sequence[str] = (),
+    warnings: Sequence[str] = (),
+    output_prefixes: tuple[str, ...] = (),
 ) -> Plan:
     """Put together the plan of a run whose parts have been checked."""
     rows = limit_rows([p.rows for p in partitions], manifest.inference.limit_rows)
@@ -203,12 +224,23 @@ def make_plan(
         partitions=tuple(partitions),
         ranks=tuple(share_rows(rows, world_size, manifest.inference.batch_size)),
         batch_size=manifest.inference.batch_size,
+        engine=choose_engine(manifest.inference.engine),
+        precision=manifest.inference.precision,
         channel=channel,
         fmi_timeout_s=manifest.fmi.timeout_s,
         failed_rows_percent=manifest.tolerate.failed_rows_percent,
         gather=channel != "none" and sum(rows) <= GATHER_MAX_ROWS,
         ignored_keys=tuple(ignored_keys),
+        warnings=tuple(warnings),
+        cai=_cai_results(manifest.output.cai_result_path, output_prefixes),
     )
+
+
+def _cai_results(path: str | None, output_prefixes: tuple[str, ...]) -> CaiResults | None:
+    if path is None:
+        return None
+    copied = any(path.startswith(prefix) and path != prefix for prefix in output_prefixes)
+    return CaiResults(result_path=path, copied=copied)
 
 
 def refusals(
@@ -216,13 +248,14 @@ def refusals(
 ) -> list[Problem]:
     """Why a run of this shape can't work here, before anything is billed."""
     problems = []
-    if world_size > limits.world_size:
+    if channel != "none" and world_size > limits.world_size:
         problems.append(
             Problem(
                 "/inference/world_size",
                 f"{world_size} ranks, but only {limits.world_size} can run at once",
                 world_size,
-                f"use at most {limits.world_size}, or deploy with a larger InferConcurrency",
+                f"use at most {limits.world_size}, let fmi.channel be auto or none, or raise "
+                "InferConcurrency and the account's concurrency",
                 "too-many-ranks",
             )
         )
@@ -255,8 +288,16 @@ def refusals(
 
 
 class Limits(Contract):
-    """What the deployment can do: ranks at once, memory of a rank's function, channels."""
+    """What the deployment can do.
+
+    Attributes:
+        world_size: Ranks that can run at once.
+        memory_mb: Memory of a rank's function.
+        channels: How ranks can talk, the best first.
+        output_prefixes: Where results may be written.
+    """
 
     world_size: int
     memory_mb: int
     channels: tuple[str, ...] = Field(strict=False)
+    output_prefixes: tuple[str, ...] = Field(default=("",), strict=False)

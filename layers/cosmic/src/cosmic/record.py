@@ -17,10 +17,21 @@ class RankRecord(Contract):
         shard_sha256: Of the shard's bytes.
         bytes_read: Of partitions, over the network.
         s3_reads, s3_writes: Requests to S3, as AWS bills them.
+        download_s: Time in which at least one range of a partition was on its way.
         read_wait_s: Time the model stood still waiting for rows.
         compute_s: Time inside the model.
+        compute_cpu_s: The processor's time of all threads in that time; None: not measured.
+        rows_given: Of `rows`, those that another rank computed for this one.
+        rows_taken: Rows of other ranks that this one computed while it waited for them.
+        helped_s: Time that these took, reading included; `helped_compute_s` of it in the model.
+        idle_s: Time it stood without work from `written_at_s` until all ranks had come, or until
+            it gave up waiting for them: `helped_s` is not in it.
+        rows_per_s: Rows over the wall time from `started_at_s` to `inferred_at_s`.
+        shares: Of the same wall time, those of `download_s`, `read_wait_s` and `compute_s`; they
+            overlap, so they don't add up to 1.
         peak_memory_mb: Largest resident set of the process, MiB.
-        fmi: `ok`, `degraded` or `none`.
+        engine, precision, threads: What ran the model, and how.
+        fmi: `ok`, `degraded` (the closing failed, or the moving of rows) or `none`.
         fmi_error: Why it is degraded.
         fmi_stats: Messages, bytes and waits of this rank.
     """
@@ -46,13 +57,24 @@ class RankRecord(Contract):
     bytes_read: int
     s3_reads: int
     s3_writes: int
+    download_s: float
     read_wait_s: float
     compute_s: float
+    compute_cpu_s: float | None = None
+    rows_per_s: float
+    shares: dict[str, float]
     peak_memory_mb: int
     memory_mb: int
+    engine: str
+    precision: str
     threads: int
     shard_sha256: str
     pid: int
+    rows_given: int = 0
+    rows_taken: int = 0
+    helped_s: float = 0.0
+    helped_compute_s: float = 0.0
+    idle_s: float = 0.0
     fmi: str
     fmi_error: str | None = None
     fmi_stats: dict[str, Any] = Field(default_factory=dict)

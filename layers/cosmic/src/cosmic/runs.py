@@ -83,6 +83,11 @@ class RunFolder:
         return self.at("metrics.json")
 
     @property
+    def report(self) -> Location:
+        """The run page."""
+        return self.at("report.html")
+
+    @property
     def collective(self) -> Location:
         """What rank 0 knows after the closing collective."""
         return self.at("records/collective.json")

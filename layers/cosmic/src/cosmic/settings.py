@@ -22,17 +22,24 @@ class InitSettings(BaseModel):
     state_machine_arn: str = Field(alias="COSMIC_STATE_MACHINE_ARN", min_length=1)
     infer_memory_mb: int = Field(alias="COSMIC_INFER_MEMORY_MB", ge=128)
     max_world_size: int = Field(alias="COSMIC_MAX_WORLD_SIZE", ge=1)
+    infer_function: str = Field(alias="COSMIC_INFER_FUNCTION", min_length=1)
     channels: str = Field("", alias="COSMIC_FMI_CHANNELS")
+    output_prefixes: str = Field("runs/", alias="COSMIC_OUTPUT_PREFIXES")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read the variables named by the aliases."""
         return cls.model_validate(dict(environment))
 
-    @property
-    def limits(self) -> Limits:
+    def limits(self, ranks_at_once: int) -> Limits:
         """The deployment's limits, as the planner takes them."""
-        names = tuple(c.strip() for c in self.channels.split(",") if c.strip())
         return Limits(
-            world_size=self.max_world_size, memory_mb=self.infer_memory_mb, channels=names
+            world_size=ranks_at_once,
+            memory_mb=self.infer_memory_mb,
+            channels=_listed(self.channels),
+            output_prefixes=_listed(self.output_prefixes),
         )
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())

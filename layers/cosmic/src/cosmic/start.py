@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from cosmic.engines import BF16_ENGINE, choose_engine
 from cosmic.errors import InvalidInput, Problem, TransientError
-from cosmic.manifest import Manifest, parse_manifest
+from cosmic.manifest import Inference, Manifest, parse_manifest
 from cosmic.memory import projected_memory_mb
-from cosmic.plan import Limits, Plan, choose_world_size, limit_rows, make_plan, parse_plan, refusals
+from cosmic.plan import (
+    Limits,
+    Plan,
+    choose_world_size,
+    limit_rows,
+    make_plan,
+    parse_plan,
+    refusals,
+)
 from cosmic.runs import RunFolder, job_from_key, run_id
 from cosmic.status import State, Status, utc_now
 from cosmic.store import Location, Store
@@ -69,7 +78,8 @@ def start_run(
     except InvalidInput as error:
         folder = _folder(upload, job_from_key(upload.at.key), DEFAULT_PREFIX)
         return _reject(store, folder, upload, error.problems)
-    folder = _folder(upload, manifest.job, manifest.output.prefix)
+    writable = manifest.output.prefix.startswith(limits.output_prefixes)
+    folder = _folder(upload, manifest.job, manifest.output.prefix if writable else DEFAULT_PREFIX)
     new = store.put_once(folder.manifest, _claim(upload, manifest))
     plan = _written_plan(store, folder)
     if plan is None:
@@ -80,7 +90,8 @@ def start_run(
             return _reject(store, folder, upload, planned)
         plan = _write_plan(store, folder, planned)
     _announce(store, folder, upload, plan)
-    _start(executions, state_machine_arn, folder, upload, plan)
+    at_once = min(plan.world_size, limits.world_size)
+    _start(executions, state_machine_arn, folder, upload, plan, at_once)
     return Outcome(folder.run, State.RUNNING, new, folder.status.uri)
 
 
@@ -91,14 +102,20 @@ def plan_run(run: str, manifest: Manifest, found: Survey, limits: Limits) -> Pla
     world_size = choose_world_size(
         manifest.inference.world_size, sum(rows), batch_size, limits.world_size
     )
-    channel = _choose_channel(manifest.fmi.channel, limits)
+    channel, warnings = _choose_channel(manifest.fmi.channel, world_size, limits)
     row_bytes = max((p.row_bytes for p in found.partitions), default=0)
-    memory_mb = projected_memory_mb(found.model.bytes if found.model else 0, row_bytes, batch_size)
+    memory_mb = projected_memory_mb(
+        found.model.bytes if found.model else 0,
+        row_bytes,
+        batch_size,
+        choose_engine(manifest.inference.engine),
+    )
     problems = list(found.problems)
     if found.partitions or not problems:
         problems += refusals(sum(rows), world_size, channel, limits, memory_mb)
-    if manifest.inference.precision != "float32":
-        problems.append(_no_precision(manifest.inference.precision))
+    if not manifest.output.prefix.startswith(limits.output_prefixes):
+        problems.append(_no_prefix(manifest.output.prefix, limits))
+    problems += _no_precision(manifest.inference)
     if problems or found.model is None:
         return problems
     return make_plan(
@@ -109,19 +126,39 @@ def plan_run(run: str, manifest: Manifest, found: Survey, limits: Limits) -> Pla
         world_size=world_size,
         channel=channel,
         ignored_keys=found.ignored_keys,
+        warnings=[*manifest.warnings, *warnings],
+        output_prefixes=limits.output_prefixes,
     )
 
 
-def _no_precision(precision: str) -> Problem:
-    hint = "leave it out, or use float32"
-    message = f"no engine of this deployment computes in {precision}"
-    return Problem("/inference/precision", message, precision, hint, "no-precision")
+def _no_precision(inference: Inference) -> list[Problem]:
+    """Whether the processor has a precision, only a rank can tell."""
+    engine = choose_engine(inference.engine)
+    if inference.precision == "float32" or engine == BF16_ENGINE:
+        return []
+    hint = f"use float32, or the engine {BF16_ENGINE}"
+    message = f"the engine {engine} does not compute in {inference.precision}"
+    return [
+        Problem("/inference/precision", message, inference.precision, hint, "no-precision"),
+    ]
 
 
-def _choose_channel(wanted: str, limits: Limits) -> str:
+def _no_prefix(prefix: str, limits: Limits) -> Problem:
+    hint = f"use a prefix under {' or '.join(limits.output_prefixes)}"
+    message = f"the functions may not write under {prefix!r}"
+    return Problem("/output/prefix", message, prefix, hint, "no-prefix")
+
+
+def _choose_channel(wanted: str, world_size: int, limits: Limits) -> tuple[str, list[str]]:
+    """The channel, and what to warn of: ranks that can't all run at once can't talk."""
     if wanted != "auto":
-        return wanted
-    return limits.channels[0] if limits.channels else "none"
+        return wanted, []
+    best = limits.channels[0] if limits.channels else "none"
+    if best == "none" or world_size <= limits.world_size:
+        return best, []
+    warning = f"{world_size} ranks run {limits.world_size} at a time and don't talk to each other"
+    hint = "no more can run at once here (InferConcurrency, or the account's concurrency)"
+    return "none", [f"{warning}: {hint}"]
 
 
 def _folder(upload: Upload, job: str, prefix: str) -> RunFolder:
@@ -152,7 +189,7 @@ def _write_plan(store: Store, folder: RunFolder, plan: Plan) -> Plan:
 
 
 def _announce(store: Store, folder: RunFolder, upload: Upload, plan: Plan) -> None:
-    warnings = []
+    warnings = list(plan.warnings)
     if plan.ignored_keys:
         keys = ", ".join(plan.ignored_keys[:20])
         warnings.append(f"{len(plan.ignored_keys)} objects are no partitions: {keys}")
@@ -168,12 +205,15 @@ def _announce(store: Store, folder: RunFolder, upload: Upload, plan: Plan) -> No
     store.put_once(folder.status, status.model_dump_json(indent=1).encode())
 
 
-def _start(executions: SFNClient, arn: str, folder: RunFolder, upload: Upload, plan: Plan) -> None:
+def _start(
+    executions: SFNClient, arn: str, folder: RunFolder, upload: Upload, plan: Plan, at_once: int
+) -> None:
     document: dict[str, Any] = {
         "bucket": folder.bucket,
         "prefix": folder.prefix,
         "run": folder.run,
         "world_size": plan.world_size,
+        "concurrency": at_once,
         "manifest": upload.at.uri,
         "ranks_key": folder.ranks.key,
         "status_key": folder.status.key,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.response import StreamingBody
 
 from cosmic.errors import InputError, TransientError
 
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
 
 UPLOAD_PART_BYTES = 8 << 20
+GET_ATTEMPTS = 3
+RANGE_ATTEMPTS = 5
+RESUME_PAUSE_S = 0.1
+STEP_BYTES = 64 << 10  # what is kept of a reply that breaks off is whole steps
 
 
 class Location(NamedTuple):
@@ -42,6 +48,34 @@ class StoredObject:
     key: str
     bytes: int
     etag: str
+
+
+class Readable(Protocol):
+    """What reading a run's input takes, of S3 or of what stands in for it.
+
+    Every method raises `InputError` where the object is not there, and `TransientError` where
+    reading it may succeed another time.
+    """
+
+    def get(self, at: Location) -> bytes:
+        """A whole object."""
+        ...
+
+    def get_range(self, at: Location, offset: int, length: int, *, etag: str) -> bytes:
+        """`length` bytes from `offset` of the object as it was when it had this ETag."""
+        ...
+
+    def read_into(self, target: memoryview, at: Location, offset: int, *, etag: str) -> None:
+        """Fill `target` with the bytes from `offset` of the object as it was with this ETag."""
+        ...
+
+    def head(self, at: Location) -> StoredObject:
+        """Size and ETag of an object."""
+        ...
+
+    def list(self, at: Location) -> Iterator[StoredObject]:
+        """All objects under a prefix."""
+        ...
 
 
 def parse_uri(uri: str) -> Location:
@@ -99,29 +133,63 @@ class Store:
             self._writes += writes
 
     def get(self, at: Location, *, version_id: str | None = None) -> bytes:
-        """A whole object, of one version if given."""
-        self._count(reads=1)
-        with _translated(at):
-            if version_id:
-                reply = self._s3.get_object(Bucket=at.bucket, Key=at.key, VersionId=version_id)
-            else:
-                reply = self._s3.get_object(Bucket=at.bucket, Key=at.key)
-            return reply["Body"].read()
+        """A whole object, of one version if given; read again where a reply breaks off."""
+        broken = ""
+        for attempt in range(GET_ATTEMPTS):
+            time.sleep(attempt * RESUME_PAUSE_S)
+            self._count(reads=1)
+            with _translated(at):
+                if version_id:
+                    reply = self._s3.get_object(Bucket=at.bucket, Key=at.key, VersionId=version_id)
+                else:
+                    reply = self._s3.get_object(Bucket=at.bucket, Key=at.key)
+            try:
+                return reply["Body"].read()
+            except BotoCoreError as error:
+                broken = str(error)
+        raise TransientError(f"{at.uri}: broke off {GET_ATTEMPTS} times: {broken}")
 
     def get_range(self, at: Location, offset: int, length: int, *, etag: str) -> bytes:
         """`length` bytes from `offset` of the object as it was when it had this ETag."""
-        if length == 0:
-            return b""
+        data = bytearray(length)
+        self.read_into(memoryview(data), at, offset, etag=etag)
+        return bytes(data)
+
+    def read_into(self, target: memoryview, at: Location, offset: int, *, etag: str) -> None:
+        """Fill `target` with the bytes from `offset` of the object as it was with this ETag.
+
+        A reply that breaks off in the middle is resumed where it broke, a few times.
+        """
+        done, broken = 0, ""
+        for attempt in range(RANGE_ATTEMPTS):
+            if done == len(target):
+                return
+            time.sleep(attempt * RESUME_PAUSE_S)
+            body = self._open_range(at, offset + done, len(target) - done, etag)
+            try:
+                for got in _fill(target[done:], body):
+                    done += got
+            except BotoCoreError as error:
+                broken = str(error)
+            finally:
+                body.close()
+        if done < len(target):
+            message = f"{at.uri}: only {done} of {len(target)} bytes from {offset} came"
+            raise TransientError(f"{message} in {RANGE_ATTEMPTS} attempts: {broken}")
+
+    def _open_range(self, at: Location, offset: int, length: int, etag: str) -> StreamingBody:
         self._count(reads=1)
-        last = offset + length - 1
+        asked = f"bytes {offset}-{offset + length - 1}/"
         with _translated(at):
             reply = self._s3.get_object(
-                Bucket=at.bucket, Key=at.key, Range=f"bytes={offset}-{last}", IfMatch=etag
+                Bucket=at.bucket, Key=at.key, Range=asked[:-1].replace(" ", "="), IfMatch=etag
             )
-            body = reply["Body"].read()
-        if len(body) != length:
-            raise TransientError(f"{at.uri}: {len(body)} bytes came of {length} asked for")
-        return body
+        if not reply.get("ContentRange", "").startswith(asked):
+            reply["Body"].close()
+            raise TransientError(
+                f"{at.uri}: asked for {asked[:-1]}, got {reply.get('ContentRange')}"
+            )
+        return reply["Body"]
 
     def head(self, at: Location) -> StoredObject:
         """Size and ETag of an object."""
@@ -178,6 +246,41 @@ class Store:
             raise
         return True
 
+    def get_current(self, at: Location) -> tuple[bytes, str]:
+        """A small object and the ETag that it has."""
+        self._count(reads=1)
+        with _translated(at):
+            reply = self._s3.get_object(Bucket=at.bucket, Key=at.key)
+            return reply["Body"].read(), reply["ETag"]
+
+    def replace(self, at: Location, body: bytes, etag: str) -> bool:
+        """Write a JSON object if it still has this ETag; says whether it was written."""
+        self._count(writes=1)
+        try:
+            with _translated(at):
+                self._s3.put_object(
+                    Bucket=at.bucket,
+                    Key=at.key,
+                    Body=body,
+                    ContentType="application/json",
+                    IfMatch=etag,
+                )
+        except InputError as error:
+            if error.code == "precondition-failed":
+                return False
+            raise
+        return True
+
+    def mark_scratch(self, at: Location) -> None:
+        """Tag an object as one that the bucket's lifecycle may remove."""
+        self._count(writes=1)
+        with _translated(at):
+            self._s3.put_object_tagging(
+                Bucket=at.bucket,
+                Key=at.key,
+                Tagging={"TagSet": [{"Key": "cosmic", "Value": "scratch"}]},
+            )
+
     def put_json(self, at: Location, document: Any) -> None:
         """Write a JSON object, keys in the order given."""
         self.put(at, json.dumps(document, indent=1).encode(), "application/json")
@@ -188,6 +291,14 @@ class Store:
         self._count(writes=parts if parts == 1 else parts + 2)
         with _translated(at):
             self._s3.upload_file(str(path), at.bucket, at.key)
+
+    def download(self, at: Location, path: Path) -> None:
+        """Download an object into a file, in parts if large; it appears when it is whole."""
+        beside = path.with_name(path.name + ".part")
+        self._count(reads=1)
+        with _translated(at):
+            self._s3.download_file(at.bucket, at.key, str(beside))
+        beside.replace(path)
 
 
 CODES = {
@@ -210,6 +321,18 @@ HINTS = {
     "precondition-failed": "the object has changed since the run was planned",
     "bad-range": "the object is shorter than its header says",
 }
+
+
+def _fill(target: memoryview, body: StreamingBody) -> Iterator[int]:
+    """Read a reply into `target` step by step; says how many bytes each step brought."""
+    done = 0
+    while done < len(target):
+        got = body.readinto(target[done : done + STEP_BYTES])  # type: ignore[arg-type]  # its stub errs
+        if got == 0:
+            return
+        yield got
+        done += got
+    body.read()  # nothing is left, but what checks length and checksum wants to see the end
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""Model, checkpoint and engine: the only package that imports torch."""
+"""Model, checkpoint and engine: the only package that runs the model."""

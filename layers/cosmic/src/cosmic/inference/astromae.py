@@ -10,87 +10,12 @@ buffers that travel with the weights.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-
-@dataclass(frozen=True)
-class AstroMAEConfig:
-    """Every dimension of an AstroMAE.
-
-    Attributes:
-        image_size: Side of the square image, pixels.
-        bands: Bands of the image; as many magnitudes.
-        patch_size: Side of a transformer patch, pixels.
-        embed_dim: Width of a token.
-        depth: Transformer blocks.
-        heads: Attention heads of a block.
-        mlp_dim: Hidden width of a block's MLP.
-        conv_dim: Hidden width of a block's convolution branch.
-        conv_groups: Groups of both its convolutions.
-        conv_kernel: Kernel of both its convolutions, pixels of the patch grid.
-        stem: Channels of the Inception branch's first convolution.
-        inception: Channels of each path of the Inception modules, in order.
-        branch_dim: Output width of the transformer and of the Inception branch.
-        magnitude_dim: Width of the magnitude branch.
-        fusion_dim: Hidden width of the head.
-    """
-
-    image_size: int = 32
-    bands: int = 5
-    patch_size: int = 8
-    embed_dim: int = 192
-    depth: int = 12
-    heads: int = 3
-    mlp_dim: int = 768
-    conv_dim: int = 768
-    conv_groups: int = 48
-    conv_kernel: int = 1
-    stem: int = 32
-    inception: tuple[int, ...] = (16, 16, 8, 8, 4)
-    branch_dim: int = 1096
-    magnitude_dim: int = 1024
-    fusion_dim: int = 1024
-
-    def __post_init__(self) -> None:
-        """Refuse dimensions that can't be built, naming them and their values."""
-        for whole, part in (
-            ("image_size", "patch_size"),
-            ("embed_dim", "heads"),
-            ("embed_dim", "conv_groups"),
-            ("conv_dim", "conv_groups"),
-        ):
-            a, b = getattr(self, whole), getattr(self, part)
-            if a < 1 or b < 1 or a % b:
-                raise ValueError(f"{whole} {a} is not a multiple of {part} {b}")
-        if self.embed_dim % 4:
-            raise ValueError(f"embed_dim {self.embed_dim} is not a multiple of 4")
-        if self.image_size % 8:
-            raise ValueError(f"image_size {self.image_size} is not a multiple of 8")
-
-    @property
-    def grid(self) -> int:
-        """Patches along a side."""
-        return self.image_size // self.patch_size
-
-
-PRESETS: dict[str, AstroMAEConfig] = {
-    "full": AstroMAEConfig(),
-    "tiny": AstroMAEConfig(
-        embed_dim=48,
-        depth=4,
-        heads=3,
-        mlp_dim=192,
-        conv_dim=96,
-        conv_groups=12,
-        branch_dim=80,
-        magnitude_dim=64,
-        fusion_dim=64,
-    ),
-}
+from cosmic.inference.architecture import AstroMAEConfig
 
 
 class InputNormalisation(nn.Module):

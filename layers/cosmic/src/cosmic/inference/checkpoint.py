@@ -8,27 +8,35 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import mmap
 import struct
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import safetensors
-import safetensors.torch
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from cosmic.errors import InputError
-from cosmic.inference.astromae import AstroMAE, AstroMAEConfig
-from cosmic.partitions.native import canonical
+from cosmic.inference.architecture import AstroMAEConfig, tensor_shapes
+
+if TYPE_CHECKING:
+    from cosmic.inference.astromae import AstroMAE
 
 FORMAT = "cosmic-checkpoint"
 VERSION = "1"
 MODEL_PREFIX = "model."
 ERROR_TENSORS = ("error.z", "error.complete", "error.incomplete")
 MAX_SHOWN = 8
+HINT = "`cosmic model train` and `cosmic model convert` write safetensors checkpoints"
+DTYPES: dict[str, np.dtype[Any]] = {
+    "F32": np.dtype("<f4"),
+    "F64": np.dtype("<f8"),
+    "I64": np.dtype("<i8"),
+}
+
+Weights = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -53,16 +61,23 @@ class Provenance:
     Attributes:
         name: The model's name, as the catalogue shows it.
         training_data_sha256: Of the training columns, in order; empty if unknown.
-        seed: Of the training run.
-        z_min: Smallest redshift the model was trained on.
+        seed: Of the training run; None if unknown.
+        z_min: Smallest redshift the model was trained on; None if unknown.
         z_max: Largest.
+        converted_from: SHA-256 of the checkpoint that this one was made from; empty if of none.
     """
 
     name: str
     training_data_sha256: str
-    seed: int
-    z_min: float
-    z_max: float
+    seed: int | None
+    z_min: float | None
+    z_max: float | None
+    converted_from: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The provenance as JSON; where nothing was converted, nothing is said of it."""
+        found = asdict(self)
+        return found if self.converted_from else {k: found[k] for k in list(found)[:-1]}
 
 
 @dataclass(frozen=True)
@@ -72,40 +87,50 @@ class Checkpoint:
     Attributes:
         config: The architecture.
         provenance: Name, training data, seed, redshift range.
-        state: The model's tensors by name.
+        state: The model's tensors by name, views of the file.
         errors: The z_phot_err table.
         sha256: Of the file.
+        mapped: The file, where it is mapped.
     """
 
     config: AstroMAEConfig
     provenance: Provenance
-    state: dict[str, Tensor]
+    state: Weights
     errors: ErrorTable
     sha256: str
+    mapped: mmap.mmap | None = None
 
-    def build(self) -> AstroMAE:
-        """The model, with these weights, ready to infer (evaluation mode, channels last)."""
-        with torch.device("meta"):  # no time spent on initial values
-            model = AstroMAE(self.config)
-        model.load_state_dict(self.state, assign=True)
-        model.eval()
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return model
+    def let_go(self) -> None:
+        """Give back the memory of a mapped file; what is looked at again is read again."""
+        if self.mapped is not None:
+            self.mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def to_bytes(model: AstroMAE, provenance: Provenance, errors: ErrorTable) -> bytes:
     """A checkpoint as the bytes of its file; the same model gives the same bytes."""
-    tensors = {MODEL_PREFIX + n: t.detach().contiguous() for n, t in model.state_dict().items()}
+    state = {n: t.detach().contiguous().numpy() for n, t in model.state_dict().items()}
+    return pack_checkpoint(model.config, state, provenance, errors)
+
+
+def pack_checkpoint(
+    config: AstroMAEConfig, state: Weights, provenance: Provenance, errors: ErrorTable
+) -> bytes:
+    """A checkpoint as the bytes of its file, from the model's tensors by name."""
+    from safetensors.numpy import save
+
+    from cosmic.partitions.native import canonical
+
+    tensors = {MODEL_PREFIX + n: values for n, values in state.items()}
     table = (errors.z, errors.complete, errors.incomplete)
     for name, column in zip(ERROR_TENSORS, table, strict=True):
-        tensors[name] = torch.from_numpy(np.ascontiguousarray(column, np.float32))
+        tensors[name] = np.ascontiguousarray(column, np.float32)
     metadata = {
         "format": FORMAT,
         "version": VERSION,
-        "architecture": json.dumps({"type": "AstroMAE", **asdict(model.config)}, sort_keys=True),
-        "provenance": json.dumps(asdict(provenance), sort_keys=True),
+        "architecture": json.dumps({"type": "AstroMAE", **asdict(config)}, sort_keys=True),
+        "provenance": json.dumps(provenance.as_dict(), sort_keys=True),
     }
-    return canonical(safetensors.torch.save(tensors, metadata))
+    return canonical(save(tensors, metadata))
 
 
 def save_checkpoint(path: Path, model: AstroMAE, provenance: Provenance, errors: ErrorTable) -> str:
@@ -115,24 +140,32 @@ def save_checkpoint(path: Path, model: AstroMAE, provenance: Provenance, errors:
         The SHA-256 of the file.
     """
     data = to_bytes(model, provenance, errors)
-    beside = path.with_name(path.name + ".part")
-    beside.write_bytes(data)
-    beside.replace(path)
+    write_checkpoint(path, data)
     return hashlib.sha256(data).hexdigest()
 
 
-def load_checkpoint(data: bytes | Path, expected_sha256: str | None = None) -> Checkpoint:
+def write_checkpoint(path: Path, data: bytes) -> None:
+    """Write a checkpoint's bytes: beside their place first, then renamed into it."""
+    beside = path.with_name(path.name + ".part")
+    beside.write_bytes(data)
+    beside.replace(path)
+
+
+def load_checkpoint(
+    data: bytes | bytearray | mmap.mmap | Path, expected_sha256: str | None = None
+) -> Checkpoint:
     """Read and check a checkpoint.
 
     Args:
-        data: The file's bytes, or its path.
+        data: The file's bytes, also mapped, or its path; the weights stay where they are.
         expected_sha256: What its SHA-256 has to be (hexadecimal, any case); None if not known.
 
     Raises:
         InputError: The checksum, the format, the architecture or a tensor is not as it should be;
             the message names what differs.
     """
-    raw = data.read_bytes() if isinstance(data, Path) else data
+    data = _mapped(data) if isinstance(data, Path) else data
+    raw = memoryview(data)
     sha256 = hashlib.sha256(raw).hexdigest()
     if expected_sha256 is not None and expected_sha256.lower() != sha256:
         raise InputError(
@@ -140,38 +173,53 @@ def load_checkpoint(data: bytes | Path, expected_sha256: str | None = None) -> C
             code="checkpoint-checksum",
             hint="upload the checkpoint again, or correct the checksum in the manifest",
         )
-    metadata = _metadata(raw)
+    header, base = _header(raw)
+    metadata = _metadata(header)
     config = _config(metadata)
     provenance = _provenance(metadata)
-    tensors = _tensors(raw)
+    tensors = _tensors(header, raw[base:])
     _compare(tensors, config)
     state = {
         name.removeprefix(MODEL_PREFIX): tensor
         for name, tensor in tensors.items()
         if name.startswith(MODEL_PREFIX)
     }
-    errors = ErrorTable(*(tensors[name].numpy() for name in ERROR_TENSORS))
-    return Checkpoint(config, provenance, state, errors, sha256)
+    errors = ErrorTable(*(tensors[name].copy() for name in ERROR_TENSORS))
+    mapped = data if isinstance(data, mmap.mmap) else None
+    return Checkpoint(config, provenance, state, errors, sha256, mapped)
 
 
 def _refuse(message: str, hint: str = "") -> InputError:
     return InputError(message, code="checkpoint-invalid", hint=hint)
 
 
-def _metadata(raw: bytes) -> dict[str, str]:
-    """The file's own metadata; safetensors gives it for files only, so read it here."""
-    hint = "a cosmic checkpoint is a safetensors file written by `cosmic model train`"
+def _mapped(path: Path) -> mmap.mmap | bytes:
+    """A file's bytes, read from disk when they are first looked at."""
+    if not path.stat().st_size:
+        return b""
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+
+
+def _header(raw: memoryview) -> tuple[dict[str, Any], int]:
+    """The file's header and the offset of the tensors behind it."""
     try:
         (length,) = struct.unpack_from("<Q", raw)
-        header = json.loads(raw[8 : 8 + length]) if length <= len(raw) - 8 else None
-    except (ValueError, struct.error) as error:
-        raise _refuse(f"not a safetensors file: {error}", hint) from error
-    found = header.get("__metadata__") if isinstance(header, dict) else None
+        header = json.loads(bytes(raw[8 : 8 + length])) if length <= len(raw) - 8 else None
+    except (ValueError, RecursionError, struct.error) as error:
+        raise _refuse(f"not a safetensors file: {error}", HINT) from error
+    if not isinstance(header, dict):
+        raise _refuse("not a safetensors file", HINT)
+    return header, 8 + length
+
+
+def _metadata(header: dict[str, Any]) -> dict[str, str]:
+    found = header.pop("__metadata__", None)
     if not isinstance(found, dict):
-        raise _refuse("not a safetensors file with metadata", hint)
+        raise _refuse("not a safetensors file with metadata", HINT)
     for key, want in (("format", FORMAT), ("version", VERSION)):
         if found.get(key) != want:
-            raise _refuse(f"{key} is {found.get(key)!r}, expected {want!r}", hint)
+            raise _refuse(f"{key} is {found.get(key)!r}, expected {want!r}", HINT)
     return found
 
 
@@ -207,34 +255,53 @@ def _provenance(metadata: dict[str, str]) -> Provenance:
         return Provenance(
             name=str(found["name"]),
             training_data_sha256=str(found["training_data_sha256"]),
-            seed=int(found["seed"]),
-            z_min=float(found["z_min"]),
-            z_max=float(found["z_max"]),
+            seed=None if found["seed"] is None else int(found["seed"]),
+            z_min=None if found["z_min"] is None else float(found["z_min"]),
+            z_max=None if found["z_max"] is None else float(found["z_max"]),
+            converted_from=str(found.get("converted_from", "")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _refuse(f"provenance is incomplete: {error!r}") from error
 
 
-def _tensors(raw: bytes) -> dict[str, Tensor]:
+def _tensors(header: dict[str, Any], data: memoryview) -> Weights:
+    """All tensors, as views of the file; the header is not trusted."""
     try:
-        found = safetensors.torch.load(raw)
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        found = {name: _tensor(entry, data) for name, entry in header.items()}
+        ends = [entry["data_offsets"][1] for entry in header.values()]
+    except (KeyError, TypeError, ValueError) as error:
         raise _refuse(f"tensors can't be read: {error}") from error
-    return {name: tensor.clone() for name, tensor in found.items()}  # aligned, and our own
+    if max(ends, default=0) != len(data):
+        raise _refuse(f"{len(data)} bytes of tensors, but the header describes {max(ends)}")
+    return found
 
 
-def _compare(found: dict[str, Tensor], config: AstroMAEConfig) -> None:
+def _tensor(entry: dict[str, Any], data: memoryview) -> NDArray[Any]:
+    dtype = DTYPES[entry["dtype"]]
+    shape = tuple(int(n) for n in entry["shape"])
+    begin, end = (int(n) for n in entry["data_offsets"])
+    if min(shape, default=0) < 0 or end - begin != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"{list(shape)} occupies {end - begin} bytes")
+    if not 0 <= begin <= end <= len(data):
+        raise ValueError(f"bytes {begin} to {end} of {len(data)}")
+    values: NDArray[Any] = np.frombuffer(data[begin:end], dtype).reshape(shape)
+    return values if values.flags.aligned else values.copy()
+
+
+def _compare(found: Weights, config: AstroMAEConfig) -> None:
     """Compare names, types and shapes of all tensors with what the architecture needs."""
-    with torch.device("meta"):
-        want = {MODEL_PREFIX + n: t for n, t in AstroMAE(config).state_dict().items()}
-    bins = tuple(found["error.z"].shape) if "error.z" in found else (1,)
-    want |= {name: torch.empty(bins, device="meta") for name in ERROR_TENSORS}
+    want = {
+        MODEL_PREFIX + name: _describe("int64" if name.endswith("_tracked") else "float32", shape)
+        for name, shape in tensor_shapes(config).items()
+    }
+    bins = found["error.z"].shape if "error.z" in found else (1,)
+    want |= dict.fromkeys(ERROR_TENSORS, _describe("float32", bins))
     differ = [f"{name} is missing" for name in want if name not in found]
     differ += [f"{name} is unknown" for name in found if name not in want]
     for name in want.keys() & found.keys():
-        got, need = _describe(found[name]), _describe(want[name])
-        if got != need:
-            differ.append(f"{name} is {got}, expected {need}")
+        got = _describe(str(found[name].dtype), found[name].shape)
+        if got != want[name]:
+            differ.append(f"{name} is {got}, expected {want[name]}")
     if differ:
         differ.sort()
         more = f", and {len(differ) - MAX_SHOWN} more" if len(differ) > MAX_SHOWN else ""
@@ -244,5 +311,5 @@ def _compare(found: dict[str, Tensor], config: AstroMAEConfig) -> None:
         )
 
 
-def _describe(tensor: Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
+def _describe(dtype: str, shape: tuple[int, ...]) -> str:
+    return f"{dtype} {list(shape)}"

@@ -3,111 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from cosmic.catalogue import SCHEMA, rows_to_table
-from cosmic.collective import Joint, Messaging, close_together
-from cosmic.errors import CommunicationError, InputError
-from cosmic.inference.checkpoint import load_checkpoint
-from cosmic.inference.engine import Engine, Predictions, threads_for_memory
+from cosmic.collective import Seat
+from cosmic.inference.closing import close
+from cosmic.inference.function import Function
+from cosmic.inference.helping import Helper
+from cosmic.inference.invocation import Invocation
+from cosmic.inference.line import Line
+from cosmic.inference.predicted import Predicted
+from cosmic.inference.rows import Work, infer_rows
+from cosmic.inference.share import Share
+from cosmic.inference.task import RankTask, read_plan
 from cosmic.merge import write_gathered
-from cosmic.partitions.stream import Block, BlockReader
-from cosmic.plan import Plan, PlannedModel, parse_plan
+from cosmic.partitions.stream import BlockReader
+from cosmic.plan import Plan
 from cosmic.record import RankRecord
-from cosmic.runs import RunFolder
-from cosmic.statistics import Statistics
-from cosmic.store import Location, Requests, Store
-
-if TYPE_CHECKING:
-    from types_boto3_secretsmanager import SecretsManagerClient
 
 RESERVE_S = 10.0
-
-
-class RankTask(BaseModel):
-    """What the state machine asks of a rank."""
-
-    model_config = ConfigDict(frozen=True)
-
-    bucket: str
-    prefix: str
-    run: str
-    rank: int
-    attempt: int = 0
-    queued_at: datetime | None = None
-
-    @property
-    def folder(self) -> RunFolder:
-        """The run's folder."""
-        return RunFolder(self.bucket, self.prefix, self.run)
-
-
-@dataclass
-class Function:
-    """The execution environment: what outlives an invocation.
-
-    Attributes:
-        init_s: Age of the process when it was ready for its first invocation.
-    """
-
-    store: Store
-    messaging: Messaging
-    memory_mb: int
-    init_s: float
-    ready_at_s: float
-    invocations: int = 0
-    _engines: dict[str, Engine] = field(default_factory=dict)
-
-    @classmethod
-    def from_environment(
-        cls, environment: Mapping[str, str], store: Store, secrets: SecretsManagerClient
-    ) -> Self:
-        """Read `AWS_LAMBDA_FUNCTION_MEMORY_SIZE` and the `FMI_*` variables."""
-        memory_mb = int(environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"])
-        messaging = Messaging.from_environment(environment, secrets)
-        return cls(store, messaging, memory_mb, _process_age_s(), time.time())
-
-    def engine(self, model: PlannedModel) -> Engine:
-        """The engine of a checkpoint: kept by checksum while the environment is warm.
-
-        Raises:
-            InputError: the checkpoint is gone, or is not the one that was planned.
-        """
-        if model.sha256 not in self._engines:
-            data = self.store.get(Location(model.bucket, model.key))
-            checkpoint = load_checkpoint(data, model.sha256)
-            self._engines = {model.sha256: Engine(checkpoint, threads_for_memory(self.memory_mb))}
-            self._engines[model.sha256].warm_up()
-        return self._engines[model.sha256]
-
-
-@dataclass
-class Progress:
-    """What a rank has counted so far."""
-
-    statistics: Statistics = field(default_factory=Statistics.none)
-    rows: int = 0
-    rows_flagged: int = 0
-    compute_s: float = 0.0
-
-    def facts(self) -> dict[str, Any]:
-        """The record's fields about the rows."""
-        return {
-            "rows": self.rows,
-            "rows_flagged": self.rows_flagged,
-            "compute_s": self.compute_s,
-        }
 
 
 def run_rank(task: RankTask, function: Function, deadline: float) -> RankRecord:
@@ -123,31 +38,33 @@ def run_rank(task: RankTask, function: Function, deadline: float) -> RankRecord:
         TransientError: S3 failed.
     """
     invocation = Invocation.begin(function)
-    plan = _read_plan(task, function.store)
-    engine = function.engine(plan.model)
-    invocation.mark("model_loaded_at_s")
-    reader = BlockReader(function.store, plan.partitions, plan.batch_size)
-    with TemporaryDirectory() as scratch:
-        path = Path(scratch) / "shard.parquet"
-        progress = infer_rows(plan, task.rank, engine, reader, path, deadline)
-        invocation.mark("inferred_at_s")
-        function.store.upload(path, task.folder.shard(task.rank, plan.world_size))
-        shard = path.read_bytes()
-    invocation.mark("written_at_s")
-    closing = _close(task, plan, function.messaging, progress.statistics, shard, deadline)
+    stop_by = deadline - RESERVE_S
+    plan = read_plan(task, function.store)
+    seat = Seat(function.messaging, plan, task.bucket, task.rank, task.attempt)
+    with Line.between(seat, _patience_s(plan, stop_by)) as line:
+        work, shard = _infer(task, function, plan, line, invocation, stop_by)
+        helper = Helper.after(work, BlockReader(function.store, plan.partitions, plan.batch_size))
+        statistics = work.progress.statistics
+        closing = close(seat, statistics, shard, _patience_s(plan, stop_by), helper)
     if closing.joint and task.rank == 0:
         reduced = closing.joint.statistics.summary()
         write_gathered(function.store, task.folder, reduced, closing.joint.shards)
+    closing = closing.and_balance(line.error)
+    facts = work.facts()
+    facts["bytes_read"] += helper.reader.bytes_read
     record = RankRecord(
         rank=task.rank,
         world_size=plan.world_size,
         attempt=task.attempt,
         queued_at_s=task.queued_at.timestamp() if task.queued_at else None,
         shard_sha256=hashlib.sha256(shard).hexdigest(),
-        threads=engine.threads,
+        engine=work.engine.name,
+        precision=work.engine.precision,
+        threads=work.engine.threads,
         **closing.facts(),
-        **reader.facts(),
-        **progress.facts(),
+        **facts,
+        **helper.facts(),
+        **invocation.rates(facts),
         **invocation.end(),
     )
     at = task.folder.record(task.rank, plan.world_size)
@@ -155,154 +72,31 @@ def run_rank(task: RankTask, function: Function, deadline: float) -> RankRecord:
     return record
 
 
-@dataclass
-class Invocation:
-    """One use of the environment: its time stamps and what it took."""
-
-    function: Function
-    before: Requests
-    cold_start: bool
-    at_s: dict[str, float]
-
-    @classmethod
-    def begin(cls, function: Function) -> Self:
-        """The invocation that begins now."""
-        function.invocations += 1
-        cold_start = function.invocations == 1
-        return cls(function, function.store.requests, cold_start, {"started_at_s": time.time()})
-
-    def mark(self, name: str) -> None:
-        """Note that something has just happened."""
-        self.at_s[name] = time.time()
-
-    def end(self) -> dict[str, Any]:
-        """The record's fields about time, memory and S3; the record's own PUT is counted."""
-        self.mark("finished_at_s")
-        requests = self.function.store.requests
-        return {
-            **self.at_s,
-            "imported_at_s": self.function.ready_at_s,
-            "init_s": self.function.init_s if self.cold_start else 0.0,
-            "cold_start": self.cold_start,
-            "s3_reads": requests.reads - self.before.reads,
-            "s3_writes": requests.writes - self.before.writes + 1,
-            "peak_memory_mb": _peak_memory_mb(),
-            "memory_mb": self.function.memory_mb,
-            "pid": os.getpid(),
-        }
-
-
-def _read_plan(task: RankTask, store: Store) -> Plan:
-    text = store.get(task.folder.plan)
-    try:
-        plan = parse_plan(text)
-    except ValidationError as error:
-        raise InputError(f"{task.folder.plan.uri} is no plan: {error}", code="bad-plan") from error
-    if not 0 <= task.rank < plan.world_size:
-        raise InputError(f"rank {task.rank} of a run with {plan.world_size}", code="bad-rank")
-    return plan
-
-
-def infer_rows(
-    plan: Plan, rank: int, engine: Engine, reader: BlockReader, shard: Path, deadline: float
-) -> Progress:
-    """Predict a rank's rows and write them to a shard, block by block."""
-    progress = Progress()
-    with pq.ParquetWriter(shard, SCHEMA) as writer:
-        for block in reader.blocks(plan.ranks[rank].slices):
-            predictions = predict_block(block, engine, plan.batch_size, progress, deadline)
-            table = rows_to_table(
-                block.columns,
-                predictions.z_phot,
-                predictions.z_phot_err,
-                predictions.flags,
-                partition=block.partition,
-                start=block.start,
-            )
-            writer.write_table(table)
-            progress.rows += block.rows
-            progress.rows_flagged += int(np.count_nonzero(predictions.flags))
-            if "z_spec" in block.columns:
-                progress.statistics += Statistics.of(predictions.z_phot, block.columns["z_spec"])
-    return progress
-
-
-def predict_block(
-    block: Block, engine: Engine, batch_size: int, progress: Progress, deadline: float
-) -> Predictions:
-    """Predict a block batch by batch.
-
-    Raises:
-        InputError: the deadline is too near for another batch.
-    """
-    began = time.monotonic()
-    parts = []
-    for image, mag in block.batches(batch_size):
-        if time.monotonic() > deadline - RESERVE_S:
-            raise InputError(
-                f"time runs out after {progress.rows} rows",
-                code="out-of-time",
-                hint="use more ranks (inference.world_size), or more memory for the function",
-            )
-        parts.append(engine.predict(image, mag))
-    progress.compute_s += time.monotonic() - began
-    return Predictions(
-        np.concatenate([p.z_phot for p in parts]),
-        np.concatenate([p.z_phot_err for p in parts]),
-        np.concatenate([p.flags for p in parts]),
-    )
-
-
-@dataclass(frozen=True)
-class Closing:
-    """How the conversation with the other ranks ended."""
-
-    state: str
-    joint: Joint | None = None
-    error: str | None = None
-
-    def facts(self) -> dict[str, Any]:
-        """The record's fields about FMI."""
-        return {
-            "fmi": self.state,
-            "fmi_error": self.error,
-            "joined_at_s": self.joint.joined_at_s if self.joint else None,
-            "left_at_s": self.joint.left_at_s if self.joint else None,
-            "fmi_stats": self.joint.stats if self.joint else {},
-        }
-
-
-def _close(
+def _infer(
     task: RankTask,
+    function: Function,
     plan: Plan,
-    messaging: Messaging,
-    statistics: Statistics,
-    shard: bytes,
-    deadline: float,
-) -> Closing:
-    if plan.channel == "none":
-        return Closing("none")
-    timeout_s = min(plan.fmi_timeout_s, deadline - RESERVE_S - time.monotonic())
-    try:
-        joint = close_together(
-            messaging, plan, task.bucket, task.rank, task.attempt, statistics, shard, timeout_s
-        )
-    except CommunicationError as error:
-        return Closing("degraded", error=error.message)
-    return Closing("ok", joint)
+    line: Line,
+    invocation: Invocation,
+    stop_by: float,
+) -> tuple[Work, bytes]:
+    """Predict the rank's rows and write its shard; returns that, too."""
+    reader = BlockReader(function.store, plan.partitions, plan.batch_size)
+    slices = plan.ranks[task.rank].slices
+    with TemporaryDirectory() as scratch, reader.blocks(slices) as blocks:  # comes while it loads
+        engine = function.engine(plan)
+        invocation.mark("model_loaded_at_s")
+        path = Path(scratch) / "shard.parquet"
+        share: Share[Predicted] = Share(slices, plan.batch_size)
+        work = Work(share, blocks, reader, engine, line, stop_by)
+        infer_rows(work, path)
+        invocation.mark("inferred_at_s")
+        function.store.upload(path, task.folder.shard(task.rank, plan.world_size))
+        shard = path.read_bytes()
+    invocation.mark("written_at_s")
+    return work, shard
 
 
-def _process_age_s() -> float:
-    """Seconds since the kernel started this process (proc(5), field 22 of stat)."""
-    stat = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-    started_s = int(stat[19]) / os.sysconf("SC_CLK_TCK")
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - started_s
-
-
-def _peak_memory_mb() -> int:
-    """Largest resident set of this program, MiB (proc(5), VmHWM).
-
-    Not `ru_maxrss`, which survives exec: it would count what the parent held at the fork.
-    """
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
+def _patience_s(plan: Plan, stop_by: float) -> float:
+    """How long to wait for other ranks."""
+    return min(plan.fmi_timeout_s, stop_by - time.monotonic())

@@ -1,15 +1,17 @@
 """The native partition layout: one safetensors file of equally long columns.
 
 Written with the safetensors library, read here by byte range: the header of a safetensors file
-says where each tensor lies, and the rows of a C-ordered tensor are contiguous.
+says where each tensor lies, and the rows of a C-ordered tensor are contiguous. The header's
+metadata also hold a CRC-32 of every 64 rows of every column, so that a range can be checked.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import struct
+import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,60 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosmic.errors import Problem
+from cosmic.partitions.columns import BANDS, Checksums, Header, Tensor, check_columns
 
-BANDS = ("u", "g", "r", "i", "z")
 MAX_HEADER_BYTES = 1 << 20
+CHECKSUM_ROWS = 64
+CHECKSUM_KEY = "crc32."
 DTYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
     "F64": np.dtype("<f8"),
     "I64": np.dtype("<i8"),
 }
-
-
-@dataclass(frozen=True)
-class Column:
-    """What a column must look like: dtype and the shape of one row (None: any length)."""
-
-    dtype: np.dtype[Any]
-    row_shape: tuple[int | None, ...]
-    required: bool = True
-
-
-COLUMNS = {
-    "image": Column(np.dtype("<f4"), (len(BANDS), None, None)),
-    "mag": Column(np.dtype("<f4"), (len(BANDS),)),
-    "mag_err": Column(np.dtype("<f4"), (len(BANDS),)),
-    "object_id": Column(np.dtype("<i8"), ()),
-    "ra": Column(np.dtype("<f8"), ()),
-    "dec": Column(np.dtype("<f8"), ()),
-    "z_spec": Column(np.dtype("<f4"), (), required=False),
-}
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """Where one column lies in the file: dtype, shape (rows first) and first byte."""
-
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    offset: int
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one row."""
-        return int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
-
-    def byte_range(self, start: int, stop: int) -> tuple[int, int]:
-        """First byte and length of the rows from `start` up to and without `stop`."""
-        return self.offset + start * self.row_bytes, (stop - start) * self.row_bytes
-
-
-@dataclass(frozen=True)
-class Header:
-    """A partition's table of contents: rows and columns by name."""
-
-    rows: int
-    tensors: dict[str, Tensor]
 
 
 def write_partition(
@@ -93,6 +51,7 @@ def write_partition(
     problems = check_columns({k: (v.dtype, v.shape) for k, v in columns.items()})
     if problems:
         raise ValueError("; ".join(str(p) for p in problems))
+    contiguous = {name: np.ascontiguousarray(column) for name, column in columns.items()}
     metadata = {
         "format": "cosmic-partition",
         "version": "1",
@@ -100,8 +59,9 @@ def write_partition(
         "image_unit": "nanomaggy",
         "mag_unit": "asinh mag (AB)",
         "pixel_scale_arcsec": str(pixel_scale_arcsec),
+        "crc32_rows": str(CHECKSUM_ROWS),
+        **{CHECKSUM_KEY + name: _checksums(column) for name, column in contiguous.items()},
     }
-    contiguous = {name: np.ascontiguousarray(column) for name, column in columns.items()}
     path.write_bytes(canonical(save(contiguous, metadata=metadata)))
 
 
@@ -111,58 +71,6 @@ def canonical(file: bytes) -> bytes:
     header = json.dumps(json.loads(file[8 : 8 + length]), sort_keys=True, separators=(",", ":"))
     header += " " * (-len(header) % 8)
     return struct.pack("<Q", len(header)) + header.encode() + file[8 + length :]
-
-
-def check_columns(
-    found: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]], where: str = ""
-) -> list[Problem]:
-    """Compare columns, as (dtype, shape) by name, with the layout; `where` names the file."""
-    problems = [
-        Problem(where, f"column {name!r} is missing", None, f"has {sorted(found)}", "bad-partition")
-        for name, column in COLUMNS.items()
-        if column.required and name not in found
-    ]
-    rows = {shape[0] if shape else 0 for _, shape in found.values()}
-    if len(rows) > 1:
-        lengths = {name: list(shape) for name, (_, shape) in found.items()}
-        problems.append(
-            Problem(
-                where, "columns differ in length", lengths, "one row an object", "bad-partition"
-            )
-        )
-    for name, (dtype, shape) in found.items():
-        problems += _check_column(name, dtype, shape, where)
-    return problems
-
-
-def _check_column(
-    name: str, dtype: np.dtype[Any], shape: tuple[int, ...], where: str
-) -> list[Problem]:
-    column = COLUMNS.get(name)
-    if column is None:
-        hint = f"the layout has {', '.join(COLUMNS)}"
-        return [Problem(where, f"column {name!r} is unknown", name, hint, "bad-partition")]
-    problems = []
-    if dtype != column.dtype:
-        problems.append(
-            Problem(where, f"{name} is {dtype}", str(dtype), f"use {column.dtype}", "bad-partition")
-        )
-    row_shape = shape[1:]
-    fits = len(row_shape) == len(column.row_shape) and all(
-        want in (None, got) for want, got in zip(column.row_shape, row_shape, strict=True)
-    )
-    if not shape or not fits:
-        want = ("rows", *("any" if n is None else n for n in column.row_shape))
-        problems.append(
-            Problem(
-                where,
-                f"{name} has shape {list(shape)}",
-                list(shape),
-                f"use ({', '.join(map(str, want))})",
-                "bad-partition",
-            )
-        )
-    return problems
 
 
 def read_header(
@@ -180,8 +88,10 @@ def read_header(
     """
     try:
         base, entries = _read_entries(read, file_bytes)
+        metadata = entries.pop("__metadata__", {})
         tensors = {name: _tensor(entry, base) for name, entry in entries.items()}
-    except (ValueError, KeyError, TypeError, struct.error) as error:
+        checksums = _read_checksums(metadata, tensors)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         hint = "pack it again with `cosmic data pack`"
         return [Problem(where, f"not a safetensors file: {error}", None, hint, "bad-partition")]
     problems = check_columns({n: (t.dtype, t.shape) for n, t in tensors.items()}, where)
@@ -193,7 +103,7 @@ def read_header(
         )
     if problems:
         return problems
-    return Header(tensors["object_id"].shape[0], tensors)
+    return Header(tensors["object_id"].shape[0], tensors, checksums)
 
 
 def _read_entries(
@@ -207,7 +117,6 @@ def _read_entries(
     entries = json.loads(read(8, length))
     if not isinstance(entries, dict):
         raise TypeError("header is not a JSON object")
-    entries.pop("__metadata__", None)
     return 8 + length, entries
 
 
@@ -217,7 +126,33 @@ def _tensor(entry: dict[str, Any], base: int) -> Tensor:
     shape = tuple(int(n) for n in entry["shape"])
     begin, end = (int(n) for n in entry["data_offsets"])
     tensor = Tensor(DTYPES[entry["dtype"]], shape, base + begin)
-    described = int(np.prod(shape, dtype=np.int64)) * tensor.dtype.itemsize
+    described = math.prod(shape) * tensor.dtype.itemsize
     if min(shape, default=0) < 0 or begin < 0 or end - begin != described:
         raise ValueError(f"tensor of shape {list(shape)} occupies {end - begin} bytes")
     return tensor
+
+
+def _checksums(column: NDArray[Any]) -> str:
+    """The CRC-32 of each `CHECKSUM_ROWS` rows, eight hexadecimal digits each."""
+    return "".join(
+        f"{zlib.crc32(column[at : at + CHECKSUM_ROWS].data):08x}"
+        for at in range(0, len(column), CHECKSUM_ROWS)
+    )
+
+
+def _read_checksums(metadata: Any, tensors: dict[str, Tensor]) -> Checksums | None:
+    """The checksums that a header holds; files of other writers have none."""
+    if not isinstance(metadata, dict):
+        raise TypeError("its metadata are not a JSON object")
+    if "crc32_rows" not in metadata:
+        return None
+    rows = int(metadata["crc32_rows"])
+    if not 1 <= rows <= CHECKSUM_ROWS:
+        raise ValueError(f"checksums of {rows} rows each (at most {CHECKSUM_ROWS})")
+    values = {}
+    for name, tensor in tensors.items():
+        digits = metadata[CHECKSUM_KEY + name]
+        if not tensor.shape or len(digits) != 8 * -(-tensor.shape[0] // rows):
+            raise ValueError(f"{len(digits) // 8} checksums of {name}")
+        values[name] = tuple(int(digits[at : at + 8], 16) for at in range(0, len(digits), 8))
+    return Checksums(rows, values)

@@ -1,0 +1,47 @@
+"""What the page is made of: one JSON document, of a size that rows don't change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, TypeAdapter
+
+from cosmic.manifest import Contract
+from cosmic.record import RankRecord
+from cosmic.report.bins import Binned
+from cosmic.status import Status
+
+
+class ReportDocument(Contract):
+    """Everything that the page shows.
+
+    Attributes:
+        status: As it will be written, but for the page's own line in `outputs`.
+        metrics: `metrics.json`, without its ranks.
+        records: The ranks' records.
+        binned: The redshifts' histograms.
+        flag_counts: Rows by name of flag.
+        flagged: The first flagged rows, by column name.
+        provenance: Names and values, in the order in which they are shown.
+    """
+
+    version: int = 1
+    status: Status
+    metrics: dict[str, Any]
+    records: tuple[RankRecord, ...] = Field(strict=False)
+    binned: Binned
+    flag_counts: dict[str, int]
+    flagged: tuple[dict[str, Any], ...] = Field(strict=False)
+    provenance: dict[str, str]
+
+
+_ADAPTER = TypeAdapter(ReportDocument)
+
+
+def parse_document(text: bytes) -> ReportDocument:
+    """Read a document.
+
+    Raises:
+        pydantic.ValidationError: the text is not a document of this version.
+    """
+    return _ADAPTER.validate_json(text)

@@ -1,0 +1,157 @@
+"""The page: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from cosmic.report.density import density_figure
+from cosmic.report.document import ReportDocument
+from cosmic.report.figures import BINNED_BY, binned_figure, n_of_z_figure, residual_figure
+from cosmic.report.headline import headline
+from cosmic.report.numbers import count, dollars, percent, seconds, short
+from cosmic.report.palette import DARK, LIGHT, css_variables
+from cosmic.report.phases import Timeline, peak_concurrency, thinned, timeline
+from cosmic.report.style import styled
+from cosmic.report.svg import inline_svg
+from cosmic.report.tables import (
+    FIRST_ENTRIES,
+    Table,
+    bill_table,
+    binned_table,
+    flagged_table,
+    flags_table,
+    metrics_table,
+    missing_table,
+    n_of_z_table,
+    phases_table,
+    slowest_table,
+)
+from cosmic.report.timeline_figure import LINES, timeline_figure
+
+MAX_PAGE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure in the page, with its caption and the same in numbers."""
+
+    name: str
+    title: str
+    svg: Markup
+    caption: str
+    table: Table | None = None
+
+
+def page(document: ReportDocument) -> str:
+    """The page as HTML, at most `MAX_PAGE_BYTES` long whatever the run.
+
+    Everything in the document is text to it: whatever it holds is shown, never interpreted.
+    """
+    environment = Environment(
+        loader=PackageLoader("cosmic.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        count=count, dollars=dollars, percent=percent, seconds=seconds, short=short
+    )
+    line = timeline(document.records)
+    with styled():
+        redshifts, ranks = _redshift_pictures(document), _rank_pictures(line)
+    return environment.get_template(
+        "report.html.j2"
+    ).render(
+        run=document.status.run,
+        status=document.status,
+        metrics=document.metrics,
+        headline=headline(document),
+        light=Markup(css_variables(LIGHT)),  # noqa: S704 - constants
+        dark=Markup(css_variables(DARK)),  # noqa: S704 - constants
+        redshifts=redshifts,
+        ranks=ranks,
+        metrics_table=metrics_table(document.metrics["photo_z"]) if redshifts[1:] else None,
+        rank_tables=_rank_tables(document, line),
+        bill_table=bill_table(document.metrics["bill"]),
+        flags_table=flags_table(document.flag_counts),
+        flagged_table=flagged_table(document.flagged, document.status.rows_flagged or 0),
+        missing_table=missing_table(document.status.missing),
+        provenance=document.provenance,
+        first=FIRST_ENTRIES,
+    )
+
+
+def _picture(
+    figure: Any, name: str, title: str, caption: str, table: Table | None = None
+) -> Picture:
+    svg = Markup(inline_svg(figure, name, title, caption))  # noqa: S704 - escaped by matplotlib
+    return Picture(name, title, svg, caption, table)
+
+
+def _redshift_pictures(document: ReportDocument) -> list[Picture]:
+    """Without spectroscopic redshifts there is nothing to compare: N(z) alone."""
+    binned, photo_z = document.binned, document.metrics["photo_z"]
+    of_z = _picture(
+        n_of_z_figure(binned),
+        "n-of-z",
+        "N(z)",
+        "How many objects lie at which redshift.",
+        n_of_z_table(binned),
+    )
+    if not photo_z["n"]:
+        return [of_z]
+    density = _picture(
+        density_figure(binned),
+        "density",
+        "z_phot against z_spec",
+        f"{binned.known:,} objects; the line is 1:1, below is dz. "
+        f"{binned.density_outside:,} lie outside the upper panel.",
+    )
+    residuals = _picture(
+        residual_figure(binned, photo_z),
+        "residuals",
+        "Residuals",
+        "A curve narrower than the histogram's wings means more outliers than a Gaussian has. "
+        f"{binned.residuals_outside:,} objects lie outside.",
+    )
+    return [density, residuals, of_z, *_binned_pictures(photo_z)]
+
+
+def _binned_pictures(photo_z: dict[str, Any]) -> list[Picture]:
+    return [
+        _picture(
+            binned_figure(photo_z, by),
+            f"by-{by.replace('_', '-')}",
+            f"Metrics by {name}",
+            "Bias (median of dz), width and outlier rate with bootstrap errors; "
+            "bins of at least 10 objects.",
+            binned_table(photo_z, by, name),
+        )
+        for by, name in BINNED_BY.items()
+        if any("sigma_nmad" in b for b in photo_z["bins"][by])
+    ]
+
+
+def _rank_pictures(line: Timeline) -> list[Picture]:
+    if not len(line.ranks):
+        return []
+    _, each = thinned(line, LINES)
+    of = f"Each line is the last of {each} consecutive ranks to end. " if each > 1 else ""
+    caption = (
+        f"{of}Ranks at once: up to {peak_concurrency(line):,}; cold starts: "
+        f"{int(line.cold.sum()):,}; tried again: {int(line.retried.sum()):,}; stragglers (1.25 "
+        f"times the median, and a second more): {int(line.stragglers.sum()):,}. A rank's waits for "
+        "rows are drawn together, before its computing."
+    )
+    return [_picture(timeline_figure(line), "timeline", "Timeline of the ranks", caption)]
+
+
+def _rank_tables(document: ReportDocument, line: Timeline) -> list[Table]:
+    if not len(line.ranks):
+        return []
+    return [phases_table(line), slowest_table(line, document.records)]

@@ -1,0 +1,132 @@
+"""When each rank did what, from the ranks' records: the timeline's numbers, without a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosmic.record import RankRecord
+
+PHASES = ("queued", "cold start", "model", "read wait", "compute", "write", "FMI wait", "closing")
+BUSY = PHASES[1:]
+STRAGGLER_FACTOR = 1.25
+STRAGGLER_LEAST_S = 1.0
+CURVE_POINTS = 240
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Ranks' phases; times in seconds since the earliest time stamp.
+
+    Attributes:
+        ranks: Rank numbers (N,), ascending.
+        edges: Where phases begin and end, float64 (N, len(PHASES) + 1), never falling.
+        retried: Ranks that are in their second or later attempt, bool (N,).
+        stragglers: Ranks that worked much longer than most, bool (N,).
+        cold: Ranks that were cold starts, bool (N,).
+    """
+
+    ranks: NDArray[np.int64]
+    edges: Floats
+    retried: NDArray[np.bool_]
+    stragglers: NDArray[np.bool_]
+    cold: NDArray[np.bool_]
+
+    @property
+    def end_s(self) -> float:
+        """When the last rank ended."""
+        return float(self.edges.max()) if len(self.ranks) else 0.0
+
+    def durations(self) -> dict[str, Floats]:
+        """Seconds of each phase, by its name, each (N,)."""
+        return dict(zip(PHASES, np.diff(self.edges, axis=1).T, strict=True))
+
+
+def timeline(records: Sequence[RankRecord]) -> Timeline:
+    """The ranks' phases in order of rank.
+
+    Waiting for rows and computing alternate, block by block; each rank's are drawn as two blocks,
+    the waits first. A rank that was tried again is queued from its first attempt on.
+    """
+    records = sorted(records, key=lambda r: r.rank)
+    stamps = np.array([_stamps(r) for r in records]).reshape(len(records), len(PHASES) + 1)
+    edges = np.maximum.accumulate(stamps, axis=1)
+    edges -= edges.min() if edges.size else 0.0
+    return Timeline(
+        ranks=np.array([r.rank for r in records], np.int64),
+        edges=edges,
+        retried=np.array([r.attempt > 0 for r in records], bool),
+        stragglers=_stragglers(np.array([r.written_at_s - r.started_at_s for r in records])),
+        cold=np.array([r.cold_start for r in records], bool),
+    )
+
+
+def _stamps(r: RankRecord) -> list[float]:
+    initialising = r.started_at_s - r.init_s
+    read = min(r.model_loaded_at_s + r.read_wait_s, r.inferred_at_s)
+    left = r.left_at_s if r.left_at_s is not None else r.written_at_s
+    if r.fmi == "degraded":
+        left = r.finished_at_s
+    queued = initialising if r.queued_at_s is None else min(r.queued_at_s, initialising)
+    return [
+        queued,
+        initialising,
+        r.started_at_s,
+        r.model_loaded_at_s,
+        read,
+        r.inferred_at_s,
+        r.written_at_s,
+        left,
+        r.finished_at_s,
+    ]
+
+
+def _stragglers(worked_s: Floats) -> NDArray[np.bool_]:
+    """Ranks that took 1.25 times the median, and a second more than it."""
+    if not len(worked_s):
+        return np.zeros(0, bool)
+    median = float(np.median(worked_s))
+    late: NDArray[np.bool_] = worked_s > max(STRAGGLER_FACTOR * median, median + STRAGGLER_LEAST_S)
+    return late
+
+
+def concurrency(line: Timeline, points: int = CURVE_POINTS) -> tuple[Floats, dict[str, Any]]:
+    """How many ranks are in each phase, at evenly spaced times.
+
+    Returns:
+        Times in seconds (points,), and counts by phase of `BUSY`, each int64 (points,).
+    """
+    at = np.linspace(0.0, max(line.end_s, 1e-9), points)
+    counts = {}
+    for i, name in enumerate(PHASES):
+        begun = np.searchsorted(np.sort(line.edges[:, i]), at, side="right")
+        ended = np.searchsorted(np.sort(line.edges[:, i + 1]), at, side="right")
+        counts[name] = begun - ended
+    return at, {name: counts[name] for name in BUSY}
+
+
+def peak_concurrency(line: Timeline) -> int:
+    """Most ranks at once that were executing, initialisation included; exact."""
+    starts, ends = line.edges[:, 1], line.edges[:, -1]
+    times = np.concatenate([ends, starts])
+    steps = np.concatenate([np.full(len(ends), -1), np.ones(len(starts), int)])
+    order = np.argsort(times, kind="stable")
+    return int(np.cumsum(steps[order]).max(initial=0))
+
+
+def thinned(line: Timeline, lines: int) -> tuple[NDArray[np.int64], int]:
+    """Which ranks to draw if there is room for so many.
+
+    Returns:
+        Indices (at most `lines`), and of how many consecutive ranks each is the last to end.
+    """
+    each = max(-(-len(line.ranks) // lines), 1)
+    groups = range(0, len(line.ranks), each)
+    last = [start + int(np.argmax(line.edges[start : start + each, -1])) for start in groups]
+    return np.array(last, np.int64), each
