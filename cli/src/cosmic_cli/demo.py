@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from cosmic.errors import InputError
-from cosmic.runs import RunFolder
 from cosmic.status import Status
-from cosmic.store import Location, Store
+from cosmic.store import Location
+from cosmic_cli.download import download
 from cosmic_cli.stack.local import LocalStack
 from cosmic_cli.submission import follow, submit
 from cosmic_cli.synth.dataset import Sample, write_dataset
@@ -110,16 +110,3 @@ def _upload(target: Target, options: DemoOptions, partitions: list[Path], scratc
     manifest = scratch / "demo.json"
     manifest.write_text(json.dumps(document, indent=1))
     return manifest
-
-
-def download(store: Store, folder: RunFolder, status: Status, results: Path) -> Path:
-    """Copy a run's results and its status.
-
-    Returns:
-        The folder: one of the run's own in `results`.
-    """
-    place = results / folder.run
-    place.mkdir(parents=True, exist_ok=True)
-    for name in (*status.outputs, "status.json", "plan.json"):
-        (place / name).write_bytes(store.get(folder.at(name)))
-    return place

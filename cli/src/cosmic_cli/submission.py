@@ -4,30 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from cosmic.errors import InputError, TransientError
 from cosmic.manifest import MANIFEST_PREFIX, parse_manifest
 from cosmic.runs import RunFolder, run_id
-from cosmic.status import Status, parse_status
-from cosmic.store import Location, Store
+from cosmic.store import Location
+from cosmic_cli.files import read_file
+from cosmic_cli.observing import Observer, Snapshot
 from cosmic_cli.target import Target
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A run as seen from outside.
-
-    Attributes:
-        status: Its status; None before `init` has written one.
-        ranks_done: Ranks whose record is there.
-    """
-
-    status: Status | None
-    ranks_done: int
 
 
 def submit(target: Target, manifest: Path) -> RunFolder:
@@ -37,51 +22,66 @@ def submit(target: Target, manifest: Path) -> RunFolder:
         InvalidInput: everything that is wrong with it.
         InputError: it can't be read, or the bucket can't be written.
     """
-    try:
-        text = manifest.read_bytes()
-    except OSError as error:
-        raise InputError(f"{manifest}: {error.strerror}", code="not-found") from error
+    text = read_file(manifest)
     parsed = parse_manifest(text)
+    allowed = tuple(target.outputs.get("OutputPrefixes", "").split(","))
+    if not parsed.output.prefix.startswith(allowed):
+        message = f"{target.bucket} takes no results under {parsed.output.prefix!r}"
+        raise InputError(message, code="no-prefix", hint=f"use one of {', '.join(allowed)}")
     at = Location(target.bucket, f"{MANIFEST_PREFIX}{manifest.stem}.json")
     version = target.store().put_version(at, text)
     run = run_id(parsed.job, at.bucket, at.key, version)
     return RunFolder(target.bucket, parsed.output.prefix, run)
 
 
-def look(store: Store, folder: RunFolder) -> Snapshot:
-    """How far a run has come.
-
-    Raises:
-        TransientError: its status can't be read yet.
-    """
-    try:
-        status = parse_status(store.get(folder.status))
-    except InputError as error:
-        if error.code != "not-found":
-            raise
-        return Snapshot(None, 0)
-    except ValidationError as error:
-        raise TransientError(f"{folder.status.uri}: {error}") from error
-    records = sum("/rank-" in o.key for o in store.list(folder.at("records/")))
-    return Snapshot(status, records)
-
-
 def follow(
-    target: Target, folder: RunFolder, *, start_timeout_s: float = 120.0
+    target: Target,
+    folder: RunFolder,
+    *,
+    start_timeout_s: float = 120.0,
+    end_timeout_s: float = 180.0,
+    look_timeout_s: float = 30.0,
 ) -> Iterator[Snapshot]:
-    """Look at a run again and again until it has ended.
+    """Look at a run again and again until it has its final status, and its page too.
+
+    Args:
+        target: Where it runs.
+        folder: The run.
+        start_timeout_s: Longest wait for `init`'s answer.
+        end_timeout_s: Longest wait for the final status once the execution has ended.
+        look_timeout_s: How long looking may fail before that ends the following.
 
     Raises:
-        TransientError: `init` has not answered in time.
+        TransientError: `init`, or `aggregate`, has not answered in time, or nothing can be seen.
     """
-    store = target.store()
-    give_up = time.monotonic() + start_timeout_s
+    observer = Observer(target, folder)
+    started = alive = looked = time.monotonic()
+    over = False
     while True:
-        snapshot = look(store, folder)
+        try:
+            snapshot = observer.look()
+        except TransientError:
+            if time.monotonic() > looked + look_timeout_s:
+                raise
+            time.sleep(target.poll_s)
+            continue
+        looked = time.monotonic()
         yield snapshot
+        now = time.monotonic()
         if snapshot.status and snapshot.status.state.final:
-            return
-        if snapshot.status is None and time.monotonic() > give_up:
+            if over or now > alive + end_timeout_s:
+                return
+            over = snapshot.execution != "RUNNING"  # its last status may be newer than this one
+            if not over:
+                time.sleep(target.poll_s)
+            continue
+        if snapshot.status is None and now > started + start_timeout_s:
             message = f"{folder.run} has no status after {start_timeout_s:g} s"
             raise TransientError(message, hint="look at the init function's log")
+        if snapshot.execution in ("", "RUNNING"):
+            alive = now
+        elif now > alive + end_timeout_s:
+            message = f"the execution of {folder.run} is {snapshot.execution}, its status RUNNING"
+            hint = f"`{target.command('resume', folder.run)}` lets aggregate end it"
+            raise TransientError(message, hint=hint)
         time.sleep(target.poll_s)

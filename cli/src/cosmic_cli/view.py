@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from cosmic.errors import TransientError
 from cosmic.status import Status
-from cosmic_cli.submission import Snapshot
+from cosmic_cli.observing import Snapshot
+from cosmic_cli.progress import Progress as RunProgress
 
 
 def show_progress(snapshots: Iterable[Snapshot], console: Console) -> Status:
-    """Draw a progress bar over a run's ranks until it ends.
+    """Show how a run comes on until it ends: a bar on a terminal, else a line a change.
 
     Returns:
         The final status.
@@ -23,26 +24,51 @@ def show_progress(snapshots: Iterable[Snapshot], console: Console) -> Status:
     Raises:
         TransientError: the snapshots ended before the run did.
     """
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("ranks"),
-        TimeElapsedColumn(),
-    )
+    show = _bar if console.is_terminal else _lines
     status: Status | None = None
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("waiting for init", total=None)
-        for snapshot in snapshots:
-            status = snapshot.status
-            if status is not None:
-                total = status.world_size or 0
-                phase = "merging" if snapshot.ranks_done == total else "inferring"
-                name = status.state.value.lower() if status.state.final else phase
-                progress.update(bar, description=name, total=total, completed=snapshot.ranks_done)
+    for snapshot in show(snapshots, console):
+        status = snapshot.status
     if status is None:
         raise TransientError("the run was not followed to its end")
     return status
+
+
+def _bar(snapshots: Iterable[Snapshot], console: Console) -> Iterator[Snapshot]:
+    columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("waiting for init", total=None)
+        for snapshot in snapshots:
+            seen = snapshot.progress
+            total, done = seen.ranks or None, seen.done + seen.failed
+            bar.update(task, description=progress_line(seen), total=total, completed=done)
+            yield snapshot
+
+
+def _lines(snapshots: Iterable[Snapshot], console: Console) -> Iterator[Snapshot]:
+    before: tuple[Any, ...] = ()
+    for snapshot in snapshots:
+        seen = snapshot.progress
+        state = (seen.phase, seen.queued, seen.running, seen.done, seen.failed)
+        if state != before:
+            console.print(progress_line(seen), markup=False, highlight=False, soft_wrap=True)
+        before = state
+        yield snapshot
+
+
+def progress_line(seen: RunProgress) -> str:
+    """How far a run has come, in one line."""
+    if not seen.ranks:
+        return seen.phase
+    counts = f"{seen.queued} queued, {seen.running} running, {seen.done} done, {seen.failed} failed"
+    parts = [
+        f"{seen.phase}: {seen.ranks} ranks: {counts}",
+        f"{seen.rows_done:,} of {seen.rows:,} rows",
+    ]
+    if seen.rows_per_s is not None:
+        parts.append(f"{seen.rows_per_s:,.0f} rows/s")
+    if seen.eta_s:
+        parts.append(f"{seen.eta_s:,.0f} s left")
+    return " · ".join([*parts, f"${seen.usd:.6f} so far"])
 
 
 def show_problems(status: Status, console: Console) -> None:

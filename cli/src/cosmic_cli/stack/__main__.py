@@ -15,15 +15,18 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cosmic.errors import CosmicError
+from cosmic_cli.console.server import console
 from cosmic_cli.stack import state
+from cosmic_cli.stack.calls import Calls
 from cosmic_cli.stack.client import client
 from cosmic_cli.stack.deploy import Deployment, deploy
-from cosmic_cli.stack.emulator import ACCOUNT, Functions, bind, serving
+from cosmic_cli.stack.emulator import ACCOUNT, LOOPBACK, Functions, account_settings, bind, serving
 from cosmic_cli.stack.events import EventQueue
 from cosmic_cli.stack.function import FunctionSpec, Surroundings
 from cosmic_cli.stack.intrinsics import Place
@@ -68,9 +71,9 @@ def running(options: StackOptions) -> Iterator[state.StackInfo]:
         stack.callback(clean, folder)
         (folder / "tmp").mkdir(parents=True)
         os.environ["TMPDIR"] = str(folder / "tmp")
-        server = bind(options.port)
+        server = bind(options.host, options.port)
         stack.callback(server.server_close)
-        endpoint_url = f"http://127.0.0.1:{server.port}"
+        endpoint_url = f"http://{options.host}:{server.port}"
         place = Place(options.name, options.region, ACCOUNT, endpoint_url)
         parameters, variables = dict(options.parameters), dict(options.environment)
         side = _rendezvous(options, folder, parameters, variables) if options.rendezvous else None
@@ -87,11 +90,21 @@ def running(options: StackOptions) -> Iterator[state.StackInfo]:
         pool = stack.enter_context(contextlib.closing(Pool(folder, around, limits)))
         queue = EventQueue(pool, folder, _destination(clients, endpoint_url))
         stack.callback(queue.close)
-        stack.enter_context(adapted(Functions(pool, queue)))
-        server.app = Control(server.app, pool)
+        functions = Functions(pool, queue)
+        stack.enter_context(adapted(functions))
+        server.app = Control(server.app, pool, options.concurrency)
         stack.enter_context(serving(server))
-        deployment = deploy(template, pool, clients, folder / "layouts")
+        if options.host != LOOPBACK:  # moto's Step Functions looks for S3 on loopback
+            inner = bind(LOOPBACK, server.port)
+            inner.app = server.app
+            stack.enter_context(serving(inner))
+        deployment = deploy(
+            template, pool, clients, folder / "layouts", elsewhere=options.lambda_endpoint
+        )
+        functions.rules.extend(deployment.rules)
         info = _describe(options, place, deployment, side)
+        if options.console:
+            info = replace(info, console=stack.enter_context(console(info, clients)))
         state.write(folder, info)
         stack.callback(state.remove, folder)
         # Running work ends first: nothing that stops below may wait for it.
@@ -107,17 +120,28 @@ def clean(folder: Path) -> None:
 
 
 class Control:
-    """The emulator's application, with one more address for what is running now."""
+    """The emulator's application, with three more addresses.
 
-    def __init__(self, app: Any, pool: Pool) -> None:
+    They are what is running now, which calls were made, and Lambda's `GetAccountSettings`, which
+    moto lacks.
+    """
+
+    def __init__(self, app: Any, pool: Pool, concurrency: int) -> None:
         self._app = app
-        self._pool = pool
+        self._calls = Calls()
+        self._answers: dict[str, Callable[[], Any]] = {
+            "/_cosmic/running": pool.running,
+            "/_cosmic/calls": self._calls.seen,
+            "/2016-08-19/account-settings": lambda: account_settings(pool, concurrency),
+        }
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Answer a request."""
-        if environ.get("PATH_INFO") != "/_cosmic/running":
+        self._calls.note(environ)
+        answer = self._answers.get(environ.get("PATH_INFO", "").rstrip("/"))
+        if answer is None:
             return self._app(environ, start_response)
-        body = json.dumps(self._pool.running()).encode()
+        body = json.dumps(answer()).encode()
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
         start_response("200 OK", headers)
         return [body]

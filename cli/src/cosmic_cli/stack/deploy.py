@@ -23,6 +23,8 @@ import yaml
 from cosmic_cli.stack.errors import TemplateError
 from cosmic_cli.stack.function import FunctionSpec
 from cosmic_cli.stack.pool import Pool
+from cosmic_cli.stack.relay import relayed
+from cosmic_cli.stack.rules import RULE, Rule, rules_of
 from cosmic_cli.stack.specs import function_specs
 from cosmic_cli.stack.template import LOCAL, Template
 
@@ -37,14 +39,18 @@ class Deployment:
         outputs: The template's outputs.
         functions: The functions.
         left_out: Logical id → type of the resources that were not created.
+        rules: Which notices of executions go to which functions.
     """
 
     outputs: dict[str, str]
     functions: list[FunctionSpec]
     left_out: dict[str, str]
+    rules: list[Rule]
 
 
-def deploy(template: Template, pool: Pool, clients: Clients, layouts: Path) -> Deployment:
+def deploy(
+    template: Template, pool: Pool, clients: Clients, layouts: Path, *, elsewhere: str = ""
+) -> Deployment:
     """Create everything.
 
     Args:
@@ -52,6 +58,7 @@ def deploy(template: Template, pool: Pool, clients: Clients, layouts: Path) -> D
         pool: Runs the functions.
         clients: Gives a boto3 client for a service.
         layouts: Directory for the file systems of image functions.
+        elsewhere: Endpoint that runs the functions, if the pool's own processes don't.
 
     Raises:
         TemplateError: something cannot be created here.
@@ -64,7 +71,7 @@ def deploy(template: Template, pool: Pool, clients: Clients, layouts: Path) -> D
     specs = function_specs(template, layouts)
     for spec in specs:
         _function(spec, clients("lambda"))
-        pool.add(spec)
+        pool.add(relayed(spec, elsewhere) if elsewhere else spec)
     for logical_id, resource in resources.items():
         if resource["Type"] == "AWS::S3::Bucket":
             _notifications(template, logical_id, clients("s3"))
@@ -73,7 +80,7 @@ def deploy(template: Template, pool: Pool, clients: Clients, layouts: Path) -> D
         for name, resource in resources.items()
         if resource["Type"] not in (*_CREATORS, *_PARTS_OF_FUNCTIONS)
     }
-    return Deployment(template.resolver.outputs(), specs, left_out)
+    return Deployment(template.resolver.outputs(), specs, left_out, rules_of(template))
 
 
 def _role(template: Template, logical_id: str, clients: Clients) -> None:
@@ -200,6 +207,7 @@ _PARTS_OF_FUNCTIONS = (
     "AWS::Lambda::EventInvokeConfig",
     "AWS::Lambda::Function",
     "AWS::Lambda::LayerVersion",
+    RULE,
 )
 _CREATORS: dict[str, Callable[[Template, str, Clients], None]] = {
     "AWS::SecretsManager::Secret": _secret,

@@ -90,7 +90,7 @@ def lambda_variables(
     """The complete environment of one execution environment: nothing of the caller's leaks in."""
     reserved = {
         "_HANDLER": spec.handler,
-        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_ACCESS_KEY_ID": spec.logical_id,  # so that the emulator can tell who calls
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_SESSION_TOKEN": "local",
         "AWS_DEFAULT_REGION": around.region,

@@ -82,7 +82,14 @@ class StackHandle:
 
     def running(self) -> list[dict[str, Any]]:
         """The invocations being served now: function, request id, pid, event and so on."""
-        address = f"{self.endpoint_url}/_cosmic/running"
+        return self._ask("running")
+
+    def calls(self) -> list[dict[str, str]]:
+        """The distinct calls to AWS's APIs so far: caller, IAM action, ARN (of S3's resources)."""
+        return self._ask("calls")
+
+    def _ask(self, what: str) -> list[dict[str, Any]]:
+        address = f"{self.endpoint_url}/_cosmic/{what}"
         try:
             with urllib.request.urlopen(address, timeout=10) as response:  # noqa: S310
                 found: list[dict[str, Any]] = json.load(response)
@@ -234,7 +241,8 @@ def attach(state_dir: Path) -> StackHandle:
     folder = state_dir.resolve()
     found = state.read(folder)
     if found is None or found.process() is None:
-        raise StackError(f"no stack runs in {folder}", hint="start one first")
+        message, hint = f"no stack runs in {folder}", "`cosmic local up` starts one"
+        raise StackError(message, code="no-stack", hint=hint)
     return StackHandle(folder, found)
 
 

@@ -6,11 +6,13 @@ Functions or S3 differ from AWS in a way that Cosmic would notice:
 
 - Lambda `Invoke`, synchronous and not, goes to the pool (moto would start a container).
 - S3 notifications are delivered asynchronously, with version id and sequencer.
+- A ranged read reads that range (moto reads and copies the whole object for each).
 - A conditional put is atomic (moto looks and writes without a lock between).
 - A Lambda task of a state machine goes to the pool directly, with the execution it belongs to.
 - A state machine can put a JSON object into S3 (moto hands it to boto3 as it is).
-- `StopExecution` ends the execution at once and kills its invocations. (On AWS a function that
-  is already running would run on, unseen, until its own time-out.)
+- `StopExecution` ends the execution at once, kills its invocations and has EventBridge's notice
+  delivered. (On AWS a function that is already running would run on, unseen, until its own
+  time-out.)
 - A Distributed Map with more failures than tolerated fails (moto has it succeed).
 - `DescribeExecution` of one that timed out says when.
 - An execution without a name gets one; a name that AWS would refuse is refused.
@@ -39,6 +41,7 @@ from moto.awslambda.models import LambdaFunction
 from moto.core.config import default_user_config
 from moto.core.responses import ActionResult
 from moto.s3 import notifications
+from moto.s3.models import FakeKey
 from moto.s3.responses import S3Response
 from moto.stepfunctions.exceptions import InvalidName
 from moto.stepfunctions.parser.api import ExecutionStatus, HistoryEventType
@@ -75,6 +78,7 @@ from cosmic_cli.stack.function import VERSION
 from cosmic_cli.stack.invocation import Kind, Origin
 from cosmic_cli.stack.pool import Served
 from cosmic_cli.stack.records import utc
+from cosmic_cli.stack.rules import execution_notice
 
 SUPPORTED = "5.2."
 EXECUTION_NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
@@ -92,6 +96,9 @@ class Functions(Protocol):
 
     def stop_execution(self, execution: str) -> int:
         """Kill the invocations of an execution."""
+
+    def notice(self, event: dict[str, Any]) -> None:
+        """Deliver an event to the functions whose rules it matches."""
 
 
 @contextlib.contextmanager
@@ -122,6 +129,8 @@ def _replacements(functions: Functions) -> list[tuple[Any, str, Any]]:
         (LambdaFunction, "invoke", _invoke_api(functions)),
         (notifications, "_invoke_awslambda", _notify(functions)),
         (notifications, "_get_s3_event", s3_event),
+        (S3Response, "get_object", _get_object(S3Response.get_object)),
+        (FakeKey, "value", _value(FakeKey.value)),
         (S3Response, "put_object", _put_object(S3Response.put_object)),
         (lambda_eval_utils, "execute_lambda_function_integration", _lambda_task(functions)),
         (Execution, "stop", _stop(functions, Execution.stop)),
@@ -250,6 +259,45 @@ def _notify(functions: Functions) -> Callable[..., None]:
 _conditional = threading.Lock()
 
 
+_RANGE = re.compile(r"bytes=(\d+)-(\d+)")
+_asked = threading.local()
+
+
+class _Stored:
+    """An object's bytes, of which only a slice is read."""
+
+    def __init__(self, key: Any) -> None:
+        self._key = key
+
+    def __len__(self) -> int:
+        return int(self._key.contentsize)
+
+    def __getitem__(self, part: slice) -> bytes:
+        with self._key.lock:
+            self._key._value_buffer.seek(part.start)
+            found: bytes = self._key._value_buffer.read(part.stop - part.start)
+        return found
+
+
+def _get_object(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def get_object(self: Any) -> Any:
+        asked = _RANGE.fullmatch(self.headers.get("Range", ""))
+        _asked.part = asked is not None and int(asked[1]) <= int(asked[2])
+        try:
+            return original(self)
+        finally:
+            _asked.part = False
+
+    return get_object
+
+
+def _value(original: Any) -> property:
+    def value(self: Any) -> Any:
+        return _Stored(self) if getattr(_asked, "part", False) else original.fget(self)
+
+    return property(value, original.fset)
+
+
 def _put_object(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def put_object(self: Any) -> Any:
         if "If-None-Match" in self.headers or "If-Match" in self.headers:
@@ -326,6 +374,7 @@ def _stop(functions: Functions, original: Callable[..., None]) -> Callable[..., 
             self.error = error or None
             self.cause = cause or None
         functions.stop_execution(self.exec_arn)
+        functions.notice(execution_notice(self.to_describe_output()))
 
     return stop
 

@@ -24,9 +24,12 @@ class StackOptions:
         rendezvous: Whether the FMI rendezvous server is started, too. Functions find it in
             `FMI_RENDEZVOUS`, its secret in `FMI_DEPLOYMENT_SECRET`; the template's parameter
             `RendezvousAddress`, if it has one, is its address.
+        console: Whether the page that shows the runs is served, too.
         name: The stack's name.
         region: The region that is played.
+        host: Address that the emulator listens on; containers reach no loopback.
         port: Where the emulator listens; 0 takes a free port.
+        lambda_endpoint: Where functions run, in place of processes of the stack's own.
         idle_s: How long an idle execution environment is kept.
         detached: Whether the stack outlives the process that starts it.
     """
@@ -37,9 +40,12 @@ class StackOptions:
     environment: Mapping[str, str] = field(default_factory=dict)
     concurrency: int = 100
     rendezvous: bool = False
+    console: bool = False
     name: str = "cosmic"
     region: str = "us-east-1"
+    host: str = "127.0.0.1"
     port: int = 0
+    lambda_endpoint: str = ""
     idle_s: float = 120.0
     detached: bool = False
 
@@ -52,14 +58,18 @@ class StackOptions:
             for item in items.items()
             for word in (flag, "=".join(item))
         ]
-        flags = ["--rendezvous"] * self.rendezvous + ["--detached"] * self.detached
+        switches = {"rendezvous": self.rendezvous, "console": self.console}
+        switches["detached"] = self.detached
+        flags = [f"--{name}" for name, on in switches.items() if on]
         return [
             *("--template", str(self.template)),
             *("--state-dir", str(self.state_dir)),
             *("--concurrency", str(self.concurrency)),
             *("--name", self.name),
             *("--region", self.region),
+            *("--host", self.host),
             *("--port", str(self.port)),
+            *("--lambda-endpoint", self.lambda_endpoint),
             *("--idle-s", str(self.idle_s)),
             *named,
             *flags,
@@ -75,8 +85,11 @@ class StackOptions:
         parser.add_argument("--environment", action="append", default=[], metavar="NAME=VALUE")
         parser.add_argument("--concurrency", type=int, default=cls.concurrency)
         parser.add_argument("--rendezvous", action="store_true")
+        parser.add_argument("--console", action="store_true")
         parser.add_argument("--name", default=cls.name)
         parser.add_argument("--region", default=cls.region)
+        parser.add_argument("--host", default=cls.host)
+        parser.add_argument("--lambda-endpoint", default=cls.lambda_endpoint)
         parser.add_argument("--port", type=int, default=cls.port)
         parser.add_argument("--idle-s", type=float, default=cls.idle_s)
         parser.add_argument("--detached", action="store_true")

@@ -106,6 +106,12 @@ class Pool:
             outdated = self._idle.pop(spec.name, [])
         self._dispose(outdated)
 
+    @property
+    def functions(self) -> list[FunctionSpec]:
+        """The functions that are deployed."""
+        with self._lock:
+            return list(self._functions.values())
+
     def function(self, reference: str) -> FunctionSpec:
         """The function with a name or an ARN."""
         name = function_name(reference)

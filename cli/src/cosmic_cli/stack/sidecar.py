@@ -76,7 +76,7 @@ class SideProcess:
         until = time.monotonic() + timeout_s
         while time.monotonic() < until and self._thread.is_alive():
             self.port = self._read_port()
-            if self.port:
+            if self.port and self._process is not None:
                 return
             time.sleep(POLL_S)
         tail = self._log.read_text(errors="replace")[-2000:] if self._log.exists() else ""

@@ -48,6 +48,7 @@ class StackInfo:
         functions: Logical id → function.
         left_out: Logical id → type of the resources that have no part in a run here.
         rendezvous: Address of the rendezvous server, or an empty string.
+        console: Address of the page that shows the runs, or an empty string.
     """
 
     pid: int
@@ -61,6 +62,7 @@ class StackInfo:
     functions: dict[str, FunctionInfo]
     left_out: dict[str, str] = field(default_factory=dict)
     rendezvous: str = ""
+    console: str = ""
 
     def process(self) -> psutil.Process | None:
         """The stack's process, if it is still the one that wrote this."""

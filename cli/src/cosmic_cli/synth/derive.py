@@ -35,6 +35,7 @@ def derive(out: Path) -> dict[str, int]:
     Returns:
         Rows `read` and rows `kept` after the sanity cuts.
     """
+    out.mkdir(parents=True, exist_ok=True)
     fitter = _fitter()
     table = _source()
     kept = table[_sane(table)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -96,9 +97,10 @@ def inspect(checkpoint: Checkpoint) -> dict[str, Any]:
         "seed": p.seed,
         "z_range": [p.z_min, p.z_max],
         "z_phot_err": {
-            name: [round(float(v), 5) for v in column]
+            name: [round(float(v), 5) if math.isfinite(v) else None for v in column]
             for name, column in vars(checkpoint.errors).items()
         },
+        **({"converted_from": p.converted_from} if p.converted_from else {}),
     }
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from cosmic.errors import InputError
-from cosmic.inference.astromae import PRESETS, AstroMAE
+from cosmic.inference.architecture import PRESETS
+from cosmic.inference.astromae import AstroMAE
 from cosmic_cli.synth.dataset import Columns
 from cosmic_cli.training.recipe import Recipe
 from cosmic_cli.training.samples import drop_bands

@@ -1,0 +1,36 @@
+"""`cosmic cancel`: stop a run."""
+
+from __future__ import annotations
+
+from cosmic.runs import RunFolder
+from cosmic_cli.executions import cancel as cancel_run
+from cosmic_cli.exits import out, show_json
+from cosmic_cli.following import follow_to_end
+from cosmic_cli.options import AsJson, on_run
+from cosmic_cli.showing import status_of
+from cosmic_cli.target import Target
+from cosmic_cli.view import show_problems
+
+
+@on_run
+def cancel(target: Target, folder: RunFolder, as_json: AsJson = False) -> None:
+    """Stop a run, and wait until its status says so.
+
+    Nothing more is started. On AWS, ranks that are running go on to their own end, at most 15
+    minutes, and are billed; the local stack kills them. What is there is merged into
+    catalogue.partial.*; `cosmic resume` computes the rest.
+
+    Example: cosmic cancel demo-0123456789ab --local
+
+    JSON: {"run", "execution", "status": as `cosmic status`}
+    """
+    execution = cancel_run(target, folder, status_of(target, folder))
+    status = follow_to_end(target, folder)
+    if as_json:
+        facts = {"run": folder.run, "execution": execution}
+        show_json({**facts, "status": status.model_dump(mode="json")})
+        return
+    rows = f"{status.rows_out or 0} of {status.rows_in} rows have a prediction"
+    out.print(f"{folder.run} is stopped: {rows}", highlight=False)
+    show_problems(status, out)
+    out.print(f"`{target.command('resume', folder.run)}` computes the rest", highlight=False)

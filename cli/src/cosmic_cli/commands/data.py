@@ -1,0 +1,225 @@
+"""`cosmic data`: data sets made, packed and looked at."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+from rich.table import Table
+
+from cosmic.errors import InputError
+from cosmic_cli.exits import Exit, err, show_json
+from cosmic_cli.exits import out as shown
+from cosmic_cli.options import AsJson
+from cosmic_cli.synth import tables
+from cosmic_cli.synth.dataset import Sample, objects_per_partition, write_dataset
+from cosmic_cli.synth.populations import Population
+from cosmic_cli.synth.split import Split
+
+app = typer.Typer(help="Data sets: make, pack, inspect.", no_args_is_help=True)
+
+Paths = Annotated[list[Path], typer.Argument(metavar="FILE…", help="Files, or folders of them.")]
+TABLES = Path(tables.__file__).parent
+_UNITS = {"": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size such as `25MB`; KB, MB and GB are powers of 1,024, as partitions are named.
+
+    Raises:
+        InputError: It is not a positive whole number with an optional unit.
+    """
+    found = re.fullmatch(r"\s*([1-9]\d{0,14})\s*(KB|MB|GB)?\s*", text, re.IGNORECASE)
+    if not found:
+        raise InputError(f"size is {text!r}", hint="a number with KB, MB or GB, such as 25MB")
+    return int(found[1]) * _UNITS[(found[2] or "").upper()]
+
+
+@app.command()
+def synth(
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    population: Annotated[
+        str, typer.Option(help="catalog (real galaxies), mock or legacy.")
+    ] = "legacy",
+    objects: Annotated[
+        int | None, typer.Option(help="How many; all there are of catalog if left out.")
+    ] = None,
+    partition_size: Annotated[str, typer.Option(help="Size of a partition.")] = "25MB",
+    per_partition: Annotated[
+        int | None, typer.Option(help="Objects in a partition, instead of its size.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same objects.")] = 0,
+    split: Annotated[
+        str, typer.Option(help="Real galaxies it is made of: held-out test, train or all.")
+    ] = "test",
+    as_json: AsJson = False,
+) -> None:
+    """Write partitions of real SDSS photometry and redshifts with simulated pixels.
+
+    Example: cosmic data synth --population catalog --out data/real
+
+    JSON: {"out", "population", "split", "seed", "objects", "per_partition", "partitions", "bytes",
+    "pixels", "photometry"}
+    """
+    sample = Sample(cast("Population", population), objects, seed, cast("Split", split))
+    n = per_partition or objects_per_partition(parse_size(partition_size))
+
+    def progress(done: int, total: int) -> None:
+        if not as_json:
+            typer.echo(f"{done:,} of {total:,} objects", err=True)
+
+    files = write_dataset(out, sample, n, progress=progress)
+    found = {
+        "out": str(out),
+        "population": population,
+        "split": split,
+        "seed": seed,
+        "objects": len(sample),
+        "per_partition": n,
+        "partitions": len(files),
+        "bytes": sum(f.stat().st_size for f in files),
+        "pixels": "simulated",
+        "photometry": "real" if population == "catalog" else "simulated from real spectra",
+    }
+    summary = f"{len(sample):,} objects in {len(files)} partitions, {found['bytes']:,} bytes, {out}"
+    if as_json:
+        show_json(found)
+    else:
+        typer.echo(summary)
+
+
+@app.command()
+def pack(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", help="Files, or folders of them.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    partition_size: Annotated[str, typer.Option(help="Size of a partition.")] = "25MB",
+    per_partition: Annotated[
+        int | None, typer.Option(min=1, help="Rows of a partition, instead of its size.")
+    ] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(metavar="OURS=THEIRS", help="Their name of a column.")
+    ] = None,
+    image_scale: Annotated[
+        float | None, typer.Option(help="Nanomaggies of one unit of their pixels.")
+    ] = None,
+    number_objects: Annotated[
+        bool, typer.Option("--number-objects", help="Number objects, don't take their ids.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Convert files into native partitions: .pt .npz .npy .h5 .fits .parquet .safetensors.
+
+    Rows keep their order; folders are read in natural order. Nothing is unpickled.
+
+    Example: cosmic data pack survey/ --out data/survey --partition-size 100MB
+
+    JSON: {"out", "rows", "partitions", "bytes", "sources": [{"path", "format", "rows", "columns"}]}
+    """
+    from cosmic_cli.packing.columns import Choices
+    from cosmic_cli.packing.opening import files_of
+    from cosmic_cli.packing.pack import pack as pack_files
+
+    choices = Choices(_pairs(column or []), image_scale, number_objects)
+    packed = pack_files(
+        files_of(paths),
+        out,
+        choices,
+        partition_bytes=parse_size(partition_size),
+        per_partition=per_partition,
+        progress=lambda rows: err.print(f"{rows:,} rows", highlight=False),
+    )
+    found = {
+        "out": str(out),
+        "rows": packed.rows,
+        "partitions": len(packed.partitions),
+        "bytes": sum(f.stat().st_size for f in packed.partitions),
+        "sources": packed.sources,
+    }
+    summary = f"{packed.rows:,} rows of {len(packed.sources)} files in {found['partitions']}"
+    if as_json:
+        show_json(found)
+    else:
+        typer.echo(f"{summary} partitions, {found['bytes']:,} bytes, {out}")
+
+
+def _pairs(words: list[str]) -> dict[str, str]:
+    from cosmic.partitions.columns import COLUMNS
+
+    pairs = dict(word.partition("=")[::2] for word in words)
+    for ours, theirs in pairs.items():
+        if ours not in COLUMNS or not theirs:
+            hint = f"ours=theirs, where ours is one of {', '.join(COLUMNS)}"
+            raise InputError(f"--column {ours}={theirs}", code="usage", hint=hint)
+    return pairs
+
+
+@app.command()
+def inspect(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", help="Files, or folders of them.")
+    ],
+    sample: Annotated[int, typer.Option(min=0, max=1000, help="Rows to show.")] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is in files of data: fields, units, what is missing, checksums, some rows.
+
+    Exits with 1 if a native partition's rows don't have the checksums of its header.
+
+    Example: cosmic data inspect data/real/0.safetensors
+
+    JSON: {"files": [{"path", "format", "bytes", "rows", "fields": {name: {"dtype", "shape", "unit",
+    "missing", "min", "max"}}, "checksums": ok, damaged or none, "damaged", "metadata", "sample"}]}
+    """
+    from cosmic_cli.packing.look import look
+    from cosmic_cli.packing.opening import files_of
+
+    found = [look(path, sample) for path in files_of(paths)]
+    if as_json:
+        show_json({"files": found})
+    else:
+        for facts in found:
+            _show(facts)
+    if any(facts["damaged"] for facts in found):
+        raise typer.Exit(Exit.FAILED)
+
+
+def _show(facts: dict[str, Any]) -> None:
+    title = f"{facts['path']}: {facts['format']}, {facts['rows']:,} rows, {facts['bytes']:,} bytes"
+    table = Table("field", "type", "shape", "unit", "missing", "min", "max", title=title)
+    for name, f in facts["fields"].items():
+        ends = ("" if f[end] is None else f"{f[end]:.6g}" for end in ("min", "max"))
+        table.add_row(name, f["dtype"], str(f["shape"]), f["unit"], f"{f['missing']:,}", *ends)
+    shown.print(table)
+    damaged = f": {', '.join(facts['damaged'])}" if facts["damaged"] else ""
+    shown.print(f"checksums: {facts['checksums']}{damaged}", highlight=False)
+    for name, value in facts["metadata"].items():
+        shown.print(f"{name}: {value}", markup=False, highlight=False, soft_wrap=True)
+    for row in facts["sample"]:
+        text = ", ".join(f"{name} {value}" for name, value in row.items())
+        shown.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def derive(
+    out: Annotated[Path, typer.Option(help="Folder for the tables.")] = Path(
+        tables.__file__
+    ).parent,
+    as_json: AsJson = False,
+) -> None:
+    """Make the shipped tables of galaxies and templates anew (needs `kcorrect` and `astropy`).
+
+    Example: cosmic data derive --out tables
+
+    JSON: {"out", "read", "kept"}
+    """
+    from cosmic_cli.synth.derive import derive as derive_tables
+
+    counts = derive_tables(out)
+    if as_json:
+        show_json({"out": str(out), **counts})
+    else:
+        typer.echo(f"{counts['kept']:,} of {counts['read']:,} galaxies kept, in {out}")

@@ -1,0 +1,39 @@
+"""`cosmic destroy`: delete a stack's data, after asking."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cosmic.errors import InputError
+from cosmic_cli.exits import err, out, show_json
+from cosmic_cli.options import AsJson
+from cosmic_cli.removal import remove_data
+from cosmic_cli.target import aws_target
+
+
+def destroy(
+    stack: Annotated[str, typer.Option(help="Name of the stack in AWS.")],
+    profile: Annotated[str | None, typer.Option(help="AWS profile.")] = None,
+    region: Annotated[str | None, typer.Option(help="AWS region.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a stack's bucket with all data, models and results in it, for good.
+
+    `make destroy` does this and then deletes the stack.
+
+    Example: cosmic destroy --stack cosmic-dev
+
+    JSON: {"bucket", "versions_deleted"}
+    """
+    target = aws_target(stack, profile, region)
+    err.print(f"everything in s3://{target.bucket} will be gone for good", highlight=False)
+    if not yes and typer.prompt("type the stack's name to go on", err=True) != stack:
+        raise InputError("that was not its name; nothing was deleted", code="not-confirmed")
+    removed = remove_data(target)
+    if as_json:
+        show_json({"bucket": target.bucket, "versions_deleted": removed})
+    else:
+        out.print(f"deleted {removed} object versions and the bucket", highlight=False)

@@ -1,0 +1,133 @@
+"""`cosmic local`: the stack on this machine, from the same template that is deployed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cosmic.errors import InputError
+from cosmic_cli.exits import Exit, out, show_json
+from cosmic_cli.options import AsJson, StateDir
+from cosmic_cli.stack.containers import template_for
+from cosmic_cli.stack.local import attach, down, up
+from cosmic_cli.stack.options import StackOptions
+from cosmic_cli.target import STATE_DIR
+
+app = typer.Typer(help="The local stack.", no_args_is_help=True)
+BUILT = Path(".aws-sam/build/template.yaml")
+
+
+@app.command(name="up")
+def up_command(
+    template: Annotated[Path, typer.Option(help="The SAM template.")] = Path("template.yaml"),
+    state_dir: StateDir = STATE_DIR,
+    host: Annotated[str, typer.Option(help="Address that the emulator listens on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of the emulator; 0 takes a free one.")] = 0,
+    lambda_endpoint: Annotated[
+        str, typer.Option(help="Where functions run, such as `sam local start-lambda`.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Start the stack; it goes on until `cosmic local down`.
+
+    With an endpoint, ranks talk through the bucket: containers reach no rendezvous server here.
+
+    Example: cosmic local up
+
+    JSON: {"console", "endpoint", "state_dir", "outputs": {name: value}}
+    """
+    if not template.is_file():
+        hint = "run it in the project's folder, or give --template"
+        raise InputError(f"{template} is not there", code="not-found", hint=hint)
+    options = StackOptions(
+        template=template,
+        state_dir=state_dir,
+        host=host,
+        port=port,
+        lambda_endpoint=lambda_endpoint,
+        rendezvous=not lambda_endpoint,
+        console=True,
+    )
+    stack = up(options)
+    if as_json:
+        facts = {
+            "console": stack.info.console,
+            "endpoint": stack.endpoint_url,
+            "state_dir": str(stack.folder),
+        }
+        show_json({**facts, "outputs": stack.outputs})
+        return
+    out.print(f"console: {stack.info.console}", highlight=False)
+    out.print(f"endpoint: {stack.endpoint_url}", highlight=False)
+    for name, value in stack.outputs.items():
+        out.print(f"{name}: {value}", highlight=False, soft_wrap=True)
+
+
+@app.command(name="down")
+def down_command(state_dir: StateDir = STATE_DIR, as_json: AsJson = False) -> None:
+    """Stop the stack and remove what it left.
+
+    Example: cosmic local down
+
+    JSON: {"stopped": whether one was running}
+    """
+    stopped = down(state_dir)
+    if as_json:
+        show_json({"stopped": stopped})
+    else:
+        out.print("stopped" if stopped else "no stack was running")
+
+
+@app.command(name="sam-template")
+def sam_template_command(
+    built: Annotated[Path, typer.Option(help="What `sam build` wrote.")] = BUILT,
+    state_dir: StateDir = STATE_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Write the built template for `sam local`, with the stack's variables; print its path.
+
+    Example: sam local invoke InitFunction --template $(cosmic local sam-template)
+
+    JSON: {"template": its path}
+    """
+    path = template_for(built, attach(state_dir))
+    if as_json:
+        show_json({"template": str(path)})
+    else:
+        out.print(path, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def logs(
+    function: Annotated[str | None, typer.Argument(help="Logical id; all by default.")] = None,
+    state_dir: StateDir = STATE_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Print the functions' logs.
+
+    Example: cosmic local logs InferFunction
+
+    JSON: {"logs": [{"function", "file", "text"}]}
+    """
+    stack = attach(state_dir)
+    if function is not None and function not in stack.functions:
+        hint = f"one of {', '.join(sorted(stack.functions))}"
+        raise InputError(f"there is no function {function}", code="not-found", hint=hint)
+    if as_json:
+        found = [
+            {"function": path.parent.name, "file": str(path), "text": _text(path)}
+            for path in stack.log_files(function)
+        ]
+        show_json({"logs": found})
+        return
+    text = stack.logs(function)
+    if not text:
+        out.print("nothing was logged")
+        raise typer.Exit(Exit.NOT_FOUND)
+    out.print(text, markup=False, highlight=False, soft_wrap=True, end="")
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace")

@@ -1,0 +1,43 @@
+"""`cosmic resume`: what a run lacks, computed after all."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cosmic.runs import RunFolder
+from cosmic_cli.executions import resume as resume_run
+from cosmic_cli.exits import err, out, show_json
+from cosmic_cli.following import follow_to_end
+from cosmic_cli.options import AsJson, on_run
+from cosmic_cli.showing import show_status, status_of
+from cosmic_cli.target import Target
+
+
+@on_run
+def resume(
+    target: Target,
+    folder: RunFolder,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compute the ranks that a failed, partial or cancelled run lacks, and merge again.
+
+    Ranks whose rows are there are not computed again. Those that are don't talk to each other.
+    If no rank is missing, the merge alone is done again.
+
+    Example: cosmic resume demo-0123456789ab --wait --local
+
+    JSON: {"run", "ranks": computed anew, "execution"}; with --wait as `cosmic status`
+    """
+    resumed = resume_run(target, folder, status_of(target, folder))
+    what = f"computing {len(resumed.ranks)} ranks" if resumed.ranks else "merging"
+    err.print(f"{folder.run}: {what} again", highlight=False)
+    if wait:
+        show_status(target, folder, follow_to_end(target, folder), as_json=as_json)
+    elif as_json:
+        facts = {"run": folder.run, "ranks": list(resumed.ranks)}
+        show_json({**facts, "execution": resumed.execution or None})
+    else:
+        out.print(folder.run, highlight=False)

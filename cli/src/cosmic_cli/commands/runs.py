@@ -1,0 +1,50 @@
+"""`cosmic runs`: which runs there are."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from cosmic_cli.exits import out, show_json
+from cosmic_cli.listing import ListedRun, list_runs
+from cosmic_cli.options import PREFIX, AsJson, Prefix, on_target
+from cosmic_cli.target import Target
+
+
+@on_target
+def runs(
+    target: Target,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="So many, the latest first.")] = 20,
+    prefix: Prefix = PREFIX,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs that were started, the latest first.
+
+    A manifest that was rejected started nothing and is not listed; `cosmic status` knows it.
+
+    Example: cosmic runs --limit 5 --local
+
+    JSON: {"runs": [{"run", "state", "execution", "started_at", "stopped_at", "rows_in",
+    "rows_out", "world_size"}]}
+    """
+    found = list_runs(target, prefix, limit)
+    if as_json:
+        show_json({"runs": [asdict(run) for run in found]})
+    else:
+        out.print(_table(found))
+
+
+def _table(found: list[ListedRun]) -> Table:
+    table = Table("run", "state", "started (UTC)", "ranks", "rows out / in")
+    for run in found:
+        rows = f"{_shown(run.rows_out)} / {_shown(run.rows_in)}"
+        started = run.started_at[:19].replace("T", " ")
+        table.add_row(run.run, run.state, started, _shown(run.world_size), rows)
+    return table
+
+
+def _shown(number: int | None) -> str:
+    return "" if number is None else str(number)

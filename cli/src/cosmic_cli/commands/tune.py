@@ -1,0 +1,129 @@
+"""`cosmic tune`: what a run would take on Lambda, and how best to run it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Literal
+
+import typer
+
+from cosmic.engines import EngineName, Precision
+from cosmic.errors import InputError
+from cosmic.tuning.choose import Constraints, advise
+from cosmic.tuning.measured import Measured
+from cosmic.tuning.platform import LAMBDA
+from cosmic.tuning.predict import Job
+from cosmic_cli.demo import CHECKPOINT
+from cosmic_cli.exits import err, out, show_json
+from cosmic_cli.options import AsJson
+from cosmic_cli.target import STATE_DIR, find_target
+from cosmic_cli.tuning.measure import Calibration, measure
+from cosmic_cli.tuning.view import document, show
+from cosmic_cli.tuning.workload import Workload, earlier, of_folder, of_manifest
+
+Rows = Annotated[int | None, typer.Option(min=1, help="Rows of the run.")]
+Data = Annotated[Path | None, typer.Option(help="Or: a folder of partitions on this machine.")]
+AManifest = Annotated[Path | None, typer.Option(help="Or: a manifest; its bucket is looked at.")]
+Model = Annotated[Path | None, typer.Option(help="Checkpoint to measure.")]
+From = Annotated[
+    Path | None,
+    typer.Option("--from", help="A run's metrics.json, or an earlier --json; nothing is measured."),
+]
+AnyEngine = EngineName | Literal["auto"]
+Engine = Annotated[
+    Literal["auto", "openvino", "onnxruntime", "torch"], typer.Option(help="Engine to measure.")
+]
+Bits = Annotated[Precision, typer.Option(help="Precision to measure in.")]
+MaxMemory = Annotated[int, typer.Option(min=1024, max=10_240, help="MB of a rank's function.")]
+MaxConcurrency = Annotated[int, typer.Option(min=1, max=10_000, help="Ranks at once.")]
+Deadline = Annotated[float | None, typer.Option(min=0.0, help="Longest wall of the run, seconds.")]
+Warm = Annotated[bool, typer.Option("--warm", help="Environments are there already.")]
+Speed = Annotated[float, typer.Option(min=0.01, help="A Lambda vCPU's speed; a core's here is 1.")]
+Local = Annotated[bool, typer.Option("--local", help="Manifest: the local stack's bucket.")]
+
+
+def tune(
+    rows: Rows = None,
+    data: Data = None,
+    manifest: AManifest = None,
+    model: Model = None,
+    measured_before: From = None,
+    engine: Engine = "auto",
+    precision: Bits = "float32",
+    max_memory: MaxMemory = 10_240,
+    max_concurrency: MaxConcurrency = 1000,
+    deadline: Deadline = None,
+    warm: Warm = False,
+    vcpu_speed: Speed = 1.0,
+    local: Local = False,
+    state_dir: Annotated[Path, typer.Option(help="The local stack's folder.")] = STATE_DIR,
+    stack: Annotated[str, typer.Option(help="Name of the stack in AWS.")] = "cosmic",
+    profile: Annotated[str | None, typer.Option(help="AWS profile.")] = None,
+    region: Annotated[str | None, typer.Option(help="AWS region.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict duration, memory and cost on Lambda; recommend the fastest, cheapest, best value.
+
+    Nothing is started on AWS: the model is measured here for some seconds, the rest is computed
+    (docs/tuning.md has every formula).
+
+    Example: cosmic tune --rows 659020 --max-concurrency 500
+
+    JSON: {"version", "job", "measured", "modelled": {"platform", "recommended", "curve"}}
+    """
+    before, past = earlier(measured_before) if measured_before else (None, None)
+    with TemporaryDirectory(prefix="cosmic-tune-") as scratch:
+        copy = Path(scratch) / "model.safetensors"
+        if manifest is not None and _one_of(rows, data, manifest):
+            target = find_target(
+                local=local,
+                state_dir=state_dir,
+                stack=stack,
+                profile=profile,
+                region=region,
+            )
+            work = of_manifest(manifest, target, copy)
+        else:
+            work = _here(rows, data, past)
+        checkpoint = model or (copy if copy.exists() else CHECKPOINT)
+        found = before or _measured(checkpoint, engine, precision, work.row_bytes)
+    job = Job(work.rows, cold=not warm)
+    lambda_ = replace(LAMBDA, vcpu_speed=vcpu_speed)
+    limits = Constraints(max_memory, max_concurrency, deadline)
+    advice = advise(job, found, lambda_, limits, work.partition_rows)
+    if as_json:
+        show_json(document(job, found, lambda_, advice))
+    else:
+        show(out, job, found, lambda_, advice)
+
+
+def _here(rows: int | None, data: Path | None, past: Workload | None) -> Workload:
+    if not _one_of(rows, data) and past is not None:
+        return past
+    if data is not None:
+        return of_folder(data)
+    if rows is None:
+        raise InputError("nothing says how many rows", hint="give --rows, --data or --manifest")
+    return replace(past, rows=rows) if past else Workload(rows)
+
+
+def _one_of(*sources: object) -> bool:
+    """Whether one is given.
+
+    Raises:
+        InputError: several are.
+    """
+    given = sum(source is not None for source in sources)
+    if given > 1:
+        raise InputError(f"{given} of --rows, --data and --manifest are given", hint="give one")
+    return given == 1
+
+
+def _measured(
+    checkpoint: Path, engine: AnyEngine, precision: Precision, row_bytes: int
+) -> Measured:
+    wanted = Calibration(checkpoint, engine, precision)
+    with err.status("measuring") as status:
+        return measure(wanted, row_bytes, lambda what: status.update(f"measuring: {what}"))

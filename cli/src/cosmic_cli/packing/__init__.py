@@ -1,0 +1,1 @@
+"""Files of many formats into native partitions, and a look at what is in them."""

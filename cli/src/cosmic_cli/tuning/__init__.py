@@ -1,0 +1,1 @@
+"""`cosmic tune`: measure here, predict Lambda."""
