@@ -1,4 +1,4 @@
-"""`aggregate`: the ranks' shards become the catalogue, its metrics and the bill."""
+"""`aggregate`: the ranks' shards become the catalogue, its metrics, the bill and the page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cosmic.status import State
 from cosmic.store import Store, s3_client
 
 logger = Logger(service="aggregate")
-metrics = Metrics(namespace="Cosmic", service="aggregate")
+metrics = Metrics(service="aggregate")
 store = Store(s3_client())
 
 
@@ -23,7 +23,11 @@ store = Store(s3_client())
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Merge the run that the event names and say what became of it."""
-    task = AggregateTask.from_event(event, memory_mb=int(context.memory_limit_in_mb))
+    task = AggregateTask.from_event(
+        event,
+        memory_mb=int(context.memory_limit_in_mb),
+        remaining_s=context.get_remaining_time_in_millis() / 1000,
+    )
     with TemporaryDirectory() as scratch:
         status = aggregate(task, store, Path(scratch))
     metrics.add_metric("RowsOut", MetricUnit.Count, status.rows_out or 0)

@@ -7,22 +7,29 @@ import time
 from typing import Any
 
 import boto3
-from aws_lambda_powertools import Logger
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from cosmic.inference.rank import Function, RankTask, run_rank
+from cosmic.inference.function import Function
+from cosmic.inference.rank import run_rank
+from cosmic.inference.task import RankTask
 from cosmic.store import Store, s3_client
 
 logger = Logger(service="infer")
+metrics = Metrics(service="infer")
 function = Function.from_environment(os.environ, Store(s3_client()), boto3.client("secretsmanager"))
 
 
 @logger.inject_lambda_context
+@metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Run the rank that the event names."""
     task = RankTask.model_validate(event)
     logger.append_keys(run=task.run, rank=task.rank, attempt=task.attempt)
     deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000
     record = run_rank(task, function, deadline)
+    metrics.add_metric("RowsInferred", MetricUnit.Count, record.rows)
+    metrics.add_metric("FmiDegraded", MetricUnit.Count, int(record.fmi == "degraded"))
     logger.info("rank done", rows=record.rows, fmi=record.fmi, fmi_error=record.fmi_error)
     return {"rank": record.rank, "rows": record.rows, "fmi": record.fmi}

@@ -1,4 +1,4 @@
-"""`init`: an uploaded manifest becomes a planned, started run."""
+"""`init`: an uploaded manifest becomes a planned, started run, and is let in when there is room."""
 
 from __future__ import annotations
 
@@ -10,25 +10,33 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from cosmic.admission import Admission, admit
 from cosmic.events import uploads
+from cosmic.quota import ranks_at_once
 from cosmic.settings import InitSettings
 from cosmic.start import Outcome, start_run
 from cosmic.status import State
 from cosmic.store import Store, s3_client
 
 logger = Logger(service="init")
-metrics = Metrics(namespace="Cosmic", service="init")
+metrics = Metrics(service="init")
 settings = InitSettings.from_environment(os.environ)
 store = Store(s3_client())
 executions = boto3.client("stepfunctions")
+functions = boto3.client("lambda")
 
 
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Start a run for each manifest that the event announces."""
+    """Start a run for each manifest that the event announces, or let in the one that asks."""
+    at_once = ranks_at_once(functions, settings.infer_function, settings.max_world_size)
+    if "admit" in event:
+        admit(Admission.model_validate(event["admit"]), store, executions, at_once)
+        return {"admitted": event["admit"]["run"]}
+    limits = settings.limits(at_once)
     outcomes = [
-        start_run(upload, store, executions, settings.state_machine_arn, settings.limits)
+        start_run(upload, store, executions, settings.state_machine_arn, limits)
         for upload in uploads(event)
     ]
     for outcome in outcomes:
