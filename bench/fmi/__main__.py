@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import socket
 import statistics
@@ -13,6 +14,7 @@ from pathlib import Path
 from bench.fmi import limit
 from bench.fmi.cases import CASES, Case
 from bench.fmi.crew import ROOT, Crew, crew, mpiexec, rendezvous
+from bench.fmi.engines import ENGINES
 
 MPI_PYTHON = str(ROOT / ".venv-bench/bin/python")
 MIN_REPEATS = 2
@@ -61,22 +63,27 @@ def _in_turn(crews: dict[str, Crew], case: Case, size: int, rounds: int) -> dict
     repeats = max(MIN_REPEATS, 2 * case.repeats // size)
     for _ in range(rounds):
         for name, one in crews.items():
-            times[name] += one.run(case, repeats)
+            if hasattr(ENGINES[name], case.operation):
+                times[name] += one.run(case, repeats)
     return times
 
 
 def _row(size: int, case: Case, times: dict[str, list[float]]) -> str:
-    medians = {name: statistics.median(found) for name, found in times.items()}
-    ours = medians.pop("fmilib")
-    bounds = {"Open MPI": case.bounds[0], "gloo": case.bounds[1]}
-    cells = [str(size), case.name, _time(ours)]
-    for name, theirs in medians.items():
-        ratio = ours / theirs
-        cells += [_time(theirs), f"{ratio:.2f}" + ("" if ratio <= bounds[name] else " ✗")]
+    ours = statistics.median(times.pop("fmilib"))
+    bounds = dict(zip(("Open MPI", "gloo"), case.bounds or (math.inf, math.inf), strict=True))
+    cells = [str(size), case.name, time_text(ours)]
+    for name, found in times.items():
+        if not found:
+            cells += ["", ""]
+            continue
+        ratio = ours / statistics.median(found)
+        mark = "" if ratio <= bounds[name] else " ✗"
+        cells += [time_text(statistics.median(found)), f"{ratio:.2f}{mark}"]
     return "| " + " | ".join(cells) + " |"
 
 
-def _time(seconds: float) -> str:
+def time_text(seconds: float) -> str:
+    """Return a time in microseconds or milliseconds."""
     return f"{seconds * 1e6:.0f} µs" if seconds < 1e-3 else f"{seconds * 1e3:.2f} ms"
 
 

@@ -19,7 +19,7 @@ class Case:
         repeats: how often in one block; divided by ranks for long operations.
         back_to_back: True for operations that synchronise all ranks: a block is timed as a
             whole. Others are timed one by one, from the first start to the last end.
-        bounds: targets of our time over (Open MPI's, gloo's).
+        bounds: targets of our time over (Open MPI's, gloo's); None where none is set.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Case:
     dtype: str
     repeats: int
     back_to_back: bool
-    bounds: tuple[float, float]
+    bounds: tuple[float, float] | None
 
 
 CASES = (
@@ -38,5 +38,9 @@ CASES = (
     Case("bcast 1 MiB", "bcast", MIB, "u1", 12, False, (1.1, 1.2)),
     Case("bcast 16 MiB", "bcast", 16 * MIB, "u1", 3, False, (1.1, 1.2)),
     Case("allreduce 1 Mi float32", "allreduce", MIB, "f4", 5, True, (0.9, 1.1)),
+    Case("allgather 64 KiB", "allgather", 64 * KIB, "u1", 20, True, None),
+    Case("alltoall 64 KiB a rank", "alltoall", 64 * KIB, "u1", 20, True, None),
+    Case("reduce_scatter 1 Mi float32", "reduce_scatter", MIB, "f4", 5, True, None),
+    Case("scan 8 doubles", "scan", 8, "f8", 200, True, None),
 )
 NAMES = {case.name: case for case in CASES}

@@ -12,7 +12,7 @@ Array = npt.NDArray[Any]
 
 
 class Engine(Protocol):
-    """What a case needs of a library; allreduce works in place."""
+    """What a case needs of a library, as far as it has it; allreduce works in place."""
 
     def barrier(self, _: Array) -> None: ...
 
@@ -25,6 +25,15 @@ class Engine(Protocol):
     def close(self) -> None: ...
 
 
+def _room(kept: dict[int, Array], array: Array, comm: Any) -> Array | None:
+    """Return the root's room for what it gathers, made on first use; None elsewhere."""
+    if comm.rank != 0:
+        return None
+    if array.nbytes not in kept:
+        kept[array.nbytes] = np.empty((comm.size, len(array)), array.dtype)
+    return kept[array.nbytes]
+
+
 class Fmilib:
     """This library, as `FMI_*` variables say."""
 
@@ -32,6 +41,7 @@ class Fmilib:
         import fmilib
 
         self._comm = fmilib.connect(rank, size)
+        self._out: dict[int, Array] = {}
 
     def barrier(self, _: Array) -> None:
         self._comm.barrier()
@@ -43,7 +53,22 @@ class Fmilib:
         self._comm.Bcast(array, 0)
 
     def gather(self, array: Array) -> None:
-        self._comm.gather(array, 0)
+        self._comm.Gather(array, _room(self._out, array, self._comm), 0)
+
+    def allgather(self, array: Array) -> None:
+        self._comm.Allgather(array, np.empty((self._comm.size, len(array)), array.dtype))
+
+    def alltoall(self, array: Array) -> None:
+        shared = array[: len(array) // self._comm.size * self._comm.size]
+        rows = shared.reshape(self._comm.size, -1)
+        self._comm.Alltoall(rows, np.empty_like(rows))
+
+    def reduce_scatter(self, array: Array) -> None:
+        size = self._comm.size
+        self._comm.Reduce_scatter(array, np.empty(len(array) // size, array.dtype))
+
+    def scan(self, array: Array) -> None:
+        self._comm.Scan(array, np.empty_like(array))
 
     def close(self) -> None:
         self._comm.close()
@@ -69,17 +94,24 @@ class OpenMpi:
         self._comm.Bcast(array, 0)
 
     def gather(self, array: Array) -> None:
-        at_root = self._comm.rank == 0
-        self._comm.Gather(array, self._room(array) if at_root else None)
+        self._comm.Gather(array, _room(self._out, array, self._comm))
+
+    def allgather(self, array: Array) -> None:
+        self._comm.Allgather(array, np.empty(self._comm.size * len(array), array.dtype))
+
+    def alltoall(self, array: Array) -> None:
+        shared = array[: len(array) // self._comm.size * self._comm.size]
+        self._comm.Alltoall(shared, np.empty_like(shared))
+
+    def reduce_scatter(self, array: Array) -> None:
+        part = np.empty(len(array) // self._comm.size, array.dtype)
+        self._comm.Reduce_scatter_block(array, part)
+
+    def scan(self, array: Array) -> None:
+        self._comm.Scan(array, np.empty_like(array))
 
     def close(self) -> None:
         self._comm.Barrier()
-
-    def _room(self, array: Array) -> Array:
-        room = self._out.get(array.nbytes)
-        if room is None:
-            room = self._out[array.nbytes] = np.empty(self._comm.size * len(array), array.dtype)
-        return room
 
 
 class Gloo:

@@ -13,7 +13,9 @@ import select
 import struct
 import sys
 import time
+import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,17 +57,22 @@ def main() -> int:
         os.environ.update(variables)
         for number in range(options.times):
             began = time.monotonic()
-            reports = run(options.ranks, f"{variables['FMI_JOB']}", TIMEOUT_S)
+            life = _reporting if options.report else _collectives
+            reports = run(options.ranks, variables["FMI_JOB"], TIMEOUT_S, life)
             print(_line(number, options.ranks, reports, time.monotonic() - began), flush=True)
             if len(reports) != options.ranks:
                 return 1
     return 0
 
 
-def run(size: int, job: str, within_s: float) -> list[Report]:
+def run(
+    size: int, job: str, within_s: float, work: Callable[[fmilib.Communicator], None] | None = None
+) -> list[Report]:
     """Fork `size` ranks and return the reports of those that did everything right."""
     ear, mouth = os.pipe()
-    children = [_fork(lambda rank=rank: _rank(rank, size, job, mouth)) for rank in range(size)]  # type: ignore[misc]
+    children = [
+        _fork(partial(_rank, rank, size, job, mouth, work or _collectives)) for rank in range(size)
+    ]
     os.close(mouth)
     try:
         return _listen(ear, size, time.monotonic() + within_s)
@@ -83,6 +90,8 @@ def _fork(life: Callable[[], None]) -> int:
     try:
         life()
         code = 0
+    except (fmilib.FmiError, OSError, AssertionError):
+        traceback.print_exc()
     finally:
         os._exit(code)
 
@@ -98,14 +107,16 @@ def _listen(ear: int, size: int, until: float) -> list[Report]:
     return [Report(*fields) for fields in _REPORT.iter_unpack(raw)]
 
 
-def _rank(rank: int, size: int, job: str, mouth: int) -> None:
+def _rank(
+    rank: int, size: int, job: str, mouth: int, work: Callable[[fmilib.Communicator], None]
+) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
     began = time.monotonic()
     with fmilib.connect(rank, size, job, timeout_s=TIMEOUT_S, detect_s=DETECT_S) as comm:
         formed = time.monotonic()
         comm.barrier()
         linked = time.monotonic()
-        _collectives(comm)
+        work(comm)
         done = time.monotonic()
         descriptors = sum(1 for _ in Path("/proc/self/fd").iterdir())
         report = Report(
@@ -123,6 +134,11 @@ def _collectives(comm: fmilib.Communicator) -> None:
     assert found is None or [int(one[0]) for one in found] == list(range(comm.size))
 
 
+def _reporting(comm: fmilib.Communicator) -> None:
+    found = comm.gather(comm.rank, missing="report", deadline=TIMEOUT_S)
+    assert found is None or (found.values, found.missing) == (list(range(comm.size)), {})
+
+
 def _raise_own_limit(need: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < need:
@@ -136,7 +152,7 @@ def _line(number: int, size: int, reports: list[Report], took_s: float) -> str:
     most = Report(*(max(column) for column in zip(*reports, strict=True)))
     return (
         f"run {number + 1}: {len(reports)} of {size} ranks; formed within {most.formed_s:.1f} s, "
-        f"first barrier with its links {most.first_s:.1f} s, then barrier, allreduce and gather "
+        f"first barrier with its links {most.first_s:.1f} s, the rest "
         f"{most.rest_s:.2f} s; at most {most.links} links and {most.descriptors} descriptors a "
         f"rank; {took_s:.1f} s in all"
     )
@@ -146,6 +162,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.fmi.scale", description=__doc__)
     parser.add_argument("--ranks", type=int, default=1000)
     parser.add_argument("--times", type=int, default=2)
+    parser.add_argument(
+        "--report", action="store_true", help="gather what there is, straight to the root, instead"
+    )
     return parser.parse_args()
 
 

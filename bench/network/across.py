@@ -17,14 +17,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
-from fmilib import topology
+from fmilib.choice import shape
 from fmilib_support import natlab
 from fmilib_support.natlab import Lab
 from fmilib_support.ranks import Ranks
 from fmilib_support.server import Rendezvous
 
 SIZES = (2, 4, 8)
-SMALL = ("barrier", "allreduce")
+SMALL = {"barrier": 0, "allreduce": 64, "allgather": 64, "alltoall": 64}  # and their bytes
 LARGE_MB = 8 * (1 << 20) / 1e6
 
 
@@ -58,8 +58,8 @@ def latency(one_way_ms: float) -> None:
             hosts = [host for pair in zip(lab.behind("left"), lab.behind("right"), strict=True)
                      for host in pair][:size]  # fmt: skip
             lab.delay(one_way_ms / 2, hosts)
-            for name, seconds in measured(lab, hosts, SMALL).items():
-                rounds = topology.rounds(size)
+            for name, seconds in measured(lab, hosts, tuple(SMALL)).items():
+                rounds = shape(name, SMALL[name], size).rounds
                 took, ideal = 1000 * seconds, rounds * one_way_ms
                 over = f"{took / ideal - 1:+.0%}"
                 print(f"{name:<12}{size:>6}{rounds:>8}{took:>9.2f}{ideal:>9.1f}{over:>8}")

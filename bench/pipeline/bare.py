@@ -1,0 +1,39 @@
+"""The bare loop: `python -m bench.pipeline.bare MODEL PARTITION THREADS`.
+
+A process that holds one partition in memory and a warm engine. It answers each number of rows on
+its standard input with the wall seconds that the engine took for them, batch by batch, and the
+processor's seconds.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from safetensors.numpy import load_file
+
+from cosmic.inference.checkpoint import load_checkpoint
+from cosmic.inference.engine import Engine
+
+
+def main() -> None:
+    """Read, warm up, say so, then answer."""
+    model, partition, threads = sys.argv[1:]
+    engine = Engine(load_checkpoint(Path(model)), int(threads))
+    engine.warm_up()
+    columns = load_file(partition)
+    image, mag = columns["image"], columns["mag"]
+    print("ready", flush=True)
+    for line in sys.stdin:
+        left = int(line)
+        while left > 0:
+            rows = min(left, len(image))
+            for at in range(0, rows, engine.batch_size):
+                stop = min(at + engine.batch_size, rows)
+                engine.predict(image[at:stop], mag[at:stop])
+            left -= rows
+        print("done", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Where a cold start's time goes: `python -m bench.start`."""

@@ -1,0 +1,97 @@
+"""`python -m bench.start`: the cold start of each function, step by step and by package.
+
+A fresh process does what the runtime's does: it imports the handler; `infer` then runs a rank over
+a 25 MB partition from a server that gives 75 MB/s. The import table is of another process, under
+`-X importtime`, which slows imports down: its shares count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bench.stream.__main__ import FAST, LATENCY_MS
+from bench.stream.inputs import fill
+from bench.stream.stage import ROOT, plan_for, serving
+
+FUNCTIONS = ("init", "infer", "aggregate")
+PARTITION_MB, BATCH_SIZE = 25, 64
+LARGEST = 8
+SETTINGS = {
+    "COSMIC_STATE_MACHINE_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:bench",
+    "COSMIC_INFER_MEMORY_MB": "1769",
+    "COSMIC_INFER_FUNCTION": "infer",
+    "COSMIC_MAX_WORLD_SIZE": "8",
+    "POWERTOOLS_METRICS_NAMESPACE": "bench",
+}
+
+
+def main() -> None:
+    """Measure and print two tables."""
+    parser = argparse.ArgumentParser(prog="bench.start", description=__doc__)
+    parser.add_argument("--model", choices=["tiny", "full"], default="full")
+    parser.add_argument("--rounds", type=int, default=3, help="processes of which medians count")
+    options = parser.parse_args()
+    with TemporaryDirectory() as scratch:
+        fill(Path(scratch), [PARTITION_MB], "safetensors")
+        with serving(Path(scratch), FAST, LATENCY_MS) as environment:
+            os.environ.update(environment | SETTINGS)
+            plan = plan_for(f"{PARTITION_MB}.safetensors", options.model, BATCH_SIZE)[1]
+            print_steps([_steps(plan.run) for _ in range(options.rounds)])
+    print_imports()
+
+
+def _child(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+
+
+def _steps(run: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for function in FUNCTIONS:
+        output = _child("-m", "bench.start.child", function, run).stdout
+        found += json.loads(output.splitlines()[-1])
+    return found
+
+
+def print_steps(rounds: list[list[dict[str, Any]]]) -> None:
+    """Each step with the medians of its duration and of the process's age at its end."""
+    print("| function | step | took s | process is old s |")
+    print("|---" * 4 + "|")
+    for same in zip(*rounds, strict=True):
+        took, age = (median(one[key] for one in same) for key in ("took_s", "age_s"))
+        print(f"| {same[0]['function']} | {same[0]['step']} | {took:.3f} | {age:.2f} |")
+
+
+def print_imports() -> None:
+    """The packages that take longest to import, by the time spent in their own modules."""
+    print("\n| function | imports s | of which, in their own modules |")
+    print("|---" * 3 + "|")
+    for function in FUNCTIONS:
+        lines = _child("-X", "importtime", "-m", "bench.start.child", function).stderr.splitlines()
+        own = _by_package([line for line in lines if line.startswith("import time:")][1:])
+        first = sorted(own, key=lambda name: own[name], reverse=True)[:LARGEST]
+        shown = ", ".join(f"{name} {own[name] / 1e6:.2f}" for name in first)
+        print(f"| {function} | {sum(own.values()) / 1e6:.2f} | {shown} |")
+
+
+def _by_package(lines: list[str]) -> dict[str, int]:
+    """Microseconds by top-level package, of the lines that `-X importtime` prints."""
+    own: dict[str, int] = defaultdict(int)
+    for line in lines:
+        spent, _, module = line.removeprefix("import time:").split("|")
+        package = module.strip().partition(".")[0]
+        own["Python" if package in sys.stdlib_module_names else package] += int(spent)
+    return own
+
+
+if __name__ == "__main__":
+    main()

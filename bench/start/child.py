@@ -1,0 +1,90 @@
+"""`-m bench.start.child FUNCTION [RUN]`: a function's start in this process, step by step.
+
+Prints a JSON list of steps: what each took, and how old the process was at its end. A step inside
+another comes before it. Without a run nothing but imports happens. Standard library only until the
+handler is imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+STEPS = (  # of a rank: what each is called, and the function that is one
+    ("plan read", "cosmic.inference.rank", "read_plan"),
+    ("library imported (beside the model's read)", "cosmic.inference.function", "preload"),
+    ("model read and checked, library there", "cosmic.inference.function", "Function._checkpoint"),
+    ("graph built and compiled", "cosmic.inference.engine", "Engine.__init__"),
+    ("first batch of empty sky (warm-up)", "cosmic.inference.engine", "Engine.warm_up"),
+    ("first 64 redshifts", "cosmic.inference.engine", "Engine.predict"),
+)
+
+
+class Clock:
+    """The steps of one function in this process."""
+
+    def __init__(self, function: str) -> None:
+        self.function = function
+        self.steps: list[dict[str, Any]] = []
+
+    def ended(self, step: str, took_s: float) -> None:
+        """Note a step the first time that it ends."""
+        if step not in [one["step"] for one in self.steps]:
+            self.steps.append(
+                {"function": self.function, "step": step, "took_s": took_s, "age_s": age_s()}
+            )
+
+    def timed(self, step: str, inner: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function, noted as a step."""
+
+        @wraps(inner)
+        def outer(*args: Any, **named: Any) -> Any:
+            began = time.monotonic()
+            result = inner(*args, **named)
+            self.ended(step, time.monotonic() - began)
+            return result
+
+        return outer
+
+
+def main() -> None:
+    """Start the function that is named; of `infer`, run a rank."""
+    function, *run = sys.argv[1:]
+    clock = Clock(function)
+    clock.ended("interpreter", age_s())
+    clock.timed("runtime client imported", importlib.import_module)("awslambdaric.bootstrap")
+    sys.path.insert(0, str(ROOT / "functions" / function))
+    app = clock.timed("handler imported, clients made", importlib.import_module)("app")
+    if run and function == "infer":
+        _rank(app, clock, run[0])
+    print(json.dumps(clock.steps))
+
+
+def _rank(app: Any, clock: Clock, run: str) -> None:
+    for step, module, name in STEPS:
+        *owner, attribute = name.split(".")
+        place = importlib.import_module(module)
+        for part in owner:
+            place = getattr(place, part)
+        setattr(place, attribute, clock.timed(step, getattr(place, attribute)))
+    task = app.RankTask(bucket="bench", prefix="runs/", run=run, rank=0)
+    app.run_rank(task, app.function, float("inf"))
+
+
+def age_s() -> float:
+    """Seconds since the kernel started this process (proc(5), field 22 of stat)."""
+    stat = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    started_s = int(stat[19]) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started_s
+
+
+if __name__ == "__main__":
+    main()

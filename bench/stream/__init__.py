@@ -1,0 +1,1 @@
+"""What streaming gains and what it holds: `python -m bench.stream`."""

@@ -1,0 +1,71 @@
+"""A process that measures: `python -m bench.stream.rank WHAT KEY MODEL BATCH_SIZE ROUNDS`.
+
+`whole` runs the rank as the product does and prints its record. `overlap` prints how long the same
+rows take to download alone, to compute alone (all of them in memory), and together.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from bench.stream.stage import plan_for
+from cosmic.inference.function import Function
+from cosmic.inference.rank import run_rank
+from cosmic.inference.rows import Progress, predict_block
+from cosmic.inference.task import RankTask
+from cosmic.partitions.stream import Block, BlockReader
+
+
+def main() -> None:
+    """Measure and print one JSON object."""
+    what, key, model, batch_size, rounds = sys.argv[1:]
+    if what == "whole":
+        print(json.dumps(whole(key, model, int(batch_size))))
+    else:
+        print(json.dumps(overlap(key, model, int(batch_size), int(rounds))))
+
+
+def whole(key: str, model: str, batch_size: int) -> dict[str, Any]:
+    """The record of a rank."""
+    store, plan, folder = plan_for(key, model, batch_size)
+    function = Function.from_environment(os.environ, store, secrets=None)  # type: ignore[arg-type]
+    task = RankTask(bucket=folder.bucket, prefix=folder.prefix, run=plan.run, rank=0)
+    return run_rank(task, function, float("inf")).model_dump()
+
+
+def overlap(key: str, model: str, batch_size: int, rounds: int) -> dict[str, Any]:
+    """Seconds of each round, interleaved, so that what else the machine does meets all alike."""
+    store, plan, _ = plan_for(key, model, batch_size)
+    function = Function.from_environment(os.environ, store, secrets=None)  # type: ignore[arg-type]
+    engine = function.engine(plan)
+    slices = plan.ranks[0].slices
+    times: dict[str, list[float]] = {"download": [], "compute": [], "together": [], "wait": []}
+
+    def computed(blocks: Iterable[Block]) -> None:
+        for block in blocks:
+            predict_block(block, engine, batch_size, Progress(), float("inf"))
+
+    for _ in range(rounds):
+        began = time.monotonic()
+        rows = list(BlockReader(store, plan.partitions, batch_size).blocks(slices))
+        times["download"].append(time.monotonic() - began)
+        began = time.monotonic()
+        computed(rows)
+        times["compute"].append(time.monotonic() - began)
+        del rows
+        reader = BlockReader(store, plan.partitions, batch_size)
+        began = time.monotonic()
+        with reader.blocks(slices) as blocks:
+            computed(blocks)
+        times["together"].append(time.monotonic() - began)
+        times["wait"].append(reader.wait_s)
+    return {**times, "requests": store.requests.reads, "bytes": plan.partitions[0].bytes}
+
+
+if __name__ == "__main__":
+    main()

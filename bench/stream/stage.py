@@ -1,0 +1,63 @@
+"""Where the measurements run: a throttled server, and a plan on it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cosmic.manifest import Data, FormatName, Inference, Manifest, Model
+from cosmic.plan import Plan, make_plan
+from cosmic.runs import RunFolder
+from cosmic.store import Store, s3_client
+from cosmic.survey import survey
+
+ROOT = Path(__file__).parents[2]
+BUCKET = "bench"
+ROWS = {25: 1278, 100: 5113, 400: 20_452}
+
+
+@contextmanager
+def serving(folder: Path, mb_per_s: float, latency_ms: float) -> Iterator[dict[str, str]]:
+    """A server over a folder; gives the environment that makes boto3 use it."""
+    command = [sys.executable, "-m", "bench.stream.server", str(folder)]
+    server = subprocess.Popen(
+        [*command, str(mb_per_s), str(latency_ms)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert server.stdout
+        port = server.stdout.readline().strip()
+        yield {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            "AWS_ACCESS_KEY_ID": "bench",
+            "AWS_SECRET_ACCESS_KEY": "bench",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769",
+        }
+    finally:
+        server.kill()
+        server.wait()
+
+
+def plan_for(key: str, model: str, batch_size: int) -> tuple[Store, Plan, RunFolder]:
+    """A run of one rank over one partition; its plan is written."""
+    store = Store(s3_client())
+    uri = f"s3://{BUCKET}/{key}"
+    layout: FormatName = "pt" if key.endswith(".pt") else "safetensors"
+    data = Data(partitions=(uri,), format=layout)
+    chosen = Model(uri=f"s3://{BUCKET}/{model}")
+    found = survey(store, data, chosen)
+    assert found.model, found.problems
+    assert not found.problems, found.problems
+    manifest = Manifest(
+        version=1, job="bench", model=chosen, data=data, inference=Inference(batch_size=batch_size)
+    )
+    run = f"bench-{os.getpid()}"
+    plan = make_plan(run, manifest, found.model, found.partitions, world_size=1, channel="none")
+    folder = RunFolder(BUCKET, "runs/", plan.run)
+    store.put(folder.plan, plan.model_dump_json().encode())
+    return store, plan, folder
