@@ -6,13 +6,21 @@ VENV := .venv
 SAM_VENV := .venv-sam
 BIN := $(VENV)/bin
 SAM := $(SAM_VENV)/bin/sam
+CHECKOV_VENV := .venv-checkov
+PINS_VENV := .venv-pins
 RUNTIME ?= python3.13
-SYSTEM_PACKAGES := redis-server nftables iproute2
+ARCHITECTURE ?= x86_64
+STAGE ?= dev
+# What AWS runs that the pins have wheels for; Python 3.11 there has too old a C library (ADR 20).
+RUNTIMES := 3.12 3.13
+PINNED := functions/infer layers/dependencies layers/figures
+TEMPLATES := template.yaml monitoring/template.yaml rendezvous/template.yaml
+SYSTEM_PACKAGES := redis-server nftables iproute2 ethtool docker.io iptables chromium
 
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test system check format lint types validate build bench-fmi bench-scale lock clean
+.PHONY: help env demo test system site check format lint types validate security build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables test-containers pins wheels bench-balance
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -34,10 +42,15 @@ $(SAM_VENV)/.ready: requirements-sam.txt
 demo: $(VENV)/.ready ## Do everything once on this machine: manifest in, catalogue out
 	$(BIN)/cosmic demo
 
-test: env system check ## Run all checks and tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: ## Run all checks and tests
+	$(MAKE) --jobs=4 env system $(CHECKOV_VENV)/.ready
+	$(MAKE) check
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
-# Some tests need a real Redis and real NATs; they say so where they are skipped.
+test-containers: env ## Build the image and run the functions in containers (root; apt: docker.io iptables iproute2)
+	$(BIN)/python -m pytest -s tests/cloud/test_containers.py
+
+# Some tests need a real Redis, real NATs and containers; they say so where they are skipped.
 system:
 	@if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
 	  echo "not root on Debian: tests that need one of $(SYSTEM_PACKAGES) and don't find it are skipped"; \
@@ -47,7 +60,7 @@ system:
 	  || echo "could not install $(SYSTEM_PACKAGES): tests that need them are skipped"; \
 	fi
 
-check: lint types validate ## Lint, types and the template
+check: lint types validate security ## Lint, types and the templates
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
@@ -55,17 +68,52 @@ lint: $(VENV)/.ready
 
 types: $(VENV)/.ready
 	$(BIN)/mypy layers/fmilib/src layers/cosmic/src cli/src
-	MYPYPATH=layers/fmilib/src:layers/cosmic/src:cli/src:tests $(BIN)/mypy --explicit-package-bases tests
+	MYPYPATH=layers/fmilib/src:layers/cosmic/src:cli/src:tests:. $(BIN)/mypy --explicit-package-bases tests bench
 	for function in init infer aggregate; do $(BIN)/mypy functions/$$function/app.py || exit 1; done
 
 validate: $(SAM_VENV)/.ready
-	AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint
+	for template in $(TEMPLATES); do \
+	  AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint --template $$template || exit 1; done
+
+# checkov pins versions that the rest does not want. What it may not find is in .checkov.yaml, with reasons.
+security: $(CHECKOV_VENV)/.ready
+	$(CHECKOV_VENV)/bin/checkov --config-file .checkov.yaml
+
+$(CHECKOV_VENV)/.ready: requirements-checkov.txt
+	$(PYTHON) -m venv $(CHECKOV_VENV)
+	$(CHECKOV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-checkov.txt
+	touch $@
 
 bench-fmi: $(VENV)/.ready .venv-bench/.ready ## Measure fmilib beside Open MPI (apt: openmpi-bin libopenmpi-dev) and gloo
 	$(BIN)/python -m bench.fmi
 
+bench-channels: $(VENV)/.ready ## Measure the four channels of fmilib beside each other (apt: redis-server)
+	$(BIN)/python -m bench.fmi.channels
+
 bench-scale: $(VENV)/.ready ## A thousand ranks of fmilib on this machine, twice
 	$(BIN)/python -m bench.fmi.scale
+
+bench-stream: $(VENV)/.ready ## How much of the download is hidden, and a rank's memory by partition size
+	$(BIN)/python -m bench.stream overlap --rates 75 6
+	$(BIN)/python -m bench.stream overlap --model tiny --sizes 25 100
+	$(BIN)/python -m bench.stream memory --model tiny
+	$(BIN)/python -m bench.stream memory --model full --sizes 25 400
+
+bench-balance: $(VENV)/.ready ## Wall and idle time with a late rank, with and without moving its rows
+	$(BIN)/python -m bench.balance
+
+bench-engine: $(VENV)/.ready ## Measure every engine beside the published loop, and their starts
+	$(BIN)/python -m bench.engine
+	$(BIN)/python -m bench.engine.precision
+
+bench-start: $(VENV)/.ready ## Where the cold start of each function goes
+	$(BIN)/python -m bench.start
+
+bench-pipeline: $(VENV)/.ready ## The whole pipeline beside the bare loop, by rows and by ranks
+	$(BIN)/python -m bench.pipeline
+
+bench-tables: $(VENV)/.ready ## The source document's tables: theirs, measured here, modelled for Lambda
+	$(BIN)/python -m bench.source_tables
 
 .venv-bench/.ready:
 	$(PYTHON) -m venv .venv-bench
@@ -76,12 +124,48 @@ format: $(VENV)/.ready ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+BUILD = PYTHON_VERSION=$(RUNTIME:python%=%) ARCHITECTURE=$(ARCHITECTURE) $(SAM) build
+OVERRIDES = PythonRuntime=$(RUNTIME) Architecture=$(ARCHITECTURE)
+
+site: $(VENV)/.ready ## Build the documentation into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 build: $(SAM_VENV)/.ready ## Build the zip functions and their layers (the image needs a container engine)
-	PYTHON_VERSION=$(RUNTIME:python%=%) $(SAM) build InitFunction --build-dir .aws-sam/init --parameter-overrides PythonRuntime=$(RUNTIME)
-	PYTHON_VERSION=$(RUNTIME:python%=%) $(SAM) build AggregateFunction --build-dir .aws-sam/aggregate --parameter-overrides PythonRuntime=$(RUNTIME)
+	$(BUILD) InitFunction --build-dir .aws-sam/init --parameter-overrides $(OVERRIDES)
+	$(BUILD) AggregateFunction --build-dir .aws-sam/aggregate --parameter-overrides $(OVERRIDES)
+
+deploy: $(SAM_VENV)/.ready ## Build and deploy all to AWS, STAGE=dev or prod (needs a container engine)
+	$(BUILD)
+	$(SAM) deploy --config-env $(STAGE)
+
+destroy: $(VENV)/.ready $(SAM_VENV)/.ready ## Remove the stack of a STAGE with all its data, after asking
+	$(BIN)/cosmic destroy --stack cosmic-$(STAGE)
+	$(SAM) delete --stack-name cosmic-$(STAGE) --no-prompts
+
+# From PyPI itself, whatever this machine's pip is told: another index may serve other files.
+FROM_PYPI := PIP_CONFIG_FILE=/dev/null PIP_FIND_LINKS= PIP_EXTRA_INDEX_URL= PIP_INDEX_URL=https://pypi.org/simple
+WHEELS = --platform manylinux_2_34_x86_64 --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 \
+  --platform manylinux2014_x86_64 --implementation cp --only-binary=:all:
+
+pins: $(PINS_VENV)/.ready ## Pin and hash what is deployed, transitively: requirements.in to requirements.txt
+	for folder in $(PINNED) layers/fmilib; do \
+	  (cd $$folder && $(FROM_PYPI) CUSTOM_COMPILE_COMMAND="make pins" $(CURDIR)/$(PINS_VENV)/bin/pip-compile --quiet \
+	  --generate-hashes --strip-extras --no-emit-index-url --output-file requirements.txt requirements.in) || exit 1; done
+
+wheels: $(PINS_VENV)/.ready ## Ask PyPI for a wheel of every pin, for every Python that the template offers
+	for folder in $(PINNED); do for version in $(RUNTIMES); do \
+	  sed -n 's/^\([a-z].*==[^ ]*\).*/\1/p' $$folder/requirements.txt > $(PINS_VENV)/pins && \
+	  $(FROM_PYPI) $(PINS_VENV)/bin/pip install --quiet --disable-pip-version-check --dry-run --ignore-installed \
+	  --no-deps --target $(PINS_VENV)/none --requirement $(PINS_VENV)/pins --python-version $$version $(WHEELS) \
+	  || exit 1; echo "$$folder: a wheel for everything on Python $$version"; done; done
+
+$(PINS_VENV)/.ready: requirements-pins.txt
+	$(PYTHON) -m venv $(PINS_VENV)
+	$(PINS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-pins.txt
+	touch $@
 
 lock: $(VENV)/.ready ## Write the versions that are installed into requirements.lock
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/^torch==\([0-9.]*\).*/torch==\1/' > requirements.lock
 
 clean: ## Remove what was made
-	rm -rf $(VENV) $(SAM_VENV) .venv-bench .aws-sam .cosmic cosmic-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(SAM_VENV) $(CHECKOV_VENV) $(PINS_VENV) .venv-bench .aws-sam .cosmic cosmic-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

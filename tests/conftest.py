@@ -11,6 +11,7 @@ import boto3
 import numpy as np
 import psutil
 import pytest
+from hypothesis import settings
 from moto.server import ThreadedMotoServer
 from numpy.typing import NDArray
 
@@ -21,6 +22,25 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 Columns = dict[str, NDArray[Any]]
+Measured = Callable[[str], None]
+
+
+settings.register_profile("cosmic", deadline=None)
+settings.load_profile("cosmic")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests measured, whichever process they ran in."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            if name == "measured":
+                terminalreporter.write_line(f"measured: {value}")
+
+
+@pytest.fixture
+def measured(record_property: Callable[[str, object], None]) -> Measured:
+    """`measured(text)`: shown at the end of all tests."""
+    return lambda text: record_property("measured", text)
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,13 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.timeout(400)
+Measured = Callable[[str], None]
 ROOT = Path(__file__).parents[2]
 SAM = ROOT / ".venv-sam/bin/sam"
 LAMBDA_LIMIT_BYTES = 250 * 1024 * 1024
@@ -49,6 +51,7 @@ def built() -> dict[str, list[Path]]:
             ROOT / f".aws-sam/{name}/{name.capitalize()}Function",
             ROOT / f".aws-sam/{name}/CosmicLayer/python",
             ROOT / f".aws-sam/{name}/DependenciesLayer/python",
+            *([ROOT / ".aws-sam/aggregate/FiguresLayer/python"] if name == "aggregate" else []),
         ]
         for name in ("init", "aggregate")
     }
@@ -59,9 +62,11 @@ def folder_bytes(folder: Path) -> int:
 
 
 @pytest.mark.parametrize("name", ["init", "aggregate"])
-def test_a_zip_function_with_its_layers_fits(built: dict[str, list[Path]], name: str) -> None:
+def test_a_zip_function_with_its_layers_fits(
+    built: dict[str, list[Path]], name: str, measured: Measured
+) -> None:
     size = sum(folder_bytes(folder) for folder in built[name])
-    print(f"{name} with its layers: {size / 2**20:.0f} MiB unzipped")
+    measured(f"{name} with its layers: {size / 2**20:.0f} MiB unzipped")
     assert size < LAMBDA_LIMIT_BYTES
 
 
@@ -87,6 +92,7 @@ def run_built(folders: list[Path], runtime: Path, code: str) -> str:
         code,
         PYTHONPATH=path,
         COSMIC_STATE_MACHINE_ARN="arn:aws:states:us-east-1:123456789012:stateMachine:x",
+        COSMIC_INFER_FUNCTION="infer",
         COSMIC_INFER_MEMORY_MB="1769",
         COSMIC_MAX_WORLD_SIZE="10",
         AWS_ACCESS_KEY_ID="x",
@@ -102,6 +108,18 @@ def test_a_built_function_imports_without_torch(
 ) -> None:
     code = "import app, sys; print('torch' in sys.modules, callable(app.handler))"
     assert run_built(built[name], runtime, code).split() == ["False", "True"]
+
+
+@pytest.mark.parametrize("name", ["init", "aggregate"])
+def test_a_cold_import_is_measured_beside_bare_boto3(
+    built: dict[str, list[Path]], runtime: Path, name: str, measured: Measured
+) -> None:
+    code = "import time; t = time.monotonic(); import {}; print(time.monotonic() - t)"
+    bare_s, ours_s = (
+        min(float(run_built(built[name], runtime, code.format(module))) for _ in range(3))
+        for module in ("boto3", "app")
+    )
+    measured(f"cold import of {name}: {ours_s / bare_s:.1f} times that of bare boto3")
 
 
 def test_init_starts_without_pyarrow(built: dict[str, list[Path]], runtime: Path) -> None:
@@ -124,3 +142,18 @@ with CatalogueWriter(folder / "c.parquet", folder / "c.fits") as writer:
 print(pq.read_table(folder / "c.parquet").num_columns, (folder / "c.fits").stat().st_size > 0)
 """
     assert run_built(built["aggregate"], runtime, code).split() == ["19", "True"]
+
+
+def test_the_built_layers_draw_the_page(
+    built: dict[str, list[Path]], runtime: Path, tmp_path: Path
+) -> None:
+    code = f"""
+import sys; sys.path.append({str(ROOT / "tests")!r})
+from pathlib import Path
+from report_support.samples import sample
+from cosmic.report.making import make_page
+import app
+print("matplotlib" in sys.modules, make_page(sample(2, 500), Path({str(tmp_path)!r}), 100))
+"""
+    expected = ["False", str(tmp_path / "report.html")]
+    assert run_built(built["aggregate"], runtime, code).split() == expected

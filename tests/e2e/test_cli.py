@@ -24,9 +24,15 @@ Cli = Callable[..., subprocess.CompletedProcess[str]]
 def cli(tmp_path: Path) -> Cli:
     """Run the command in a folder of the test's own."""
 
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
+    def run(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [COSMIC, *words], cwd=tmp_path, capture_output=True, text=True, timeout=110, check=False
+            [COSMIC, *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=110,
+            check=False,
+            **options,
         )
 
     return run
@@ -82,10 +88,12 @@ def test_the_demo_does_the_whole_job(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
-    before = set(Path(os.environ.get("TMPDIR", "/tmp")).glob("cosmic-*"))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     with subprocess.Popen(
         [COSMIC, "demo", "--root", ROOT],
         cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(scratch)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -94,6 +102,7 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
         for line in demo.stdout:
             if "dropping" in line:
                 break
+        assert list(scratch.iterdir())
         family = psutil.Process(demo.pid).children(recursive=True)
         demo.send_signal(signal.SIGINT)
         demo.communicate(timeout=60)
@@ -101,7 +110,7 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     assert family
     _, alive = psutil.wait_procs(family, timeout=20)
     assert alive == []
-    assert set(Path(os.environ.get("TMPDIR", "/tmp")).glob("cosmic-*")) == before
+    assert list(scratch.iterdir()) == []
 
 
 def test_validate_says_everything_that_is_wrong(cli: Cli, tmp_path: Path) -> None:
@@ -139,12 +148,5 @@ def test_what_is_not_there_is_exit_code_4(cli: Cli, local_up: Path) -> None:
 
 def test_no_stack_is_said_in_one_line(cli: Cli, tmp_path: Path) -> None:
     done = cli("status", "x", "--local", "--state-dir", str(tmp_path / "none"))
-    assert done.returncode in (1, 4)
+    assert done.returncode == 4
     assert len(done.stderr.strip().splitlines()) == 1
-
-
-def test_every_command_has_help_with_an_example(cli: Cli) -> None:
-    for words in (["demo"], ["validate"], ["submit"], ["status"], ["results"], ["local", "up"]):
-        done = cli(*words, "--help")
-        assert done.returncode == 0
-        assert f"cosmic {' '.join(words)}" in done.stdout

@@ -16,10 +16,12 @@ import pytest
 from astropy.table import Table
 
 from cosmic.aggregate import AggregateTask, aggregate
-from cosmic.catalogue import COLUMNS, SCHEMA, Flag, rows_to_table
+from cosmic.catalogue import COLUMNS, SCHEMA, rows_to_table
+from cosmic.flags import Flag
 from cosmic.merge import write_gathered
 from cosmic.plan import Plan, PlannedModel, PlannedPartition, share_rows
-from cosmic.record import RankRecord
+from cosmic.record import RankRecord, parse_record
+from cosmic.report.document import ReportDocument
 from cosmic.runs import RunFolder
 from cosmic.statistics import Statistics
 from cosmic.status import State, Status, parse_status
@@ -27,6 +29,18 @@ from cosmic.store import Location, Store
 
 ROWS = (100, 70)
 BATCH = 16
+
+
+@pytest.fixture(autouse=True)
+def plain_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page in no time; the real one has tests of its own in functional/report."""
+
+    def write(document: ReportDocument, scratch: Path, seconds_left: float) -> Path:
+        path = scratch / "report.html"
+        path.write_text(document.status.run)
+        return path
+
+    monkeypatch.setattr("cosmic.report.making.make_page", write)
 
 
 class Run:
@@ -91,6 +105,7 @@ class Run:
         times: dict[str, Any] = dict.fromkeys(
             (n for n in RankRecord.model_fields if n.endswith("_at_s")), 1.0
         )
+        times |= {"started_at_s": 0.0, "inferred_at_s": 2.0}
         record = RankRecord(
             rank=rank,
             world_size=self.plan.world_size,
@@ -102,10 +117,15 @@ class Run:
             bytes_read=1000,
             s3_reads=10,
             s3_writes=2,
+            download_s=0.2,
             read_wait_s=0.1,
             compute_s=0.5,
+            rows_per_s=self.plan.ranks[rank].rows / 2.0,
+            shares={"download": 0.1, "read_wait": 0.05, "compute": 0.25},
             peak_memory_mb=300,
             memory_mb=1769,
+            engine="openvino",
+            precision="float32",
             threads=1,
             shard_sha256=hashlib.sha256(self.shards[rank]).hexdigest(),
             pid=1,
@@ -160,6 +180,33 @@ def test_rows_in_are_rows_out_in_order(
     ids = np.concatenate([c["object_id"] for c in done.columns])
     assert table["object_id"].to_pylist() == ids.tolist()
     assert parse_status(done.object("status.json")) == status
+
+
+def test_times_and_moved_rows_of_all_ranks_are_in_the_metrics(
+    run: Callable[[int], Run], tmp_path: Path
+) -> None:
+    done = run(2)
+    done.write(collective=True)
+    late, early = (parse_record(done.record(rank, "ok")) for rank in range(2))
+    late = late.model_copy(update={"rows_given": 10})
+    helper = {"rows_taken": 10, "idle_s": 0.5, "helped_s": 0.25, "helped_compute_s": 0.2}
+    for record in (late, early.model_copy(update=helper)):
+        done.store.put(done.folder.record(record.rank, 2), record.model_dump_json().encode())
+    done.aggregate(tmp_path)
+    found = json.loads(done.object("metrics.json"))["run"]
+    expected = {
+        "rank_s_summed": 4.0,
+        "shares": {"download": 0.1, "read_wait": 0.05, "compute": 0.25},
+        "rows_moved": 10,
+        "helped_s_summed": 0.25,
+        "idle_s_summed": 0.5,
+        "idle_share": 0.5 / 4.0,
+        "rows_per_compute_s": 170 / 1.2,
+    }
+    assert {name: found[name] for name in expected} == {
+        name: value if isinstance(value, dict) else pytest.approx(value)
+        for name, value in expected.items()
+    }
 
 
 def test_the_catalogue_is_the_same_whatever_the_world_size_and_the_way(
@@ -221,6 +268,7 @@ def test_a_rank_that_failed_for_good_fails_the_run_and_says_why(
     assert set(status.outputs) == {
         "catalogue.partial.parquet",
         "catalogue.partial.fits",
+        "report.html",
         "metrics.json",
     }
 
@@ -313,6 +361,10 @@ def test_metrics_and_bill(run: Callable[[int], Run], tmp_path: Path) -> None:
     assert metrics["photo_z"]["n"] == done.statistics.summary()["n"]
     assert metrics["run"]["world_size"] == 4
     assert metrics["run"]["compute_s_summed"] == pytest.approx(2.0)
+    assert metrics["run"]["download_s_summed"] == pytest.approx(0.8)
+    for name, seconds in (("download", 0.8), ("read_wait", 0.4), ("compute", 2.0)):
+        share = seconds / metrics["run"]["rank_s_summed"]
+        assert metrics["run"]["shares"][name] == pytest.approx(share)
     lines = {line["item"]: line for line in metrics["bill"]["lines"]}
     assert lines["Lambda requests"]["formula"].startswith("5 x")
     assert metrics["bill"]["usd"] == pytest.approx(sum(x["usd"] for x in lines.values()))
@@ -363,3 +415,55 @@ def test_what_lies_elsewhere_is_left_alone(
     done.store.put(elsewhere, b"mine")
     done.aggregate(tmp_path)
     assert done.store.get(elsewhere) == b"mine"
+
+
+def tags(run: Run, rank: int) -> dict[str, str]:
+    at = run.folder.shard(rank, run.plan.world_size)
+    found = run.store._s3.get_object_tagging(Bucket=at.bucket, Key=at.key)
+    return {tag["Key"]: tag["Value"] for tag in found["TagSet"]}
+
+
+def test_shards_of_a_finished_run_may_be_removed_and_no_others(
+    run: Callable[[int], Run], tmp_path: Path
+) -> None:
+    finished = run(2)
+    finished.write()
+    assert finished.aggregate(tmp_path).state is State.SUCCEEDED
+    assert [tags(finished, rank) for rank in range(2)] == [{"cosmic": "scratch"}] * 2
+    failed = run(4)
+    failed.write(collective=False, without=(2,))
+    assert failed.aggregate(tmp_path).state is State.FAILED
+    assert [tags(failed, rank) for rank in (0, 1, 3)] == [{}] * 3
+
+
+def test_the_page_lies_beside_the_catalogue_and_is_listed(
+    run: Callable[[int], Run], tmp_path: Path
+) -> None:
+    done = run(2)
+    done.write()
+    status = done.aggregate(tmp_path)
+    assert status.outputs["report.html"] == done.folder.report.uri
+    head = done.store._s3.head_object(Bucket=done.folder.bucket, Key=done.folder.report.key)
+    assert head["ContentType"] == "text/html; charset=utf-8"
+
+
+def test_a_page_that_can_not_be_made_is_a_warning_and_costs_nothing_else(
+    run: Callable[[int], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = run(2)
+    done.write()
+    seen: list[State] = []
+
+    def fails(*_: object) -> str:
+        seen.append(parse_status(done.object("status.json")).state)
+        return "ImportError: matplotlib"
+
+    with monkeypatch.context() as broken:
+        broken.setattr("cosmic.report.making.make_page", fails)
+        status = done.aggregate(tmp_path)
+    assert seen == [State.SUCCEEDED]  # nobody waits for the page who wants the catalogue
+    assert status.state is State.SUCCEEDED
+    assert status.warnings == ("report.html could not be made: ImportError: matplotlib",)
+    assert "report.html" not in status.outputs
+    assert done.object("catalogue.parquet")
+    assert done.aggregate(tmp_path).warnings == ()

@@ -152,7 +152,7 @@ def test_input_and_limits_are_reported_together(
     store: Store, manifest: Any, drop: Any, start: Start, state_machine: Any
 ) -> None:
     manifest["model"]["uri"] += "-missing"
-    manifest["inference"] = {"world_size": 9, "precision": "bf16", "batch_size": 4096}
+    manifest["inference"] = {"world_size": 9, "engine": "torch", "precision": "bf16"}
     manifest["fmi"] = {"channel": "redis"}
     assert rejected(store, start(drop(manifest)), state_machine) == {
         "/model/uri": "not-found",
@@ -165,10 +165,10 @@ def test_input_and_limits_are_reported_together(
 def test_a_rank_that_would_not_fit_into_memory_is_refused(
     store: Store, manifest: Any, drop: Any, start: Start, state_machine: Any
 ) -> None:
-    small = Limits(world_size=8, memory_mb=256, channels=())
+    small = Limits(world_size=8, memory_mb=128, channels=())
     outcome = start(drop(manifest), small)
     assert rejected(store, outcome, state_machine) == {"/inference/batch_size": "too-little-memory"}
-    assert "256 MB" in outcome.problems[0].message
+    assert "128 MB" in outcome.problems[0].message
 
 
 def test_partitions_without_rows_are_refused(
@@ -201,3 +201,54 @@ def test_a_run_carries_on_after_a_crash_between_its_claim_and_its_start(
     assert (outcome.run, outcome.new) == (run, False)
     assert parse_plan(store.get(Location(bucket, f"runs/{run}/plan.json"))).rows == 300
     assert executions(state_machine) == [run]
+
+
+def test_ranks_that_cannot_run_at_once_do_not_talk(
+    store: Store, manifest: Any, drop: Any, start: Start, state_machine: Any
+) -> None:
+    manifest["inference"]["world_size"] = 6
+    outcome = start(drop(manifest), LIMITS.model_copy(update={"world_size": 4}))
+    assert outcome.state is State.RUNNING
+    status = parse_status(store.get(parse_uri(outcome.status_uri)))
+    assert "6 ranks run 4 at a time" in status.warnings[0]
+    plan = parse_plan(
+        store.get(parse_uri(outcome.status_uri.removesuffix("status.json") + "plan.json"))
+    )
+    assert (plan.world_size, plan.channel, plan.gather) == (6, "none", False)
+    assert started_with(state_machine, outcome.run)["concurrency"] == 4
+
+
+def test_ranks_that_were_told_to_talk_are_refused_when_they_cannot(
+    store: Store, manifest: Any, drop: Any, start: Start, state_machine: Any
+) -> None:
+    manifest["fmi"] = {"channel": "direct"}
+    outcome = start(drop(manifest), LIMITS.model_copy(update={"world_size": 3}))
+    assert rejected(store, outcome, state_machine) == {"/inference/world_size": "too-many-ranks"}
+
+
+def test_an_automatic_world_size_is_what_can_run_at_once(
+    manifest: Any, drop: Any, start: Start, state_machine: Any
+) -> None:
+    manifest["inference"] = {"world_size": "auto"}
+    outcome = start(drop(manifest), LIMITS.model_copy(update={"world_size": 1}))
+    assert started_with(state_machine, outcome.run)["world_size"] == 1
+
+
+def test_results_go_only_where_the_functions_may_write(
+    store: Store, manifest: Any, drop: Any, start: Start, state_machine: Any
+) -> None:
+    manifest["output"] = {"prefix": "elsewhere/"}
+    limits = LIMITS.model_copy(update={"output_prefixes": ("runs/", "results/")})
+    outcome = start(drop(manifest), limits)
+    assert "/runs/" in outcome.status_uri
+    assert rejected(store, outcome, state_machine) == {"/output/prefix": "no-prefix"}
+
+
+def started_with(state_machine: tuple[Any, str], run: str) -> dict[str, Any]:
+    """The input of a run's execution."""
+    client, arn = state_machine
+    execution = arn.replace(":stateMachine:", ":execution:") + f":{run}"
+    document: dict[str, Any] = json.loads(
+        client.describe_execution(executionArn=execution)["input"]
+    )
+    return document

@@ -8,7 +8,9 @@ from typing import Any
 
 from cosmic.aggregate import AggregateTask
 from cosmic.events import uploads
-from cosmic.inference.rank import RankTask
+from cosmic.inference.task import RankTask
+from cosmic.manifest import parse_manifest
+from cosmic.runs import run_id
 
 EVENTS = Path(__file__).parents[2] / "events"
 
@@ -34,7 +36,7 @@ def test_infer_takes_its_event() -> None:
 
 def test_aggregate_takes_its_event() -> None:
     task = AggregateTask.from_event(load("aggregate.json"), memory_mb=1769)
-    assert task.folder.run == "demo-0123456789ab"
+    assert task.folder.status.key.startswith("runs/demo-")
     assert task.map_failure is None
 
 
@@ -47,6 +49,14 @@ def test_aggregate_takes_the_notice_of_a_stopped_execution() -> None:
     assert task.map_failure == {"Error": "ABORTED", "Cause": "the execution was stopped"}
 
 
+def test_the_events_are_those_of_one_run() -> None:
+    (put,) = uploads(load("s3-put.json"))
+    job = parse_manifest((EVENTS / "manifest.json").read_bytes()).job
+    run = run_id(job, *put.at, put.revision)
+    assert RankTask.model_validate(load("infer.json")).folder.run == run
+    assert AggregateTask.from_event(load("aggregate.json"), memory_mb=1769).folder.run == run
+
+
 def test_there_is_no_event_that_no_test_reads() -> None:
     read = {"s3-put", "s3-eventbridge", "s3-test-event", "infer", "aggregate", "execution-stopped"}
-    assert {p.stem for p in EVENTS.iterdir()} == read
+    assert {p.stem for p in EVENTS.iterdir()} == read | {"manifest"}

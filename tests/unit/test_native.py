@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from cosmic.partitions.native import Header, read_header, write_partition
+from cosmic.partitions.columns import Header
+from cosmic.partitions.native import read_header, write_partition
 
 WRITE = """
 import sys; import numpy as np; from pathlib import Path

@@ -98,13 +98,15 @@ def test_invoke_gives_a_handlers_exception(stack: LocalStack) -> None:
 
 
 def test_invoke_without_waiting(stack: LocalStack) -> None:
+    before = len(stack.invocations("First"))
     mark = uuid.uuid4().hex
     payload = json.dumps({"mark": mark}).encode()
     answered = stack.client("lambda").invoke(
         FunctionName="cosmic-First", InvocationType="Event", Payload=payload
     )
     assert answered["StatusCode"] == 202
-    until(lambda: mark in stack.logs("First"))
+    until(lambda: len(stack.invocations("First")) == before + 1)
+    assert mark in stack.logs("First")
 
 
 def test_a_dry_run_runs_nothing(stack: LocalStack) -> None:
@@ -194,6 +196,39 @@ def test_an_event_that_fails_for_good_reaches_the_queue(
     assert stored["versionId"]
     assert stored["sequencer"]
     assert body in stack.failed_events()
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("bytes=0-99", (0, 100)),
+        ("bytes=5000-6999", (5000, 7000)),
+        ("bytes=9999-9999", (9999, 10_000)),
+        ("bytes=9000-20000", (9000, 10_000)),
+        ("bytes=9000-", (9000, 10_000)),
+        ("bytes=-10", (9990, 10_000)),
+        ("bytes=7-3", (0, 10_000)),
+    ],
+)
+def test_a_range_is_those_bytes(
+    stack: LocalStack, machine: Machine, asked: str, expected: tuple[int, int]
+) -> None:
+    body = bytes(n * 37 % 251 for n in range(10_000))
+    s3 = stack.client("s3")
+    s3.put_object(Bucket=machine.bucket, Key="ranges", Body=body)
+    start, stop = expected
+    found = s3.get_object(Bucket=machine.bucket, Key="ranges", Range=asked)
+    assert found["Body"].read() == body[start:stop]
+    assert found["ContentLength"] == stop - start
+    assert found.get("ContentRange", "bytes 0-9999/10000") == f"bytes {start}-{stop - 1}/10000"
+    assert s3.get_object(Bucket=machine.bucket, Key="ranges")["Body"].read() == body
+
+
+def test_a_range_behind_the_end_is_refused(stack: LocalStack, machine: Machine) -> None:
+    s3 = stack.client("s3")
+    s3.put_object(Bucket=machine.bucket, Key="short", Body=b"abc")
+    with pytest.raises(ClientError, match="InvalidRange"):
+        s3.get_object(Bucket=machine.bucket, Key="short", Range="bytes=3-5")
 
 
 def test_a_conditional_put_has_one_winner(stack: LocalStack, machine: Machine, name: str) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from cosmic.errors import InputError
-from cosmic_cli.synth.command import app, parse_size
+from cosmic_cli.commands.data import app, parse_size
+from cosmic_cli.synth import dataset
 from cosmic_cli.synth.dataset import Sample, bounds, objects_per_partition, rows, write_dataset
 
 
@@ -90,3 +94,18 @@ def test_the_command_writes_partitions_and_says_what_they_are(tmp_path: Path) ->
     assert (found["objects"], found["partitions"]) == (70, 3)
     assert found["bytes"] == sum(p.stat().st_size for p in out.iterdir())
     assert found["pixels"] == "simulated"
+
+
+def test_the_shipped_tables_are_what_derive_makes(tmp_path: Path) -> None:
+    out = tmp_path / "not" / "there yet"
+    cosmic = Path(sys.executable).with_name("cosmic")
+    command = [str(cosmic), "data", "derive", "--out", str(out), "--json"]
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert json.loads(done.stdout) == {"out": str(out), "read": 10_000, "kept": 9_963}
+    assert sorted(p.name for p in out.iterdir()) == ["galaxies.parquet", "templates.parquet"]
+    for made in out.iterdir():
+        shipped = pq.read_table(Path(dataset.__file__).with_name(made.name))
+        table = pq.read_table(made)
+        assert table.schema == shipped.schema
+        for name in shipped.column_names:
+            np.testing.assert_allclose(table[name], shipped[name], rtol=1e-5, err_msg=name)

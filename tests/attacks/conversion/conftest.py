@@ -1,0 +1,8 @@
+"""Let the tests here find what CAI's programs make."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))

@@ -1,0 +1,1 @@
+"""What CAI's programs make and read, made anew for the tests."""

@@ -1,0 +1,48 @@
+"""The documentation's site and the pages of it that are made from code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from cosmic_cli.reference import write_manifest_reference
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    home = (tmp_path / "index.html").read_text()
+    assert "The first catalogue" in home
+    assert "fonts.googleapis.com" not in home
+
+
+def test_the_manifest_reference_is_that_of_the_code(tmp_path: Path) -> None:
+    for file in ("manifest.md", "manifest.schema.json"):
+        (tmp_path / file).write_bytes((ROOT / "docs" / file).read_bytes())
+    write_manifest_reference(tmp_path)
+    for file in ("manifest.md", "manifest.schema.json"):
+        assert (tmp_path / file).read_text() == (ROOT / "docs" / file).read_text()
+
+
+def test_every_decision_is_listed() -> None:
+    listed = (ROOT / "docs/adr/index.md").read_text()
+    for page in sorted((ROOT / "docs/adr").glob("[0-9]*.md")):
+        title = page.read_text().splitlines()[0].removeprefix("# ")
+        assert f"[{title}]({page.name})" in listed
+
+
+def test_the_citation_names_the_licence_of_the_packages() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["license"] == "Apache-2.0"
+    assert "Apache License" in (ROOT / "LICENSE").read_text()

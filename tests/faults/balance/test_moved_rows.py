@@ -1,0 +1,182 @@
+"""Rows that move between ranks, which are processes: taken over, or lost with the helper."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from cosmic.inference.task import RankTask
+from cosmic.manifest import Data, Fmi, Inference, Manifest, Model
+from cosmic.plan import make_plan
+from cosmic.record import RankRecord, parse_record
+from cosmic.runs import RunFolder
+from cosmic.store import Location, Store
+from cosmic.survey import survey
+from fmilib_support.fixtures import rendezvous
+from fmilib_support.server import DEPLOYMENT_SECRET, Rendezvous
+
+__all__ = ["rendezvous"]
+CHECKPOINT = Path(__file__).parents[3] / "models/tiny/astromae-tiny.safetensors"
+BATCH, BATCHES_A_RANK = 16, 10
+EVERYTHING = 1_000_000
+END_S = 60.0
+
+
+class Crew:
+    """The two ranks of runs over one partition."""
+
+    def __init__(self, store: Store, bucket: str, environment: dict[str, str]) -> None:
+        self._store, self._bucket = store, bucket
+        self.environment = environment
+        self._started: list[subprocess.Popen[str]] = []
+
+    def plan(self, world_size: int, channel: str, timeout_s: float) -> RunFolder:
+        """Plan a run."""
+        data = Data(uri=f"s3://{self._bucket}/data/")
+        model = Model(uri=f"s3://{self._bucket}/model")
+        found = survey(self._store, data, model)
+        assert found.model, found.problems
+        manifest = Manifest(
+            version=1,
+            job="balance",
+            model=model,
+            data=data,
+            inference=Inference(batch_size=BATCH),
+            fmi=Fmi(timeout_s=timeout_s),
+        )
+        run = f"balance-{uuid.uuid4().hex[:12]}"
+        plan = make_plan(
+            run, manifest, found.model, found.partitions, world_size=world_size, channel=channel
+        )
+        folder = RunFolder(self._bucket, "runs/", run)
+        self._store.put(folder.plan, plan.model_dump_json().encode())
+        return folder
+
+    def task(self, folder: RunFolder, rank: int) -> RankTask:
+        """What a rank is asked."""
+        return RankTask(bucket=folder.bucket, prefix=folder.prefix, run=folder.run, rank=rank)
+
+    def start(
+        self, folder: RunFolder, rank: int, reads: int = EVERYTHING, batches: int = EVERYTHING
+    ) -> subprocess.Popen[str]:
+        """Start a rank that is held as `rank.py` says."""
+        command = [sys.executable, "-W", "error", str(Path(__file__).with_name("rank.py"))]
+        command += [self.task(folder, rank).model_dump_json(), str(reads), str(batches)]
+        process = subprocess.Popen(
+            command,
+            env=os.environ | self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # OpenVINO's telemetry forks: what is killed is the group
+        )
+        self._started.append(process)
+        return process
+
+    def rows(self, folder: RunFolder, world_size: int) -> pa.Table:
+        """The rows of all shards that are there, in rank order."""
+        shards = [folder.shard(rank, world_size) for rank in range(world_size)]
+        return pa.concat_tables(pq.read_table(io.BytesIO(self._store.get(s))) for s in shards)
+
+    def close(self) -> None:
+        """Kill what is left."""
+        for process in self._started:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
+def go_on(process: subprocess.Popen[str]) -> RankRecord:
+    """Let go of a rank and wait for its record."""
+    out, _ = process.communicate("go\n", timeout=END_S)
+    assert process.returncode == 0
+    return parse_record(out.rpartition("held\n")[2].encode())
+
+
+def await_held(process: subprocess.Popen[str]) -> None:
+    """Return once a rank is held in front of a batch."""
+    assert process.stdout
+    assert process.stdout.readline() == "held\n"
+
+
+@pytest.fixture
+def crew(
+    aws_endpoint: str,
+    store: Store,
+    bucket: str,
+    rendezvous: Rendezvous,
+    make_columns: Any,
+    put_partition: Callable[..., Location],
+) -> Iterator[Crew]:
+    put_partition("data/0.safetensors", make_columns(2 * BATCHES_A_RANK * BATCH))
+    store.put(Location(bucket, "model"), CHECKPOINT.read_bytes())
+    environment = {
+        "AWS_ENDPOINT_URL": aws_endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769",
+        "FMI_RENDEZVOUS": rendezvous.address,
+        "FMI_DEPLOYMENT_SECRET": DEPLOYMENT_SECRET.hex(),
+    }
+    made = Crew(store, bucket, environment)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def expected(crew: Crew) -> pa.Table:
+    """The rows of one rank that has nobody to talk to."""
+    folder = crew.plan(1, "none", 1.0)
+    record = go_on(crew.start(folder, 0))
+    assert (record.fmi, record.idle_s) == ("none", 0.0)
+    return crew.rows(folder, 1)
+
+
+def test_an_idle_rank_takes_rows_over_and_none_differs(crew: Crew, expected: pa.Table) -> None:
+    """The late rank can't read on until the idle one computes its rows."""
+    folder = crew.plan(2, "direct", 60.0)
+    late = crew.start(folder, 0, reads=BATCH)
+    idle = crew.start(folder, 1, batches=BATCHES_A_RANK)
+    await_held(idle)
+    taken = idle.stdin
+    assert taken
+    taken.write("go\n")
+    taken.flush()
+    first, second = go_on(late), go_on(idle)
+    assert (first.fmi, second.fmi) == ("ok", "ok"), (first.fmi_error, second.fmi_error)
+    assert (first.rows, second.rows) == (BATCHES_A_RANK * BATCH, BATCHES_A_RANK * BATCH)
+    assert second.rows_taken >= first.rows_given >= BATCH
+    assert (first.rows_taken, second.rows_given) == (0, 0)
+    assert second.helped_s > second.helped_compute_s > 0
+    assert second.idle_s >= 0
+    assert crew.rows(folder, 2).equals(expected)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_rows_that_are_lost_with_their_helper_are_computed_by_their_owner(
+    crew: Crew, expected: pa.Table, how: signal.Signals
+) -> None:
+    folder = crew.plan(2, "direct", 3.0)
+    late = crew.start(folder, 0, reads=BATCH)
+    helper = crew.start(folder, 1, batches=BATCHES_A_RANK)
+    await_held(helper)
+    os.killpg(helper.pid, how)
+    record = go_on(late)
+    assert (record.rows, record.rows_given) == (BATCHES_A_RANK * BATCH, 0)
+    assert (record.fmi, record.fmi_error is not None) == ("degraded", True)
+    assert crew.rows(folder, 2).equals(expected)

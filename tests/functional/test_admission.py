@@ -1,0 +1,141 @@
+"""Runs queue for the ranks that can run at once: against real S3 and Step Functions APIs."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from cosmic.admission import QUEUE_KEY, Admission, admit
+from cosmic.errors import NoRoomYet, TransientError
+from cosmic.store import Location, Store
+
+WAITING = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}}}
+
+
+class Runs:
+    """Executions that go on until they are stopped, and what each asks for."""
+
+    def __init__(self, steps: Any, store: Store, bucket: str) -> None:
+        self.steps, self.store, self.bucket = steps, store, bucket
+        role = "arn:aws:iam::123456789012:role/r"
+        made = steps.create_state_machine(name=bucket, definition=json.dumps(WAITING), roleArn=role)
+        self.machine = made["stateMachineArn"]
+
+    def start(self, ranks: int) -> Admission:
+        run = f"run-{uuid.uuid4().hex[:8]}"
+        started = self.steps.start_execution(stateMachineArn=self.machine, name=run)
+        return Admission(
+            bucket=self.bucket, run=run, ranks=ranks, execution=started["executionArn"]
+        )
+
+    def end(self, run: Admission) -> None:
+        self.steps.stop_execution(executionArn=run.execution)
+
+    def admitted(self, run: Admission, capacity: int = 10) -> bool:
+        try:
+            admit(run, self.store, self.steps, capacity)
+        except NoRoomYet:
+            return False
+        return True
+
+    def queued(self) -> list[str]:
+        queue = json.loads(self.store.get(Location(self.bucket, QUEUE_KEY)))
+        return [place["run"] for place in queue["places"]]
+
+
+@pytest.fixture
+def runs(aws: Callable[[str], Any], store: Store, bucket: str) -> Runs:
+    return Runs(aws("stepfunctions"), store, bucket)
+
+
+def test_runs_that_fit_together_go_together(runs: Runs) -> None:
+    first, second = runs.start(6), runs.start(4)
+    assert runs.admitted(first)
+    assert runs.admitted(second)
+    assert runs.queued() == [first.run, second.run]
+
+
+def test_a_run_waits_until_its_ranks_fit(runs: Runs) -> None:
+    first, second = runs.start(6), runs.start(5)
+    assert runs.admitted(first)
+    assert not runs.admitted(second)
+    runs.end(first)
+    assert runs.admitted(second)
+    assert runs.queued() == [second.run]
+
+
+def test_asking_again_changes_nothing(runs: Runs) -> None:
+    run = runs.start(10)
+    assert runs.admitted(run)
+    before = runs.store.head(Location(runs.bucket, QUEUE_KEY))
+    assert runs.admitted(run)
+    assert runs.store.head(Location(runs.bucket, QUEUE_KEY)) == before
+
+
+def test_first_come_first_served(runs: Runs) -> None:
+    holder, large, small = runs.start(6), runs.start(10), runs.start(1)
+    assert runs.admitted(holder)
+    assert not runs.admitted(large)
+    assert not runs.admitted(small), "it would starve the large one"
+    runs.end(holder)
+    assert not runs.admitted(small)
+    assert runs.admitted(large)
+
+
+def test_a_waiting_run_that_was_stopped_is_passed(runs: Runs) -> None:
+    holder, gone, small = runs.start(6), runs.start(10), runs.start(4)
+    assert runs.admitted(holder)
+    assert not runs.admitted(gone)
+    runs.end(gone)
+    assert runs.admitted(small)
+
+
+def test_a_run_larger_than_a_lowered_quota_goes_alone(runs: Runs) -> None:
+    small, large = runs.start(1), runs.start(10)
+    assert runs.admitted(small, capacity=4)
+    assert not runs.admitted(large, capacity=4)
+    runs.end(small)
+    assert runs.admitted(large, capacity=4)
+
+
+def test_a_lease_ends_with_the_state_machines_time(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder, waiting = runs.start(10), runs.start(10)
+    with monkeypatch.context() as long_ago:
+        long_ago.setattr("cosmic.admission.time.time", lambda: 1e9)
+        assert runs.admitted(holder)
+    assert runs.admitted(waiting), "the holder's execution still runs, its lease is over"
+
+
+def test_an_execution_that_nobody_knows_holds_nothing(runs: Runs) -> None:
+    holder, waiting = runs.start(10), runs.start(10)
+    forgotten = holder.model_copy(update={"execution": holder.execution + "-gone"})
+    assert runs.admitted(forgotten)
+    assert runs.admitted(waiting)
+
+
+def test_of_many_at_once_only_those_that_fit_are_let_in(runs: Runs) -> None:
+    asking = [runs.start(3) for _ in range(6)]
+    with ThreadPoolExecutor(6) as threads:
+        first = list(threads.map(runs.admitted, asking))
+    assert sum(first) <= 3
+    while not all(run.run in runs.queued() for run in asking):  # who met another asks again
+        [runs.admitted(run) for run in asking if run.run not in runs.queued()]
+    assert sum(runs.admitted(run) for run in asking) == 3
+
+
+def test_a_queue_that_cannot_be_read_is_no_permission(runs: Runs) -> None:
+    run = runs.start(1)
+    nowhere = run.model_copy(update={"bucket": runs.bucket + "-none"})
+    with pytest.raises(Exception, match="no-bucket"):
+        runs.admitted(nowhere)
+
+
+def test_no_room_is_a_reason_to_ask_again() -> None:
+    assert issubclass(NoRoomYet, TransientError)

@@ -1,0 +1,37 @@
+"""The projection of a rank's memory, held against real ranks in processes of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cosmic.memory import projected_memory_mb
+
+ROOT = Path(__file__).parents[2]
+ROW_BYTES = 20_572  # of the bench's partitions
+MODEL_BYTES = {"tiny": 976_508, "full": 63_700_000}
+FACTOR = 1.3
+
+
+def measured_mb(model: str, batch_size: int) -> int:
+    """What bench.stream says of a rank over a 25 MB partition."""
+    command = [sys.executable, "-m", "bench.stream", "memory", "--model", model, "--sizes", "25"]
+    done = subprocess.run(
+        [*command, "--batch-size", str(batch_size)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(done.stdout.splitlines()[-1].split("|")[4])
+
+
+@pytest.mark.parametrize("model", MODEL_BYTES)
+@pytest.mark.parametrize("batch_size", [64, 512])
+def test_a_rank_takes_little_less_than_projected(model: str, batch_size: int) -> None:
+    projected = projected_memory_mb(MODEL_BYTES[model], ROW_BYTES, batch_size, "openvino")
+    measured = measured_mb(model, batch_size)
+    assert measured <= projected <= FACTOR * measured

@@ -1,0 +1,1 @@
+"""Runs that never were, of any size, for the tests of the page."""
