@@ -20,7 +20,7 @@ SYSTEM_PACKAGES := redis-server nftables iproute2 ethtool docker.io iptables chr
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test system site check format lint types validate security build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables test-containers pins wheels bench-balance
+.PHONY: help env demo test test-long system site check format lint types validate security build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables test-containers pins wheels bench-balance
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -46,6 +46,11 @@ test: ## Run all checks and tests
 	$(MAKE) --jobs=4 env system $(CHECKOV_VENV)/.ready
 	$(MAKE) check
 	$(BIN)/python -m pytest -n 3 --dist loadfile
+
+test-long: ## The same with every seed and every cell of the matrix of collectives
+	$(MAKE) --jobs=4 env system $(CHECKOV_VENV)/.ready
+	$(MAKE) check
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m ""
 
 test-containers: env ## Build the image and run the functions in containers (root; apt: docker.io iptables iproute2)
 	$(BIN)/python -m pytest -s tests/cloud/test_containers.py

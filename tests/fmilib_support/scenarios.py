@@ -335,6 +335,14 @@ def never_send(place: Place) -> None:
         comm.barrier()
 
 
+def wait_for_each_other(place: Place) -> None:
+    """Wait for the next rank's message, which it never sends."""
+    with place.connect() as comm:
+        comm.barrier()
+        place.tell("running")
+        comm.recv((comm.rank + 1) % comm.size)
+
+
 def disagree(place: Place) -> None:
     """One rank, the last if it isn't said, calls something else than all others."""
     mine, theirs = place.options["calls"]

@@ -11,7 +11,7 @@ from typing import Any
 import fmilib
 from fmilib_support.server import DEPLOYMENT_SECRET
 
-JOIN_S = 60.0
+JOIN_S = 110.0
 
 
 @dataclass

@@ -21,7 +21,7 @@ def test_all_ranks_decide_alike(
         return int(comm.allreduce(comm.rank + 1)), comm.stats().links > 0
 
     options = {"rendezvous": rendezvous.address, "store": stored.options["store"]}
-    crew = Crew({**options, "fallback": stored.channel, "detect_s": 1.0}, job, 3)
+    crew = Crew({**options, "fallback": stored.channel, "detect_s": 4.0}, job, 3)
     for rank in range(3):
         crew.start(rank, body, integrity="header" if rank == odd else "full")
     for end in crew.ends().values():

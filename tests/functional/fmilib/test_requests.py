@@ -57,7 +57,7 @@ def test_a_probe_ends_with_its_ranks_deadline(way: Way, job: str) -> None:
         _poll(comm, tag=1)
 
     crew = threads.Crew(way.options, job, 2)
-    crew.start(0, body, remaining_s=1.5)
+    crew.start(0, body, remaining_s=5.0)
     crew.start(1, body)
     for end in crew.ends().values():
         assert isinstance(end.error, fmilib.Aborted), end

@@ -38,6 +38,15 @@ def test_a_cut_between_two_networks_is_noticed_though_both_reach_the_rendezvous(
     all_told(world, [0, 1, 2], time.monotonic())
 
 
+def test_a_cut_is_noticed_though_no_rank_sends_anything(make_world: MakeWorld) -> None:
+    world = make_world(["l1", "r1"])
+    world.start("wait_for_each_other", connect={"detect_s": DETECT_S, "timeout_s": 60.0})
+    for rank in range(2):
+        world.ranks.hear(rank, "running")
+    world.lab.part()
+    all_told(world, [0, 1], time.monotonic())
+
+
 @pytest.mark.parametrize("silent", ["l1", "r1"])
 def test_a_silent_host_fails_all_and_itself(make_world: MakeWorld, silent: str) -> None:
     world = make_world(["l1", "r1", "l2"])

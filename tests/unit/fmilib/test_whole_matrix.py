@@ -28,9 +28,15 @@ from fmilib_support.forms import COUNTS, DTYPES, Forms
 from fmilib_support.hall import together
 from fmilib_support.matrix import Comm, buffers_at, objects_at, once
 
+SIZES = [1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 24, 32]
+CELLS = [
+    pytest.param(size, count, marks=[pytest.mark.long] if size > 13 and count != 64 else [])
+    for size in SIZES
+    for count in COUNTS
+]
 
-@pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 24, 32])
+
+@pytest.mark.parametrize(("size", "count"), CELLS)
 def test_closed_forms_of_every_dtype_at_every_root(size: int, count: int) -> None:
     for place, dtype in enumerate(DTYPES):
         together(size, _alone(Forms(size, count, dtype), place % size))

@@ -83,7 +83,7 @@ class Link:
             sock, peer, epoch, keys.receive, seal(keys.cover, keys.receive), stats,
             lambda: me._stalled(select.POLLIN, "sends no data"),
         )  # fmt: skip
-        link_socket.tune(sock, timeout_s, detect_s)
+        link_socket.tune(sock, detect_s)
 
     def fileno(self) -> int:
         """Return the descriptor, to poll it."""

@@ -18,11 +18,12 @@ STALL_S = 0.01
 _TIMEVAL = struct.Struct("@ll")
 
 
-def tune(sock: socket.socket, timeout_s: float, detect_s: float) -> None:
+def tune(sock: socket.socket, detect_s: float) -> None:
     """Set what a link's socket needs: no Nagle, kernel time-outs, detection of silent loss.
 
-    TCP_USER_TIMEOUT also ends a connection whose peer is alive but doesn't read, so it may
-    not be shorter than the time-out; keepalive and `silent_ms` are what notice a cut sooner.
+    An idle link that is cut ends by keepalive, one with data on the way by `silent_ms`.
+    TCP_USER_TIMEOUT must stay unset: with it Linux counts no unanswered keepalive probes but
+    waits for all of that time, and it ends a connection whose peer is alive but doesn't read.
     """
     sock.setblocking(True)
     bound = _TIMEVAL.pack(0, int(STALL_S * 1e6))
@@ -35,7 +36,6 @@ def tune(sock: socket.socket, timeout_s: float, detect_s: float) -> None:
         (socket.TCP_KEEPIDLE, probe_s),
         (socket.TCP_KEEPINTVL, probe_s),
         (socket.TCP_KEEPCNT, 2),
-        (socket.TCP_USER_TIMEOUT, int(max(timeout_s, detect_s) * 1000)),
     ):
         sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
