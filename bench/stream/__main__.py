@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.stream.inputs import fill
-from bench.stream.stage import ROOT, ROWS, serving
+from bench.stream.stage import BUCKET, ROOT, ROWS, plan_for, serving
 
 FAST = 75.0  # MB/s: what one Lambda function gets of S3 (600 Mbit/s)
 LATENCY_MS = 20.0
@@ -59,7 +59,9 @@ def print_overlap(folder: Path, options: argparse.Namespace) -> None:
     print("|---" * 9 + "|")
     for size, rate in product(options.sizes, options.rates):
         with serving(folder, rate, LATENCY_MS) as environment:
-            found = _process("overlap", f"{size}.{options.layout}", options, environment)
+            sizes = [str(options.batch_size), str(options.rounds)]
+            what = ["bench.stream.overlap", f"{size}.{options.layout}", options.model, *sizes]
+            found = _process(what, environment)
         down, work, both, wait = (
             median(found[name]) for name in ("download", "compute", "together", "wait")
         )
@@ -75,24 +77,24 @@ def print_memory(folder: Path, options: argparse.Namespace) -> None:
     print("|---" * 8 + "|")
     for size in options.sizes:
         with serving(folder, FAST, LATENCY_MS) as environment:
-            record = _process("whole", f"{size}.{options.layout}", options, environment)
+            os.environ.update(environment)
+            key = f"{size}.{options.layout}"
+            run = plan_for(key, options.model, options.batch_size)[1].run
+            record = _process(["bench.stream.function", BUCKET, run], environment)
         shares = " | ".join(f"{share:.1%}" for share in record["shares"].values())
         print(f"| {options.model} | {size} | {record['rows']} | {record['peak_memory_mb']} "
               f"| {record['rows_per_s']:.0f} | {shares} |", flush=True)  # fmt: skip
 
 
-def _process(
-    what: str, key: str, options: argparse.Namespace, environment: dict[str, str]
-) -> dict[str, Any]:
-    command = [sys.executable, "-m", "bench.stream.rank", what, key, options.model]
+def _process(what: list[str], environment: dict[str, str]) -> dict[str, Any]:
     done = subprocess.run(
-        [*command, str(options.batch_size), str(options.rounds)],
+        [sys.executable, "-m", *what],
         env=os.environ | environment,
         cwd=ROOT,
         stdout=subprocess.PIPE,
         check=True,
     )
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 

@@ -1,7 +1,7 @@
-"""A process that measures: `python -m bench.stream.rank WHAT KEY MODEL BATCH_SIZE ROUNDS`.
+"""`python -m bench.stream.overlap KEY MODEL BATCH_SIZE ROUNDS`: a process that measures.
 
-`whole` runs the rank as the product does and prints its record. `overlap` prints how long the same
-rows take to download alone, to compute alone (all of them in memory), and together.
+Prints how long the same rows take to download alone, to compute alone (all of them in memory), and
+together.
 """
 
 from __future__ import annotations
@@ -15,27 +15,14 @@ from typing import Any
 
 from bench.stream.stage import plan_for
 from cosmic.inference.function import Function
-from cosmic.inference.rank import run_rank
 from cosmic.inference.rows import Progress, predict_block
-from cosmic.inference.task import RankTask
 from cosmic.partitions.stream import Block, BlockReader
 
 
 def main() -> None:
     """Measure and print one JSON object."""
-    what, key, model, batch_size, rounds = sys.argv[1:]
-    if what == "whole":
-        print(json.dumps(whole(key, model, int(batch_size))))
-    else:
-        print(json.dumps(overlap(key, model, int(batch_size), int(rounds))))
-
-
-def whole(key: str, model: str, batch_size: int) -> dict[str, Any]:
-    """The record of a rank."""
-    store, plan, folder = plan_for(key, model, batch_size)
-    function = Function.from_environment(os.environ, store, secrets=None)  # type: ignore[arg-type]
-    task = RankTask(bucket=folder.bucket, prefix=folder.prefix, run=plan.run, rank=0)
-    return run_rank(task, function, float("inf")).model_dump()
+    key, model, batch_size, rounds = sys.argv[1:]
+    print(json.dumps(overlap(key, model, int(batch_size), int(rounds))))
 
 
 def overlap(key: str, model: str, batch_size: int, rounds: int) -> dict[str, Any]:
