@@ -37,7 +37,7 @@ END_S = 60.0
 
 
 class Crew:
-    """The two ranks of runs over one partition."""
+    """The ranks of runs over one partition."""
 
     def __init__(self, store: Store, bucket: str, environment: dict[str, str]) -> None:
         self._store, self._bucket = store, bucket
@@ -100,6 +100,13 @@ class Crew:
             process.communicate()
 
 
+def let_go(process: subprocess.Popen[str]) -> None:
+    """Let go of a rank."""
+    assert process.stdin
+    process.stdin.write("go\n")
+    process.stdin.flush()
+
+
 def go_on(process: subprocess.Popen[str]) -> RankRecord:
     """Let go of a rank and wait for its record."""
     out, _ = process.communicate("go\n", timeout=END_S)
@@ -153,10 +160,7 @@ def test_an_idle_rank_takes_rows_over_and_none_differs(crew: Crew, expected: pa.
     late = crew.start(folder, 0, reads=BATCH)
     idle = crew.start(folder, 1, batches=BATCHES_A_RANK)
     await_held(idle)
-    taken = idle.stdin
-    assert taken
-    taken.write("go\n")
-    taken.flush()
+    let_go(idle)
     first, second = go_on(late), go_on(idle)
     assert (first.fmi, second.fmi) == ("ok", "ok"), (first.fmi_error, second.fmi_error)
     assert (first.rows, second.rows) == (BATCHES_A_RANK * BATCH, BATCHES_A_RANK * BATCH)
@@ -180,3 +184,24 @@ def test_rows_that_are_lost_with_their_helper_are_computed_by_their_owner(
     assert (record.rows, record.rows_given) == (BATCHES_A_RANK * BATCH, 0)
     assert (record.fmi, record.fmi_error is not None) == ("degraded", True)
     assert crew.rows(folder, 2).equals(expected)
+
+
+def test_two_idle_ranks_of_four_take_rows_over_from_two_late_ones(
+    crew: Crew, expected: pa.Table
+) -> None:
+    """Each helper is held when it begins a batch of another rank, until both have one."""
+    each = BATCHES_A_RANK // 2
+    folder = crew.plan(4, "direct", 60.0)
+    late = {r: crew.start(folder, r, reads=(r * each + 1) * BATCH) for r in (0, 2)}
+    helpers = {r: crew.start(folder, r, batches=each) for r in (1, 3)}
+    for helper in helpers.values():
+        await_held(helper)
+    for process in (late | helpers).values():
+        let_go(process)
+    records = {r: go_on(process) for r, process in (late | helpers).items()}
+    assert {record.fmi for record in records.values()} == {"ok"}
+    assert [record.rows for record in records.values()] == [each * BATCH] * 4
+    assert all(records[r].rows_taken >= BATCH for r in helpers)
+    given = sum(records[r].rows_given for r in late)
+    assert 2 * BATCH <= given <= sum(records[r].rows_taken for r in helpers)
+    assert crew.rows(folder, 4).equals(expected)
