@@ -15,7 +15,7 @@ STAGE ?= dev
 RUNTIMES := 3.12 3.13
 PINNED := functions/infer layers/dependencies layers/figures
 TEMPLATES := template.yaml monitoring/template.yaml rendezvous/template.yaml
-SYSTEM_PACKAGES := redis-server nftables iproute2 ethtool docker.io iptables chromium
+SYSTEM_PACKAGES := redis-server nftables iproute2 ethtool chromium
 
 export SAM_CLI_TELEMETRY := 0
 

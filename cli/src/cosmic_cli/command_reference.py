@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from cosmic_cli.main import app
+from cosmic_cli.main import application
 
 HEAD = """# Commands
 
@@ -45,7 +45,7 @@ is one line of JSON on standard error:
 
 def reference() -> str:
     """The whole page."""
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(application())
     return HEAD + "".join(_sections("cosmic", group))
 
 

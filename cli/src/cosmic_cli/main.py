@@ -3,62 +3,47 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 import typer
 from typer.exceptions import TyperException
 
 from cosmic.errors import CosmicError, InputError
-from cosmic_cli.commands import cai, data, local
-from cosmic_cli.commands.bench import bench
-from cosmic_cli.commands.cancel import cancel
-from cosmic_cli.commands.demo import demo
-from cosmic_cli.commands.destroy import destroy
-from cosmic_cli.commands.doctor import doctor
-from cosmic_cli.commands.plan import plan
-from cosmic_cli.commands.plots import plots
-from cosmic_cli.commands.rendezvous import rendezvous
-from cosmic_cli.commands.report import report as report_command
-from cosmic_cli.commands.results import results
-from cosmic_cli.commands.resume import resume
-from cosmic_cli.commands.runs import runs
-from cosmic_cli.commands.status import status
-from cosmic_cli.commands.submit import submit
-from cosmic_cli.commands.tune import tune
-from cosmic_cli.commands.validate import validate
-from cosmic_cli.commands.watch import watch
 from cosmic_cli.exits import Exit, Interrupted, report, report_bug
-from cosmic_cli.training.command import app as model_app
 
-app = typer.Typer(
-    help="Photometric redshifts from images: drop a manifest, get a catalogue.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
 COMMANDS = (
-    demo,
-    doctor,
-    validate,
-    plan,
-    submit,
-    watch,
-    status,
-    results,
-    report_command,
-    plots,
-    runs,
-    resume,
-    cancel,
-    tune,
-    rendezvous,
-    bench,
-    destroy,
-)
-for command in COMMANDS:
-    app.command()(command)
-app.add_typer(data.app, name="data")
-app.add_typer(model_app, name="model")
-app.add_typer(local.app, name="local")
-app.add_typer(cai.app, name="cai")
+    "demo", "doctor", "validate", "plan", "submit", "watch", "status", "results", "report",
+    "plots", "runs", "resume", "cancel", "tune", "rendezvous", "bench", "destroy",
+)  # fmt: skip
+GROUPS = {
+    "data": "cosmic_cli.commands.data",
+    "model": "cosmic_cli.training.command",
+    "local": "cosmic_cli.commands.local",
+    "cai": "cosmic_cli.commands.cai",
+}
+
+
+def application(only: str | None = None) -> typer.Typer:
+    """The command line, or as much of it as one command needs: importing all takes long.
+
+    Args:
+        only: A command or group; anything else, and None, stands for all.
+    """
+    app = typer.Typer(
+        help="Photometric redshifts from images: drop a manifest, get a catalogue.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        callback=_nothing,  # without one, typer makes a single command the whole program
+    )
+    for name in [only] if only in COMMANDS else COMMANDS if only not in GROUPS else []:
+        app.command()(getattr(import_module(f"cosmic_cli.commands.{name}"), str(name)))
+    for name in [only] if only in GROUPS else GROUPS if only not in COMMANDS else []:
+        app.add_typer(import_module(GROUPS[str(name)]).app, name=name)
+    return app
+
+
+def _nothing() -> None:
+    return
 
 
 def run() -> None:
@@ -68,6 +53,7 @@ def run() -> None:
 
 def _code(*, as_json: bool) -> int:
     try:
+        app = application(sys.argv[1] if len(sys.argv) > 1 else None)
         return int(app(standalone_mode=False) or 0)
     except CosmicError as error:
         return report(error, as_json=as_json)

@@ -25,8 +25,8 @@ from fmilib_support.scenarios import OPERATIONS
 from fmilib_support.server import Rendezvous
 
 SEEDS = int(os.environ.get("FMI_SEEDS", "20"))
-FIRST_SEEDS, AT_ONCE, SEEDS_A_LAB = 8, 4, 10
-DETECT_S, SLACK_S = 3.0, 3.0
+FIRST_SEEDS, AT_ONCE, SEEDS_A_LAB = 4, 4, 10
+DETECT_S, SLACK_S = 8.0, 8.0
 CONNECT = {"detect_s": DETECT_S}
 CUT = ("the connection was closed", "connection reset by peer", "broken pipe")
 ONES = np.ones(8)

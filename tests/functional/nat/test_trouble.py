@@ -12,7 +12,7 @@ import pytest
 import fmilib
 
 DETECT_S = 5.0
-SLACK_S = 3.0
+SLACK_S = 8.0
 MakeWorld = Callable[..., Any]
 
 

@@ -40,7 +40,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 def commands(
     path: tuple[str, ...] = (), group: Any = None
 ) -> Iterator[tuple[tuple[str, ...], Any]]:
-    group = group or typer.main.get_command(main.app)
+    group = group or typer.main.get_command(main.application())
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from commands((*path, name), command)
@@ -55,6 +55,23 @@ def test_every_command_has_help_with_an_example_and_a_shape(
     assert f"cosmic {' '.join(words)}" in command.help.partition("Example: ")[2]
     assert "\nJSON: " in command.help
     assert "--json" in [option for p in command.params for option in p.opts]
+
+
+@pytest.mark.parametrize("name", [*main.COMMANDS, *main.GROUPS])
+def test_a_part_of_the_command_line_is_as_in_the_whole(name: str) -> None:
+    part: Any = typer.main.get_command(main.application(name))
+    whole: Any = typer.main.get_command(main.application())
+    assert list(part.commands) == [name]
+    shown = [group.commands[name].get_help(typer.Context(group)) for group in (part, whole)]
+    assert shown[0] == shown[1]
+
+
+def test_a_command_starts_without_what_others_need() -> None:
+    """All of it takes a second more."""
+    code = "import sys; from cosmic_cli.main import application; application('status'); "
+    code += "print([m for m in ('samtranslator', 'pyarrow', 'numpy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_the_reference_is_up_to_date() -> None:
@@ -125,20 +142,20 @@ def test_what_is_not_there_is_exit_code_4(
 def test_errors_have_their_exit_codes(
     error: BaseException, code: Exit, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(**_: Any) -> None:
+    def fail(_: str) -> None:
         raise error
 
-    monkeypatch.setattr(main, "app", fail)
+    monkeypatch.setattr(main, "application", fail)
     assert run("x") == code
 
 
 def test_a_bug_asks_to_be_reported_with_its_trace(
     run: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    def fail(**_: Any) -> None:
+    def fail(_: str) -> None:
         raise ZeroDivisionError("by nothing")
 
-    monkeypatch.setattr(main, "app", fail)
+    monkeypatch.setattr(main, "application", fail)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert run("x") == Exit.BUG
     shown = capsys.readouterr().err

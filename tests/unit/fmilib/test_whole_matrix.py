@@ -30,7 +30,9 @@ from fmilib_support.matrix import Comm, buffers_at, objects_at, once
 
 SIZES = [1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 24, 32]
 CELLS = [
-    pytest.param(size, count, marks=[pytest.mark.long] if size > 13 and count != 64 else [])
+    pytest.param(
+        size, count, marks=[pytest.mark.long] if size > 16 or (size > 13 and count != 64) else []
+    )
     for size in SIZES
     for count in COUNTS
 ]
