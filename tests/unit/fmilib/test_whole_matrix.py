@@ -14,8 +14,9 @@ shares):
   with and without `deterministic`, and Reduce with it.
 
 The reduction is the sum, and minloc for one allreduce; `test_every_collective_properties.py` has
-others. The ranks are greenlets that hand messages over in memory (`fmilib_support.hall`);
-`test_every_collective.py` does less of it between processes and over sockets.
+others. `make test` leaves the largest sizes to `make test-long`. The ranks are greenlets that hand
+messages over in memory (`fmilib_support.hall`); `test_every_collective.py` does less of it between
+processes and over sockets.
 """
 
 from __future__ import annotations
