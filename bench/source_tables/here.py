@@ -13,7 +13,7 @@ from typing import Any
 from bench.engine.inputs import write_inputs
 from bench.source_tables.published import BITS_A_ROW
 from bench.stream.inputs import fill, write_rows
-from bench.stream.stage import BUCKET, ROOT, serving
+from bench.stream.stage import BUCKET, ROOT, plan_for, serving
 from cosmic.record import RankRecord
 
 S3_MB_PER_S = 75.0
@@ -61,8 +61,10 @@ def our_rank(folder: Path, rows: int, memory_mb: int = 1769) -> RankRecord:
         write_rows(path, rows, "safetensors")
     with serving(folder, S3_MB_PER_S, S3_LATENCY_MS) as environment:
         memory = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_mb)}
-        command = ["whole", path.name, "full", str(BATCH), "1"]
-        return RankRecord(**_child("bench.stream.rank", command, {**environment, **memory}))
+        os.environ.update(environment)
+        run = plan_for(path.name, "full", BATCH)[1].run
+        found = _child("bench.stream.function", [BUCKET, run], {**environment, **memory})
+        return RankRecord(**found)
 
 
 def _child(module: str, words: list[str], environment: dict[str, str]) -> dict[str, Any]:

@@ -20,12 +20,11 @@ Comm = fmilib.Communicator
 
 
 CHANNELS, SLOW = ("direct", "redis", "local"), "s3"  # the emulator takes 10 ms a request
-SIZES = [*product((*CHANNELS, SLOW), (2, 3)), *product(CHANNELS, (5,))]
+SIZES = [*product(CHANNELS, (2, 3, 5)), (SLOW, 3)]
+LATER = [pytest.param(SLOW, size, marks=pytest.mark.long) for size in (2, 5)]
 
 
-@pytest.mark.parametrize(
-    ("way", "size"), [*SIZES, pytest.param(SLOW, 5, marks=pytest.mark.long)], indirect=["way"]
-)
+@pytest.mark.parametrize(("way", "size"), [*SIZES, *LATER], indirect=["way"])
 @pytest.mark.parametrize("method", list(CASES))
 def test_a_collective_gives_its_closed_form(way: Way, job: str, size: int, method: str) -> None:
     values(way.options, job, size, CASES[method])
