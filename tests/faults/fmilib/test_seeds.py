@@ -27,6 +27,7 @@ from fmilib_support.server import Rendezvous
 SEEDS = int(os.environ.get("FMI_SEEDS", "20"))
 FIRST_SEEDS, AT_ONCE, SEEDS_A_LAB = 4, 4, 10
 DETECT_S, SLACK_S = 8.0, 8.0
+FORM_S = 10.0  # for ranks to start and form where the failure is a part of what they do
 CONNECT = {"detect_s": DETECT_S}
 CUT = ("the connection was closed", "connection reset by peer", "broken pipe")
 ONES = np.ones(8)
@@ -143,7 +144,7 @@ class Retried(Failure):
 
 class Stopped(Failure):
     def start(self, one: Trial) -> None:
-        one.since = time.monotonic()
+        one.since = time.monotonic() + FORM_S
         after = one.rng.randrange(5)
         one.run("abort_in_the_middle", victim=one.victim, after=after, connect=CONNECT)
 
@@ -158,7 +159,7 @@ class Stopped(Failure):
 
 class Disagreeing(Failure):
     def start(self, one: Trial) -> None:
-        one.since = time.monotonic()
+        one.since = time.monotonic() + FORM_S
         calls = one.rng.sample(CALLS, 2)
         one.job.start("disagree", calls=calls, odd=one.victim, connect=CONNECT)
 
