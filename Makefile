@@ -45,12 +45,10 @@ demo: $(VENV)/.ready ## Do everything once on this machine: manifest in, catalog
 test: ## Run all checks and tests
 	$(MAKE) --jobs=4 env system $(CHECKOV_VENV)/.ready
 	$(MAKE) check
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
 
 test-long: ## The same with every seed and every cell of the matrix of collectives
-	$(MAKE) --jobs=4 env system $(CHECKOV_VENV)/.ready
-	$(MAKE) check
-	$(BIN)/python -m pytest -n 3 --dist loadfile -m ""
+	$(MAKE) test PYTEST_ARGS='-m ""'
 
 test-containers: env ## Build the image and run the functions in containers (root; apt: docker.io iptables iproute2)
 	$(BIN)/python -m pytest -s tests/cloud/test_containers.py

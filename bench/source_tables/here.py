@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bench.engine.inputs import write_inputs
 from bench.source_tables.published import BITS_A_ROW
 from bench.stream.inputs import fill, write_rows
-from bench.stream.stage import BUCKET, ROOT, plan_for, serving
+from bench.stream.stage import BUCKET, run_cold, run_module, serving
 from cosmic.record import RankRecord
 
 S3_MB_PER_S = 75.0
@@ -48,7 +43,7 @@ def their_loop(folder: Path, rows: int, variant: str, threads: int) -> Here:
     if not place.exists():
         place.mkdir()
         write_inputs(place, "full", rows)
-    found = _child("bench.engine.child", [str(place), variant, str(threads)], {})
+    found = run_module("bench.engine.child", [str(place), variant, str(threads)], {})
     return Here(rows, rows / found["rate"], found["busy_s"], found["mib"])
 
 
@@ -61,20 +56,4 @@ def our_rank(folder: Path, rows: int, memory_mb: int = 1769) -> RankRecord:
         write_rows(path, rows, "safetensors")
     with serving(folder, S3_MB_PER_S, S3_LATENCY_MS) as environment:
         memory = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_mb)}
-        os.environ.update(environment)
-        run = plan_for(path.name, "full", BATCH)[1].run
-        found = _child("bench.stream.function", [BUCKET, run], {**environment, **memory})
-        return RankRecord(**found)
-
-
-def _child(module: str, words: list[str], environment: dict[str, str]) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", module, *words],
-        env=os.environ | environment,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        check=True,
-        timeout=300,
-    )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+        return RankRecord(**run_cold(path.name, "full", BATCH, {**environment, **memory}))

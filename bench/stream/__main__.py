@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from bench.stream.inputs import fill
-from bench.stream.stage import BUCKET, ROOT, ROWS, plan_for, serving
+from bench.stream.stage import ROWS, run_cold, run_module, serving
 
 FAST = 75.0  # MB/s: what one Lambda function gets of S3 (600 Mbit/s)
 LATENCY_MS = 20.0
@@ -60,8 +55,8 @@ def print_overlap(folder: Path, options: argparse.Namespace) -> None:
     for size, rate in product(options.sizes, options.rates):
         with serving(folder, rate, LATENCY_MS) as environment:
             sizes = [str(options.batch_size), str(options.rounds)]
-            what = ["bench.stream.overlap", f"{size}.{options.layout}", options.model, *sizes]
-            found = _process(what, environment)
+            words = [f"{size}.{options.layout}", options.model, *sizes]
+            found = run_module("bench.stream.overlap", words, environment)
         down, work, both, wait = (
             median(found[name]) for name in ("download", "compute", "together", "wait")
         )
@@ -77,25 +72,11 @@ def print_memory(folder: Path, options: argparse.Namespace) -> None:
     print("|---" * 8 + "|")
     for size in options.sizes:
         with serving(folder, FAST, LATENCY_MS) as environment:
-            os.environ.update(environment)
             key = f"{size}.{options.layout}"
-            run = plan_for(key, options.model, options.batch_size)[1].run
-            record = _process(["bench.stream.function", BUCKET, run], environment)
+            record = run_cold(key, options.model, options.batch_size, environment)
         shares = " | ".join(f"{share:.1%}" for share in record["shares"].values())
         print(f"| {options.model} | {size} | {record['rows']} | {record['peak_memory_mb']} "
               f"| {record['rows_per_s']:.0f} | {shares} |", flush=True)  # fmt: skip
-
-
-def _process(what: list[str], environment: dict[str, str]) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", *what],
-        env=os.environ | environment,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
 
 
 if __name__ == "__main__":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from cosmic.manifest import Data, FormatName, Inference, Manifest, Model
 from cosmic.plan import Plan, make_plan
@@ -17,6 +19,7 @@ from cosmic.survey import survey
 
 ROOT = Path(__file__).parents[2]
 BUCKET = "bench"
+LONGEST_S = 600
 ROWS = {25: 1278, 100: 5113, 400: 20_452}
 
 
@@ -41,6 +44,27 @@ def serving(folder: Path, mb_per_s: float, latency_ms: float) -> Iterator[dict[s
     finally:
         server.kill()
         server.wait()
+
+
+def run_cold(key: str, model: str, batch_size: int, environment: dict[str, str]) -> dict[str, Any]:
+    """The record of a rank over one partition, in a process that begins as the function's does."""
+    os.environ.update(environment)
+    run = plan_for(key, model, batch_size)[1].run
+    return run_module("bench.stream.function", [BUCKET, run], environment)
+
+
+def run_module(module: str, words: list[str], environment: dict[str, str]) -> dict[str, Any]:
+    """The JSON object that a module prints last, run in a fresh process."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *words],
+        env=os.environ | environment,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=LONGEST_S,
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def plan_for(key: str, model: str, batch_size: int) -> tuple[Store, Plan, RunFolder]:

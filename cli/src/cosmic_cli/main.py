@@ -35,10 +35,12 @@ def application(only: str | None = None) -> typer.Typer:
         pretty_exceptions_enable=False,
         callback=_nothing,  # without one, typer makes a single command the whole program
     )
-    for name in [only] if only in COMMANDS else COMMANDS if only not in GROUPS else []:
-        app.command()(getattr(import_module(f"cosmic_cli.commands.{name}"), str(name)))
-    for name in [only] if only in GROUPS else GROUPS if only not in COMMANDS else []:
-        app.add_typer(import_module(GROUPS[str(name)]).app, name=name)
+    all_names = (*COMMANDS, *GROUPS)
+    for name in [only] if only in all_names else all_names:
+        if name in GROUPS:
+            app.add_typer(import_module(GROUPS[name]).app, name=name)
+        else:
+            app.command()(getattr(import_module(f"cosmic_cli.commands.{name}"), name))
     return app
 
 
