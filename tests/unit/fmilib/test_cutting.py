@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from fmilib.rendezvous.cutting import cut
+from fmilib.cutting import cut
 
 MUCH = 8 << 20
 

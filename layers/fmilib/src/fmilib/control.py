@@ -20,6 +20,7 @@ from fmilib.board import Board
 from fmilib.config import Settings
 from fmilib.control_frames import Courier, Message, field
 from fmilib.control_handshake import join
+from fmilib.cutting import let_go
 from fmilib.dialing import Dialler
 from fmilib.errors import (
     Aborted,
@@ -170,7 +171,8 @@ class Control:
             try:
                 await self._one_connection()
                 pause_s = RETRY_S[0]
-            except _GONE:
+            except _GONE as error:
+                let_go(error)
                 pause_s = min(2 * pause_s, RETRY_S[1])
             except _Later as later:
                 self._put_off, pause_s = str(later), min(2 * pause_s, RETRY_S[1])

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from fmilib.rendezvous.cutting import cut
+from fmilib.cutting import cut
 from fmilib.rendezvous.members import Job, Refused
 
 MEET_S = 5.0

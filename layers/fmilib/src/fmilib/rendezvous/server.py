@@ -16,10 +16,10 @@ from fmilib import keys, verdict
 from fmilib.config import MAX_JOB_BYTES
 from fmilib.control_frames import Courier, Message, field
 from fmilib.control_handshake import admit
+from fmilib.cutting import cut, let_go
 from fmilib.errors import AuthError, RendezvousError
 from fmilib.rendezvous import errands, health, pairs, streams
 from fmilib.rendezvous.claims import read_claim
-from fmilib.rendezvous.cutting import cut
 from fmilib.rendezvous.jobs import Registry
 from fmilib.rendezvous.limits import Limits
 from fmilib.rendezvous.members import Claim, Job, Member, Refused
@@ -128,6 +128,7 @@ class Server:
             cut(writer.transport)
         except (*_GONE, AuthError, RendezvousError) as error:
             log.info("a connection ended: %s", error)
+            let_go(error)
         finally:
             self._unproven.pop(task, None)
             self._connections.discard(task)
@@ -198,8 +199,7 @@ class Server:
                 member.seen_at = _now()
         except OSError as error:
             cause = f"its connection to the rendezvous broke: {error.strerror}"
-        except asyncio.IncompleteReadError:
-            pass
+            raise
         finally:
             self._registry.lost(member, cause, _now())
 
