@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ import fmilib
 from fmilib_support.ranks import Ranks
 
 Maker = Callable[[int], Ranks]
+STARTED_BY_S = 8.0
 ONES = np.ones(8)
 CALLS: dict[str, tuple[Any, Any]] = {
     "operation": (("barrier", {}), ("allreduce", {"value": ONES})),
@@ -79,5 +81,5 @@ def test_a_wait_ends_at_its_bound_for_all(ranks: Maker) -> None:
 
 def test_a_deadline_ends_the_wait_early_and_cleanly(ranks: Maker) -> None:
     job = ranks(2)
-    job.start("until_deadline")
+    job.start("until_deadline", ends_at=time.monotonic() + STARTED_BY_S)
     assert all(0.0 < early_s < 1.5 for early_s in job.values())
