@@ -30,6 +30,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     )
     with TemporaryDirectory() as scratch:
         status = aggregate(task, store, Path(scratch))
+    if not status.state.final:
+        logger.info("run resumed meanwhile", run=status.run, execution=status.execution)
+        return {"run": status.run, "state": status.state}
     metrics.add_metric("RowsOut", MetricUnit.Count, status.rows_out or 0)
     metrics.add_metric("RunsFailed", MetricUnit.Count, int(status.state is State.FAILED))
     log = logger.error if status.state is State.FAILED else logger.info

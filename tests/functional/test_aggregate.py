@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import io
 import json
 from collections.abc import Callable
@@ -467,3 +468,43 @@ def test_a_page_that_can_not_be_made_is_a_warning_and_costs_nothing_else(
     assert "report.html" not in status.outputs
     assert done.object("catalogue.parquet")
     assert done.aggregate(tmp_path).warnings == ()
+
+
+def _resume(done: Run) -> Status:
+    """What `cosmic resume` writes before it starts the next execution."""
+    resumed = Status(
+        run=done.folder.run, state=State.RUNNING, manifest="m", updated_at="now", execution="arn-r1"
+    )
+    done.store.put(done.folder.status, resumed.model_dump_json().encode())
+    return resumed
+
+
+@pytest.mark.parametrize("during", ["report.making.make_page", "aggregate.photo_z_metrics"])
+def test_a_run_resumed_meanwhile_keeps_its_new_status(
+    run: Callable[[int], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, during: str
+) -> None:
+    done = run(2)
+    done.write()
+    before = importlib.import_module(f"cosmic.{during.rpartition('.')[0]}")
+    step = getattr(before, during.rpartition(".")[2])
+    seen: list[Status] = []
+
+    def resumed_meanwhile(*given: Any) -> Any:
+        seen.append(_resume(done))
+        return step(*given)
+
+    monkeypatch.setattr(f"cosmic.{during}", resumed_meanwhile)
+    assert done.aggregate(tmp_path) == seen[0]
+    assert parse_status(done.object("status.json")) == seen[0]
+
+
+def test_the_end_of_an_execution_that_another_has_followed_writes_nothing(
+    run: Callable[[int], Run], tmp_path: Path
+) -> None:
+    done = run(2)
+    done.write()
+    resumed = _resume(done)
+    before = {found.key: found.etag for found in done.store.list(done.folder.at(""))}
+    assert done.aggregate(tmp_path) == resumed
+    assert {found.key: found.etag for found in done.store.list(done.folder.at(""))} == before
+    assert done.aggregate(tmp_path, execution="arn-r1").state is State.SUCCEEDED

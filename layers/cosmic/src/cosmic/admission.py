@@ -102,7 +102,7 @@ def _read(store: Store, at: Location) -> tuple[Queue, str | None]:
 
 def _write(store: Store, at: Location, queue: Queue, etag: str | None) -> bool:
     body = queue.model_dump_json(indent=1).encode()
-    return store.put_once(at, body) if etag is None else store.replace(at, body, etag)
+    return bool(store.put_once(at, body) if etag is None else store.replace(at, body, etag))
 
 
 def _living(places: tuple[Place, ...], executions: SFNClient, capacity: int) -> tuple[Place, ...]:

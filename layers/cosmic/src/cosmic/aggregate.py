@@ -14,7 +14,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from cosmic import __version__
 from cosmic.catalogue import redshifts_of
@@ -36,7 +35,8 @@ from cosmic.report.flagged import FlaggedRows
 from cosmic.report.making import Making, with_page
 from cosmic.runs import RunFolder
 from cosmic.statistics import disagreements
-from cosmic.status import State, Status, parse_status, utc_now
+from cosmic.status import State, Status, utc_now
+from cosmic.status_writer import StatusWriter
 from cosmic.store import Location, Store
 
 READERS = 16
@@ -106,7 +106,8 @@ def aggregate(task: AggregateTask, store: Store, scratch: Path) -> Status:
     """Merge a run's shards and write its catalogue, metrics and status, in this order.
 
     The page is made after that, for nobody should wait for it who wants the catalogue; then the
-    status is written again, with the page among its outputs.
+    status is written again, with the page among its outputs. Where the run has been resumed
+    since, what its new execution says stands, and this one ends.
 
     Args:
         task: Which run.
@@ -114,19 +115,23 @@ def aggregate(task: AggregateTask, store: Store, scratch: Path) -> Status:
         scratch: Folder for files before they are uploaded.
 
     Returns:
-        The status as written last.
+        The run's status as it is then.
 
     Raises:
         TransientError: S3 failed; calling again does the same again.
     """
     folder = task.folder
+    writer = StatusWriter(store, folder, task.execution)
+    if writer.successor:
+        return writer.successor
+    warnings = writer.found.warnings if writer.found else ()
     plan = parse_plan(store.get(folder.plan))
     records = _read_records(store, folder, plan)
     collective = _read_collective(store, folder)
     parquet, fits = scratch / "catalogue.parquet", scratch / "catalogue.fits"
-    with CatalogueWriter(parquet, fits) as writer:
-        merged = _merge(_rows(store, folder, plan, records, collective), writer, plan)
-        writer.finish(_provenance(plan, task, merged))
+    with CatalogueWriter(parquet, fits) as catalogue:
+        merged = _merge(_rows(store, folder, plan, records, collective), catalogue, plan)
+        catalogue.finish(_provenance(plan, task, merged))
     failures = _failures(store, folder)
     _explain(merged, failures, task.map_failure)
     metrics = _metrics(plan, records, merged, task, store)
@@ -146,21 +151,16 @@ def aggregate(task: AggregateTask, store: Store, scratch: Path) -> Status:
         rows_flagged=merged.rows_flagged,
         fmi=fmi,
         problems=tuple(p.as_dict() for p in problems),
-        warnings=_warnings(store, folder, failures, merged),
+        warnings=_with_late_failures(warnings, failures, merged),
         missing=tuple(merged.missing),
         outputs=outputs,
     )
-    _say(status, store, folder)
-    making = Making(plan, records, metrics, merged.redshifts, merged.flagged)
-    status = with_page(status, making, store, folder, scratch, task.ends_at_s)
-    _say(status, store, folder)
+    if writer.write(status):
+        making = Making(plan, records, metrics, merged.redshifts, merged.flagged)
+        writer.write(with_page(status, making, store, folder, scratch, task.ends_at_s))
     if state is State.SUCCEEDED:
         _let_go_of_shards(store, folder)
-    return status
-
-
-def _say(status: Status, store: Store, folder: RunFolder) -> None:
-    store.put(folder.status, status.model_dump_json(indent=1).encode(), "application/json")
+    return writer.found or status
 
 
 def _let_go_of_shards(store: Store, folder: RunFolder) -> None:
@@ -391,19 +391,14 @@ def _bill(
     return bill_document(bill(usage), plan.rows)
 
 
-def _warnings(
-    store: Store, folder: RunFolder, failures: dict[int, str], merged: Merged
+def _with_late_failures(
+    warnings: tuple[str, ...], failures: dict[int, str], merged: Merged
 ) -> tuple[str, ...]:
-    """Those that `init` gave, and ranks that failed after their rows were safe."""
-    text = _get_or_none(store, folder.status)
+    """Those that the run had, and ranks that failed after their rows were safe."""
     missing = {entry["rank"] for entry in merged.missing}
     late = tuple(
         f"rank {rank} failed after its rows were written: {why}"
         for rank, why in sorted(failures.items())
         if rank not in missing
     )
-    try:
-        earlier = parse_status(text).warnings if text else ()
-    except ValidationError:
-        earlier = ()
-    return tuple(dict.fromkeys(earlier + late))
+    return tuple(dict.fromkeys(warnings + late))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -20,6 +21,7 @@ from cosmic.errors import InputError, TransientError
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
+    from types_boto3_s3.type_defs import PutObjectOutputTypeDef
 
 
 UPLOAD_PART_BYTES = 8 << 20
@@ -228,23 +230,10 @@ class Store:
             )
         return reply["VersionId"]
 
-    def put_once(self, at: Location, body: bytes) -> bool:
-        """Write a JSON object unless there is one already; says whether it was written."""
-        self._count(writes=1)
-        try:
-            with _translated(at):
-                self._s3.put_object(
-                    Bucket=at.bucket,
-                    Key=at.key,
-                    Body=body,
-                    ContentType="application/json",
-                    IfNoneMatch="*",
-                )
-        except InputError as error:
-            if error.code == "precondition-failed":
-                return False
-            raise
-        return True
+    def put_once(self, at: Location, body: bytes) -> str:
+        """Write a JSON object unless there is one already; its ETag if it was written, or ""."""
+        put = partial(self._s3.put_object, Bucket=at.bucket, Key=at.key, Body=body)
+        return self._written(at, lambda: put(ContentType="application/json", IfNoneMatch="*"))
 
     def get_current(self, at: Location) -> tuple[bytes, str]:
         """A small object and the ETag that it has."""
@@ -253,23 +242,20 @@ class Store:
             reply = self._s3.get_object(Bucket=at.bucket, Key=at.key)
             return reply["Body"].read(), reply["ETag"]
 
-    def replace(self, at: Location, body: bytes, etag: str) -> bool:
-        """Write a JSON object if it still has this ETag; says whether it was written."""
+    def replace(self, at: Location, body: bytes, etag: str) -> str:
+        """Write a JSON object if it still has this ETag; its new one if it was written, or ""."""
+        put = partial(self._s3.put_object, Bucket=at.bucket, Key=at.key, Body=body)
+        return self._written(at, lambda: put(ContentType="application/json", IfMatch=etag))
+
+    def _written(self, at: Location, put: Callable[[], PutObjectOutputTypeDef]) -> str:
         self._count(writes=1)
         try:
             with _translated(at):
-                self._s3.put_object(
-                    Bucket=at.bucket,
-                    Key=at.key,
-                    Body=body,
-                    ContentType="application/json",
-                    IfMatch=etag,
-                )
+                return put()["ETag"]
         except InputError as error:
             if error.code == "precondition-failed":
-                return False
+                return ""
             raise
-        return True
 
     def mark_scratch(self, at: Location) -> None:
         """Tag an object as one that the bucket's lifecycle may remove."""
