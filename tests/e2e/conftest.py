@@ -1,6 +1,6 @@
 """The whole product, deployed from template.yaml on this machine, shared by the tests here.
 
-The data are the held-out real galaxies, all of them.
+The data are the first of the held-out real galaxies; all of them are there where a test asks.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from cosmic_cli.target import Target, local_target
 
 ROOT = Path(__file__).parents[2]
 CHECKPOINT = ROOT / "models/tiny/astromae-tiny.safetensors"
-PER_PARTITION = 500
+ROWS, PER_PARTITION = 640, 200
+ALL_PER_PARTITION = 500
 
 
 @dataclass
@@ -66,7 +67,8 @@ class Cosmic:
     stack: StackHandle
     target: Target
     data: Path
-    rows: int
+    all_rows: int
+    rows: int = ROWS
     checkpoint: Path = CHECKPOINT
     store: Store = field(init=False)
 
@@ -77,6 +79,11 @@ class Cosmic:
     def bucket(self) -> str:
         """The data bucket."""
         return self.target.bucket
+
+    @property
+    def all_data(self) -> dict[str, str]:
+        """A manifest's `data`: all held-out galaxies."""
+        return {"uri": f"s3://{self.bucket}/held-out/"}
 
     def manifest(self, **sections: Any) -> dict[str, Any]:
         """A manifest for the data set; sections are merged into it."""
@@ -137,14 +144,16 @@ class Cosmic:
 @pytest.fixture(scope="module")
 def cosmic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cosmic]:
     """The deployed product."""
-    data = tmp_path_factory.mktemp("data")
-    sample = Sample("catalog", split="test")
-    write_dataset(data, sample, PER_PARTITION)
+    home = tmp_path_factory.mktemp("cosmic")
+    held_out = Sample("catalog")
+    write_dataset(home / "data", Sample("catalog", ROWS), PER_PARTITION)
+    write_dataset(home / "held-out", held_out, ALL_PER_PARTITION)
     with LocalStack(template=ROOT / "template.yaml", rendezvous=True) as stack:
-        made = Cosmic(stack, local_target(stack), data, len(sample))
+        made = Cosmic(stack, local_target(stack), home / "data", len(held_out))
         made.store.upload(CHECKPOINT, Location(made.bucket, "models/tiny.safetensors"))
-        for path in data.iterdir():
-            made.store.upload(path, Location(made.bucket, f"data/{path.name}"))
+        for path in home.glob("*/*"):
+            at = Location(made.bucket, f"{path.parent.name}/{path.name}")
+            made.store.upload(path, at)
         yield made
 
 

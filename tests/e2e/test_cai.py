@@ -30,7 +30,7 @@ from cosmic_cli.submission import follow, submit
 from cosmic_cli.target import Target, local_target
 
 ROOT = Path(__file__).parents[2]
-ROWS, PER_PARTITION = 1300, 100
+ROWS, PER_PARTITION = 520, 40
 FOLDER = "scripts/Anomaly Detection/Fine_Tune_Model"
 CHECKPOINT = f"{FOLDER}/Mixed_Inception_z_VITAE_Base_Img_Full_New_Full"
 PAYLOAD: dict[str, Any] = {

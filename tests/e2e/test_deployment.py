@@ -28,7 +28,7 @@ def run_once(target: Target, folder: Path) -> State:
     """Upload a model and data, drop a manifest, wait for the run's end."""
     data = folder / "data"
     data.mkdir()
-    write_dataset(data, Sample("catalog", split="test"), 500)
+    write_dataset(data, Sample("catalog", 100), 100)
     store = target.store()
     checkpoint = ROOT / "models/tiny/astromae-tiny.safetensors"
     store.upload(checkpoint, Location(target.bucket, "models/tiny.safetensors"))
@@ -40,7 +40,7 @@ def run_once(target: Target, folder: Path) -> State:
         "job": "first",
         "model": {"uri": f"{uri}/models/tiny.safetensors"},
         "data": {"uri": f"{uri}/data/"},
-        "inference": {"world_size": 2, "limit_rows": 100},
+        "inference": {"world_size": 2},
     }
     manifest.write_text(json.dumps(document))
     *_, last = follow(target, submit(target, manifest))

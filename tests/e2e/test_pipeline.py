@@ -73,7 +73,7 @@ def test_predictions_equal_a_plain_loop_over_the_files(
 def test_metrics_are_those_of_the_model_card(cosmic: Cosmic) -> None:
     card = json.loads(cosmic.checkpoint.with_name("card.json").read_text())
     expected = card["tests"]["catalog"]["scores"]
-    run = cosmic.drop(cosmic.manifest(model={"sha256": card["sha256"]}))
+    run = cosmic.drop(cosmic.manifest(model={"sha256": card["sha256"]}, data=cosmic.all_data))
     assert run.wait().state is State.SUCCEEDED
     found = json.loads(run.object("metrics.json"))["photo_z"]
     assert found["n"] == expected["n"]

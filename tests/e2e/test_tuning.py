@@ -13,10 +13,11 @@ from cosmic.tuning.measured import from_metrics
 from cosmic.tuning.platform import local_stack
 from cosmic.tuning.predict import Configuration, Job, predict
 
+from .conftest import ALL_PER_PARTITION
+
 if TYPE_CHECKING:
     from .conftest import Cosmic
 
-PER_PARTITION = 500  # of the fixture's data
 
 # The machine is shared while tests run: these bounds catch a wrong formula, not a wrong percentage.
 COMPUTE_FACTOR = 2.0
@@ -24,29 +25,29 @@ WALL_FACTOR = 4.0
 
 
 def metrics_of(cosmic: Cosmic, rows: int, world_size: int) -> dict[str, Any]:
-    run = cosmic.drop(cosmic.manifest(inference={"world_size": world_size, "limit_rows": rows}))
+    inference = {"world_size": world_size, "limit_rows": rows}
+    run = cosmic.drop(cosmic.manifest(inference=inference, data=cosmic.all_data))
     assert run.wait().state is State.SUCCEEDED
     found: dict[str, Any] = json.loads(run.object("metrics.json"))
     return found
 
 
-def test_one_run_predicts_others_of_other_sizes(cosmic: Cosmic) -> None:
-    cold = metrics_of(cosmic, 128, 4)
+@pytest.mark.parametrize("world_size", [2, pytest.param(4, marks=pytest.mark.long)])
+def test_one_run_predicts_others_of_other_sizes(cosmic: Cosmic, world_size: int) -> None:
+    cold = metrics_of(cosmic, 128, world_size)
     assert from_metrics(cold, "cold").init_s
     small = metrics_of(cosmic, 512, 2)
     measured = from_metrics(small, "a warm run")
     machine = local_stack(float(os.cpu_count() or 1), measured.launch_s)
     memory_mb = small["ranks"][0]["memory_mb"]
-    for rows, world_size in ((cosmic.rows, 2), (cosmic.rows, 4)):
-        found = metrics_of(cosmic, rows, world_size)
-        how = Configuration(memory_mb, world_size, 64, PER_PARTITION)
-        job = Job(rows, cold=False)
-        expected = predict(job, how, measured, machine)
-        busy_s = sum(r["compute_cpu_s"] for r in found["ranks"])
-        contention = machine.contention(world_size, 1)
-        assert expected.compute_s / contention == pytest.approx(busy_s, rel=COMPUTE_FACTOR - 1)
-        assert 1 / WALL_FACTOR < found["run"]["wall_s"] / expected.wall_s < WALL_FACTOR
-        reads = sum(r["s3_reads"] for r in found["ranks"])
-        by_item = {line.item: line for line in expected.lines}
-        asked = int(by_item["S3 reads"].formula.split()[0])
-        assert asked == pytest.approx(reads + 2 * world_size, rel=0.6)
+    found = metrics_of(cosmic, cosmic.all_rows, world_size)
+    how = Configuration(memory_mb, world_size, 64, ALL_PER_PARTITION)
+    expected = predict(Job(cosmic.all_rows, cold=False), how, measured, machine)
+    busy_s = sum(r["compute_cpu_s"] for r in found["ranks"])
+    contention = machine.contention(world_size, 1)
+    assert expected.compute_s / contention == pytest.approx(busy_s, rel=COMPUTE_FACTOR - 1)
+    assert 1 / WALL_FACTOR < found["run"]["wall_s"] / expected.wall_s < WALL_FACTOR
+    reads = sum(r["s3_reads"] for r in found["ranks"])
+    by_item = {line.item: line for line in expected.lines}
+    asked = int(by_item["S3 reads"].formula.split()[0])
+    assert asked == pytest.approx(reads + 2 * world_size, rel=0.6)
