@@ -26,7 +26,7 @@ def told_of(found: list[Outcome], lost: int, since: float) -> None:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize(("size", "lost"), [(4, 1), (5, 0)])
+@pytest.mark.parametrize(("size", "lost"), [(4, 1), pytest.param(5, 0, marks=pytest.mark.long)])
 def test_a_rank_killed_inside_an_operation_fails_all_others(
     ranks: Maker, operation: str, size: int, lost: int
 ) -> None:

@@ -20,8 +20,14 @@ Comm = fmilib.Communicator
 
 
 CHANNELS, SLOW = ("direct", "redis", "local"), "s3"  # the emulator takes 10 ms a request
-SIZES = [*product(CHANNELS, (2, 3, 5)), (SLOW, 3)]
-LATER = [pytest.param(SLOW, size, marks=pytest.mark.long) for size in (2, 5)]
+SIZES = [(channel, 3) for channel in (*CHANNELS, SLOW)]
+LATER = [pytest.param(*cell, marks=pytest.mark.long) for cell in product((*CHANNELS, SLOW), (2, 5))]
+# where what is shown is a wait: a link, and the default store; the others by `make test-long`
+WAITING = pytest.mark.parametrize(
+    "way",
+    ["direct", SLOW, *(pytest.param(way, marks=pytest.mark.long) for way in ("redis", "local"))],
+    indirect=True,
+)
 
 
 @pytest.mark.parametrize(("way", "size"), [*SIZES, *LATER], indirect=["way"])
@@ -86,6 +92,7 @@ def test_an_abort_reaches_all_who_wait(way: Way, job: str) -> None:
         assert end.seconds < 10
 
 
+@WAITING
 def test_an_abort_reaches_one_who_computes_in_a_call_soon_after(way: Way, job: str) -> None:
     def body(comm: Comm) -> None:
         comm.barrier()
@@ -112,6 +119,7 @@ def test_an_exception_in_one_rank_stops_all(way: Way, job: str) -> None:
     assert "my own fault" in str(second.error)
 
 
+@WAITING
 def test_a_wait_ends_at_its_bound_and_names_whom_it_was_for(way: Way, job: str) -> None:
     def body(comm: Comm) -> Any:
         comm.barrier()
@@ -131,6 +139,7 @@ def test_a_wait_ends_at_its_bound_and_names_whom_it_was_for(way: Way, job: str) 
     assert all(seconds < 12.0 for _, seconds in found[:2])
 
 
+@WAITING
 def test_a_deadline_ends_a_wait_early_and_cleanly(way: Way, job: str) -> None:
     def body(comm: Comm) -> None:
         comm.recv(1 - comm.rank)
@@ -141,6 +150,7 @@ def test_a_deadline_ends_a_wait_early_and_cleanly(way: Way, job: str) -> None:
         assert end.seconds < 10.0
 
 
+@WAITING
 def test_missing_ranks_are_named_within_the_bound(way: Way, job: str) -> None:
     crew = Crew({**way.options, "timeout_s": 10.0}, job, 3)
     crew.start(0, Comm.barrier)
@@ -152,6 +162,7 @@ def test_missing_ranks_are_named_within_the_bound(way: Way, job: str) -> None:
     assert all(end.seconds < 20 for end in found.values())
 
 
+@WAITING
 def test_ranks_that_disagree_on_the_size_find_out(way: Way, job: str) -> None:
     crew = Crew({**way.options, "timeout_s": 12.0}, job, 2)
     crew.start(0, Comm.barrier)
@@ -216,6 +227,7 @@ def test_a_newer_attempt_takes_the_place_of_one_that_waits(way: Way, job: str) -
     assert isinstance(found["old"].error, fmilib.StaleGeneration), found
 
 
+@WAITING
 def test_a_newer_attempt_fences_one_that_is_in_the_job(way: Way, job: str) -> None:
     crew = Crew({**way.options, "timeout_s": 20.0}, job, 2)
     formed = threading.Barrier(3)

@@ -102,7 +102,7 @@ def test_a_killed_rank_is_noticed_through_the_relay(make_world: MakeWorld) -> No
     all_told(world, [0, 2], since)
 
 
-@pytest.mark.parametrize("right", ["keeping", "symmetric"])
+@pytest.mark.parametrize("right", ["keeping", pytest.param("symmetric", marks=pytest.mark.long)])
 def test_lossy_networks_give_right_values(make_world: MakeWorld, right: str) -> None:
     world = make_world(["l1", "r1", "l2", "r2"], right=right)
     world.lab.lose(3)

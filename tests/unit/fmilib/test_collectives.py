@@ -14,7 +14,7 @@ from fmilib_support.ranks import Ranks
 Maker = Callable[[int], Ranks]
 
 
-@pytest.mark.parametrize("size", [2, 7, 8, 16])
+@pytest.mark.parametrize("size", [2, 7, 8, pytest.param(16, marks=pytest.mark.long)])
 def test_trees_and_rounds_take_few_links(ranks: Maker, size: int) -> None:
     job = ranks(size)
     job.start("closed_forms", counts=[0, 64])
@@ -22,7 +22,7 @@ def test_trees_and_rounds_take_few_links(ranks: Maker, size: int) -> None:
     assert max(links) <= (size - 1 if topology.star(size) else 2 * topology.rounds(size))
 
 
-@pytest.mark.parametrize("size", [3, 4, 6])
+@pytest.mark.parametrize("size", [3, 4, pytest.param(6, marks=pytest.mark.long)])
 def test_closed_forms_of_large_arrays(ranks: Maker, size: int) -> None:
     job = ranks(size)
     job.start("closed_forms", counts=[300_007])
@@ -43,7 +43,7 @@ def test_any_rank_sends_to_any_rank_by_tag(ranks: Maker, size: int) -> None:
     assert job.values() == [size - 1] * size
 
 
-@pytest.mark.parametrize("size", [2, 3, 5])
+@pytest.mark.parametrize("size", [2, 3, pytest.param(5, marks=pytest.mark.long)])
 def test_ranks_send_much_to_each_other_at_once(ranks: Maker, size: int) -> None:
     job = ranks(size)
     job.start("swaps")
@@ -51,7 +51,7 @@ def test_ranks_send_much_to_each_other_at_once(ranks: Maker, size: int) -> None:
 
 
 @pytest.mark.parametrize("deterministic", [False, True])
-@pytest.mark.parametrize("size", [5, 8])
+@pytest.mark.parametrize("size", [5, pytest.param(8, marks=pytest.mark.long)])
 def test_all_ranks_get_the_same_bits(ranks: Maker, size: int, deterministic: bool) -> None:
     job = ranks(size)
     job.start("same_bits", deterministic=deterministic)

@@ -37,7 +37,13 @@ def engine(checkpoint_bytes: bytes, request: pytest.FixtureRequest) -> Engine:
 
 
 @pytest.mark.parametrize(
-    ("name", "threads"), [("torch", 2), ("onnxruntime", 2), ("openvino", 1), ("openvino", 2)]
+    ("name", "threads"),
+    [
+        ("openvino", 1),
+        ("openvino", 2),
+        pytest.param("torch", 2, marks=pytest.mark.long),
+        pytest.param("onnxruntime", 2, marks=pytest.mark.long),
+    ],
 )
 def test_a_batch_gives_the_same_bits_in_every_process(
     checkpoint_bytes: bytes, batch: Batch, tmp_path: Path, name: str, threads: int
