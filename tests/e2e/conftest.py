@@ -83,7 +83,7 @@ class Cosmic:
     @property
     def all_data(self) -> dict[str, str]:
         """A manifest's `data`: all held-out galaxies."""
-        return {"uri": f"s3://{self.bucket}/held-out/"}
+        return {"uri": f"s3://{self.bucket}/data/all/"}
 
     def manifest(self, **sections: Any) -> dict[str, Any]:
         """A manifest for the data set; sections are merged into it."""
@@ -91,7 +91,7 @@ class Cosmic:
             "version": 1,
             "job": f"test-{uuid.uuid4().hex[:8]}",
             "model": {"uri": f"s3://{self.bucket}/models/tiny.safetensors"},
-            "data": {"uri": f"s3://{self.bucket}/data/"},
+            "data": {"uri": f"s3://{self.bucket}/data/first/"},
         }
         for name, section in sections.items():
             merged = isinstance(section, dict) and isinstance(document.get(name), dict)
@@ -146,14 +146,14 @@ def cosmic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cosmic]:
     """The deployed product."""
     home = tmp_path_factory.mktemp("cosmic")
     held_out = Sample("catalog")
-    write_dataset(home / "data", Sample("catalog", ROWS), PER_PARTITION)
-    write_dataset(home / "held-out", held_out, ALL_PER_PARTITION)
+    write_dataset(home / "first", Sample("catalog", ROWS), PER_PARTITION)
+    write_dataset(home / "all", held_out, ALL_PER_PARTITION)
     with LocalStack(template=ROOT / "template.yaml", rendezvous=True) as stack:
-        made = Cosmic(stack, local_target(stack), home / "data", len(held_out))
+        made = Cosmic(stack, local_target(stack), home / "first", len(held_out))
         made.store.upload(CHECKPOINT, Location(made.bucket, "models/tiny.safetensors"))
         for path in home.glob("*/*"):
-            at = Location(made.bucket, f"{path.parent.name}/{path.name}")
-            made.store.upload(path, at)
+            key = f"data/{path.parent.name}/{path.name}"
+            made.store.upload(path, Location(made.bucket, key))
         yield made
 
 
