@@ -18,6 +18,8 @@ TEMPLATES := template.yaml monitoring/template.yaml rendezvous/template.yaml
 SYSTEM_PACKAGES := redis-server nftables iproute2 ethtool chromium
 
 export SAM_CLI_TELEMETRY := 0
+# Thousands of processes are started here: each would compile what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo test test-long system site check format lint types validate security build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables test-containers pins wheels bench-balance
@@ -36,7 +38,7 @@ $(VENV)/.ready: requirements.lock layers/fmilib/pyproject.toml layers/cosmic/pyp
 # aws-sam-cli pins versions that the rest does not want, so it has an environment of its own.
 $(SAM_VENV)/.ready: requirements-sam.txt
 	$(PYTHON) -m venv $(SAM_VENV)
-	$(SAM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-sam.txt
+	$(SAM_VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements-sam.txt
 	touch $@
 
 demo: $(VENV)/.ready ## Do everything once on this machine: manifest in, catalogue out
@@ -44,7 +46,7 @@ demo: $(VENV)/.ready ## Do everything once on this machine: manifest in, catalog
 
 test: ## Run all checks and tests
 	$(MAKE) --jobs=4 env system $(CHECKOV_VENV)/.ready
-	$(MAKE) check
+	$(MAKE) --jobs=2 --output-sync check
 	$(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
 
 test-long: ## The same with every seed and every cell of the matrix of collectives
@@ -84,7 +86,7 @@ security: $(CHECKOV_VENV)/.ready
 
 $(CHECKOV_VENV)/.ready: requirements-checkov.txt
 	$(PYTHON) -m venv $(CHECKOV_VENV)
-	$(CHECKOV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-checkov.txt
+	$(CHECKOV_VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements-checkov.txt
 	touch $@
 
 bench-fmi: $(VENV)/.ready .venv-bench/.ready ## Measure fmilib beside Open MPI (apt: openmpi-bin libopenmpi-dev) and gloo

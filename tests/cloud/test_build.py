@@ -1,4 +1,4 @@
-"""What SAM makes of the template: valid, built, small enough, and able to run."""
+"""What SAM makes of the template: built, small enough, and able to run."""
 
 from __future__ import annotations
 
@@ -33,11 +33,6 @@ def run(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
-
-
-def test_the_template_is_valid_and_lints() -> None:
-    done = run(SAM, "validate", "--lint")
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
