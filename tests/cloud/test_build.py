@@ -14,7 +14,6 @@ import pytest
 pytestmark = pytest.mark.timeout(400)
 Measured = Callable[[str], None]
 ROOT = Path(__file__).parents[2]
-SAM = ROOT / ".venv-sam/bin/sam"
 LAMBDA_LIMIT_BYTES = 250 * 1024 * 1024
 RUNTIME_PROVIDES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six")
 
