@@ -401,7 +401,7 @@ def _adds(left: Any, right: Any) -> Any:
 
 def until_deadline(place: Place) -> float:
     """Wait for a message that never comes, with a deadline; return how early it ended."""
-    ends_at = place.options["ends_at"]
+    ends_at = float(place.options["ends_at"])
     with place.connect(deadline=ends_at, reserve_s=0.5) as comm:
         try:
             comm.recv((comm.rank + 1) % comm.size)
