@@ -24,22 +24,28 @@ from cosmic.store import Location
 from .permissions import allowed, statements
 
 if TYPE_CHECKING:
-    from .conftest import Cosmic
+    from .conftest import Cosmic, Run
 
 BATCH, MEMORY_MB = 64, 1769
 
 
 @pytest.fixture(scope="module")
-def by_world_size(cosmic: Cosmic) -> dict[int, pa.Table]:
-    """The catalogue of the same data by world size."""
-    tables = {}
+def runs(cosmic: Cosmic) -> dict[int, Run]:
+    """Runs over the same data by world size."""
+    done = {}
     for world_size in (1, 2, 4, 7):
         run = cosmic.drop(cosmic.manifest(inference={"world_size": world_size}))
         status = run.wait()
         assert (status.state, status.fmi, status.problems) == (State.SUCCEEDED, "ok", ())
         assert (status.rows_in, status.rows_out) == (cosmic.rows, cosmic.rows)
-        tables[world_size] = run.catalogue()
-    return tables
+        done[world_size] = run
+    return done
+
+
+@pytest.fixture(scope="module")
+def by_world_size(runs: dict[int, Run]) -> dict[int, pa.Table]:
+    """Their catalogues."""
+    return {world_size: run.catalogue() for world_size, run in runs.items()}
 
 
 def test_every_world_size_gives_the_same_bytes(by_world_size: dict[int, pa.Table]) -> None:
@@ -81,9 +87,10 @@ def test_metrics_are_those_of_the_model_card(cosmic: Cosmic) -> None:
     assert found["r2"] == pytest.approx(expected["r2"], abs=2e-6)
 
 
-def test_ranks_are_processes_whose_messages_cross_sockets(cosmic: Cosmic) -> None:
-    run = cosmic.drop(cosmic.manifest(inference={"world_size": 4}))
-    assert run.wait().fmi == "ok"
+def test_ranks_are_processes_whose_messages_cross_sockets(
+    cosmic: Cosmic, runs: dict[int, Run]
+) -> None:
+    run = runs[4]
     records = run.records(4)
     assert len({r.pid for r in records}) == 4
     assert all(r.fmi_stats["sent_bytes"] > 0 for r in records)
@@ -192,11 +199,9 @@ def test_more_ranks_than_batches(cosmic: Cosmic, by_world_size: dict[int, pa.Tab
     assert run.catalogue().equals(by_world_size[1].slice(0, 100))
 
 
-def test_the_fits_catalogue_holds_the_same_rows(cosmic: Cosmic) -> None:
-    run = cosmic.drop(cosmic.manifest(inference={"world_size": 1}))
-    run.wait()
-    fits = Table.read(io.BytesIO(run.object("catalogue.fits")), hdu=1)
-    parquet = run.catalogue()
+def test_the_fits_catalogue_holds_the_same_rows(cosmic: Cosmic, runs: dict[int, Run]) -> None:
+    fits = Table.read(io.BytesIO(runs[1].object("catalogue.fits")), hdu=1)
+    parquet = runs[1].catalogue()
     assert len(fits) == cosmic.rows
     for name in ("object_id", "z_phot", "partition", "row"):
         np.testing.assert_array_equal(np.ma.filled(fits[name], np.nan), parquet[name].to_numpy())

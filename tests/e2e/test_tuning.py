@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .conftest import Cosmic
 
 
+ROWS = 1000
 # The machine is shared while tests run: these bounds catch a wrong formula, not a wrong percentage.
 COMPUTE_FACTOR = 2.0
 WALL_FACTOR = 4.0
@@ -34,15 +35,15 @@ def metrics_of(cosmic: Cosmic, rows: int, world_size: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("world_size", [2, pytest.param(4, marks=pytest.mark.long)])
 def test_one_run_predicts_others_of_other_sizes(cosmic: Cosmic, world_size: int) -> None:
-    cold = metrics_of(cosmic, 128, world_size)
+    cold = metrics_of(cosmic, 64, world_size)
     assert from_metrics(cold, "cold").init_s
-    small = metrics_of(cosmic, 512, 2)
+    small = metrics_of(cosmic, 256, 2)
     measured = from_metrics(small, "a warm run")
     machine = local_stack(float(os.cpu_count() or 1), measured.launch_s)
     memory_mb = small["ranks"][0]["memory_mb"]
-    found = metrics_of(cosmic, cosmic.all_rows, world_size)
+    found = metrics_of(cosmic, ROWS, world_size)
     how = Configuration(memory_mb, world_size, 64, ALL_PER_PARTITION)
-    expected = predict(Job(cosmic.all_rows, cold=False), how, measured, machine)
+    expected = predict(Job(ROWS, cold=False), how, measured, machine)
     busy_s = sum(r["compute_cpu_s"] for r in found["ranks"])
     contention = machine.contention(world_size, 1)
     assert expected.compute_s / contention == pytest.approx(busy_s, rel=COMPUTE_FACTOR - 1)

@@ -43,7 +43,9 @@ def keep_busy(stack: LocalStack) -> list[int]:
     return pids
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)]
+)
 def test_after_a_signal(make_stack: MakeStack, number: signal.Signals) -> None:
     stack = make_stack()
     pids = keep_busy(stack)
@@ -91,7 +93,9 @@ with LocalStack(Path(sys.argv[1]), Path(sys.argv[2])) as stack:
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.long)]
+)
 def test_after_its_parent_has_gone(tmp_path: Path, number: signal.Signals) -> None:
     folder = tmp_path / "state"
     parent = subprocess.Popen(

@@ -22,6 +22,12 @@ from fmilib_support.server import Rendezvous
 
 __all__ = ["job", "ranks", "rendezvous"]
 START_S = 10.0
+# where what is shown is a wait: a link, and the default store; the others by `make test-long`
+WAITING = pytest.mark.parametrize(
+    "way",
+    ["direct", "s3", *(pytest.param(way, marks=pytest.mark.long) for way in ("redis", "local"))],
+    indirect=True,
+)
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ def way(request: pytest.FixtureRequest) -> Way:
     return _way(request, request.param)
 
 
-@pytest.fixture(params=["redis", "s3", "local"])
+@pytest.fixture(params=["redis", "s3", pytest.param("local", marks=pytest.mark.long)])
 def stored(request: pytest.FixtureRequest) -> Way:
     """Return each channel that keeps messages in a store, in turn."""
     return _way(request, request.param)

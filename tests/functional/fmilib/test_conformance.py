@@ -14,7 +14,7 @@ import fmilib
 from fmilib_support.threads import Crew, ends, values
 
 from .collective_cases import CASES
-from .conftest import Way
+from .conftest import WAITING, Way
 
 Comm = fmilib.Communicator
 
@@ -22,12 +22,6 @@ Comm = fmilib.Communicator
 CHANNELS, SLOW = ("direct", "redis", "local"), "s3"  # the emulator takes 10 ms a request
 SIZES = [(channel, 3) for channel in (*CHANNELS, SLOW)]
 LATER = [pytest.param(*cell, marks=pytest.mark.long) for cell in product((*CHANNELS, SLOW), (2, 5))]
-# where what is shown is a wait: a link, and the default store; the others by `make test-long`
-WAITING = pytest.mark.parametrize(
-    "way",
-    ["direct", SLOW, *(pytest.param(way, marks=pytest.mark.long) for way in ("redis", "local"))],
-    indirect=True,
-)
 
 
 @pytest.mark.parametrize(("way", "size"), [*SIZES, *LATER], indirect=["way"])

@@ -10,7 +10,7 @@ import numpy as np
 import fmilib
 from fmilib_support import threads
 
-from .conftest import Way
+from .conftest import WAITING, Way
 
 
 def _poll(comm: fmilib.Communicator, tag: int) -> int:
@@ -51,6 +51,7 @@ def test_a_probe_is_told_that_the_job_has_failed(way: Way, job: str) -> None:
         assert isinstance(end.error, fmilib.Aborted), end
 
 
+@WAITING
 def test_a_probe_ends_with_its_ranks_deadline(way: Way, job: str) -> None:
     def body(comm: fmilib.Communicator) -> None:
         comm.barrier()

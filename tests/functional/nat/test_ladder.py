@@ -91,9 +91,9 @@ def test_four_ranks_across_two_routers_compute_the_right_values(
 @pytest.mark.parametrize(
     ("hosts", "left", "right", "way"),
     [
-        (["l1", "r1"], "keeping", "shifting", "punched"),
         (["l1", "r1"], "symmetric", "keeping", "relayed"),
-        (["open", "l1"], "symmetric", "keeping", "punched"),
+        pytest.param(["l1", "r1"], "keeping", "shifting", "punched", marks=pytest.mark.long),
+        pytest.param(["open", "l1"], "symmetric", "keeping", "punched", marks=pytest.mark.long),
     ],
 )
 def test_a_rendezvous_with_two_ports_finds_the_same_ways(
