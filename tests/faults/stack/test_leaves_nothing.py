@@ -43,9 +43,10 @@ def keep_busy(stack: LocalStack) -> list[int]:
     return pids
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)]
-)
+LATER = pytest.param(signal.SIGINT, marks=pytest.mark.long)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, LATER])
 def test_after_a_signal(make_stack: MakeStack, number: signal.Signals) -> None:
     stack = make_stack()
     pids = keep_busy(stack)
@@ -93,9 +94,7 @@ with LocalStack(Path(sys.argv[1]), Path(sys.argv[2])) as stack:
 """
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize("number", [signal.SIGKILL, LATER])
 def test_after_its_parent_has_gone(tmp_path: Path, number: signal.Signals) -> None:
     folder = tmp_path / "state"
     parent = subprocess.Popen(
