@@ -34,7 +34,7 @@ def no_collector() -> Iterator[None]:
 
 
 def _writers() -> int:
-    return sum(isinstance(thing, asyncio.StreamWriter) for thing in gc.get_objects())
+    return sum(type(thing) is asyncio.StreamWriter for thing in gc.get_objects())
 
 
 async def _silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
