@@ -1,6 +1,6 @@
 """The whole product, deployed from template.yaml on this machine, shared by the tests here.
 
-The data are the first of the held-out real galaxies; all of them are there where a test asks.
+The data are the held-out real galaxies; a manifest takes the first partitions of them.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from cosmic_cli.target import Target, local_target
 
 ROOT = Path(__file__).parents[2]
 CHECKPOINT = ROOT / "models/tiny/astromae-tiny.safetensors"
-ROWS, PER_PARTITION = 640, 200
-ALL_PER_PARTITION = 500
+PER_PARTITION = 200
+ROWS = 3 * PER_PARTITION
 
 
 @dataclass
@@ -67,7 +67,6 @@ class Cosmic:
     stack: StackHandle
     target: Target
     data: Path
-    all_rows: int
     rows: int = ROWS
     checkpoint: Path = CHECKPOINT
     store: Store = field(init=False)
@@ -80,18 +79,14 @@ class Cosmic:
         """The data bucket."""
         return self.target.bucket
 
-    @property
-    def all_data(self) -> dict[str, str]:
-        """A manifest's `data`: all held-out galaxies."""
-        return {"uri": f"s3://{self.bucket}/data/all/"}
-
     def manifest(self, **sections: Any) -> dict[str, Any]:
         """A manifest for the data set; sections are merged into it."""
         document: dict[str, Any] = {
             "version": 1,
             "job": f"test-{uuid.uuid4().hex[:8]}",
             "model": {"uri": f"s3://{self.bucket}/models/tiny.safetensors"},
-            "data": {"uri": f"s3://{self.bucket}/data/first/"},
+            "data": {"uri": f"s3://{self.bucket}/data/"},
+            "inference": {"limit_rows": self.rows},
         }
         for name, section in sections.items():
             merged = isinstance(section, dict) and isinstance(document.get(name), dict)
@@ -144,16 +139,13 @@ class Cosmic:
 @pytest.fixture(scope="module")
 def cosmic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cosmic]:
     """The deployed product."""
-    home = tmp_path_factory.mktemp("cosmic")
-    held_out = Sample("catalog")
-    write_dataset(home / "first", Sample("catalog", ROWS), PER_PARTITION)
-    write_dataset(home / "all", held_out, ALL_PER_PARTITION)
+    data = tmp_path_factory.mktemp("data")
+    write_dataset(data, Sample("catalog"), PER_PARTITION)
     with LocalStack(template=ROOT / "template.yaml", rendezvous=True) as stack:
-        made = Cosmic(stack, local_target(stack), home / "first", len(held_out))
+        made = Cosmic(stack, local_target(stack), data)
         made.store.upload(CHECKPOINT, Location(made.bucket, "models/tiny.safetensors"))
-        for path in home.glob("*/*"):
-            key = f"data/{path.parent.name}/{path.name}"
-            made.store.upload(path, Location(made.bucket, key))
+        for path in data.iterdir():
+            made.store.upload(path, Location(made.bucket, f"data/{path.name}"))
         yield made
 
 

@@ -231,11 +231,13 @@ def test_a_manifest_is_tuned_by_what_an_earlier_run_measured(lab: Lab) -> None:
 
 def test_plots_for_papers_come_from_the_results(lab: Lab) -> None:
     lab("results", lab.finished, "--into", "for-plots")
-    words = ("plots", f"for-plots/{lab.finished}", "--into", "figures", "--json")
-    drawn = [lab.folder / path for path in json.loads(lab.run(*words).stdout)["plots"]]
+    words = ("plots", f"for-plots/{lab.finished}", "--into", "figures")
+    drawn = [lab.folder / path for path in json.loads(lab.run(*words, "--json").stdout)["plots"]]
     names = {path.stem for path in drawn if path.read_bytes()[:4] == b"%PDF"}
     assert names >= {"density", "residuals", "n-of-z"}
     assert names == {path.stem for path in drawn if path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"}
+    shown = lab.run(*words)
+    assert shown.stdout.splitlines() == [str(path.relative_to(lab.folder)) for path in drawn]
     missing = lab.run("plots", "nowhere", "--json")
     assert missing.returncode == 4
     assert "cosmic results" in json.loads(missing.stderr)["error"]["hint"]

@@ -13,21 +13,20 @@ from cosmic.tuning.measured import from_metrics
 from cosmic.tuning.platform import local_stack
 from cosmic.tuning.predict import Configuration, Job, predict
 
-from .conftest import ALL_PER_PARTITION
+from .conftest import PER_PARTITION
 
 if TYPE_CHECKING:
     from .conftest import Cosmic
 
-
 ROWS = 1000
+
 # The machine is shared while tests run: these bounds catch a wrong formula, not a wrong percentage.
 COMPUTE_FACTOR = 2.0
 WALL_FACTOR = 4.0
 
 
 def metrics_of(cosmic: Cosmic, rows: int, world_size: int) -> dict[str, Any]:
-    inference = {"world_size": world_size, "limit_rows": rows}
-    run = cosmic.drop(cosmic.manifest(inference=inference, data=cosmic.all_data))
+    run = cosmic.drop(cosmic.manifest(inference={"world_size": world_size, "limit_rows": rows}))
     assert run.wait().state is State.SUCCEEDED
     found: dict[str, Any] = json.loads(run.object("metrics.json"))
     return found
@@ -42,7 +41,7 @@ def test_one_run_predicts_others_of_other_sizes(cosmic: Cosmic, world_size: int)
     machine = local_stack(float(os.cpu_count() or 1), measured.launch_s)
     memory_mb = small["ranks"][0]["memory_mb"]
     found = metrics_of(cosmic, ROWS, world_size)
-    how = Configuration(memory_mb, world_size, 64, ALL_PER_PARTITION)
+    how = Configuration(memory_mb, world_size, 64, PER_PARTITION)
     expected = predict(Job(ROWS, cold=False), how, measured, machine)
     busy_s = sum(r["compute_cpu_s"] for r in found["ranks"])
     contention = machine.contention(world_size, 1)

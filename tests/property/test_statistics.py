@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cosmic.metrics import photo_z_metrics, residuals
@@ -22,7 +22,6 @@ def sample(seed: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
     return (z_spec + scatter).astype(np.float32), z_spec
 
 
-@settings(max_examples=40)
 @given(seeds, st.integers(1, 400), st.integers(1, 8))
 def test_reduced_parts_agree_with_the_whole(seed: int, rows: int, parts: int) -> None:
     z_phot, z_spec = sample(seed, rows)
@@ -34,7 +33,6 @@ def test_reduced_parts_agree_with_the_whole(seed: int, rows: int, parts: int) ->
     assert disagreements(total.summary(), exact) == []
 
 
-@settings(max_examples=40)
 @given(seeds, st.integers(20, 200))
 def test_a_lost_row_is_noticed(seed: int, rows: int) -> None:
     z_phot, z_spec = sample(seed, rows)
