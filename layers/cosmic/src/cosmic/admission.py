@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field, TypeAdapter
 
-from cosmic.errors import InputError, NoRoomYet, TransientError
+from cosmic.errors import NoRoomYet, TransientError
 from cosmic.manifest import Contract
 from cosmic.store import Location, Store
 
@@ -78,7 +78,8 @@ def admit(request: Admission, store: Store, executions: SFNClient, capacity: int
     until_s = places[index].until_s if index < len(places) else time.time() + LEASE_S
     mine = Place(run=request.run, execution=request.execution, ranks=request.ranks, until_s=until_s)
     wanted = Queue(places=(*before, mine, *places[index + 1 :]))
-    if wanted != queue and not _write(store, at, wanted, etag):
+    text = wanted.model_dump_json(indent=1).encode()
+    if wanted != queue and not store.replace(at, text, etag):
         raise NoRoomYet("another run changed the queue at the same moment")
     taken = sum(p.ranks for p in before)
     # Who is first always goes: its ranks may be more than fit since the quota was lowered.
@@ -90,19 +91,12 @@ def admit(request: Admission, store: Store, executions: SFNClient, capacity: int
         )
 
 
-def _read(store: Store, at: Location) -> tuple[Queue, str | None]:
-    try:
-        text, etag = store.get_current(at)
-    except InputError as error:
-        if error.code != "not-found":
-            raise
-        return Queue(), None
+def _read(store: Store, at: Location) -> tuple[Queue, str]:
+    found = store.get_current(at)
+    if found is None:
+        return Queue(), ""
+    text, etag = found
     return _ADAPTER.validate_json(text), etag
-
-
-def _write(store: Store, at: Location, queue: Queue, etag: str | None) -> bool:
-    body = queue.model_dump_json(indent=1).encode()
-    return bool(store.put_once(at, body) if etag is None else store.replace(at, body, etag))
 
 
 def _living(places: tuple[Place, ...], executions: SFNClient, capacity: int) -> tuple[Place, ...]:

@@ -92,7 +92,7 @@ def start_run(
     _announce(store, folder, upload, plan)
     at_once = min(plan.world_size, limits.world_size)
     _start(executions, state_machine_arn, folder, upload, plan, at_once)
-    return Outcome(folder.run, State.RUNNING, bool(new), folder.status.uri)
+    return Outcome(folder.run, State.RUNNING, new, folder.status.uri)
 
 
 def plan_run(run: str, manifest: Manifest, found: Survey, limits: Limits) -> Plan | list[Problem]:

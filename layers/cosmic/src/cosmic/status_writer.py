@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from cosmic.errors import InputError
 from cosmic.runs import RunFolder
 from cosmic.status import Status, parse_status
 from cosmic.store import Store
@@ -31,14 +30,10 @@ class StatusWriter:
 
     def _read(self) -> Status | None:
         """The status as it is now, if it is there and can be read."""
+        text, self._etag = self._store.get_current(self._at) or (b"", "")
         try:
-            text, self._etag = self._store.get_current(self._at)
             return parse_status(text)
         except ValidationError:
-            return None
-        except InputError as error:
-            if error.code != "not-found":
-                raise
             return None
 
     @property
@@ -57,10 +52,7 @@ class StatusWriter:
             TransientError: S3 failed.
         """
         body = status.model_dump_json(indent=1).encode()
-        if self._etag:
-            etag = self._store.replace(self._at, body, self._etag)
-        else:
-            etag = self._store.put_once(self._at, body)
+        etag = self._store.replace(self._at, body, self._etag)
         if not etag:
             self.found = self._read()
             return False

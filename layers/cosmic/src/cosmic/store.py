@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,6 @@ from cosmic.errors import InputError, TransientError
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
-    from types_boto3_s3.type_defs import PutObjectOutputTypeDef
 
 
 UPLOAD_PART_BYTES = 8 << 20
@@ -230,28 +229,39 @@ class Store:
             )
         return reply["VersionId"]
 
-    def put_once(self, at: Location, body: bytes) -> str:
-        """Write a JSON object unless there is one already; its ETag if it was written, or ""."""
-        put = partial(self._s3.put_object, Bucket=at.bucket, Key=at.key, Body=body)
-        return self._written(at, lambda: put(ContentType="application/json", IfNoneMatch="*"))
+    def put_once(self, at: Location, body: bytes) -> bool:
+        """Write a JSON object unless there is one already; says whether it was written."""
+        return bool(self.replace(at, body, ""))
 
-    def get_current(self, at: Location) -> tuple[bytes, str]:
-        """A small object and the ETag that it has."""
+    def get_current(self, at: Location) -> tuple[bytes, str] | None:
+        """A small object and the ETag that it has; None if it is not there."""
         self._count(reads=1)
-        with _translated(at):
-            reply = self._s3.get_object(Bucket=at.bucket, Key=at.key)
-            return reply["Body"].read(), reply["ETag"]
+        try:
+            with _translated(at):
+                reply = self._s3.get_object(Bucket=at.bucket, Key=at.key)
+                return reply["Body"].read(), reply["ETag"]
+        except InputError as error:
+            if error.code == "not-found":
+                return None
+            raise
 
     def replace(self, at: Location, body: bytes, etag: str) -> str:
-        """Write a JSON object if it still has this ETag; its new one if it was written, or ""."""
-        put = partial(self._s3.put_object, Bucket=at.bucket, Key=at.key, Body=body)
-        return self._written(at, lambda: put(ContentType="application/json", IfMatch=etag))
+        """Write a JSON object if it still has this ETag; "": if it is still not there.
 
-    def _written(self, at: Location, put: Callable[[], PutObjectOutputTypeDef]) -> str:
+        Returns:
+            Its new ETag if it was written, or an empty string.
+        """
+        put = partial(
+            self._s3.put_object,
+            Bucket=at.bucket,
+            Key=at.key,
+            Body=body,
+            ContentType="application/json",
+        )
         self._count(writes=1)
         try:
             with _translated(at):
-                return put()["ETag"]
+                return (put(IfMatch=etag) if etag else put(IfNoneMatch="*"))["ETag"]
         except InputError as error:
             if error.code == "precondition-failed":
                 return ""
