@@ -46,3 +46,12 @@ def test_the_citation_names_the_licence_of_the_packages() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["license"] == "Apache-2.0"
     assert "Apache License" in (ROOT / "LICENSE").read_text()
+
+
+def test_every_finding_is_listed() -> None:
+    listed = (ROOT / "findings/README.md").read_text()
+    scripts = sorted((ROOT / "findings").glob("*.sh"))
+    assert scripts
+    for script in scripts:
+        assert f"[{script.name}]({script.name})" in listed
+        assert script.stat().st_mode & 0o111, f"{script.name} can't be executed"
