@@ -35,7 +35,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-env: $(VENV)/.ready $(SAM_VENV)/.ready ## Make the environments
+env: $(VENV)/.ready $(SAM_VENV)/.ready $(TOOLS_VENV)/.ready ## Make the environments
 
 $(VENV)/.ready: requirements.lock $(PACKAGES:%=%/pyproject.toml)
 	$(PYTHON) -m venv $(VENV)
@@ -54,7 +54,7 @@ demo: $(VENV)/.ready ## Do everything once on this machine: manifest in, catalog
 	$(BIN)/cosmic demo
 
 test: ## Run all checks and tests
-	$(MAKE) --jobs=4 env system $(CHECKOV_VENV)/.ready $(TOOLS_VENV)/.ready
+	$(MAKE) --jobs=4 env system $(CHECKOV_VENV)/.ready
 	$(MAKE) --jobs=2 --output-sync check
 	$(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
 

@@ -63,3 +63,9 @@ def test_every_finding_is_listed() -> None:
     for script in scripts:
         assert f"[{script.name}]({script.name})" in listed
         assert script.stat().st_mode & 0o111, f"{script.name} can't be executed"
+
+
+def test_contributing_says_what_every_kind_of_test_is_for() -> None:
+    said = (ROOT / "CONTRIBUTING.md").read_text()
+    for kind in {path.relative_to(ROOT).parts[1] for path in ROOT.glob("tests/*/**/test_*.py")}:
+        assert f"`tests/{kind}`" in said
