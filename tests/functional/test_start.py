@@ -395,6 +395,7 @@ def test_limits_that_aws_refuses_to_tell_end_in_a_status_too(
     client, arn = state_machine
     outcome = start_run(drop(manifest), store, client, arn, refused)
     assert rejected(store, outcome, state_machine) == {"": "access-denied"}
+    assert outcome.run.startswith("test-")
 
 
 def test_each_upload_of_an_event_is_handled_for_itself(

@@ -107,6 +107,7 @@ def start_run(
     try:
         text = store.get(upload.at, version_id=upload.version_id, most=MAX_MANIFEST_BYTES)
         manifest = parse_manifest(text)
+        folder = _folder(upload, manifest.job, manifest.output.prefix)
         known = limits() if callable(limits) else limits
     except InvalidInput as error:
         return _reject(store, folder, upload, error.problems)
@@ -114,8 +115,8 @@ def start_run(
         if error.code == "not-found":
             raise
         return _reject(store, folder, upload, [_whole(error)])
-    writable = manifest.output.prefix.startswith(known.output_prefixes)
-    folder = _folder(upload, manifest.job, manifest.output.prefix if writable else DEFAULT_PREFIX)
+    if not manifest.output.prefix.startswith(known.output_prefixes):
+        folder = _folder(upload, manifest.job, DEFAULT_PREFIX)
     new = store.put_once(folder.manifest, _claim(upload, manifest))
     plan = _plan_once(store, folder, manifest, known, new=new)
     if isinstance(plan, Status):

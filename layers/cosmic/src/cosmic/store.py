@@ -196,9 +196,10 @@ class Store:
                     reply = self._s3.get_object(Bucket=at.bucket, Key=at.key, VersionId=version_id)
                 else:
                     reply = self._s3.get_object(Bucket=at.bucket, Key=at.key)
-            if most is not None and reply["ContentLength"] > most:
+            size = reply.get("ContentLength", 0)
+            if most is not None and size > most:
                 reply["Body"].close()
-                raise _too_large(at, reply["ContentLength"], most)
+                raise _too_large(at, size, most)
             try:
                 return reply["Body"].read()
             except AWS_FAILURES as error:
