@@ -178,7 +178,12 @@ def test_a_bug_asks_to_be_reported_with_its_trace(
 def test_validate_says_the_same_as_json(
     run: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    good = {"version": 1, "job": "j", "model": {"uri": "s3://b/m"}, "data": {"uri": "s3://b/d/"}}
+    good = {
+        "version": 1,
+        "job": "j",
+        "model": {"uri": "s3://bkt/m"},
+        "data": {"uri": "s3://bkt/d/"},
+    }
     (tmp_path / "good.json").write_text(json.dumps(good))
     assert run("validate", "good.json", "--json") == Exit.DONE
     assert json.loads(capsys.readouterr().out) == {"valid": True, "job": "j", "problems": []}

@@ -13,10 +13,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field, TypeAdapter
 
-from cosmic.errors import NoRoomYet, TransientError
+from cosmic.aws_errors import translated
+from cosmic.errors import InputError, NoRoomYet
 from cosmic.manifest import Contract
 from cosmic.store import Location, Store
 
@@ -68,6 +68,7 @@ def admit(request: Admission, store: Store, executions: SFNClient, capacity: int
 
     Raises:
         NoRoomYet: runs before this one hold the room. It keeps its place in the queue.
+        InputError: S3 or Step Functions refuses for good.
         TransientError: S3 or Step Functions failed.
     """
     at = Location(request.bucket, QUEUE_KEY)
@@ -115,8 +116,10 @@ def _alive(place: Place, executions: SFNClient) -> bool:
     if place.until_s < time.time():
         return False
     try:
-        return executions.describe_execution(executionArn=place.execution)["status"] == "RUNNING"
-    except executions.exceptions.ExecutionDoesNotExist:
-        return False
-    except (BotoCoreError, ClientError) as error:
-        raise TransientError(f"{place.execution} can't be looked at: {error}") from error
+        with translated(f"{place.execution} can't be looked at"):
+            found = executions.describe_execution(executionArn=place.execution)
+    except InputError as error:
+        if error.code == "no-execution":
+            return False
+        raise
+    return found["status"] == "RUNNING"
