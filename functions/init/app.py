@@ -27,21 +27,37 @@ functions = boto3.client("lambda")
 
 
 @logger.inject_lambda_context
-@metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Start a run for each manifest that the event announces, or let in the one that asks."""
-    at_once = ranks_at_once(functions, settings.infer_function, settings.max_world_size)
-    if "admit" in event:
-        admit(Admission.model_validate(event["admit"]), store, executions, at_once)
-        return {"admitted": event["admit"]["run"]}
-    limits = settings.limits(at_once)
+    return _admit(event["admit"]) if "admit" in event else _start(event)
+
+
+def _admit(event: dict[str, Any]) -> dict[str, Any]:
+    request = Admission.from_event(event)
+    answer = admit(request, store, executions, _at_once())
+    facts = {"run": request.run, "ranks": request.ranks, "taken": answer.taken}
+    if answer.admitted:
+        logger.info("run admitted", looks=answer.looks, **facts)
+    else:
+        logger.info("run waits", before=answer.before[:5], wait_s=answer.wait_s, **facts)
+    return answer.as_dict()
+
+
+def _start(event: dict[str, Any]) -> dict[str, Any]:
+    limits = settings.limits(_at_once())
     outcomes = [
         start_run(upload, store, executions, settings.state_machine_arn, limits)
         for upload in uploads(event)
     ]
     for outcome in outcomes:
         _report(outcome)
+    if outcomes:
+        metrics.flush_metrics()
     return {"runs": [_as_dict(outcome) for outcome in outcomes]}
+
+
+def _at_once() -> int:
+    return ranks_at_once(functions, settings.infer_function, settings.max_world_size)
 
 
 def _report(outcome: Outcome) -> None:

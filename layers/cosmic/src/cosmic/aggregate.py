@@ -48,6 +48,7 @@ class AggregateTask:
 
     Attributes:
         map_failure: Why the Map as a whole failed, if it did.
+        looks: How often the run looked for room and had to wait.
         began_at_s: When this invocation began, seconds since 1970.
         ends_at_s: When this invocation will be ended, seconds since 1970.
     """
@@ -59,6 +60,7 @@ class AggregateTask:
     memory_mb: int
     began_at_s: float
     map_failure: dict[str, str] | None = None
+    looks: int = 0
     ends_at_s: float = math.inf
 
     @classmethod
@@ -77,6 +79,7 @@ class AggregateTask:
             memory_mb=memory_mb,
             began_at_s=time.time(),
             map_failure=run.get("failure"),
+            looks=run.get("admission", {}).get("looks", 0),
             ends_at_s=time.time() + remaining_s,
         )
 
@@ -384,7 +387,7 @@ def _bill(
     retries = sum(r.attempt for r in records)
     usage = Usage(
         lambda_billed_ms=(*ranks, own),
-        state_transitions=transitions(plan.world_size, retries),
+        state_transitions=transitions(plan.world_size, retries, task.looks),
         s3_gets=store.requests.reads + sum(r.s3_reads for r in records),
         s3_puts=store.requests.writes + sum(r.s3_writes for r in records),
     )

@@ -9,8 +9,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-TRANSITIONS_OF_A_RUN = 6
+TRANSITIONS_OF_A_RUN = 7
 TRANSITIONS_OF_A_RANK = 3
+TRANSITIONS_OF_A_LOOK = 3  # Admit, HasRoom, WaitForRoom: once more for a run that waits
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,10 @@ def billed_ms(duration_s: float) -> int:
     return math.ceil(duration_s * 1000)
 
 
-def transitions(world_size: int, retries: int = 0) -> int:
-    """State transitions of a run; each retry of a rank is one more."""
-    return TRANSITIONS_OF_A_RUN + TRANSITIONS_OF_A_RANK * world_size + retries
+def transitions(world_size: int, retries: int = 0, looks: int = 0) -> int:
+    """State transitions of a run; each retry of a rank is one more, each look for room three."""
+    waiting = TRANSITIONS_OF_A_LOOK * looks
+    return TRANSITIONS_OF_A_RUN + TRANSITIONS_OF_A_RANK * world_size + retries + waiting
 
 
 def bill(usage: Usage, architecture: str = "x86_64") -> list[Line]:
