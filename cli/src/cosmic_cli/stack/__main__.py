@@ -29,6 +29,7 @@ from cosmic_cli.stack.deploy import Deployment, deploy
 from cosmic_cli.stack.emulator import ACCOUNT, LOOPBACK, Functions, account_settings, bind, serving
 from cosmic_cli.stack.events import EventQueue
 from cosmic_cli.stack.function import FunctionSpec, Surroundings
+from cosmic_cli.stack.guard import refusal
 from cosmic_cli.stack.intrinsics import Place
 from cosmic_cli.stack.moto_adapter import adapted
 from cosmic_cli.stack.options import StackOptions
@@ -92,7 +93,9 @@ def running(options: StackOptions) -> Iterator[state.StackInfo]:
         stack.callback(queue.close)
         functions = Functions(pool, queue)
         stack.enter_context(adapted(functions))
-        server.app = Control(server.app, pool, options.concurrency)
+        server.app = Guarded(
+            Control(server.app, pool, options.concurrency), server.port, options.host
+        )
         stack.enter_context(serving(server))
         if options.host != LOOPBACK:  # moto's Step Functions looks for S3 on loopback
             inner = bind(LOOPBACK, server.port)
@@ -117,6 +120,25 @@ def clean(folder: Path) -> None:
     """Remove what a stack that was killed could not."""
     for name in TEMPORARY:
         shutil.rmtree(folder / name, ignore_errors=True)
+
+
+class Guarded:
+    """An application that only programs on this machine, and its containers, may speak to."""
+
+    def __init__(self, app: Any, port: int, bound: str) -> None:
+        self._app, self._port, self._bound = app, port, bound
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Answer a request, or refuse a foreign one."""
+
+        def header(name: str) -> str | None:
+            return environ.get(f"HTTP_{name.upper().replace('-', '_')}")
+
+        refused = refusal(header, self._port, self._bound)
+        if refused is None:
+            return self._app(environ, start_response)
+        start_response(f"{refused.value} {refused.phrase}", [("Content-Length", "0")])
+        return []
 
 
 class Control:
