@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from cosmic.cost import TRANSITIONS_OF_A_LOOK
 from cosmic.store import Location
-from cosmic_cli.observing import execution_arn
 from cosmic_cli.stack.local import LocalStack
 from cosmic_cli.synth.dataset import Sample, write_dataset
 from cosmic_cli.target import local_target
@@ -21,7 +21,7 @@ from cosmic_cli.target import local_target
 from .conftest import CHECKPOINT, ROOT, Cosmic, Run
 
 ACCOUNT, RANKS, HELD, ROWS = 10, 8, 6, 64
-MORE_THAN_TRANSIENT = 4  # tries that a rank has for what is broken
+TRIES = 4  # that a rank has for what is broken
 
 
 @pytest.fixture(scope="module")
@@ -59,48 +59,35 @@ def held(cosmic: Cosmic, run: str) -> list[int]:
     return [int(one["pid"]) for one in serving if json.loads(one["event"]).get("run") == run]
 
 
-def most_tries(cosmic: Cosmic, run: str) -> int:
-    """How often the rank that was refused most often was refused."""
-    steps = cosmic.target.client("stepfunctions")
-    if run not in cosmic.executions():
-        return 0
-    arn = execution_arn(cosmic.target, run)
-    maps = steps.list_map_runs(executionArn=arn)["mapRuns"]
-    ranks = steps.list_executions(mapRunArn=maps[0]["mapRunArn"])["executions"] if maps else []
-    refused = [
-        sum(
-            "TooManyRequests" in event.get("taskFailedEventDetails", {}).get("error", "")
-            for event in steps.get_execution_history(executionArn=rank["executionArn"])["events"]
-        )
-        for rank in ranks
-    ]
-    return max(refused, default=0)
-
-
 def failed_calls(cosmic: Cosmic) -> list[Any]:
     """Invocations of `init` that an alarm would count."""
     return [one for one in cosmic.stack.invocations("InitFunction") if one.outcome != "ok"]
 
 
-def test_runs_that_wait_fail_no_invocation(small: Cosmic) -> None:
-    runs = [drop(small) for _ in range(3)]
-    ended = [run.wait() for run in runs]
-    assert [status.state for status in ended] == ["SUCCEEDED"] * 3
+@pytest.fixture(scope="module")
+def waited(small: Cosmic) -> list[Run]:
+    """Two runs that were dropped at once, and have ended."""
+    runs = [drop(small) for _ in range(2)]
+    assert [run.wait().state for run in runs] == ["SUCCEEDED"] * len(runs)
+    return runs
+
+
+def test_a_run_that_waits_fails_no_invocation(small: Cosmic, waited: list[Run]) -> None:
+    asked = [one for one in small.stack.invocations("InitFunction") if one.source == "states"]
+    assert len(waited) < len(asked) < 20, "one waited, and did not hammer"
     assert failed_calls(small) == []
     assert "No application metrics" not in small.stack.logs("InitFunction")
-    asked = [one for one in small.stack.invocations("InitFunction") if one.source == "states"]
-    assert len(runs) < len(asked) < 30, "some waited, and did not hammer"
-    bills = [json.loads(run.object("metrics.json"))["bill"]["lines"] for run in runs]
-    steps = [line["formula"] for lines in bills for line in lines if "Step" in line["item"]]
-    assert len(set(steps)) > 1, "who waited pays for its looks"
+    bills = [json.loads(run.object("metrics.json"))["bill"]["lines"] for run in waited]
+    steps = [int(b["formula"].split()[0]) for lines in bills for b in lines if "Step" in b["item"]]
+    assert max(steps) - min(steps) == TRANSITIONS_OF_A_LOOK * (len(asked) - len(waited))
 
 
-def test_a_rank_outlasts_another_function_that_holds_the_account(small: Cosmic) -> None:
-    other = drop(small)
-    assert other.wait().state == "SUCCEEDED"
-    client = small.stack.client("lambda")
+def test_a_rank_outlasts_another_function_that_holds_the_account(
+    small: Cosmic, waited: list[Run]
+) -> None:
+    other, client = waited[0].folder.run, small.stack.client("lambda")
     name = small.stack.functions["InferFunction"].name
-    event = {"bucket": small.bucket, "prefix": "runs/", "run": other.folder.run, "attempt": 1}
+    event = {"bucket": small.bucket, "prefix": "runs/", "run": other, "attempt": 1}
 
     def hold(rank: int) -> None:
         """A rank that waits for others, which never come."""
@@ -109,11 +96,15 @@ def test_a_rank_outlasts_another_function_that_holds_the_account(small: Cosmic) 
     with ThreadPoolExecutor(HELD) as holders:
         for rank in range(HELD):
             holders.submit(hold, rank)
-        pids = until(lambda: (p := held(small, other.folder.run)) and len(p) == HELD and p)
+        pids = until(lambda: (seen := held(small, other)) and len(seen) == HELD and seen)
+        before = small.stack.throttles().get(name, 0)
         run = drop(small)
-        until(lambda: most_tries(small, run.folder.run) >= MORE_THAN_TRANSIENT)
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+        too_many = TRIES * (RANKS - (ACCOUNT - HELD))
+        try:
+            until(lambda: small.stack.throttles().get(name, 0) > before + too_many)
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
     status = run.wait()
     assert (status.state, status.rows_out) == ("SUCCEEDED", ROWS), status
     assert failed_calls(small) == []

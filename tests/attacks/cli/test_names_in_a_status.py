@@ -57,7 +57,7 @@ def status(*outputs: str) -> Status:
         state=State.SUCCEEDED,
         manifest="s3://b/m.json",
         updated_at="2026-11-26T10:00:00.000+00:00",
-        outputs={name: "s3://b/x" for name in outputs},
+        outputs=dict.fromkeys(outputs, "s3://b/x"),
     )
 
 

@@ -142,10 +142,10 @@ class Guarded:
 
 
 class Control:
-    """The emulator's application, with three more addresses.
+    """The emulator's application, with four more addresses.
 
-    They are what is running now, which calls were made, and Lambda's `GetAccountSettings`, which
-    moto lacks.
+    They are what is running now, what was refused, which calls were made, and Lambda's
+    `GetAccountSettings`, which moto lacks.
     """
 
     def __init__(self, app: Any, pool: Pool, concurrency: int) -> None:
@@ -153,6 +153,7 @@ class Control:
         self._calls = Calls()
         self._answers: dict[str, Callable[[], Any]] = {
             "/_cosmic/running": pool.running,
+            "/_cosmic/throttles": pool.throttles,
             "/_cosmic/calls": self._calls.seen,
             "/2016-08-19/account-settings": lambda: account_settings(pool, concurrency),
         }
