@@ -2,12 +2,17 @@ PYTHON ?= python3.11
 # Elsewhere than PyPI's default, torch's CPU build is on its own index:
 #   make env PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 PIP_ARGS ?=
+# All that is built and installed; each has its sources under src.
+PACKAGES := layers/fmilib layers/cosmic cli
+SOURCES := $(PACKAGES:%=%/src)
 VENV := .venv
 SAM_VENV := .venv-sam
 BIN := $(VENV)/bin
 SAM := $(SAM_VENV)/bin/sam
 CHECKOV_VENV := .venv-checkov
 PINS_VENV := .venv-pins
+TOOLS_VENV := .venv-tools
+DIST ?= dist
 RUNTIME ?= python3.13
 ARCHITECTURE ?= x86_64
 STAGE ?= dev
@@ -25,17 +30,17 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-long system site check format lint types validate security build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables test-containers pins wheels bench-balance
+.PHONY: help env demo test test-long system site check format lint types validate security schemas dist build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables test-containers pins wheels bench-balance
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-env: $(VENV)/.ready $(SAM_VENV)/.ready ## Make the environments
+env: $(VENV)/.ready $(SAM_VENV)/.ready $(TOOLS_VENV)/.ready ## Make the environments
 
-$(VENV)/.ready: requirements.lock layers/fmilib/pyproject.toml layers/cosmic/pyproject.toml cli/pyproject.toml
+$(VENV)/.ready: requirements.lock $(PACKAGES:%=%/pyproject.toml)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check $(PIP_ARGS) -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e layers/fmilib -e layers/cosmic -e cli
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(PACKAGES:%=-e %)
 	$(BIN)/python -c "$(COMPILED)"
 	touch $@
 
@@ -69,15 +74,15 @@ system:
 	  || echo "could not install $(SYSTEM_PACKAGES): tests that need them are skipped"; \
 	fi
 
-check: lint types validate security ## Lint, types and the templates
+check: lint types validate security schemas ## Lint, types, the templates, and what the code host reads
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/.ready
-	$(BIN)/mypy layers/fmilib/src layers/cosmic/src cli/src
-	MYPYPATH=layers/fmilib/src:layers/cosmic/src:cli/src:tests:. $(BIN)/mypy --explicit-package-bases tests bench
+	$(BIN)/mypy $(SOURCES)
+	MYPYPATH=$(subst $() ,:,$(SOURCES)):tests:. $(BIN)/mypy --explicit-package-bases tests bench
 	for function in init infer aggregate; do $(BIN)/mypy functions/$$function/app.py || exit 1; done
 
 validate: $(SAM_VENV)/.ready
@@ -91,6 +96,29 @@ security: $(CHECKOV_VENV)/.ready
 $(CHECKOV_VENV)/.ready: requirements-checkov.txt
 	$(PYTHON) -m venv $(CHECKOV_VENV)
 	$(CHECKOV_VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements-checkov.txt
+	touch $@
+
+SCHEMA := $(TOOLS_VENV)/bin/check-jsonschema --quiet --builtin-schema
+
+schemas: $(TOOLS_VENV)/.ready
+	$(SCHEMA) vendor.github-workflows .github/workflows/*.yml
+	$(SCHEMA) custom.github-workflows-require-timeout .github/workflows/*.yml
+	$(SCHEMA) vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	$(SCHEMA) vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(SCHEMA) vendor.citation-file-format CITATION.cff
+	$(TOOLS_VENV)/bin/pre-commit validate-config .pre-commit-config.yaml
+
+# setuptools takes every file that an earlier build listed in egg-info, wanted today or not.
+dist: $(TOOLS_VENV)/.ready ## Build every package, sources and wheel, into DIST (dist)
+	rm -rf $(SOURCES:%=%/*.egg-info)
+	for package in $(PACKAGES); do \
+	  $(TOOLS_VENV)/bin/python -m build --quiet --no-isolation --outdir $(DIST) $$package || exit 1; done
+	$(TOOLS_VENV)/bin/twine check --strict $(DIST)/*
+
+# What builds, checks and releases packages; some of it pins versions that the rest does not want.
+$(TOOLS_VENV)/.ready: requirements-tools.txt
+	$(PYTHON) -m venv $(TOOLS_VENV)
+	$(TOOLS_VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements-tools.txt
 	touch $@
 
 bench-fmi: $(VENV)/.ready .venv-bench/.ready ## Measure fmilib beside Open MPI (apt: openmpi-bin libopenmpi-dev) and gloo
@@ -177,4 +205,4 @@ lock: $(VENV)/.ready ## Write the versions that are installed into requirements.
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/^torch==\([0-9.]*\).*/torch==\1/' > requirements.lock
 
 clean: ## Remove what was made
-	rm -rf $(VENV) $(SAM_VENV) $(CHECKOV_VENV) $(PINS_VENV) .venv-bench .aws-sam .cosmic cosmic-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(SAM_VENV) $(CHECKOV_VENV) $(PINS_VENV) $(TOOLS_VENV) .venv-bench .aws-sam .cosmic cosmic-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

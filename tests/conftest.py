@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import struct
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -102,6 +104,14 @@ def new_children() -> Callable[[], list[psutil.Process]]:
     """This process's descendants that were not there when the test began."""
     before = set(psutil.Process().children(recursive=True))
     return lambda: [p for p in psutil.Process().children(recursive=True) if p not in before]
+
+
+@pytest.fixture
+def tiny_checkpoint() -> bytes:
+    """A file that begins as a checkpoint does and has no weights: good for planning with."""
+    metadata = {"format": "cosmic-checkpoint", "version": "1"}
+    header = json.dumps({"__metadata__": metadata}).encode()
+    return struct.pack("<Q", len(header)) + header
 
 
 @pytest.fixture

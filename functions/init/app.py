@@ -14,7 +14,7 @@ from cosmic.admission import Admission, admit
 from cosmic.events import uploads
 from cosmic.quota import ranks_at_once
 from cosmic.settings import InitSettings
-from cosmic.start import Outcome, start_run
+from cosmic.start import Outcome, Upload, start_run, start_runs
 from cosmic.status import State
 from cosmic.store import Store, s3_client
 
@@ -29,7 +29,7 @@ functions = boto3.client("lambda")
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Start a run for each manifest that the event announces, or let in the one that asks."""
-    return _admit(event["admit"]) if "admit" in event else _start(event)
+    return _admit(event["admit"]) if "admit" in event else _start_all(event)
 
 
 def _admit(event: dict[str, Any]) -> dict[str, Any]:
@@ -43,16 +43,16 @@ def _admit(event: dict[str, Any]) -> dict[str, Any]:
     return answer.as_dict()
 
 
-def _start(event: dict[str, Any]) -> dict[str, Any]:
-    limits = settings.limits(_at_once())
-    outcomes = [
-        start_run(upload, store, executions, settings.state_machine_arn, limits)
-        for upload in uploads(event)
-    ]
+def _start_all(event: dict[str, Any]) -> dict[str, Any]:
+    outcomes, errors = start_runs(uploads(event), _start)
     for outcome in outcomes:
         _report(outcome)
     if outcomes:
         metrics.flush_metrics()
+    for error in errors[1:]:
+        logger.error("manifest not answered", error=str(error))
+    if errors:
+        raise errors[0]
     return {"runs": [_as_dict(outcome) for outcome in outcomes]}
 
 
@@ -60,9 +60,14 @@ def _at_once() -> int:
     return ranks_at_once(functions, settings.infer_function, settings.max_world_size)
 
 
+def _start(upload: Upload) -> Outcome:
+    arn = settings.state_machine_arn
+    return start_run(upload, store, executions, arn, lambda: settings.limits(_at_once()))
+
+
 def _report(outcome: Outcome) -> None:
     rejected = outcome.state is State.REJECTED
-    metrics.add_metric("RunsRejected", MetricUnit.Count, int(rejected))
+    metrics.add_metric("RunsRejected", MetricUnit.Count, int(outcome.new and rejected))
     metrics.add_metric("RunsStarted", MetricUnit.Count, int(outcome.new and not rejected))
     if rejected:
         problems = [p.as_dict() for p in outcome.problems]

@@ -119,7 +119,8 @@ class Cosmic:
     def await_object(self, at: Location, timeout_s: float = 60.0) -> None:
         """Return as soon as an object is there."""
         give_up = time.monotonic() + timeout_s
-        while not any(found.key == at.key for found in self.store.list(at)):
+        folder = Location(at.bucket, at.key.rpartition("/")[0])
+        while not any(found.key == at.key for found in self.store.list(folder)):
             assert time.monotonic() < give_up, f"{at.uri} did not come"
             time.sleep(0.05)
 

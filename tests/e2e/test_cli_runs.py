@@ -27,14 +27,14 @@ ROOT = Path(__file__).parents[2]
 COSMIC = Path(sys.executable).with_name("cosmic")
 ROWS = 256
 PAYLOAD = {
-    "bucket": "b",
+    "bucket": "models",
     "file_limit": "10",
     "batch_size": 512,
     "object_type": "folder",
     "S3_object_name": "scripts/Anomaly Detection",
     "script": "/tmp/scripts/inference.py",
     "result_path": "result/run 1",
-    "data_bucket": "d",
+    "data_bucket": "data",
     "data_prefix": "",
 }
 NOTHING = "AWS::CloudFormation::WaitConditionHandle"

@@ -20,6 +20,7 @@ from cosmic.aggregate import AggregateTask, aggregate
 from cosmic.catalogue import COLUMNS, SCHEMA, rows_to_table
 from cosmic.flags import Flag
 from cosmic.merge import write_gathered
+from cosmic.metrics import photo_z_metrics
 from cosmic.plan import Plan, PlannedModel, PlannedPartition, share_rows
 from cosmic.record import RankRecord, parse_record
 from cosmic.report.document import ReportDocument
@@ -508,3 +509,32 @@ def test_the_end_of_an_execution_that_another_has_followed_writes_nothing(
     assert done.aggregate(tmp_path) == resumed
     assert {found.key: found.etag for found in done.store.list(done.folder.at(""))} == before
     assert done.aggregate(tmp_path, execution="arn-r1").state is State.SUCCEEDED
+
+
+@pytest.mark.parametrize("said", [State.RUNNING, State.REJECTED])
+def test_what_init_says_late_is_no_end(
+    run: Callable[[int], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: State
+) -> None:
+    """It announces a run after it has started it: a short one may be over by then."""
+    done = run(2)
+    done.write()
+
+    def announced_meanwhile(*given: Any) -> Any:
+        late = Status(run=done.folder.run, state=said, manifest="m", updated_at="now")
+        done.store.put(done.folder.status, late.model_dump_json().encode())
+        return photo_z_metrics(*given)
+
+    monkeypatch.setattr("cosmic.aggregate.photo_z_metrics", announced_meanwhile)
+    assert done.aggregate(tmp_path).state is State.SUCCEEDED
+    assert parse_status(done.object("status.json")).state is State.SUCCEEDED
+
+
+def test_warnings_of_the_plan_are_kept_where_init_has_not_said_them_yet(
+    run: Callable[[int], Run], tmp_path: Path
+) -> None:
+    done = run(1)
+    done.write()
+    plan = done.plan.model_copy(update={"warnings": ("slow",), "ignored_keys": ("d/notes.txt",)})
+    done.store.put(done.folder.plan, plan.model_dump_json().encode())
+    warnings = done.aggregate(tmp_path).warnings
+    assert warnings == ("slow", "1 objects are no partitions: d/notes.txt")

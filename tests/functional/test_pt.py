@@ -186,9 +186,7 @@ def test_a_rank_predicts_them_as_it_does_the_arrays(
     body = as_cai_splits(arrays)
     found = find([body, body])
     assert found.model
-    document = (
-        '{"version": 1, "job": "cai", "model": {"uri": "s3://b/m"}, "data": {"uri": "s3://b/cai/"}}'
-    )
+    document = '{"version": 1, "job": "cai", "model": {"uri": "s3://bkt/m"}, "data": {"uri": "s3://bkt/cai/"}}'
     plan = make_plan(
         "cai-1",
         parse_manifest(document.encode()),

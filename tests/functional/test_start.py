@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from cosmic.errors import InputError
+from cosmic.errors import InputError, TransientError
 from cosmic.plan import Limits, parse_plan
 from cosmic.runs import run_id
-from cosmic.start import Outcome, Upload, start_run
-from cosmic.status import State, parse_status
+from cosmic.start import Outcome, Upload, start_run, start_runs
+from cosmic.status import State, Status, parse_status, utc_now
 from cosmic.store import Location, Store, parse_uri
 
 LIMITS = Limits(world_size=8, memory_mb=1769, channels=("direct",))
@@ -36,10 +36,11 @@ def manifest(
     store: Store,
     put_partition: Callable[..., Location],
     make_columns: Callable[..., Any],
+    tiny_checkpoint: bytes,
 ) -> dict[str, Any]:
     for i in range(3):
         put_partition(f"d/{i}.safetensors", make_columns(100, seed=i, size=8))
-    store.put(Location(bucket, "models/m"), b"weights")
+    store.put(Location(bucket, "models/m"), tiny_checkpoint)
     return {
         "version": 1,
         "job": "test",
@@ -252,3 +253,208 @@ def started_with(state_machine: tuple[Any, str], run: str) -> dict[str, Any]:
         client.describe_execution(executionArn=execution)["input"]
     )
     return document
+
+
+class Killed(BaseException):
+    """The function's end in the middle of its work."""
+
+
+class Mortal:
+    """S3 or Step Functions whose user is killed right after one of its writes.
+
+    Attributes:
+        left: How many writes it survives; each counts down all that share the list.
+    """
+
+    WRITES: tuple[str, ...] = ("put", "put_once", "replace", "start_execution")
+
+    def __init__(self, real: Any, left: list[int], done: list[str]) -> None:
+        self._real, self._left, self._done = real, left, done
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._real, name)
+        if name not in self.WRITES:
+            return found
+
+        def written(*args: Any, **kwargs: Any) -> Any:
+            result = found(*args, **kwargs)
+            self._done.append(name)
+            self._left[0] -= 1
+            if self._left[0] == 0:
+                raise Killed
+            return result
+
+        return written
+
+
+def end_of(store: Store, state_machine: Any, outcome: Outcome) -> dict[str, Any]:
+    """All that a start leaves: the run's objects and its execution's input, without its name."""
+    folder = parse_uri(outcome.status_uri.removesuffix("status.json"))
+    left: dict[str, Any] = {
+        found.key.removeprefix(folder.key): json.loads(
+            store.get(Location(folder.bucket, found.key)).replace(outcome.run.encode(), b"RUN")
+        )
+        for found in store.list(folder)
+    }
+    del left["status.json"]["updated_at"], left["manifest.json"]["source"]
+    if executions(state_machine).count(outcome.run):
+        text = json.dumps(started_with(state_machine, outcome.run)).replace(outcome.run, "RUN")
+        left["input"] = json.loads(text)
+    return left
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_a_start_that_is_killed_after_any_write_and_repeated_ends_the_same(
+    store: Store, manifest: Any, drop: Any, start: Start, state_machine: Any, good: bool
+) -> None:
+    if not good:
+        manifest["model"]["uri"] += "-missing"
+    client, arn = state_machine
+    upload = drop(manifest)
+    undisturbed = end_of(store, state_machine, start(upload))
+    for survived in range(1, 100):
+        again = Upload(upload.at, f"{upload.revision}-{survived}")
+        left, done = [survived], list[str]()
+        mortal: tuple[Any, Any] = Mortal(store, left, done), Mortal(client, left, done)
+        try:
+            start_run(again, *mortal, arn, LIMITS)
+        except Killed:
+            outcome = start(again)
+            assert end_of(store, state_machine, outcome) == undisturbed, done
+        else:
+            break
+    assert survived == (6 if good else 3)  # claim, plan, items, execution, status; or two
+
+
+def test_a_resumed_runs_items_are_left_alone_by_a_late_event(
+    store: Store, manifest: Any, drop: Any, start: Start
+) -> None:
+    upload = drop(manifest)
+    at = parse_uri(start(upload).status_uri.replace("status.json", "ranks.json"))
+    store.put(at, b'[{"rank": 2}]')
+    start(upload)
+    assert store.get(at) == b'[{"rank": 2}]'
+
+
+def test_a_rejected_upload_stays_rejected_when_its_input_is_completed(
+    store: Store, bucket: str, manifest: Any, drop: Any, start: Start, state_machine: Any
+) -> None:
+    there = Location(bucket, "models/m")
+    manifest["model"]["uri"] += "-late"
+    upload = drop(manifest)
+    first = start(upload)
+    store.put(Location(bucket, "models/m-late"), store.get(there))
+    second = start(upload)
+    assert rejected(store, second, state_machine) == {"/model/uri": "not-found"}
+    assert (first.new, second.new) == (True, False)
+    assert second.problems == first.problems
+    assert start(drop(manifest, name="again")).state is State.RUNNING
+
+
+def test_of_two_deliveries_at_once_the_one_that_started_the_run_is_believed(
+    store: Store, manifest: Any, drop: Any, start: Start, state_machine: Any
+) -> None:
+    """The other one looked before the input was complete, and wrote its answer in between."""
+    upload = drop(manifest)
+    status = parse_uri(start(drop(manifest, name="other")).status_uri)
+
+    class Overtaken(Mortal):
+        WRITES = ("start_execution",)
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "start_execution":
+                run = run_id("test", upload.at.bucket, upload.at.key, upload.revision)
+                at = Location(status.bucket, f"runs/{run}/status.json")
+                answer = Status(
+                    run=run, state=State.REJECTED, manifest=upload.at.uri, updated_at=utc_now()
+                )
+                store.put(at, answer.model_dump_json().encode())
+            return super().__getattr__(name)
+
+    client, arn = state_machine
+    overtaken: Any = Overtaken(client, [100], [])
+    outcome = start_run(upload, store, overtaken, arn, LIMITS)
+    assert parse_status(store.get(parse_uri(outcome.status_uri))).state is State.RUNNING
+
+
+def test_a_start_that_aws_refuses_for_good_is_rejected_with_its_words(
+    store: Store, manifest: Any, drop: Any, state_machine: Any
+) -> None:
+    client, arn = state_machine
+    outcome = start_run(drop(manifest), store, client, arn + "-gone", LIMITS)
+    assert rejected(store, outcome, state_machine) == {"": "no-state-machine"}
+    assert "StateMachineDoesNotExist" in outcome.problems[0].message
+
+
+def test_limits_that_aws_refuses_to_tell_end_in_a_status_too(
+    store: Store, manifest: Any, drop: Any, state_machine: Any
+) -> None:
+    def refused() -> Limits:
+        raise InputError("AccessDeniedException", code="access-denied")
+
+    client, arn = state_machine
+    outcome = start_run(drop(manifest), store, client, arn, refused)
+    assert rejected(store, outcome, state_machine) == {"": "access-denied"}
+    assert outcome.run.startswith("test-")
+
+
+def test_each_upload_of_an_event_is_handled_for_itself(
+    bucket: str, manifest: Any, drop: Any, start: Start, state_machine: Any
+) -> None:
+    broken = Upload(Location("no bucket <here>", "manifests/m.json"), "e+1")
+    busy = Upload(Location(bucket, "manifests/busy.json"), "e+1")
+
+    def one(upload: Upload) -> Outcome:
+        if upload is busy:
+            raise TransientError("503")
+        return start(upload)
+
+    outcomes, errors = start_runs([broken, busy, drop(manifest)], one)
+    assert [o.state for o in outcomes] == [State.RUNNING]
+    assert [type(e) for e in errors] == [TransientError, InputError]
+    assert executions(state_machine) == [outcomes[0].run]
+
+
+BAD_CHARACTER = b'"\\ud800"'
+HOSTILE = {
+    "half a pair as a value": b'{"version": 1, "job": %s}' % BAD_CHARACTER,
+    "half a pair as a name": b'{"version": 1, %s: 1}' % BAD_CHARACTER,
+    "half a pair in a good field": b'{"version": 1, "job": "j", "model": {"uri": '
+    b'"s3://bkt/\\ud800"}, "data": {"uri": "s3://bkt/d/"}}',
+    "900 levels": b'{"version": 1, "job": ' + b"[" * 900 + b"]" * 900 + b"}",
+    "900 levels of objects": b'{"a": ' * 900 + b"1" + b"}" * 900,
+    "200 levels": b'{"version": ' + b"[" * 200 + b"]" * 200 + b"}",
+    "endless number": b'{"version": 1e999}',
+    "huge number": b'{"version": ' + b"9" * 4000 + b"}",
+    "huger number": b'{"version": ' + b"9" * 5000 + b"}",
+    "no UTF-8": b'{"version": "\xff"}',
+    "too long": b" " * ((1 << 20) + 1),
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_manifest_that_json_can_hardly_hold_is_rejected_like_any_other(
+    store: Store, drop: Any, start: Start, state_machine: Any, text: bytes
+) -> None:
+    assert rejected(store, start(drop(text)), state_machine)
+
+
+def test_partitions_that_s3_refuses_are_named_where_the_manifest_names_them(
+    store: Store, bucket: str, manifest: Any, drop: Any, start: Start, state_machine: Any
+) -> None:
+    good = f"s3://{bucket}/d/0.safetensors"
+    manifest["data"] = {"partitions": [good, f"s3://{bucket}/none", "s3://no-such-bucket/1"]}
+    assert rejected(store, start(drop(manifest)), state_machine) == {
+        "/data/partitions/1": "not-found",
+        "/data/partitions/2": "no-bucket",
+    }
+
+
+def test_an_engine_that_is_not_installed_is_refused(
+    store: Store, manifest: Any, drop: Any, start: Start, state_machine: Any
+) -> None:
+    manifest["inference"]["engine"] = "torch"
+    limits = LIMITS.model_copy(update={"engines": ("openvino",)})
+    outcome = start(drop(manifest), limits)
+    assert rejected(store, outcome, state_machine) == {"/inference/engine": "no-engine"}
+    assert outcome.problems[0].hint == "it has openvino"

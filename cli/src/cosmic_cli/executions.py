@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from cosmic.errors import InputError, TransientError
+from cosmic.aws_errors import AWS_FAILURES, as_cosmic_error
+from cosmic.errors import InputError
 from cosmic.plan import Plan
 from cosmic.runs import RunFolder
 from cosmic.status import State, Status, utc_now
 from cosmic.store import Store
-from cosmic_cli.observing import GONE, execution_arn, read_plan
+from cosmic_cli.observing import execution_arn, read_plan
 from cosmic_cli.target import Target
 
 STOPPED_BY = {"error": "Cancelled", "cause": "cosmic cancel"}
@@ -163,11 +162,10 @@ def _announce(store: Store, folder: RunFolder, status: Status, execution: str) -
 def _translated(what: str) -> Iterator[None]:
     try:
         yield
-    except ClientError as error:
-        if error.response["Error"]["Code"] in GONE:
+    except AWS_FAILURES as error:
+        found = as_cosmic_error(what, error)
+        if found.code == "no-execution":
             hint = "it was rejected, or is older than Step Functions remembers; submit it again"
             message = f"there is no execution {what}"
-            raise InputError(message, code="no-execution", hint=hint) from error
-        raise InputError(f"{what}: {error}", code="aws-refuses") from error
-    except BotoCoreError as error:
-        raise TransientError(f"{what}: {error}") from error
+            raise InputError(message, code=found.code, hint=hint) from error
+        raise found from error

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from cosmic.errors import TransientError
+from cosmic.aws_errors import translated
 from cosmic.runs import RunFolder
 from cosmic.status import State
 from cosmic.store import Store
@@ -46,7 +44,8 @@ def list_runs(target: Target, prefix: str, limit: int) -> list[ListedRun]:
     """The runs whose executions were started last, those first.
 
     Raises:
-        TransientError: Step Functions or S3 can't be asked.
+        InputError: Step Functions or S3 refuses to say.
+        TransientError: they can't be asked.
     """
     latest: dict[str, dict[str, Any]] = {}
     for execution in _executions(target):
@@ -61,11 +60,9 @@ def list_runs(target: Target, prefix: str, limit: int) -> list[ListedRun]:
 
 def _executions(target: Target) -> Iterator[dict[str, Any]]:
     pages = target.client("stepfunctions").get_paginator("list_executions")
-    try:
+    with translated("the runs can't be listed"):
         for page in pages.paginate(stateMachineArn=target.pipeline_arn):
             yield from sorted(page["executions"], key=lambda e: e["startDate"], reverse=True)
-    except (BotoCoreError, ClientError) as error:
-        raise TransientError(f"the runs can't be listed: {error}") from error
 
 
 def _listed(

@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
+from cosmic.aws_errors import AWS_FAILURES, as_cosmic_error
 from cosmic.errors import InputError, TransientError
 from cosmic.plan import Plan, parse_plan
 from cosmic.record import RankRecord, parse_record
@@ -30,7 +30,6 @@ PAGE = 1000
 RECORDS_A_LOOK = 16
 MOST_RECORDS = 256
 READERS = 8
-GONE = ("ExecutionDoesNotExist", "InvalidArn")
 RANK = re.compile(r"rank-(\d+)-of-\d+\.json$")
 FAILURE = re.compile(r"failures/(\d+)\.json$")
 
@@ -135,12 +134,11 @@ class Observer:
             if not runs:
                 return state, {}
             return state, self._steps.describe_map_run(mapRunArn=runs[0]["mapRunArn"])
-        except ClientError as error:
-            if error.response["Error"]["Code"] in GONE:
+        except AWS_FAILURES as error:
+            found = as_cosmic_error(f"{arn} can't be looked at", error)
+            if found.code == "no-execution":
                 return "", {}
-            raise TransientError(f"{arn} can't be looked at: {error}") from error
-        except BotoCoreError as error:
-            raise TransientError(f"{arn} can't be looked at: {error}") from error
+            raise found from error
 
     def _list(self, world_size: int, *, final: bool) -> None:
         now = time.monotonic()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import typer
 
+import cosmic_cli
 from cosmic.errors import InputError, TransientError
 from cosmic_cli import main
 from cosmic_cli.command_reference import reference
@@ -55,6 +56,12 @@ def test_every_command_has_help_with_an_example_and_a_shape(
     assert f"cosmic {' '.join(words)}" in command.help.partition("Example: ")[2]
     assert "\nJSON: " in command.help
     assert "--json" in [option for p in command.params for option in p.opts]
+
+
+def test_the_version_needs_no_command(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == Exit.DONE
+    assert capsys.readouterr().out == f"cosmic {cosmic_cli.__version__}\n"
+    assert not typer.main.get_command(main.application(main.VERSION)).commands  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", [*main.COMMANDS, *main.GROUPS])
@@ -171,7 +178,12 @@ def test_a_bug_asks_to_be_reported_with_its_trace(
 def test_validate_says_the_same_as_json(
     run: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    good = {"version": 1, "job": "j", "model": {"uri": "s3://b/m"}, "data": {"uri": "s3://b/d/"}}
+    good = {
+        "version": 1,
+        "job": "j",
+        "model": {"uri": "s3://bkt/m"},
+        "data": {"uri": "s3://bkt/d/"},
+    }
     (tmp_path / "good.json").write_text(json.dumps(good))
     assert run("validate", "good.json", "--json") == Exit.DONE
     assert json.loads(capsys.readouterr().out) == {"valid": True, "job": "j", "problems": []}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import fmilib
 from fmilib.rendezvous import __main__ as command
 from fmilib_support.server import Rendezvous
 
@@ -20,6 +21,13 @@ def test_it_does_not_start_without_a_proper_secret(
 ) -> None:
     monkeypatch.setenv("FMI_DEPLOYMENT_SECRET", secret)
     assert command.main(["--port", "0"]) == 2
+
+
+def test_it_says_its_version_without_a_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"fmilib {fmilib.__version__}\n"
 
 
 def test_it_ends_in_good_order_on_sigterm() -> None:

@@ -17,9 +17,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from cosmic.engines import ENGINES
 from cosmic.errors import CosmicError
 from cosmic_cli.console.server import console
 from cosmic_cli.stack import state
@@ -80,6 +82,7 @@ def running(options: StackOptions) -> Iterator[state.StackInfo]:
         side = _rendezvous(options, folder, parameters, variables) if options.rendezvous else None
         if side is not None:
             stack.callback(side.stop)
+        _offer_engines(options, parameters)
         template = load(options.template, parameters, place)
 
         @functools.cache
@@ -181,6 +184,14 @@ def _rendezvous(
     if "RendezvousAddress" in read(options.template).get("Parameters", {}):
         parameters.setdefault("RendezvousAddress", address)
     return side
+
+
+def _offer_engines(options: StackOptions, parameters: dict[str, str]) -> None:
+    """Let `init` accept the engines that are installed here, unless ranks run in images."""
+    installed = ",".join(name for name in ENGINES if find_spec(name))
+    declared = read(options.template).get("Parameters", {})
+    if installed and not options.lambda_endpoint and "InferEngines" in declared:
+        parameters.setdefault("InferEngines", installed)
 
 
 def _destination(clients: Any, endpoint_url: str) -> Any:

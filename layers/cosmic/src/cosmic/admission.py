@@ -20,10 +20,10 @@ from dataclasses import asdict, dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Self
 
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field, TypeAdapter
 
-from cosmic.errors import TransientError
+from cosmic.aws_errors import translated
+from cosmic.errors import InputError
 from cosmic.manifest import Contract
 from cosmic.store import Location, Store
 
@@ -122,6 +122,7 @@ def admit(request: Admission, store: Store, executions: SFNClient, capacity: int
         capacity: Ranks that can run at once.
 
     Raises:
+        InputError: S3 or Step Functions refuses for good.
         TransientError: S3 or Step Functions failed.
     """
     for swap in range(SWAPS):
@@ -202,8 +203,10 @@ def _alive(place: Place, executions: SFNClient) -> bool:
     if place.until_s < time.time():
         return False
     try:
-        return executions.describe_execution(executionArn=place.execution)["status"] == "RUNNING"
-    except executions.exceptions.ExecutionDoesNotExist:
-        return False
-    except (BotoCoreError, ClientError) as error:
-        raise TransientError(f"{place.execution} can't be looked at: {error}") from error
+        with translated(f"{place.execution} can't be looked at"):
+            found = executions.describe_execution(executionArn=place.execution)
+    except InputError as error:
+        if error.code == "no-execution":
+            return False
+        raise
+    return found["status"] == "RUNNING"

@@ -127,8 +127,8 @@ def aggregate(task: AggregateTask, store: Store, scratch: Path) -> Status:
     writer = StatusWriter(store, folder, task.execution)
     if writer.successor:
         return writer.successor
-    warnings = writer.found.warnings if writer.found else ()
     plan = parse_plan(store.get(folder.plan))
+    warnings = writer.found.warnings if writer.found else plan.announced
     records = _read_records(store, folder, plan)
     collective = _read_collective(store, folder)
     parquet, fits = scratch / "catalogue.parquet", scratch / "catalogue.fits"

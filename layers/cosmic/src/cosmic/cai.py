@@ -13,6 +13,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from cosmic.runs import run_folder_in
+from cosmic.store import check_bucket_name
+
 CHECKPOINT = "Fine_Tune_Model/Mixed_Inception_z_VITAE_Base_Img_Full_New_Full.safetensors"
 MARKS = {"data_bucket", "S3_object_name", "file_limit"}
 IGNORED = {
@@ -33,13 +36,18 @@ def _path(value: str) -> str:
     if value.startswith(("/", "manifests/")) or "//" in value or "s3:" in value:
         message = "{value} is no folder in a bucket like result/1, or one where manifests are"
         raise PydanticCustomError("result_path", message, {"value": repr(value)})
+    run = run_folder_in(value)
+    if run:
+        message = "{value} lies in {run}/, which has the name of a run's folder"
+        raise PydanticCustomError("result_path", message, {"value": repr(value), "run": run})
     return value.rstrip("/")
 
 
 def _bucket(value: str) -> str:
-    if not value or "/" in value or ":" in value:
-        message = "{value} is not the name of a bucket"
-        raise PydanticCustomError("bucket", message, {"value": repr(value)})
+    try:
+        check_bucket_name(value)
+    except ValueError as error:
+        raise PydanticCustomError("bucket", "{text}", {"text": str(error)}) from error
     return value
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cosmic.errors import InputError
@@ -46,13 +46,19 @@ class FolderStore:
         return StoredObject(at.key, found.st_size, f'"{found.st_size}-{found.st_mtime_ns}"')
 
     def list(self, at: Location) -> Iterator[StoredObject]:
-        """All files whose place in the folder begins with a prefix."""
+        """All files in a folder and below."""
+        for key in self._keys(at.folder):
+            yield self.head(Location(at.bucket, key))
+
+    def keys_beginning(self, at: Location, most: int) -> Sequence[str]:
+        """The first files whose places begin as this one does."""
+        return self._keys(at)[:most]
+
+    def _keys(self, at: Location) -> Sequence[str]:
         root = self._folder(at.bucket)
         start = root / at.key.rpartition("/")[0]
         keys = (p.relative_to(root).as_posix() for p in start.rglob("*") if p.is_file())
-        for key in sorted(keys, key=str.encode):
-            if key.startswith(at.key):
-                yield self.head(Location(at.bucket, key))
+        return sorted((key for key in keys if key.startswith(at.key)), key=str.encode)
 
     def _folder(self, bucket: str) -> Path:
         if bucket not in self._folders:

@@ -14,22 +14,21 @@ import numpy as np
 from cosmic import __version__
 from cosmic.catalogue import redshifts_of
 from cosmic.catalogue_files import CatalogueWriter
-from cosmic.engines import EngineName, Precision
+from cosmic.engines import AUTO_ENGINE, EngineName, Precision
 from cosmic.errors import InputError, InvalidInput
 from cosmic.folders import FolderStore
 from cosmic.manifest import Manifest, check_manifest, parse_manifest
 from cosmic.metrics import photo_z_metrics
 from cosmic.partitions.formats import FORMATS
 from cosmic.plan import Limits, Plan, natural_order
-from cosmic.start import plan_run
+from cosmic.start import plan_run, survey_input
 from cosmic.store import Location, Readable, Store, s3_client
-from cosmic.survey import survey
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 HERE = "local"  # the bucket that this machine's files are in
-LAMBDA = Limits(world_size=1000, memory_mb=1769, channels=("direct", "s3"))
+LAMBDA = Limits(world_size=1000, memory_mb=1769, channels=("direct", "s3"), engines=(AUTO_ENGINE,))
 UNLIMITED = Limits(world_size=1, memory_mb=1 << 30, channels=())
 Progress = Callable[[int, int], None]
 
@@ -96,7 +95,7 @@ def plan_manifest(
 
 
 def _planned(manifest: Manifest, store: Readable, limits: Limits) -> Plan:
-    found = plan_run(manifest.job, manifest, survey(store, manifest.data, manifest.model), limits)
+    found = plan_run(manifest.job, manifest, survey_input(manifest, store, limits), limits)
     if not isinstance(found, Plan):
         raise InvalidInput(found)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 from pydantic import (
@@ -19,7 +20,8 @@ from pydantic_core import PydanticCustomError
 
 from cosmic.cai import Payload, ResultPath, as_manifest, ignored, is_payload
 from cosmic.engines import EngineName, Precision
-from cosmic.errors import InvalidInput, Problem
+from cosmic.errors import MAX_DEPTH, InvalidInput, Problem, plain, shortened
+from cosmic.runs import run_folder_in
 from cosmic.store import parse_uri
 
 MANIFEST_PREFIX = "manifests/"
@@ -55,6 +57,13 @@ def _output_prefix(prefix: str) -> str:
             "results may not land under {manifests}, where each object starts a run",
             {"manifests": MANIFEST_PREFIX},
         )
+    run = run_folder_in(prefix)
+    if run:
+        raise PydanticCustomError(
+            "output_prefix",
+            "{prefix} lies in {run}/, which has the name of a run's folder",
+            {"prefix": repr(prefix), "run": run},
+        )
     return prefix
 
 
@@ -82,12 +91,12 @@ class Model(Contract):
 
 
 class Data(Contract):
-    """The partitions: all under a prefix, or exactly those listed."""
+    """The partitions: all in a folder, or exactly those listed."""
 
     uri: S3Uri | None = Field(
         default=None,
-        description="prefix of the partitions, s3://bucket/prefix/; all under it whose names end "
-        "as the format's do are taken, in natural order",
+        description="folder of the partitions, s3://bucket/folder/, with or without the last "
+        "slash; all in it and below whose names end as the format's do are taken, in natural order",
     )
     partitions: tuple[S3Object, ...] | None = Field(
         default=None,
@@ -228,11 +237,34 @@ def check_manifest(document: dict[str, Any]) -> Manifest:
     Raises:
         InvalidInput: everything that is wrong with it, at once.
     """
+    if problems := list(_unwritable(document)):
+        raise InvalidInput(problems)
     if not is_payload(document):
         return _checked(_ADAPTER, document)
     manifest = _checked(_ADAPTER, as_manifest(_checked(_PAYLOAD, document)))
     manifest._warnings = ignored(document)
     return manifest
+
+
+def _unwritable(value: Any, pointer: str = "", depth: int = 0) -> Iterator[Problem]:
+    """What JSON's grammar allows, but no file of ours can hold."""
+    if depth > MAX_DEPTH:
+        message = f"nests more than {MAX_DEPTH} levels deep"
+        yield Problem(pointer, message, None, "a manifest needs three levels", "too-deep")
+    elif isinstance(value, str) and value != plain(value):
+        message = "holds half of a surrogate pair, which is no character"
+        yield Problem(pointer, message, value, "write the character in UTF-8", "not-text")
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _unwritable(str(name), _below(pointer, name), depth + 1)
+            yield from _unwritable(inner, _below(pointer, name), depth + 1)
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _unwritable(inner, _below(pointer, index), depth + 1)
+
+
+def _below(pointer: str, name: Any) -> str:
+    return f"{pointer}/{str(name).replace('~', '~0').replace('/', '~1')}"
 
 
 def _checked(adapter: TypeAdapter[Checked], document: dict[str, Any]) -> Checked:
@@ -265,12 +297,12 @@ HINTS = {
     "/inference/world_size": 'a number of ranks from 1 to 10000, or "auto"',
     "extra_forbidden": "remove it, or check its spelling",
     "missing": "add it",
-    "not_s3": "give a location like s3://bucket/key",
+    "not_s3": "give a location like s3://bucket/key; `aws s3 ls` shows buckets' names",
     "output_prefix": "use a prefix like runs/",
-    "bucket": "the name alone, without s3://",
+    "bucket": "the name alone, without s3://, as `aws s3 ls` shows it",
     "result_path": "use a folder like result-partition-100MB/1GB/1",
     "first_listed": "leave it out, and list the partitions that you want",
-    "one_source": "uri: all partitions under a prefix; partitions: a list of objects",
+    "one_source": "uri: all partitions in a folder; partitions: a list of objects",
 }
 
 
@@ -278,13 +310,10 @@ def _problem(loc: tuple[int | str, ...], kind: str, message: str, value: Any) ->
     names = [str(p) for p in loc if p not in ("int", "constrained-int", "literal['auto']")]
     if names == ["version"] and kind == "literal_error":
         return Problem("/version", f"version {value!r} is unknown", value, "use 1", "bad-version")
-    pointer = "".join("/" + p.replace("~", "~0").replace("/", "~1") for p in names)
+    pointer = ""
+    for name in names:
+        pointer = _below(pointer, name)
     seen = None if kind == "missing" else value
-    shown = "" if kind == "missing" else f", got {_short(value)}"
+    shown = "" if kind == "missing" else f", got {shortened(value, 80)}"
     hint = HINTS.get(pointer) or HINTS.get(kind, "")
     return Problem(pointer, message + shown, seen, hint, kind.replace("_", "-"))
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -7,6 +7,7 @@ from typing import NamedTuple
 BLOCK_BYTES = 4 << 20
 AHEAD_BYTES = 12 << 20
 BLOCKS_HELD = 3
+MIB = 1 << 20
 
 
 class Needs(NamedTuple):
@@ -32,4 +33,10 @@ def projected_memory_mb(model_bytes: int, row_bytes: int, batch_size: int, engin
     batch_bytes = batch_size * row_bytes
     blocks = BLOCKS_HELD * max(BLOCK_BYTES, batch_bytes)
     held = needs.model_copies * model_bytes + blocks + needs.batch_copies * batch_bytes
-    return needs.runtime_mb + held // (1 << 20)
+    return needs.runtime_mb + held // MIB
+
+
+def largest_model_bytes(memory_mb: int, engine: str) -> int:
+    """The largest checkpoint that a rank of this memory can hold beside its blocks of rows."""
+    needs = MEASURED if engine == "openvino" else GENEROUS
+    return max(0, memory_mb - projected_memory_mb(0, 0, 1, engine)) * MIB // needs.model_copies

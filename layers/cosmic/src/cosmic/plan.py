@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from natsort import natsorted
 from pydantic import Field, TypeAdapter
 
-from cosmic.engines import AUTO_ENGINE, EngineName, Precision, choose_engine
+from cosmic.engines import AUTO_ENGINE, ENGINES, EngineName, Precision, choose_engine
 from cosmic.errors import Problem
 from cosmic.manifest import Contract, FormatName, Manifest
 
@@ -108,6 +108,14 @@ class Plan(Contract):
     def world_size(self) -> int:
         """Number of ranks."""
         return len(self.ranks)
+
+    @property
+    def announced(self) -> tuple[str, ...]:
+        """What the status warns of from the start."""
+        if not self.ignored_keys:
+            return self.warnings
+        keys = ", ".join(self.ignored_keys[:20])
+        return (*self.warnings, f"{len(self.ignored_keys)} objects are no partitions: {keys}")
 
     @property
     def rows(self) -> int:
@@ -295,9 +303,11 @@ class Limits(Contract):
         memory_mb: Memory of a rank's function.
         channels: How ranks can talk, the best first.
         output_prefixes: Where results may be written.
+        engines: Libraries that a rank can run the model with.
     """
 
     world_size: int
     memory_mb: int
     channels: tuple[str, ...] = Field(strict=False)
     output_prefixes: tuple[str, ...] = Field(default=("",), strict=False)
+    engines: tuple[EngineName, ...] = Field(default=ENGINES, strict=False)

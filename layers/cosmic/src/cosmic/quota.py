@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from cosmic.errors import TransientError
+from cosmic.aws_errors import translated
 
 if TYPE_CHECKING:
     from types_boto3_lambda import LambdaClient
@@ -24,14 +22,13 @@ def ranks_at_once(functions: LambdaClient, infer: str, ceiling: int) -> int:
         ceiling: The deployment's own limit.
 
     Raises:
+        InputError: Lambda refuses to say.
         TransientError: Lambda didn't answer.
     """
-    try:
+    with translated(f"the concurrency of {infer} can't be read"):
         share = functions.get_function_concurrency(FunctionName=infer)
         most = share.get("ReservedConcurrentExecutions", UNRESERVED)
         if most == UNRESERVED:
             account = functions.get_account_settings()["AccountLimit"]
             most = account["UnreservedConcurrentExecutions"] - KEPT_FREE
-    except (BotoCoreError, ClientError) as error:
-        raise TransientError(f"the concurrency of {infer} can't be read: {error}") from error
     return max(1, min(ceiling, most))

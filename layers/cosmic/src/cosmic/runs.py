@@ -40,6 +40,18 @@ def run_id(job: str, bucket: str, key: str, revision: str) -> str:
     return f"{job}-{digest[:12]}"
 
 
+RUN_ID = re.compile(r"[a-z0-9-]*-[0-9a-f]{12}")
+
+
+def run_folder_in(path: str) -> str | None:
+    """The first folder of a path that has the name of a run, if there is one.
+
+    Runs share nothing, for no run's folder lies in another's: where results may land, no folder is
+    named like a run.
+    """
+    return next((name for name in path.split("/") if RUN_ID.fullmatch(name)), None)
+
+
 def job_from_key(key: str) -> str:
     """A job name for a manifest that has none that can be read: its file's name, made plain."""
     stem = key.rsplit("/", 1)[-1].removesuffix(".json").lower()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Self
+from typing import Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from cosmic.engines import AUTO_ENGINE, ENGINES, EngineName
 from cosmic.plan import Limits
 
 
@@ -25,6 +26,7 @@ class InitSettings(BaseModel):
     infer_function: str = Field(alias="COSMIC_INFER_FUNCTION", min_length=1)
     channels: str = Field("", alias="COSMIC_FMI_CHANNELS")
     output_prefixes: str = Field("runs/", alias="COSMIC_OUTPUT_PREFIXES")
+    engines: str = Field(AUTO_ENGINE, alias="COSMIC_ENGINES")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -38,7 +40,16 @@ class InitSettings(BaseModel):
             memory_mb=self.infer_memory_mb,
             channels=_listed(self.channels),
             output_prefixes=_listed(self.output_prefixes),
+            engines=cast("tuple[EngineName, ...]", _listed(self.engines)),
         )
+
+    @field_validator("engines")
+    @classmethod
+    def _known(cls, text: str) -> str:
+        unknown = sorted(set(_listed(text)) - set(ENGINES))
+        if unknown or not _listed(text):
+            raise ValueError(f"engines are some of {', '.join(ENGINES)}, got {text!r}")
+        return text
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import ValidationError
 
+from cosmic.aws_errors import translated
 from cosmic.engines import BF16_ENGINE, choose_engine
-from cosmic.errors import InvalidInput, Problem, TransientError
-from cosmic.manifest import Inference, Manifest, parse_manifest
-from cosmic.memory import projected_memory_mb
+from cosmic.errors import CosmicError, InputError, InvalidInput, Problem, TransientError
+from cosmic.manifest import MAX_MANIFEST_BYTES, Inference, Manifest, parse_manifest
+from cosmic.memory import largest_model_bytes, projected_memory_mb
 from cosmic.plan import (
     Limits,
     Plan,
@@ -22,8 +24,8 @@ from cosmic.plan import (
     refusals,
 )
 from cosmic.runs import RunFolder, job_from_key, run_id
-from cosmic.status import State, Status, utc_now
-from cosmic.store import Location, Store
+from cosmic.status import State, Status, parse_status, utc_now
+from cosmic.store import Location, Readable, Store
 from cosmic.survey import Survey, survey
 
 if TYPE_CHECKING:
@@ -61,38 +63,99 @@ class Outcome:
     problems: tuple[Problem, ...] = ()
 
 
-def start_run(
-    upload: Upload, store: Store, executions: SFNClient, state_machine_arn: str, limits: Limits
-) -> Outcome:
-    """Validate, plan and start the run of a manifest.
+def start_runs(
+    uploads: Iterable[Upload], start: Callable[[Upload], Outcome]
+) -> tuple[list[Outcome], list[CosmicError]]:
+    """Start the run of each upload, whatever becomes of the others.
 
-    Safe to repeat: the run's id follows from the upload, its manifest and plan are written once,
-    and an execution of that name can be started once.
+    Returns:
+        What became of them, and the errors of those that have no answer yet. Errors that another
+        try may mend come first.
+    """
+    outcomes: list[Outcome] = []
+    errors: list[CosmicError] = []
+    for upload in uploads:
+        try:
+            outcomes.append(start(upload))
+        except CosmicError as error:
+            errors.append(error)
+    return outcomes, sorted(errors, key=lambda e: not isinstance(e, TransientError))
+
+
+def start_run(
+    upload: Upload,
+    store: Store,
+    executions: SFNClient,
+    state_machine_arn: str,
+    limits: Limits | Callable[[], Limits],
+) -> Outcome:
+    """Validate, plan and start the run of a manifest, or reject it with every reason.
+
+    Safe to repeat after any of its writes: the run's id follows from the upload; its claim, plan
+    and items are written once, each before what needs it; and an execution of that name can be
+    started once. The status comes last, so one that says RUNNING has an execution. An upload that
+    was rejected for its input stays rejected, also where the input has been completed since.
+
+    Args:
+        limits: Of the deployment, or what asks AWS for them.
 
     Raises:
-        TransientError: S3 or Step Functions failed; calling again carries on.
+        InputError: the manifest is gone, or its bucket takes no answer.
+        TransientError: S3, Lambda or Step Functions failed; calling again carries on.
     """
-    text = store.get(upload.at, version_id=upload.version_id)
+    folder = _folder(upload, job_from_key(upload.at.key), DEFAULT_PREFIX)
     try:
+        text = store.get(upload.at, version_id=upload.version_id, most=MAX_MANIFEST_BYTES)
         manifest = parse_manifest(text)
+        folder = _folder(upload, manifest.job, manifest.output.prefix)
+        known = limits() if callable(limits) else limits
     except InvalidInput as error:
-        folder = _folder(upload, job_from_key(upload.at.key), DEFAULT_PREFIX)
         return _reject(store, folder, upload, error.problems)
-    writable = manifest.output.prefix.startswith(limits.output_prefixes)
-    folder = _folder(upload, manifest.job, manifest.output.prefix if writable else DEFAULT_PREFIX)
+    except InputError as error:
+        if error.code == "not-found":
+            raise
+        return _reject(store, folder, upload, [_whole(error)])
+    if not manifest.output.prefix.startswith(known.output_prefixes):
+        folder = _folder(upload, manifest.job, DEFAULT_PREFIX)
     new = store.put_once(folder.manifest, _claim(upload, manifest))
-    plan = _written_plan(store, folder)
-    if plan is None:
-        planned = plan_run(
-            folder.run, manifest, survey(store, manifest.data, manifest.model), limits
-        )
-        if not isinstance(planned, Plan):
-            return _reject(store, folder, upload, planned)
-        plan = _write_plan(store, folder, planned)
+    plan = _plan_once(store, folder, manifest, known, new=new)
+    if isinstance(plan, Status):
+        return _rejected(folder, plan)
+    if not isinstance(plan, Plan):
+        return _reject(store, folder, upload, plan)
+    try:
+        _start(executions, state_machine_arn, store, folder, upload, plan, known)
+    except InputError as error:
+        return _reject(store, folder, upload, [_whole(error)])
     _announce(store, folder, upload, plan)
-    at_once = min(plan.world_size, limits.world_size)
-    _start(executions, state_machine_arn, folder, upload, plan, at_once)
     return Outcome(folder.run, State.RUNNING, new, folder.status.uri)
+
+
+def _plan_once(
+    store: Store, folder: RunFolder, manifest: Manifest, limits: Limits, *, new: bool
+) -> Plan | Status | list[Problem]:
+    """The run's plan, written now or before; or its rejection before, or what rejects it now."""
+    if not new:
+        written = store.get_current(folder.plan)
+        if written is not None:
+            return parse_plan(written[0])
+        status, _ = _status(store, folder)
+        if status is not None and status.state is State.REJECTED:
+            return status
+    found = plan_run(folder.run, manifest, survey_input(manifest, store, limits), limits)
+    return _write_plan(store, folder, found) if isinstance(found, Plan) else found
+
+
+def _whole(error: InputError) -> Problem:
+    """A problem that no part of the manifest causes."""
+    return Problem("", error.message, None, error.hint, error.code)
+
+
+def survey_input(manifest: Manifest, store: Readable, limits: Limits) -> Survey:
+    """Look at a run's input; a model that fits into no rank is refused unread."""
+    engine = choose_engine(manifest.inference.engine)
+    largest = largest_model_bytes(limits.memory_mb, engine) or None  # what is wrong isn't the model
+    return survey(store, manifest.data, manifest.model, largest_model_bytes=largest)
 
 
 def plan_run(run: str, manifest: Manifest, found: Survey, limits: Limits) -> Plan | list[Problem]:
@@ -115,6 +178,7 @@ def plan_run(run: str, manifest: Manifest, found: Survey, limits: Limits) -> Pla
         problems += refusals(sum(rows), world_size, channel, limits, memory_mb)
     if not manifest.output.prefix.startswith(limits.output_prefixes):
         problems.append(_no_prefix(manifest.output.prefix, limits))
+    problems += _no_engine(manifest.inference, limits)
     problems += _no_precision(manifest.inference)
     if problems or found.model is None:
         return problems
@@ -129,6 +193,15 @@ def plan_run(run: str, manifest: Manifest, found: Survey, limits: Limits) -> Pla
         warnings=[*manifest.warnings, *warnings],
         output_prefixes=limits.output_prefixes,
     )
+
+
+def _no_engine(inference: Inference, limits: Limits) -> list[Problem]:
+    engine = choose_engine(inference.engine)
+    if engine in limits.engines:
+        return []
+    message = f"the engine {engine} is not installed in this deployment"
+    hint = f"it has {', '.join(limits.engines)}"
+    return [Problem("/inference/engine", message, inference.engine, hint, "no-engine")]
 
 
 def _no_precision(inference: Inference) -> list[Problem]:
@@ -174,25 +247,18 @@ def _claim(upload: Upload, manifest: Manifest) -> bytes:
     return json.dumps(document, indent=1).encode()
 
 
-def _written_plan(store: Store, folder: RunFolder) -> Plan | None:
-    if not any(o.key == folder.plan.key for o in store.list(folder.plan)):
-        return None
+def _write_plan(store: Store, folder: RunFolder, plan: Plan) -> Plan:
+    if store.put_once(folder.plan, plan.model_dump_json().encode()):
+        return plan
     return parse_plan(store.get(folder.plan))
 
 
-def _write_plan(store: Store, folder: RunFolder, plan: Plan) -> Plan:
-    if not store.put_once(folder.plan, plan.model_dump_json().encode()):
-        plan = parse_plan(store.get(folder.plan))
-    items = [{"rank": rank.rank} for rank in plan.ranks]
-    store.put(folder.ranks, json.dumps(items).encode(), "application/json")
-    return plan
-
-
 def _announce(store: Store, folder: RunFolder, upload: Upload, plan: Plan) -> None:
-    warnings = list(plan.warnings)
-    if plan.ignored_keys:
-        keys = ", ".join(plan.ignored_keys[:20])
-        warnings.append(f"{len(plan.ignored_keys)} objects are no partitions: {keys}")
+    """Say that the run goes on, unless `aggregate` has said already how it ended.
+
+    A rejection can be there too: of the same event, delivered twice at once, one saw its input
+    before it was complete. What was started is what counts.
+    """
     status = Status(
         run=folder.run,
         state=State.RUNNING,
@@ -200,33 +266,48 @@ def _announce(store: Store, folder: RunFolder, upload: Upload, plan: Plan) -> No
         updated_at=utc_now(),
         world_size=plan.world_size,
         rows_in=plan.rows,
-        warnings=tuple(warnings),
+        warnings=plan.announced,
     )
-    store.put_once(folder.status, status.model_dump_json(indent=1).encode())
+    body = status.model_dump_json(indent=1).encode()
+    if not store.put_once(folder.status, body):
+        there, etag = _status(store, folder)
+        if there is not None and there.state is State.REJECTED:
+            store.replace(folder.status, body, etag)
 
 
 def _start(
-    executions: SFNClient, arn: str, folder: RunFolder, upload: Upload, plan: Plan, at_once: int
+    executions: SFNClient,
+    arn: str,
+    store: Store,
+    folder: RunFolder,
+    upload: Upload,
+    plan: Plan,
+    limits: Limits,
 ) -> None:
+    items = [{"rank": rank.rank} for rank in plan.ranks]
+    store.put_once(folder.ranks, json.dumps(items).encode())  # a resumed run's are its own
     document: dict[str, Any] = {
         "bucket": folder.bucket,
         "prefix": folder.prefix,
         "run": folder.run,
         "world_size": plan.world_size,
-        "concurrency": at_once,
+        "concurrency": min(plan.world_size, limits.world_size),
         "manifest": upload.at.uri,
         "ranks_key": folder.ranks.key,
         "status_key": folder.status.key,
     }
     try:
-        executions.start_execution(stateMachineArn=arn, name=folder.run, input=json.dumps(document))
-    except executions.exceptions.ExecutionAlreadyExists:
-        return
-    except (BotoCoreError, ClientError) as error:
-        raise TransientError(f"the execution of {folder.run} did not start: {error}") from error
+        with translated(f"the execution of {folder.run} did not start"):
+            executions.start_execution(
+                stateMachineArn=arn, name=folder.run, input=json.dumps(document)
+            )
+    except InputError as error:
+        if error.code != "execution-exists":
+            raise
 
 
 def _reject(store: Store, folder: RunFolder, upload: Upload, problems: list[Problem]) -> Outcome:
+    """Say why there is no run, unless another delivery of the event has started it."""
     status = Status(
         run=folder.run,
         state=State.REJECTED,
@@ -234,5 +315,23 @@ def _reject(store: Store, folder: RunFolder, upload: Upload, problems: list[Prob
         updated_at=utc_now(),
         problems=tuple(p.as_dict() for p in problems),
     )
-    store.put(folder.status, status.model_dump_json(indent=1).encode(), "application/json")
-    return Outcome(folder.run, State.REJECTED, True, folder.status.uri, tuple(problems))
+    new = store.put_once(folder.status, status.model_dump_json(indent=1).encode())
+    there = None if new else _status(store, folder)[0]
+    if there is not None and there.state is not State.REJECTED:
+        return Outcome(folder.run, there.state, False, folder.status.uri)
+    return Outcome(folder.run, State.REJECTED, new, folder.status.uri, tuple(problems))
+
+
+def _rejected(folder: RunFolder, status: Status) -> Outcome:
+    """What an earlier delivery of the event was answered."""
+    problems = tuple(Problem(**problem) for problem in status.problems)
+    return Outcome(folder.run, State.REJECTED, False, folder.status.uri, problems)
+
+
+def _status(store: Store, folder: RunFolder) -> tuple[Status | None, str]:
+    """The status that is there, if it can be read, and its ETag."""
+    text, etag = store.get_current(folder.status) or (b"", "")
+    try:
+        return parse_status(text), etag
+    except ValidationError:
+        return None, etag

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from cosmic.runs import RunFolder
-from cosmic.status import Status, parse_status
+from cosmic.status import State, Status, parse_status
 from cosmic.store import Store
+
+BY_INIT = (State.RUNNING, State.REJECTED)
 
 
 class StatusWriter:
@@ -43,7 +45,10 @@ class StatusWriter:
         return found if found and found.execution not in (None, self._execution) else None
 
     def write(self, status: Status) -> bool:
-        """Write the status unless it has changed since it was last read or written here.
+        """Write the status unless another end has been written since it was last read here.
+
+        What `init` says is no end and is replaced. It says it after it has started the execution,
+        so perhaps only now: RUNNING, or REJECTED if it was called twice at once.
 
         Returns:
             Whether it was written; if not, `found` is what is there instead.
@@ -53,8 +58,10 @@ class StatusWriter:
         """
         body = status.model_dump_json(indent=1).encode()
         etag = self._store.replace(self._at, body, self._etag)
-        if not etag:
+        while not etag:
             self.found = self._read()
-            return False
+            if self.found is None or self.found.state not in BY_INIT or self.successor:
+                return False
+            etag = self._store.replace(self._at, body, self._etag)
         self.found, self._etag = status, etag
         return True

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 from botocore.response import StreamingBody
 
-from cosmic.errors import InputError, TransientError
+from cosmic.aws_errors import AWS_FAILURES, as_cosmic_error, translated
+from cosmic.errors import CosmicError, InputError, TransientError
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
 UPLOAD_PART_BYTES = 8 << 20
 GET_ATTEMPTS = 3
 RANGE_ATTEMPTS = 5
+CONFLICT_ATTEMPTS = 4
 RESUME_PAUSE_S = 0.1
+MAX_KEY_BYTES = 1024
+NEW_BUCKET = re.compile(r"(?!xn--|sthree-|amzn-s3-demo-)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+OLD_BUCKET = re.compile(r"(?=.*[A-Z_])[A-Za-z0-9._-]{3,255}")
+NUMBERS = re.compile(r"\d+(\.\d+){3}")
+ALIASES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 STEP_BYTES = 64 << 10  # what is kept of a reply that breaks off is whole steps
 
 
@@ -40,6 +47,12 @@ class Location(NamedTuple):
     def uri(self) -> str:
         """As `s3://bucket/key`."""
         return f"s3://{self.bucket}/{self.key}"
+
+    @property
+    def folder(self) -> Location:
+        """The folder of this name: what `data/demo` and `data/demo/` both mean."""
+        key = self.key
+        return self if not key or key.endswith("/") else Location(self.bucket, key + "/")
 
 
 @dataclass(frozen=True)
@@ -75,7 +88,11 @@ class Readable(Protocol):
         ...
 
     def list(self, at: Location) -> Iterator[StoredObject]:
-        """All objects under a prefix."""
+        """All objects in a folder and below, never those of a folder whose name goes on."""
+        ...
+
+    def keys_beginning(self, at: Location, most: int) -> Sequence[str]:
+        """The first keys that begin as this one does, `at` itself among them."""
         ...
 
 
@@ -83,13 +100,44 @@ def parse_uri(uri: str) -> Location:
     """Split `s3://bucket/key`.
 
     Raises:
-        ValueError: the text is not an S3 URI.
+        ValueError: the text is not an S3 URI, or no bucket or object can have such a name.
     """
     scheme, _, rest = uri.partition("://")
     bucket, _, key = rest.partition("/")
     if scheme != "s3" or not bucket:
         raise ValueError(f"{uri!r} is not of the form s3://bucket/key")
+    check_bucket_name(bucket)
+    if len(key.encode()) > MAX_KEY_BYTES:
+        raise ValueError(
+            f"the key of {uri[:60]!r}... has {len(key.encode())} bytes, S3 allows {MAX_KEY_BYTES}"
+        )
     return Location(bucket, key)
+
+
+def check_bucket_name(name: str) -> None:
+    """Refuse what can't be the name of a bucket that we can read, by S3's naming rules.
+
+    Old buckets in us-east-1 may have capitals and underscores in their names, and up to 255
+    characters.
+
+    Raises:
+        ValueError: there can be no such bucket, or it is an access point or of another kind.
+    """
+    if name.startswith("arn:"):
+        raise ValueError(f"{name!r} is an ARN: give the name of the bucket behind it")
+    if name.endswith(ALIASES):
+        raise ValueError(
+            f"{name!r} is an access point or a bucket of a special kind, which are not "
+            "supported: give the name of a general purpose bucket"
+        )
+    if "<" in name or ">" in name or "{" in name or "$" in name:
+        raise ValueError(f"{name!r} is a placeholder: put the bucket's name in its place")
+    if not (NEW_BUCKET.fullmatch(name) or OLD_BUCKET.fullmatch(name)) or NUMBERS.fullmatch(name):
+        raise ValueError(
+            f"{name!r} can't be the name of a bucket: those are 3 to 63 lower-case letters, "
+            "digits, hyphens and single dots, with a letter or digit at both ends, and are no "
+            "IP address"
+        )
 
 
 def s3_client() -> S3Client:
@@ -113,8 +161,8 @@ class Requests(NamedTuple):
 class Store:
     """Objects in S3.
 
-    Every method raises `InputError` where the object, the bucket or the permission is not there,
-    and `TransientError` where S3 or the network failed beyond the client's own retries.
+    Every method raises `InputError` where S3 or its client refuses the call for good, and
+    `TransientError` where S3 or the network failed beyond the client's own retries.
     """
 
     def __init__(self, client: S3Client) -> None:
@@ -133,21 +181,29 @@ class Store:
             self._reads += reads
             self._writes += writes
 
-    def get(self, at: Location, *, version_id: str | None = None) -> bytes:
-        """A whole object, of one version if given; read again where a reply breaks off."""
+    def get(self, at: Location, *, version_id: str | None = None, most: int | None = None) -> bytes:
+        """A whole object, of one version if given; read again where a reply breaks off.
+
+        Raises:
+            InputError: it has more than `most` bytes, if that is given; nothing is read then.
+        """
         broken = ""
         for attempt in range(GET_ATTEMPTS):
             time.sleep(attempt * RESUME_PAUSE_S)
             self._count(reads=1)
-            with _translated(at):
+            with translated(at.uri):
                 if version_id:
                     reply = self._s3.get_object(Bucket=at.bucket, Key=at.key, VersionId=version_id)
                 else:
                     reply = self._s3.get_object(Bucket=at.bucket, Key=at.key)
+            size = reply.get("ContentLength", 0)
+            if most is not None and size > most:
+                reply["Body"].close()
+                raise _too_large(at, size, most)
             try:
                 return reply["Body"].read()
-            except BotoCoreError as error:
-                broken = str(error)
+            except AWS_FAILURES as error:
+                broken = _broken_off(at, error)
         raise TransientError(f"{at.uri}: broke off {GET_ATTEMPTS} times: {broken}")
 
     def get_range(self, at: Location, offset: int, length: int, *, etag: str) -> bytes:
@@ -159,50 +215,77 @@ class Store:
     def read_into(self, target: memoryview, at: Location, offset: int, *, etag: str) -> None:
         """Fill `target` with the bytes from `offset` of the object as it was with this ETag.
 
-        A reply that breaks off in the middle is resumed where it broke, a few times.
+        A reply that breaks off in the middle is resumed where it broke, a few times; one of
+        another range is not believed, and asked for again.
         """
         done, broken = 0, ""
         for attempt in range(RANGE_ATTEMPTS):
             if done == len(target):
                 return
             time.sleep(attempt * RESUME_PAUSE_S)
-            body = self._open_range(at, offset + done, len(target) - done, etag)
+            body, broken = self._open_range(at, offset + done, len(target) - done, etag)
+            if broken:
+                body.close()
+                continue
             try:
                 for got in _fill(target[done:], body):
                     done += got
-            except BotoCoreError as error:
-                broken = str(error)
+            except AWS_FAILURES as error:
+                broken = _broken_off(at, error)
             finally:
                 body.close()
         if done < len(target):
             message = f"{at.uri}: only {done} of {len(target)} bytes from {offset} came"
             raise TransientError(f"{message} in {RANGE_ATTEMPTS} attempts: {broken}")
 
-    def _open_range(self, at: Location, offset: int, length: int, etag: str) -> StreamingBody:
+    def _open_range(
+        self, at: Location, offset: int, length: int, etag: str
+    ) -> tuple[StreamingBody, str]:
+        """A reply, and what is wrong with it if it is not of the range asked for."""
         self._count(reads=1)
-        asked = f"bytes {offset}-{offset + length - 1}/"
-        with _translated(at):
+        asked = f"{offset}-{offset + length - 1}"
+        with translated(at.uri):
             reply = self._s3.get_object(
-                Bucket=at.bucket, Key=at.key, Range=asked[:-1].replace(" ", "="), IfMatch=etag
+                Bucket=at.bucket, Key=at.key, Range=f"bytes={asked}", IfMatch=etag
             )
-        if not reply.get("ContentRange", "").startswith(asked):
-            reply["Body"].close()
-            raise TransientError(
-                f"{at.uri}: asked for {asked[:-1]}, got {reply.get('ContentRange')}"
-            )
-        return reply["Body"]
+        got = reply.get("ContentRange")
+        right = got is not None and got.startswith(f"bytes {asked}/")
+        return reply["Body"], "" if right else f"asked for bytes {asked}, got {got}"
 
     def head(self, at: Location) -> StoredObject:
         """Size and ETag of an object."""
         self._count(reads=1)
-        with _translated(at):
-            reply = self._s3.head_object(Bucket=at.bucket, Key=at.key)
-            return StoredObject(at.key, reply["ContentLength"], reply["ETag"])
+        try:
+            with translated(at.uri):
+                reply = self._s3.head_object(Bucket=at.bucket, Key=at.key)
+        except InputError as error:
+            raise self._in_words(at, error) from error
+        return StoredObject(at.key, reply["ContentLength"], reply["ETag"])
+
+    def _in_words(self, at: Location, refused: InputError) -> CosmicError:
+        """Why S3 refuses a HEAD, whose reply is a number alone: a GET is refused with the reason.
+
+        A missing bucket and a missing key are both 404, a disabled KMS key is a mere 400.
+        """
+        self._count(reads=1)
+        try:
+            with translated(at.uri):
+                self._s3.get_object(Bucket=at.bucket, Key=at.key, Range="bytes=0-0")["Body"].close()
+        except CosmicError as error:
+            return error
+        return refused
 
     def list(self, at: Location) -> Iterator[StoredObject]:
-        """All objects under a prefix, however many there are."""
+        """All objects in a folder and below, however many there are."""
+        return self._list_prefix(at.folder)
+
+    def keys_beginning(self, at: Location, most: int) -> Sequence[str]:
+        """The first keys that begin as this one does, `at` itself among them."""
+        return [found.key for found in islice(self._list_prefix(at), most)]
+
+    def _list_prefix(self, at: Location) -> Iterator[StoredObject]:
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=at.bucket, Prefix=at.key)
-        with _translated(at):
+        with translated(at.uri):
             for page in pages:
                 self._count(writes=1)
                 for entry in page.get("Contents", []):
@@ -213,7 +296,7 @@ class Store:
     ) -> None:
         """Write an object; readers see the old one or the whole new one."""
         self._count(writes=1)
-        with _translated(at):
+        with translated(at.uri):
             self._s3.put_object(Bucket=at.bucket, Key=at.key, Body=body, ContentType=content_type)
 
     def put_version(self, at: Location, body: bytes) -> str:
@@ -223,7 +306,7 @@ class Store:
             The new version's id.
         """
         self._count(writes=1)
-        with _translated(at):
+        with translated(at.uri):
             reply = self._s3.put_object(
                 Bucket=at.bucket, Key=at.key, Body=body, ContentType="application/json"
             )
@@ -237,7 +320,7 @@ class Store:
         """A small object and the ETag that it has; None if it is not there."""
         self._count(reads=1)
         try:
-            with _translated(at):
+            with translated(at.uri):
                 reply = self._s3.get_object(Bucket=at.bucket, Key=at.key)
                 return reply["Body"].read(), reply["ETag"]
         except InputError as error:
@@ -247,6 +330,8 @@ class Store:
 
     def replace(self, at: Location, body: bytes, etag: str) -> str:
         """Write a JSON object if it still has this ETag; "": if it is still not there.
+
+        S3 answers 409 to one of two writes at the same moment; it is asked again who was first.
 
         Returns:
             Its new ETag if it was written, or an empty string.
@@ -258,19 +343,26 @@ class Store:
             Body=body,
             ContentType="application/json",
         )
-        self._count(writes=1)
-        try:
-            with _translated(at):
-                return (put(IfMatch=etag) if etag else put(IfNoneMatch="*"))["ETag"]
-        except InputError as error:
-            if error.code == "precondition-failed":
-                return ""
-            raise
+        for attempt in range(CONFLICT_ATTEMPTS):
+            time.sleep(attempt * RESUME_PAUSE_S)
+            self._count(writes=1)
+            try:
+                with translated(at.uri):
+                    return (put(IfMatch=etag) if etag else put(IfNoneMatch="*"))["ETag"]
+            except InputError as error:
+                if error.code == "precondition-failed":
+                    return ""
+                raise
+            except TransientError as error:
+                if error.code != "conflict":
+                    raise
+                conflict = error
+        raise conflict
 
     def mark_scratch(self, at: Location) -> None:
         """Tag an object as one that the bucket's lifecycle may remove."""
         self._count(writes=1)
-        with _translated(at):
+        with translated(at.uri):
             self._s3.put_object_tagging(
                 Bucket=at.bucket,
                 Key=at.key,
@@ -285,38 +377,19 @@ class Store:
         """Upload a file, in parts where it is large; it appears when it is whole."""
         parts = 1 + path.stat().st_size // UPLOAD_PART_BYTES
         self._count(writes=parts if parts == 1 else parts + 2)
-        with _translated(at):
+        with translated(at.uri):
             self._s3.upload_file(str(path), at.bucket, at.key)
 
     def download(self, at: Location, path: Path) -> None:
         """Download an object into a file, in parts if large; it appears when it is whole."""
         beside = path.with_name(path.name + ".part")
         self._count(reads=1)
-        with _translated(at):
-            self._s3.download_file(at.bucket, at.key, str(beside))
+        try:
+            with translated(at.uri):
+                self._s3.download_file(at.bucket, at.key, str(beside))
+        except InputError as error:
+            raise self._in_words(at, error) from error  # it asks for the size by HEAD first
         beside.replace(path)
-
-
-CODES = {
-    "404": "not-found",
-    "NoSuchKey": "not-found",
-    "NoSuchVersion": "not-found",
-    "NoSuchBucket": "no-bucket",
-    "403": "access-denied",
-    "AccessDenied": "access-denied",
-    "412": "precondition-failed",
-    "PreconditionFailed": "precondition-failed",
-    "ConditionalRequestConflict": "precondition-failed",
-    "416": "bad-range",
-    "InvalidRange": "bad-range",
-}
-HINTS = {
-    "not-found": "check the key and its spelling",
-    "no-bucket": "check the bucket's name and region",
-    "access-denied": "the function's role may not read or write there",
-    "precondition-failed": "the object has changed since the run was planned",
-    "bad-range": "the object is shorter than its header says",
-}
 
 
 def _fill(target: memoryview, body: StreamingBody) -> Iterator[int]:
@@ -331,14 +404,13 @@ def _fill(target: memoryview, body: StreamingBody) -> Iterator[int]:
     body.read()  # nothing is left, but what checks length and checksum wants to see the end
 
 
-@contextmanager
-def _translated(at: Location) -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        code = CODES.get(error.response["Error"]["Code"])
-        if code is None:
-            raise TransientError(f"{at.uri}: {error}") from error
-        raise InputError(f"{at.uri}: {error}", code=code, hint=HINTS[code]) from error
-    except BotoCoreError as error:
-        raise TransientError(f"{at.uri}: {error}") from error
+def _broken_off(at: Location, error: Exception) -> str:
+    """What ended a reply in the middle, if it may be asked for again."""
+    found = as_cosmic_error(at.uri, error)
+    if isinstance(found, InputError):
+        raise found from error
+    return str(error)
+
+
+def _too_large(at: Location, size: int, most: int) -> InputError:
+    return InputError(f"{at.uri} is {size} bytes long, at most {most} are read", code="too-large")

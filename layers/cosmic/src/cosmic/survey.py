@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
+from cosmic.checkpoint_header import check_start
 from cosmic.errors import InputError, Problem
 from cosmic.manifest import Data, FormatName, Model
 from cosmic.partitions.columns import Header
@@ -15,6 +16,9 @@ from cosmic.plan import PlannedModel, PlannedPartition, missing_from_numbered_se
 from cosmic.store import Location, Readable, StoredObject, parse_uri
 
 HEADER_READERS = 16
+HASHED_BYTES = 8 << 20  # of a model at a time
+SHOWN_NAMES = 5
+MOST_LIKE = 1000
 
 
 @dataclass
@@ -27,13 +31,19 @@ class Survey:
     problems: list[Problem] = field(default_factory=list)
 
 
-def survey(store: Readable, data: Data, model: Model) -> Survey:
-    """List the partitions, read their headers and check the model's checksum."""
+def survey(
+    store: Readable, data: Data, model: Model, *, largest_model_bytes: int | None = None
+) -> Survey:
+    """List the partitions, read their headers, and check the model's header and checksum.
+
+    Args:
+        largest_model_bytes: A larger model is refused unread; None: there is no limit.
+    """
     found = Survey()
-    _survey_model(store, model, found)
+    _survey_model(store, model, largest_model_bytes, found)
     listed = _list_partitions(store, data, found)
     with ThreadPoolExecutor(HEADER_READERS) as pool:
-        for outcome in pool.map(lambda item: _open_partition(store, data.format, *item), listed):
+        for outcome in pool.map(lambda item: _open_partition(store, data.format, item), listed):
             if isinstance(outcome, PlannedPartition):
                 found.partitions.append(outcome)
             else:
@@ -41,11 +51,12 @@ def survey(store: Readable, data: Data, model: Model) -> Survey:
     return found
 
 
-def _survey_model(store: Readable, model: Model, found: Survey) -> None:
+def _survey_model(store: Readable, model: Model, largest: int | None, found: Survey) -> None:
     at = parse_uri(model.uri)
     try:
         head = store.head(at)
-        digest = hashlib.sha256(store.get(at)).hexdigest()
+        _refuse_large(head, largest)
+        digest = _checked_digest(store, at, head)
     except InputError as error:
         problem = _as_problem("/model/uri", model.uri, error)
         found.problems.append(replace(problem, hint=_unconverted(store, at) or problem.hint))
@@ -61,30 +72,65 @@ def _survey_model(store: Readable, model: Model, found: Survey) -> None:
     )
 
 
+def _refuse_large(head: StoredObject, largest: int | None) -> None:
+    if largest is not None and head.bytes > largest:
+        message = f"{head.bytes} bytes long, but a rank's memory holds a model of {largest} bytes"
+        hint = "check that this is the model, or deploy with a larger InferMemorySize"
+        raise InputError(message, code="too-little-memory", hint=hint)
+
+
+def _checked_digest(store: Readable, at: Location, head: StoredObject) -> str:
+    """SHA-256 of a checkpoint, read piece by piece, if it begins as a checkpoint does."""
+    digest = hashlib.sha256()
+    piece = memoryview(bytearray(min(HASHED_BYTES, head.bytes)))
+    for offset in range(0, head.bytes, HASHED_BYTES):
+        target = piece[: min(HASHED_BYTES, head.bytes - offset)]
+        store.read_into(target, at, offset, etag=head.etag)
+        if offset == 0:
+            check_start(target, head.bytes)
+        digest.update(target)
+    if not head.bytes:
+        check_start(piece, 0)
+    return digest.hexdigest()
+
+
 def _unconverted(store: Readable, at: Location) -> str:
     """What to do where the checkpoint is there as torch saved it."""
     pickled = Location(at.bucket, at.key.removesuffix(".safetensors") + ".pt")
-    if any(found.key == pickled.key for found in _listed_or_none(store, pickled)):
+    if pickled.key in _beginning(store, pickled, 1):
         return f"{pickled.uri} is there: make it of that with `cosmic model convert`"
     return ""
 
 
-def _listed_or_none(store: Readable, at: Location) -> list[StoredObject]:
+def _beginning(store: Readable, at: Location, most: int) -> Sequence[str]:
     try:
-        return list(store.list(at))
+        return store.keys_beginning(at, most)
     except InputError:
         return []
 
 
-def _list_partitions(
-    store: Readable, data: Data, found: Survey
-) -> list[tuple[Location, StoredObject | None]]:
+@dataclass(frozen=True)
+class Listed:
+    """A partition to look at.
+
+    Attributes:
+        pointer: Where the manifest names it, or the folder that it was found in.
+        found: What its folder's listing says of it; None where it is named by itself.
+    """
+
+    at: Location
+    pointer: str
+    found: StoredObject | None = None
+
+
+def _list_partitions(store: Readable, data: Data, found: Survey) -> list[Listed]:
     if data.partitions is not None:
-        listed: list[tuple[Location, StoredObject | None]] = [
-            (parse_uri(uri), None) for uri in data.partitions
+        listed = [
+            Listed(parse_uri(uri), f"/data/partitions/{index}")
+            for index, uri in enumerate(data.partitions)
         ]
     else:
-        listed = _list_prefix(store, parse_uri(data.uri or ""), data, found)
+        listed = _list_folder(store, parse_uri(data.uri or ""), data, found)
     if data.expect is not None and listed and len(listed) != data.expect:
         message = f"{len(listed)} partitions found where {data.expect} are expected"
         found.problems.append(
@@ -93,13 +139,14 @@ def _list_partitions(
     return listed
 
 
-def _list_prefix(
-    store: Readable, prefix: Location, data: Data, found: Survey
-) -> list[tuple[Location, StoredObject | None]]:
+def _list_folder(store: Readable, named: Location, data: Data, found: Survey) -> list[Listed]:
     try:
-        objects = {o.key: o for o in store.list(prefix)}
+        objects = {o.key: o for o in store.list(named)}
     except InputError as error:
         found.problems.append(_as_problem("/data/uri", data.uri, error))
+        return []
+    if not objects:
+        found.problems.append(_no_folder(store, named, data))
         return []
     suffix = FORMATS[data.format].suffix
     keys = natural_order(k for k in objects if k.endswith(suffix))
@@ -107,7 +154,7 @@ def _list_prefix(
         k for k in objects if not k.endswith(suffix) and not k.endswith("/")
     )
     if not keys:
-        message = f"no {suffix} partitions under {prefix.uri}"
+        message = f"no {suffix} partitions in {named.folder.uri}"
         hint = _other_formats(found.ignored_keys)
         found.problems.append(Problem("/data/uri", message, data.uri, hint, "no-partitions"))
     missing = _missing(keys)
@@ -116,7 +163,32 @@ def _list_prefix(
         hint = "upload them, or list the partitions that you want in data.partitions"
         found.problems.append(Problem("/data/uri", message, missing, hint, "missing-partitions"))
     chosen = set(sorted(keys, key=str.encode)[: data.first_listed])
-    return [(Location(prefix.bucket, k), objects[k]) for k in keys if k in chosen]
+    return [Listed(Location(named.bucket, k), "/data/uri", objects[k]) for k in keys if k in chosen]
+
+
+def _no_folder(store: Readable, named: Location, data: Data) -> Problem:
+    """What is wrong with a URI that has no object below it, and what begins like it."""
+    like = [] if named == named.folder else _beginning(store, named, MOST_LIKE)
+    if named.key in like:
+        message = f"{named.uri} is an object, not a folder"
+        hint = 'give its folder, or list the object: "partitions": [...] in place of "uri"'
+        return Problem("/data/uri", message, data.uri, hint, "not-a-folder")
+    message = f"there is nothing in the folder {named.folder.uri}"
+    hint = ""
+    if like:
+        shown = ", ".join(_names_like(named, like)[:SHOWN_NAMES])
+        hint = (
+            f"a folder's name is given whole; {shown} begin{'s' if len(like) == 1 else ''} so: "
+            "give one of those folders, or list the objects in data.partitions"
+        )
+    return Problem("/data/uri", message, data.uri, hint, "no-partitions")
+
+
+def _names_like(named: Location, keys: Sequence[str]) -> list[str]:
+    """The folders and objects whose names go on from this one's, each once."""
+    start = len(named.key)
+    ends = [key[start:].partition("/") for key in keys]
+    return list(dict.fromkeys(f"{named.uri}{rest}{slash}" for rest, slash, _ in ends))
 
 
 def _other_formats(keys: Sequence[str]) -> str:
@@ -135,10 +207,11 @@ def _missing(keys: Sequence[str]) -> list[str]:
 
 
 def _open_partition(
-    store: Readable, layout: FormatName, at: Location, listed: StoredObject | None
+    store: Readable, layout: FormatName, listed: Listed
 ) -> PlannedPartition | list[Problem]:
+    at = listed.at
     try:
-        found = listed or store.head(at)
+        found = listed.found or store.head(at)
         header = read_header(
             layout,
             lambda offset, length: store.get_range(at, offset, length, etag=found.etag),
@@ -146,7 +219,7 @@ def _open_partition(
             at.uri,
         )
     except InputError as error:
-        return [_as_problem(at.uri, None, error)]
+        return [_as_problem(listed.pointer, at.uri, error)]
     if not isinstance(header, Header):
         return header
     return PlannedPartition(

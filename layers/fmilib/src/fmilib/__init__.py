@@ -20,6 +20,7 @@ from fmilib.ops import Op
 from fmilib.reports import Gathered
 from fmilib.stats import OpStats, Stats
 
+__version__ = "0.1.0"
 __all__ = [
     "Aborted",
     "AuthError",

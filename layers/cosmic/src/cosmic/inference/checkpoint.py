@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import mmap
-import struct
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,18 +17,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmic.checkpoint_header import FORMAT, VERSION, parse_header, refused, take_metadata
 from cosmic.errors import InputError
 from cosmic.inference.architecture import AstroMAEConfig, tensor_shapes
 
 if TYPE_CHECKING:
     from cosmic.inference.astromae import AstroMAE
 
-FORMAT = "cosmic-checkpoint"
-VERSION = "1"
 MODEL_PREFIX = "model."
 ERROR_TENSORS = ("error.z", "error.complete", "error.incomplete")
 MAX_SHOWN = 8
-HINT = "`cosmic model train` and `cosmic model convert` write safetensors checkpoints"
 DTYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
     "F64": np.dtype("<f8"),
@@ -173,8 +170,8 @@ def load_checkpoint(
             code="checkpoint-checksum",
             hint="upload the checkpoint again, or correct the checksum in the manifest",
         )
-    header, base = _header(raw)
-    metadata = _metadata(header)
+    header, base = parse_header(raw, len(raw))
+    metadata = take_metadata(header)
     config = _config(metadata)
     provenance = _provenance(metadata)
     tensors = _tensors(header, raw[base:])
@@ -189,10 +186,6 @@ def load_checkpoint(
     return Checkpoint(config, provenance, state, errors, sha256, mapped)
 
 
-def _refuse(message: str, hint: str = "") -> InputError:
-    return InputError(message, code="checkpoint-invalid", hint=hint)
-
-
 def _mapped(path: Path) -> mmap.mmap | bytes:
     """A file's bytes, read from disk when they are first looked at."""
     if not path.stat().st_size:
@@ -201,35 +194,13 @@ def _mapped(path: Path) -> mmap.mmap | bytes:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
 
 
-def _header(raw: memoryview) -> tuple[dict[str, Any], int]:
-    """The file's header and the offset of the tensors behind it."""
-    try:
-        (length,) = struct.unpack_from("<Q", raw)
-        header = json.loads(bytes(raw[8 : 8 + length])) if length <= len(raw) - 8 else None
-    except (ValueError, RecursionError, struct.error) as error:
-        raise _refuse(f"not a safetensors file: {error}", HINT) from error
-    if not isinstance(header, dict):
-        raise _refuse("not a safetensors file", HINT)
-    return header, 8 + length
-
-
-def _metadata(header: dict[str, Any]) -> dict[str, str]:
-    found = header.pop("__metadata__", None)
-    if not isinstance(found, dict):
-        raise _refuse("not a safetensors file with metadata", HINT)
-    for key, want in (("format", FORMAT), ("version", VERSION)):
-        if found.get(key) != want:
-            raise _refuse(f"{key} is {found.get(key)!r}, expected {want!r}", HINT)
-    return found
-
-
 def _json(metadata: dict[str, str], key: str) -> dict[str, Any]:
     try:
         value = json.loads(metadata[key])
     except (KeyError, ValueError) as error:
-        raise _refuse(f"metadata {key!r} is missing or not JSON: {error}") from error
+        raise refused(f"metadata {key!r} is missing or not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise _refuse(f"metadata {key!r} is {type(value).__name__}, expected an object")
+        raise refused(f"metadata {key!r} is {type(value).__name__}, expected an object")
     return value
 
 
@@ -237,16 +208,16 @@ def _config(metadata: dict[str, str]) -> AstroMAEConfig:
     found = _json(metadata, "architecture")
     kind = found.pop("type", None)
     if kind != "AstroMAE":
-        raise _refuse(f"architecture is {kind!r}, expected 'AstroMAE'")
+        raise refused(f"architecture is {kind!r}, expected 'AstroMAE'")
     known = {f.name for f in fields(AstroMAEConfig)}
     if set(found) != known:
         differ = ", ".join(sorted(set(found) ^ known))
-        raise _refuse(f"architecture misses or adds: {differ}")
+        raise refused(f"architecture misses or adds: {differ}")
     try:
         widths = tuple(int(width) for width in found.pop("inception"))
         return AstroMAEConfig(**{k: int(v) for k, v in found.items()}, inception=widths)
     except (TypeError, ValueError) as error:
-        raise _refuse(f"architecture can't be built: {error}") from error
+        raise refused(f"architecture can't be built: {error}") from error
 
 
 def _provenance(metadata: dict[str, str]) -> Provenance:
@@ -261,7 +232,7 @@ def _provenance(metadata: dict[str, str]) -> Provenance:
             converted_from=str(found.get("converted_from", "")),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise _refuse(f"provenance is incomplete: {error!r}") from error
+        raise refused(f"provenance is incomplete: {error!r}") from error
 
 
 def _tensors(header: dict[str, Any], data: memoryview) -> Weights:
@@ -270,9 +241,9 @@ def _tensors(header: dict[str, Any], data: memoryview) -> Weights:
         found = {name: _tensor(entry, data) for name, entry in header.items()}
         ends = [entry["data_offsets"][1] for entry in header.values()]
     except (KeyError, TypeError, ValueError) as error:
-        raise _refuse(f"tensors can't be read: {error}") from error
+        raise refused(f"tensors can't be read: {error}") from error
     if max(ends, default=0) != len(data):
-        raise _refuse(f"{len(data)} bytes of tensors, but the header describes {max(ends)}")
+        raise refused(f"{len(data)} bytes of tensors, but the header describes {max(ends)}")
     return found
 
 
@@ -305,7 +276,7 @@ def _compare(found: Weights, config: AstroMAEConfig) -> None:
     if differ:
         differ.sort()
         more = f", and {len(differ) - MAX_SHOWN} more" if len(differ) > MAX_SHOWN else ""
-        raise _refuse(
+        raise refused(
             "tensors differ from the architecture: " + "; ".join(differ[:MAX_SHOWN]) + more,
             "the weights belong to another architecture",
         )

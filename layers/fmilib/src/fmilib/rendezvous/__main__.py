@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import fmilib
 from fmilib import keys
 from fmilib.rendezvous.limits import Limits
 from fmilib.rendezvous.server import Server
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m fmilib.rendezvous",
         description=f"Where ranks meet. The deployment's secret is read from {SECRET_VARIABLE}.",
     )
+    parser.add_argument("--version", action="version", version=f"fmilib {fmilib.__version__}")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=7600, help="port; 0 for a free one")
     parser.add_argument(
