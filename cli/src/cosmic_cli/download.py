@@ -6,19 +6,17 @@ that a run has are copied, each to its own place.
 
 from __future__ import annotations
 
-import re
 import webbrowser
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cosmic.errors import InputError
-from cosmic.runs import RESULTS, RunFolder
+from cosmic.runs import RESULTS, RUN_ID, RunFolder
 from cosmic.status import Status
 from cosmic.store import Store
 
 AT_ONCE = 4
-RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 
 
 def download(store: Store, folder: RunFolder, status: Status, results: Path) -> Path:
@@ -49,7 +47,7 @@ def fetch(store: Store, folder: RunFolder, names: Iterable[str], results: Path) 
 
 
 def _check(folder: RunFolder, names: tuple[str, ...]) -> None:
-    if not RUN.fullmatch(folder.run):
+    if not RUN_ID.fullmatch(folder.run):
         hint = "`cosmic runs` lists them"
         raise InputError(f"{folder.run!r} is not the id of a run", code="no-run", hint=hint)
     if strange := sorted(set(names) - RESULTS):

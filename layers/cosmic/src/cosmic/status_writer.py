@@ -27,14 +27,14 @@ class StatusWriter:
         self._store = store
         self._at = folder.status
         self._execution = execution
-        self._etag = ""
+        self._etag, self._text = "", b""
         self.found = self._read()
 
     def _read(self) -> Status | None:
         """The status as it is now, if it is there and can be read."""
-        text, self._etag = self._store.get_current(self._at) or (b"", "")
+        self._text, self._etag = self._store.get_current(self._at) or (b"", "")
         try:
-            return parse_status(text)
+            return parse_status(self._text)
         except ValidationError:
             return None
 
@@ -48,7 +48,9 @@ class StatusWriter:
         """Write the status unless another end has been written since it was last read here.
 
         What `init` says is no end and is replaced. It says it after it has started the execution,
-        so perhaps only now: RUNNING, or REJECTED if it was called twice at once.
+        so perhaps only now: RUNNING, or REJECTED if it was called twice at once. Where the reply to
+        a write is lost and the write sent again, the second is refused for the first: if what is
+        there is what was to be written, it was.
 
         Returns:
             Whether it was written; if not, `found` is what is there instead.
@@ -60,6 +62,8 @@ class StatusWriter:
         etag = self._store.replace(self._at, body, self._etag)
         while not etag:
             self.found = self._read()
+            if self._text == body:
+                return True
             if self.found is None or self.found.state not in BY_INIT or self.successor:
                 return False
             etag = self._store.replace(self._at, body, self._etag)
