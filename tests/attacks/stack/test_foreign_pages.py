@@ -39,7 +39,6 @@ FOREIGN_PAGES = [
 ]
 
 
-
 def ask(port: int, method: str, path: str, headers: dict[str, str]) -> int:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     given = {name: value.format(port=port) for name, value in headers.items()}

@@ -84,7 +84,8 @@ def test_it_answers_to_its_own_name_only(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
+    "page",
+    [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}],
 )
 def test_no_page_of_another_site_may_ask(address: str, page: dict[str, str]) -> None:
     assert ask(address, "/api/runs", **page)[0] == 403
