@@ -35,7 +35,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 def _admit(event: dict[str, Any]) -> dict[str, Any]:
     request = Admission.from_event(event)
     answer = admit(request, store, executions, _at_once())
-    facts = {"run": request.run, "ranks": request.ranks, "taken": answer.taken}
+    facts: dict[str, Any] = {"run": request.run, "ranks": request.ranks, "taken": answer.taken}
     if answer.admitted:
         logger.info("run admitted", looks=answer.looks, **facts)
     else:

@@ -93,12 +93,12 @@ def _is_here(s3: S3Client, bucket: str) -> bool:
     """Whether there is such a bucket in the region: one elsewhere is another stack's."""
     try:
         with translated(f"s3://{bucket}"):
-            place = s3.get_bucket_location(Bucket=bucket).get("LocationConstraint")
+            found: dict[str, Any] = {**s3.get_bucket_location(Bucket=bucket)}
     except InputError as error:
         if error.code == "no-bucket":
             return False
         raise
-    return (place or "us-east-1") == s3.meta.region_name
+    return (found.get("LocationConstraint") or "us-east-1") == s3.meta.region_name
 
 
 def running(target: Target) -> list[str]:

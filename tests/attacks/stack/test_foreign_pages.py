@@ -125,7 +125,7 @@ class Nobody:
 @pytest.mark.parametrize("foreign", [{"Host": "evil.example:{port}"}, *FOREIGN_PAGES])
 def test_a_foreign_page_is_no_runtime(path: str, foreign: dict[str, str]) -> None:
     api = RuntimeApi()
-    listener = api.open(Nobody())  # type: ignore[arg-type]
+    listener = api.open(Nobody())
     try:
         method = "GET" if path.endswith("next") else "POST"
         port = listener.getsockname()[1]

@@ -97,7 +97,8 @@ def relay(make_pool: MakePool, endpoint: Endpoint) -> Callable[[object], Served]
 def test_every_error_of_a_handler_is_an_error(
     relay: Callable[[object], Served], endpoint: Endpoint
 ) -> None:
-    for reply in (OF_RANK, OF_INIT, OF_AGGREGATE, ENDED, NO_HANDLER):
+    replies: tuple[dict[str, Any], ...] = (OF_RANK, OF_INIT, OF_AGGREGATE, ENDED, NO_HANDLER)
+    for reply in replies:
         served = relay(reply)
         assert served.outcome.kind is Kind.ERROR, reply
         assert served.outcome.error_type == reply["errorType"]
@@ -133,7 +134,8 @@ def test_what_is_no_json_is_an_error_by_name(relay: Callable[[object], Served]) 
 
 
 def test_answers_are_given_back_as_they_are(relay: Callable[[object], Served]) -> None:
-    for reply in (WAITS, {"state": "FAILED"}, None, [], "text"):
+    replies: tuple[Any, ...] = (WAITS, {"state": "FAILED"}, None, [], "text")
+    for reply in replies:
         served = relay(reply)
         assert served.outcome.kind is Kind.OK
         assert answer(served) == reply
