@@ -643,3 +643,13 @@ def test_the_end_of_an_execution_that_another_has_followed_writes_nothing(
     assert done.aggregate(tmp_path) == resumed
     assert {found.key: found.etag for found in done.store.list(done.folder.at(""))} == before
     assert done.aggregate(tmp_path, execution="arn-r1").state is State.SUCCEEDED
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_no_json_is_written_that_others_can_not_read(
+    store: Store, bucket: str, value: float
+) -> None:
+    at = Location(bucket, "metrics.json")
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        store.put_json(at, {"r2": [value]})
+    assert [*store.list(at)] == []
