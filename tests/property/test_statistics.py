@@ -152,8 +152,8 @@ def test_bins_follow_dz_in_order_and_are_narrow(seed: int, exponent: int) -> Non
 @given(seeds, st.integers(0, 300))
 def test_the_record_of_what_was_reduced_loses_no_bit(seed: int, rows: int) -> None:
     sent = Statistics.of(*sample("heavy outliers", seed, rows)) if rows else Statistics.none()
-    record = CollectiveRecord(sums=sent.named(), dz_counts=sent.counts(), shard_sha256=())
-    found = parse_collective(record.model_dump_json().encode()).reduced
+    record = CollectiveRecord(reduced=sent.named(), dz_counts=sent.counts(), shard_sha256=())
+    found = parse_collective(record.model_dump_json().encode()).statistics
     assert np.array_equal(found.sums, sent.sums)
     assert np.array_equal(found.histogram, sent.histogram)
 

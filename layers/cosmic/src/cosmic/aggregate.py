@@ -274,7 +274,7 @@ def _judge_fmi(
     if merged.missing:
         return [], "ok"
     parts = (Statistics.of(z_phot, z_spec) for z_phot, z_spec, _ in merged.redshifts)
-    differ = disagreements(collective.reduced, sum(parts, Statistics.none()))
+    differ = disagreements(collective.statistics, sum(parts, Statistics.none()))
     return [Problem("metrics", d, None, "report it", "metrics-disagree") for d in differ], "ok"
 
 

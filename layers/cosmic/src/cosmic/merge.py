@@ -26,20 +26,20 @@ class CollectiveRecord(Contract):
     """What rank 0 knows after the closing collective.
 
     Attributes:
-        sums: `Statistics.named` over all ranks.
-        dz_counts: `Statistics.counts` likewise.
+        reduced: The sums over all ranks, as `Statistics.named` gives them.
+        dz_counts: The histogram, as `Statistics.counts` gives it.
         shard_sha256: Of each rank's shard as it was gathered, by rank; empty if none were.
     """
 
     version: int = 2
-    sums: dict[str, float]
+    reduced: dict[str, float]
     dz_counts: dict[int, int] = Field(strict=False)
     shard_sha256: tuple[str, ...] = Field(strict=False)
 
     @property
-    def reduced(self) -> Statistics:
+    def statistics(self) -> Statistics:
         """The statistics of all ranks' rows, as FMI added them up."""
-        return Statistics.restored(self.sums, self.dz_counts)
+        return Statistics.restored(self.reduced, self.dz_counts)
 
 
 _ADAPTER = TypeAdapter(CollectiveRecord)
@@ -55,7 +55,7 @@ def parse_collective(text: bytes) -> CollectiveRecord:
 
 
 def write_gathered(
-    store: Store, folder: RunFolder, reduced: Statistics, shards: Sequence[bytes]
+    store: Store, folder: RunFolder, statistics: Statistics, shards: Sequence[bytes]
 ) -> None:
     """Write what rank 0 gathered: all rows as one object, then the record that vouches for it."""
     if shards:
@@ -66,7 +66,7 @@ def write_gathered(
         store.put(folder.gathered, out.getvalue())
     digests = tuple(hashlib.sha256(shard).hexdigest() for shard in shards)
     record = CollectiveRecord(
-        sums=reduced.named(), dz_counts=reduced.counts(), shard_sha256=digests
+        reduced=statistics.named(), dz_counts=statistics.counts(), shard_sha256=digests
     )
     store.put(folder.collective, record.model_dump_json(indent=1).encode(), "application/json")
 
