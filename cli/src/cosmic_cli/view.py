@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from cosmic.errors import TransientError
+from cosmic.report.left_out import left_out, why_no_metrics
 from cosmic.status import Status
 from cosmic_cli.observing import Snapshot
 from cosmic_cli.progress import Progress as RunProgress
@@ -117,12 +118,15 @@ def summary_rows(status: Status, metrics: dict[str, Any]) -> list[tuple[str, str
 def photo_z_rows(photo_z: dict[str, Any]) -> list[tuple[str, str]]:
     """Names and values of the redshifts' metrics."""
     if not photo_z["n"]:
-        return [("z_spec", "none in the data: no metrics")]
+        return [("metrics", why_no_metrics(photo_z))]
     r2 = photo_z["r2"]
-    return [
+    rows = [
         ("rows with z_spec", str(photo_z["n"])),
         ("bias (mean dz)", f"{photo_z['pasquet']['bias_mean']:+.5f}"),
         ("sigma_NMAD", f"{photo_z['sigma_nmad']:.5f}"),
         ("outliers |dz| > 0.05", f"{100 * photo_z['pasquet']['outliers_0.05']:.2f} %"),
-        ("R²", "not defined" if r2 is None else f"{r2:.4f}"),
+        ("R²", "undefined: all z_spec are equal" if r2 is None else f"{r2:.4f}"),
     ]
+    if reasons := left_out(photo_z):
+        rows.append(("left out of the metrics", ", ".join(reasons)))
+    return rows

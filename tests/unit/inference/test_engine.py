@@ -92,7 +92,9 @@ def test_complete_objects_have_no_flag_and_the_right_types(engine: Engine, batch
     assert (found.z_phot_err <= 0.02).all()
 
 
-@pytest.mark.parametrize("value", [-99.0, -9999.0, 99.0, np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    "value", [-99.0, -9999.0, 99.0, -10000.0, 99.999, 1e20, np.nan, np.inf, -np.inf]
+)
 def test_every_way_to_say_missing_is_flagged_alike(
     engine: Engine, batch: Batch, value: float
 ) -> None:
@@ -117,6 +119,27 @@ def test_a_bad_pixel_is_flagged_and_the_object_still_gets_a_redshift(
     assert found.z_phot_err[6] >= 0.1
 
 
+def test_a_band_without_signal_is_as_bad_as_one_without_pixels(
+    engine: Engine, batch: Batch
+) -> None:
+    batch[0][2, 1] = np.nan
+    expected = engine.predict(*batch)
+    for blank in (0.0, -0.0):
+        batch[0][2, 1] = blank
+        found = engine.predict(*batch)
+        assert found.flags.tolist() == [0, 0, Flag.BAD_PIXELS, 0, 0, 0, 0, 0]
+        np.testing.assert_array_equal(found.z_phot, expected.z_phot)
+        np.testing.assert_array_equal(found.z_phot_err, expected.z_phot_err)
+    batch[0][2, 1, 0, :5] = np.nan
+    assert engine.predict(*batch).flags[2] == Flag.BAD_PIXELS
+
+
+def test_a_band_with_a_single_pixel_of_signal_is_no_bad_one(engine: Engine, batch: Batch) -> None:
+    batch[0][2, 1] = 0
+    batch[0][2, 1, 0, 31] = 1e-9
+    assert not engine.predict(*batch).flags.any()
+
+
 def test_a_redshift_beyond_the_training_is_flagged(checkpoint_bytes: bytes, batch: Batch) -> None:
     checkpoint = load_checkpoint(checkpoint_bytes)
     z = Engine(checkpoint, 1).predict(*batch).z_phot
@@ -129,10 +152,11 @@ def test_a_redshift_beyond_the_training_is_flagged(checkpoint_bytes: bytes, batc
     np.testing.assert_array_equal(found.flags, np.where(outside, Flag.OUT_OF_RANGE, 0))
 
 
+@pytest.mark.parametrize("pixel", [np.nan, 0.0])
 def test_an_object_of_which_nothing_is_known_gets_no_prediction(
-    engine: Engine, batch: Batch
+    engine: Engine, batch: Batch, pixel: float
 ) -> None:
-    batch[0][1], batch[1][1] = np.nan, 99.0
+    batch[0][1], batch[1][1] = pixel, 99.0
     found = engine.predict(*batch)
     assert np.isnan(found.z_phot[1])
     assert np.isnan(found.z_phot_err[1])

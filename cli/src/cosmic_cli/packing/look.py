@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cosmic.flags import present
+from cosmic.plausible import plausible_magnitude_errors, plausible_magnitudes
 from cosmic_cli.packing.opening import opened
 from cosmic_cli.packing.partitions import damaged
 from cosmic_cli.packing.source import Array, Field, Source
@@ -75,7 +75,9 @@ def _there(name: str, values: Array) -> Array:
     """99 is a missing magnitude, but a pixel or an id may be 99."""
     if values.dtype.kind != "f":
         return np.ones(values.shape, bool)
-    return present(values) if "mag" in name.lower() else np.isfinite(values)
+    if "mag" not in name.lower():
+        return np.isfinite(values)
+    return (plausible_magnitude_errors if "err" in name.lower() else plausible_magnitudes)(values)
 
 
 def _plain(value: Any) -> int | float:

@@ -210,7 +210,7 @@ R² depends on the spread of the sample's own redshifts: the `catalog` test has 
 look at σ_NMAD beside it. No spectrum of a test object, nor a galaxy drawn from one, was trained
 on. `z_phot_err` is the calibrated half-width of the central 68 %.
 
-A missing magnitude (-99, -9999, 99, NaN) or pixel (NaN) is flagged, and costs accuracy. Of the
+A missing magnitude (NaN, or outside -5 to 40) or pixel (NaN) is flagged, and costs accuracy. Of the
 training objects {100 * card["training"]["band_dropout"]:.0f} % lost a band on purpose, so that an
 incomplete one still gets a sane value.
 

@@ -21,6 +21,7 @@ from cosmic.catalogue_files import CatalogueWriter
 from cosmic.combined import NAME, combined_data
 from cosmic.cost import Usage, bill, bill_document, billed_ms, transitions
 from cosmic.errors import InputError, Problem
+from cosmic.flags import Flag
 from cosmic.merge import (
     CollectiveRecord,
     RankRows,
@@ -34,12 +35,13 @@ from cosmic.record import RankRecord, parse_record
 from cosmic.report.flagged import FlaggedRows
 from cosmic.report.making import Making, with_page
 from cosmic.runs import RunFolder
-from cosmic.statistics import disagreements
+from cosmic.statistics import Statistics, disagreements
 from cosmic.status import State, Status, utc_now
 from cosmic.status_writer import StatusWriter
 from cosmic.store import Location, Store
 
 READERS = 16
+NO_PREDICTION = "have no prediction"
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,15 @@ def _input_of_stopped(notice: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass
 class Merged:
-    """What the merge counted."""
+    """What the merge counted.
+
+    Attributes:
+        rows: Rows that are in the catalogue.
+        rows_unpredicted: Of these, those without a finite prediction.
+    """
 
     rows: int = 0
+    rows_unpredicted: int = 0
     rows_flagged: int = 0
     missing: list[dict[str, Any]] = field(default_factory=list)
     redshifts: list[NDArray[np.float32]] = field(default_factory=list)
@@ -135,7 +143,7 @@ def aggregate(task: AggregateTask, store: Store, scratch: Path) -> Status:
     failures = _failures(store, folder)
     _explain(merged, failures, task.map_failure)
     metrics = _metrics(plan, records, merged, task, store)
-    problems, fmi = _judge_fmi(plan, records, collective, metrics["photo_z"])
+    problems, fmi = _judge_fmi(plan, records, collective, merged)
     state = _state(plan, merged, problems)
     outputs = _write(store, folder, state, parquet, fits, metrics)
     outputs |= _write_combined(store, folder, plan, records)
@@ -151,7 +159,7 @@ def aggregate(task: AggregateTask, store: Store, scratch: Path) -> Status:
         rows_flagged=merged.rows_flagged,
         fmi=fmi,
         problems=tuple(p.as_dict() for p in problems),
-        warnings=_with_late_failures(warnings, failures, merged),
+        warnings=_warnings(warnings, failures, plan, merged, state),
         missing=tuple(merged.missing),
         outputs=outputs,
     )
@@ -216,6 +224,7 @@ def _merge(ranks: Iterable[RankRows], writer: CatalogueWriter, plan: Plan) -> Me
         merged.flagged.see(rank.table)
         flags = rank.table["flags"].to_numpy()
         merged.rows += len(flags)
+        merged.rows_unpredicted += rank.table["z_phot"].null_count
         merged.rows_flagged += int(np.count_nonzero(flags))
         merged.redshifts.append(redshifts_of(rank.table))
     return merged
@@ -251,28 +260,49 @@ def _judge_fmi(
     plan: Plan,
     records: Sequence[RankRecord],
     collective: CollectiveRecord | None,
-    photo_z: dict[str, Any],
+    merged: Merged,
 ) -> tuple[list[Problem], str]:
+    """What speaks against what FMI reduced, and how FMI did.
+
+    A catalogue that lacks rows can't be compared; that they are missing is told elsewhere.
+    """
     if plan.channel == "none":
         return [], "none"
     joined = len(records) == plan.world_size and all(r.fmi == "ok" for r in records)
     if not joined or collective is None:
         return [], "degraded"
-    differ = disagreements(collective.reduced, photo_z)
+    if merged.missing:
+        return [], "ok"
+    parts = (Statistics.of(z_phot, z_spec) for z_phot, z_spec, _ in merged.redshifts)
+    differ = disagreements(collective.statistics, sum(parts, Statistics.none()))
     return [Problem("metrics", d, None, "report it", "metrics-disagree") for d in differ], "ok"
 
 
 def _state(plan: Plan, merged: Merged, problems: list[Problem]) -> State:
     """The run's end; adds to the problems why it failed."""
-    lost = plan.rows - merged.rows
-    percent = 100 * lost / plan.rows
-    if percent > plan.failed_rows_percent:
-        message = f"{lost} of {plan.rows} rows ({percent:.3g} %) have no prediction"
-        hint = "`missing` says why; the shards that are there are kept"
-        problems.append(Problem("rows", message, lost, hint, "rows-missing"))
+    lost = plan.rows - merged.rows + merged.rows_unpredicted
+    if 100 * lost / plan.rows > plan.failed_rows_percent:
+        hint = "the shards that are there are kept; " + (
+            "`missing` says why ranks failed" if merged.missing else "check the model and its input"
+        )
+        problems.append(
+            Problem("rows", _without_prediction(plan, merged), lost, hint, "rows-missing")
+        )
     if problems:
         return State.FAILED
     return State.PARTIAL if lost else State.SUCCEEDED
+
+
+def _without_prediction(plan: Plan, merged: Merged) -> str:
+    """How many rows have no prediction, and why."""
+    absent, unpredicted = plan.rows - merged.rows, merged.rows_unpredicted
+    reasons = [f"{absent} belong to ranks that failed"] if absent else []
+    if unpredicted:
+        flag = f"flag {Flag.NO_PREDICTION.value} in the catalogue"
+        reasons.append(f"for {unpredicted} the model gave no finite redshift ({flag})")
+    lost = absent + unpredicted
+    percent = 100 * lost / plan.rows
+    return f"{lost} of {plan.rows} rows ({percent:.3g} %) {NO_PREDICTION}: {'; '.join(reasons)}"
 
 
 def _write(
@@ -391,14 +421,24 @@ def _bill(
     return bill_document(bill(usage), plan.rows)
 
 
-def _with_late_failures(
-    warnings: tuple[str, ...], failures: dict[int, str], merged: Merged
+def _warnings(
+    earlier: tuple[str, ...],
+    failures: dict[int, str],
+    plan: Plan,
+    merged: Merged,
+    state: State,
 ) -> tuple[str, ...]:
-    """Those that the run had, and ranks that failed after their rows were safe."""
+    """Those that the run had, ranks that failed after their rows were safe, rows tolerated."""
+    stay = tuple(w for w in earlier if NO_PREDICTION not in w)
+    partial = state is State.PARTIAL and merged.rows_unpredicted > 0
+    tolerated = (_without_prediction(plan, merged),) if partial else ()
+    return tuple(dict.fromkeys(stay + _late_failures(failures, merged) + tolerated))
+
+
+def _late_failures(failures: dict[int, str], merged: Merged) -> tuple[str, ...]:
     missing = {entry["rank"] for entry in merged.missing}
-    late = tuple(
+    return tuple(
         f"rank {rank} failed after its rows were written: {why}"
         for rank, why in sorted(failures.items())
         if rank not in missing
     )
-    return tuple(dict.fromkeys(warnings + late))

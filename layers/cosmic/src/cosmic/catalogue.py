@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from cosmic.flags import present
 from cosmic.partitions.columns import BANDS
+from cosmic.plausible import (
+    plausible_declinations,
+    plausible_magnitude_errors,
+    plausible_magnitudes,
+    plausible_right_ascensions,
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,12 @@ COLUMNS: dict[str, ColumnInfo] = {
     "partition": ColumnInfo(pa.int32(), "", "meta.id.part", "Partition, in natural order from 0"),
     "row": ColumnInfo(pa.int64(), "", "meta.number", "Row in the partition, from 0"),
 }
+PLAUSIBLE: dict[str, Callable[[NDArray[Any]], NDArray[np.bool_]]] = {
+    "ra": plausible_right_ascensions,
+    "dec": plausible_declinations,
+    **{f"mag_{b}": plausible_magnitudes for b in BANDS},
+    **{f"mag_err_{b}": plausible_magnitude_errors for b in BANDS},
+}
 NULLABLE = tuple(name for name, c in COLUMNS.items() if pa.types.is_floating(c.type))
 SCHEMA = pa.schema([pa.field(n, c.type, nullable=n in NULLABLE) for n, c in COLUMNS.items()])
 
@@ -73,7 +84,8 @@ def rows_to_table(
         start: Index in the partition of the first row.
 
     Returns:
-        A table of `SCHEMA`; what is missing is null.
+        A table of `SCHEMA`; what isn't finite, and what `PLAUSIBLE` says is no value, is null. A
+        z_spec is kept as it was given, plausible or not.
     """
     rows = len(z_phot)
     values: dict[str, NDArray[Any]] = {
@@ -101,7 +113,8 @@ def _column(name: str, values: NDArray[Any]) -> pa.Array:
     kind = COLUMNS[name].type
     buffers = [None, pa.py_buffer(np.ascontiguousarray(values, kind.to_pandas_dtype()))]
     if name in NULLABLE:
-        buffers[0] = pa.py_buffer(np.packbits(present(values), bitorder="little"))
+        known = PLAUSIBLE.get(name, np.isfinite)(values)
+        buffers[0] = pa.py_buffer(np.packbits(known, bitorder="little"))
     return pa.Array.from_buffers(kind, len(values), buffers)
 
 

@@ -6,7 +6,6 @@ import hashlib
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +18,7 @@ from cosmic.manifest import Contract
 from cosmic.plan import Plan, RankPlan
 from cosmic.record import RankRecord
 from cosmic.runs import RunFolder
+from cosmic.statistics import Statistics
 from cosmic.store import Location, Store
 
 
@@ -26,13 +26,20 @@ class CollectiveRecord(Contract):
     """What rank 0 knows after the closing collective.
 
     Attributes:
-        reduced: `Statistics.summary` over all ranks.
+        reduced: The sums over all ranks, as `Statistics.named` gives them.
+        dz_counts: The histogram, as `Statistics.counts` gives it.
         shard_sha256: Of each rank's shard as it was gathered, by rank; empty if none were.
     """
 
-    version: int = 1
-    reduced: dict[str, Any]
+    version: int = 2
+    reduced: dict[str, float]
+    dz_counts: dict[int, int] = Field(strict=False)
     shard_sha256: tuple[str, ...] = Field(strict=False)
+
+    @property
+    def statistics(self) -> Statistics:
+        """The statistics of all ranks' rows, as FMI added them up."""
+        return Statistics.restored(self.reduced, self.dz_counts)
 
 
 _ADAPTER = TypeAdapter(CollectiveRecord)
@@ -48,7 +55,7 @@ def parse_collective(text: bytes) -> CollectiveRecord:
 
 
 def write_gathered(
-    store: Store, folder: RunFolder, reduced: dict[str, Any], shards: Sequence[bytes]
+    store: Store, folder: RunFolder, statistics: Statistics, shards: Sequence[bytes]
 ) -> None:
     """Write what rank 0 gathered: all rows as one object, then the record that vouches for it."""
     if shards:
@@ -58,7 +65,9 @@ def write_gathered(
                 writer.write_table(pq.read_table(io.BytesIO(shard)))
         store.put(folder.gathered, out.getvalue())
     digests = tuple(hashlib.sha256(shard).hexdigest() for shard in shards)
-    record = CollectiveRecord(reduced=reduced, shard_sha256=digests)
+    record = CollectiveRecord(
+        reduced=statistics.named(), dz_counts=statistics.counts(), shard_sha256=digests
+    )
     store.put(folder.collective, record.model_dump_json(indent=1).encode(), "application/json")
 
 

@@ -3,6 +3,9 @@
 dz = (z_phot - z_spec) / (1 + z_spec). *Pasquet* (Pasquet et al. 2019, sec. 4; used by AstroMAE,
 arXiv 2409.01825): bias is the mean of dz, outliers lie beyond fixed limits. *RAIL* (the LSST DESC's
 photo-z toolkit): bias is the median, the outlier limit follows the width.
+
+A row takes part if it has a prediction and a z_spec that can be one (`plausible`); metrics say how
+many don't. A metric that isn't defined is None.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cosmic.plausible import plausible_redshifts
 
 MAD_TO_SIGMA = 1.4826
 PASQUET_MAD_TO_SIGMA = 1.48
@@ -23,6 +28,12 @@ Z_EDGES = np.array([0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.7, 1
 MAG_R_EDGES = np.arange(12.0, 26.0, 1.0)
 
 Floats = NDArray[np.floating[Any]]
+
+
+def comparable(z_phot: Floats, z_spec: Floats) -> NDArray[np.bool_]:
+    """Which rows (N,) take part in metrics: a finite z_phot and a plausible z_spec."""
+    both: NDArray[np.bool_] = np.isfinite(z_phot) & plausible_redshifts(z_spec)
+    return both
 
 
 def residuals(z_phot: Floats, z_spec: Floats) -> NDArray[np.float64]:
@@ -43,20 +54,22 @@ def photo_z_metrics(z_phot: Floats, z_spec: Floats, mag_r: Floats) -> dict[str, 
     """All metrics of the rows that have both redshifts.
 
     Args:
-        z_phot: Photometric redshifts (N,).
-        z_spec: Spectroscopic redshifts (N,).
+        z_phot: Photometric redshifts (N,) float32; a sum of squares of these can't overflow.
+        z_spec: Spectroscopic redshifts (N,) float32.
         mag_r: r magnitudes (N,), for the bins; NaN where missing.
 
     Returns:
-        A JSON object; `{"n": 0}` where no row has both redshifts.
+        A JSON object; `n` and `left_out` alone where no row has both redshifts.
     """
-    known = np.isfinite(z_phot) & np.isfinite(z_spec)
-    z_phot, z_spec, mag_r = z_phot[known], z_spec[known], mag_r[known]
+    left_out = _left_out(z_phot, z_spec)
+    compared = comparable(z_phot, z_spec)
+    z_phot, z_spec, mag_r = z_phot[compared], z_spec[compared], mag_r[compared]
     if not len(z_phot):
-        return {"n": 0}
+        return {"n": 0, "left_out": left_out}
     dz = residuals(z_phot, z_spec)
     return {
         **overall(dz, z_phot.astype(np.float64), z_spec.astype(np.float64)),
+        "left_out": left_out,
         "bins": {
             "z_spec": binned(dz, z_spec, Z_EDGES),
             "z_phot": binned(dz, z_phot, Z_EDGES),
@@ -65,11 +78,23 @@ def photo_z_metrics(z_phot: Floats, z_spec: Floats, mag_r: Floats) -> dict[str, 
     }
 
 
+def _left_out(z_phot: Floats, z_spec: Floats) -> dict[str, int]:
+    """How many rows have no part in the metrics, each counted under the first reason it has."""
+    predicted, known = np.isfinite(z_phot), ~np.isnan(z_spec)
+    implausible = predicted & known & ~plausible_redshifts(z_spec)
+    return {
+        "no_prediction": int(np.count_nonzero(~predicted)),
+        "no_z_spec": int(np.count_nonzero(predicted & ~known)),
+        "implausible_z_spec": int(np.count_nonzero(implausible)),
+    }
+
+
 def overall(
     dz: NDArray[np.float64], z_phot: NDArray[np.float64], z_spec: NDArray[np.float64]
 ) -> dict[str, Any]:
     """The metrics of one sample, N > 0."""
     error = z_phot - z_spec
+    constant = bool(z_spec.min() == z_spec.max())  # the sum of squares may not round to 0
     spread = float(np.sum((z_spec - z_spec.mean()) ** 2))
     mad = float(np.median(np.abs(dz - np.median(dz))))
     sigma_iqr = float(np.subtract(*np.percentile(dz, [75, 25])) * IQR_TO_SIGMA)
@@ -79,7 +104,8 @@ def overall(
         "mae": float(np.abs(error).mean()),
         "mse": float((error**2).mean()),
         "rmse": float(np.sqrt((error**2).mean())),
-        "r2": 1 - float(np.sum(error**2)) / spread if spread > 0 else None,
+        "r2": None if constant else 1 - float(np.sum(error**2)) / spread,
+        "undefined": {"r2": "all z_spec are equal"} if constant else {},
         "pasquet": {
             "bias_mean": float(dz.mean()),
             "precision": PASQUET_MAD_TO_SIGMA * mad,

@@ -370,8 +370,13 @@ class Store:
             )
 
     def put_json(self, at: Location, document: Any) -> None:
-        """Write a JSON object, keys in the order given."""
-        self.put(at, json.dumps(document, indent=1).encode(), "application/json")
+        """Write a JSON object, keys in the order given.
+
+        Raises:
+            ValueError: it holds an infinity or NaN, which JSON doesn't have.
+        """
+        text = json.dumps(document, indent=1, allow_nan=False)
+        self.put(at, text.encode(), "application/json")
 
     def upload(self, path: Path, at: Location) -> None:
         """Upload a file, in parts where it is large; it appears when it is whole."""

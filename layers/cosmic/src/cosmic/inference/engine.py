@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from cosmic.engines import AUTO_ENGINE, ENGINES
 from cosmic.errors import InputError
-from cosmic.flags import Flag, present
+from cosmic.flags import Flag
 from cosmic.inference.checkpoint import Checkpoint
 from cosmic.inference.graph import Array
+from cosmic.plausible import plausible_magnitudes
 
 BATCH_SIZE = 64
 ALIGNMENT_BYTES = 64
@@ -108,8 +109,9 @@ class Engine:
 
         Args:
             image: (N, 5, H, W) float32, nanomaggies, bands u g r i z; larger than the model's
-                image on both sides is cut to its centre. Pixels that aren't finite are bad.
-            mag: (N, 5) float32, asinh magnitudes; -99, -9999, 99 and what isn't finite is missing.
+                image on both sides is cut to its centre. Pixels that aren't finite are bad, and so
+                are all pixels of a band that has none but these and zeros.
+            mag: (N, 5) float32, asinh magnitudes; those that aren't plausible are missing.
 
         Returns:
             Redshifts, their errors and flags, N each. MISSING_BAND: a magnitude is missing.
@@ -121,11 +123,13 @@ class Engine:
             InputError: The shapes don't fit the model or each other, or the batch is too large.
         """
         image = self._centre(image, mag)
-        known = present(mag)
-        good = np.isfinite(image)
-        filled = image if good.all() else np.where(good, image, 0.0)
+        known = plausible_magnitudes(mag)
+        finite = np.isfinite(image)
+        filled = image if finite.all() else np.where(finite, image, 0.0)
         z = self._run(filled, np.where(known, mag, self._neutral))
-        return self._flagged(z, known, good)
+        blank = _blank(filled)
+        incomplete = blank.any(axis=1) | ~finite.all(axis=(1, 2, 3))
+        return self._flagged(z, known, blank, incomplete)
 
     def _centre(
         self, image: NDArray[np.floating[Any]], mag: NDArray[np.floating[Any]]
@@ -153,12 +157,16 @@ class Engine:
         return self._runner.run(self._image, self._mag)[:rows]
 
     def _flagged(
-        self, z: NDArray[np.float32], known: NDArray[np.bool_], good: NDArray[np.bool_]
+        self,
+        z: NDArray[np.float32],
+        known: NDArray[np.bool_],
+        blank: NDArray[np.bool_],
+        lacks_pixel: NDArray[np.bool_],
     ) -> Predictions:
-        lost = ~np.isfinite(z) | ~(known.any(axis=1) | good.any(axis=(1, 2, 3)))
+        lost = ~np.isfinite(z) | ~(known.any(axis=1) | ~blank.all(axis=1))
         z = np.where(lost, np.float32(np.nan), z)
         p = self.provenance
-        lacks_band, lacks_pixel = ~known.all(axis=1), ~good.all(axis=(1, 2, 3))
+        lacks_band = ~known.all(axis=1)
         flags = np.zeros(len(z), np.int32)
         for flag, where in (
             (Flag.MISSING_BAND, lacks_band),
@@ -183,6 +191,16 @@ def preload(name: str) -> None:
         InputError: There is no such engine here.
     """
     _library(AUTO_ENGINE if name == "auto" else name)
+
+
+def _blank(image: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Which bands (N, 5) of images (N, 5, H, W) have no pixel but zeros.
+
+    A band with signal has some at its centre, so few have to be looked at in whole.
+    """
+    blank: NDArray[np.bool_] = image[:, :, image.shape[2] // 2, image.shape[3] // 2] == 0
+    blank[blank] = ~image[blank].any(axis=(1, 2))
+    return blank
 
 
 def _beyond(z: NDArray[np.float32], low: float | None, high: float | None) -> NDArray[np.bool_]:

@@ -47,8 +47,8 @@ def run_rank(task: RankTask, function: Function, deadline: float) -> RankRecord:
         statistics = work.progress.statistics
         closing = close(seat, statistics, shard, _patience_s(plan, stop_by), helper)
     if closing.joint and task.rank == 0:
-        reduced = closing.joint.statistics.summary()
-        write_gathered(function.store, task.folder, reduced, closing.joint.shards)
+        joint = closing.joint
+        write_gathered(function.store, task.folder, joint.statistics, joint.shards)
     closing = closing.and_balance(line.error)
     facts = work.facts()
     facts["bytes_read"] += helper.reader.bytes_read

@@ -166,7 +166,8 @@ def completed(
         start: Index in the partition of the first row.
     """
     rows = len(columns["image"])
-    made = {n: c.astype(COLUMNS[n].dtype, copy=False) for n, c in columns.items()}
+    with np.errstate(over="ignore"):  # what float32 can't hold is missing, as infinity is
+        made = {n: c.astype(COLUMNS[n].dtype, copy=False) for n, c in columns.items()}
     for name in (n for n in REQUIRED if n not in made):
         column = COLUMNS[name]
         if name == "object_id":

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosmic.manifest import Contract
-from cosmic.metrics import residuals
+from cosmic.metrics import comparable, residuals
+from cosmic.plausible import plausible_redshifts
 
 BLOCK_ROWS = 65_536
 CELLS = 56
@@ -40,7 +41,7 @@ class Binned(Contract):
         residuals_outside: Objects with both redshifts beyond `residual_edges`.
         nz_edges: Edges of `n_z_phot` and `n_z_spec`, `NZ_BARS` + 1.
         n_z_phot: Counts of all objects with a z_phot.
-        n_z_spec: Counts of all objects with a z_spec.
+        n_z_spec: Counts of all objects with a plausible z_spec.
     """
 
     rows: int
@@ -71,7 +72,7 @@ def bin_redshifts(chunks: Sequence[Floats], *, bias: float = 0.0, sigma: float =
     """
     z_edges = _limits(chunks, CELLS)
     nz_edges = np.linspace(z_edges[0], z_edges[-1], NZ_BARS + 1)
-    reach = max(DZ_SIGMAS * sigma, 1e-4)
+    reach = max(DZ_SIGMAS * sigma, 1e-4, 1e-6 * abs(bias))  # else edges about a huge bias coincide
     dz_edges = np.linspace(bias - reach, bias + reach, DZ_CELLS + 1)
     residual_edges = np.linspace(bias - reach, bias + reach, BARS + 1)
     rows = known = 0
@@ -80,14 +81,14 @@ def bin_redshifts(chunks: Sequence[Floats], *, bias: float = 0.0, sigma: float =
     bars = np.zeros(BARS, np.int64)
     n_phot, n_spec = np.zeros(NZ_BARS, np.int64), np.zeros(NZ_BARS, np.int64)
     for phot, spec in _blocks(chunks):
-        both = np.isfinite(phot) & np.isfinite(spec)
+        both = comparable(phot, spec)
         dz = residuals(phot[both], spec[both])
         rows, known = rows + len(phot), known + len(dz)
         density += _histogram2d(spec[both], phot[both], z_edges, z_edges)
         dz_density += _histogram2d(spec[both], dz, z_edges, dz_edges)
         bars += _histogram(dz, residual_edges)
         n_phot += _histogram(phot[np.isfinite(phot)], nz_edges)
-        n_spec += _histogram(spec[np.isfinite(spec)], nz_edges)
+        n_spec += _histogram(spec[plausible_redshifts(spec)], nz_edges)
     return Binned(
         rows=rows,
         known=known,
@@ -115,10 +116,9 @@ def _blocks(chunks: Iterable[Floats]) -> Iterator[tuple[NDArray[np.float64], NDA
 def _limits(chunks: Sequence[Floats], cells: int) -> NDArray[np.float64]:
     """Edges from 0, or less where there is less, to where all but a few objects lie."""
     counts = np.zeros(len(SCOUT_EDGES) - 1, np.int64)
-    for block in _blocks(chunks):
-        for values in block:
-            seen = values[np.isfinite(values)].clip(SCOUT_EDGES[0], SCOUT_EDGES[-1])
-            counts += _histogram(seen, SCOUT_EDGES)
+    for phot, spec in _blocks(chunks):
+        for seen in (phot[np.isfinite(phot)], spec[plausible_redshifts(spec)]):
+            counts += _histogram(seen.clip(SCOUT_EDGES[0], SCOUT_EDGES[-1]), SCOUT_EDGES)
     if not counts.any():
         return np.linspace(0.0, 1.0, cells + 1)
     share = np.cumsum(counts) / counts.sum()

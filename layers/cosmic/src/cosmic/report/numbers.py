@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+HUGE = 1e6
+
 
 def count(value: float | None) -> str:
     """`1,234`; a dash where there is none."""
@@ -10,12 +12,18 @@ def count(value: float | None) -> str:
 
 def real(value: float | None, digits: int = 4) -> str:
     """So many decimals, with a real minus sign; a dash where there is none."""
-    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
+    return "–" if value is None else _fixed(value, digits, "")
 
 
 def signed(value: float | None, digits: int = 4) -> str:
     """As `real`, always with its sign."""
-    return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")
+    return "–" if value is None else _fixed(value, digits, "+")
+
+
+def _fixed(value: float, digits: int, sign: str) -> str:
+    """Fixed decimals; a broken model's huge numbers, whose digits say nothing, as powers of ten."""
+    kind = "f" if abs(value) < HUGE else "e"
+    return f"{value:{sign}.{digits}{kind}}".replace("-", "−")
 
 
 def percent(share: float | None) -> str:
