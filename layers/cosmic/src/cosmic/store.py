@@ -314,7 +314,7 @@ class Store:
 
     def put_once(self, at: Location, body: bytes) -> bool:
         """Write a JSON object unless there is one already; says whether it was written."""
-        return bool(self.replace(at, body, ""))
+        return bool(self._put_if(at, body, ""))
 
     def get_current(self, at: Location) -> tuple[bytes, str] | None:
         """A small object and the ETag that it has; None if it is not there."""
@@ -331,11 +331,21 @@ class Store:
     def replace(self, at: Location, body: bytes, etag: str) -> str:
         """Write a JSON object if it still has this ETag; "": if it is still not there.
 
-        S3 answers 409 to one of two writes at the same moment; it is asked again who was first.
+        The reply to a write may be lost: the client then writes again and is refused, because
+        of its own first write. What is refused is therefore read back before it counts as
+        another's.
 
         Returns:
             Its new ETag if it was written, or an empty string.
         """
+        written = self._put_if(at, body, etag)
+        if written:
+            return written
+        found = self.get_current(at)
+        return found[1] if found and found[0] == body else ""
+
+    def _put_if(self, at: Location, body: bytes, etag: str) -> str:
+        """One conditional write; a 409 to one of two at the same moment is asked again."""
         put = partial(
             self._s3.put_object,
             Bucket=at.bucket,
