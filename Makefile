@@ -9,6 +9,7 @@ SAM := $(SAM_VENV)/bin/sam
 CHECKOV_VENV := .venv-checkov
 PINS_VENV := .venv-pins
 RUNTIME ?= python3.13
+BUILD_DIR ?= .aws-sam/zip
 ARCHITECTURE ?= x86_64
 STAGE ?= dev
 # What AWS runs that the pins have wheels for; Python 3.11 there has too old a C library (ADR 20).
@@ -140,8 +141,7 @@ site: $(VENV)/.ready ## Build the documentation into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 build: $(SAM_VENV)/.ready ## Build the zip functions and their layers (the image needs a container engine)
-	$(BUILD) InitFunction --build-dir .aws-sam/init --parameter-overrides $(OVERRIDES)
-	$(BUILD) AggregateFunction --build-dir .aws-sam/aggregate --parameter-overrides $(OVERRIDES)
+	$(BUILD) --exclude InferFunction --build-dir $(BUILD_DIR) --parameter-overrides $(OVERRIDES)
 
 deploy: $(SAM_VENV)/.ready ## Build and deploy all to AWS, STAGE=dev or prod (needs a container engine)
 	$(BUILD)
