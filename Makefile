@@ -17,6 +17,8 @@ RUNTIMES := 3.12 3.13
 # Of 18,000 modules these and what they import are compiled: the rest would take over a minute.
 COMPILED := import astropy.table, matplotlib.pyplot, moto.server, openvino, pyarrow.parquet, scipy.stats, torch; \
   from cosmic_cli.main import application; application()
+PIP = $(@D)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check
+INSTALL = $(BIN)/uv pip install --quiet --python $(@D)/bin/python
 PINNED := functions/infer layers/dependencies layers/figures
 TEMPLATES := template.yaml monitoring/template.yaml rendezvous/template.yaml
 SYSTEM_PACKAGES := redis-server nftables iproute2 ethtool chromium
@@ -33,17 +35,24 @@ help: ## Show the targets
 
 env: $(VENV)/.ready $(SAM_VENV)/.ready ## Make the environments
 
+# uv installs in seconds what takes pip a minute, and the lock says all of it: nothing is resolved. uv doesn't
+# read pip's configuration: where packages come from elsewhere than PyPI, pip takes over. torch is pip's in any
+# case: its build for CPUs is on another index, or a file that pip was told of.
 $(VENV)/.ready: requirements.lock layers/fmilib/pyproject.toml layers/cosmic/pyproject.toml cli/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check $(PIP_ARGS) -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e layers/fmilib -e layers/cosmic -e cli
+	$(PIP) $(PIP_ARGS) "$$(grep '^uv==' requirements.lock)"
+	grep -v '^torch==' requirements.lock > $(VENV)/others.txt
+	$(INSTALL) --no-deps -r $(VENV)/others.txt || $(PIP) --no-deps $(PIP_ARGS) -r $(VENV)/others.txt
+	$(PIP) $(PIP_ARGS) "$$(grep '^torch==' requirements.lock)"
+	$(PIP) --no-deps -e layers/fmilib -e layers/cosmic -e cli
+	$(BIN)/python -m pip check
 	$(BIN)/python -c "$(COMPILED)"
 	touch $@
 
 # aws-sam-cli pins versions that the rest does not want, so it has an environment of its own.
-$(SAM_VENV)/.ready: requirements-sam.txt
+$(SAM_VENV)/.ready: requirements-sam.txt | $(VENV)/.ready
 	$(PYTHON) -m venv $(SAM_VENV)
-	$(SAM_VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements-sam.txt
+	$(INSTALL) -r requirements-sam.txt || $(PIP) -r requirements-sam.txt
 	touch $@
 
 demo: $(VENV)/.ready ## Do everything once on this machine: manifest in, catalogue out
@@ -77,9 +86,8 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/.ready
-	$(BIN)/mypy layers/fmilib/src layers/cosmic/src cli/src
-	MYPYPATH=layers/fmilib/src:layers/cosmic/src:cli/src:tests:. $(BIN)/mypy --explicit-package-bases tests bench
-	for function in init infer aggregate; do $(BIN)/mypy functions/$$function/app.py || exit 1; done
+	MYPYPATH=layers/fmilib/src:layers/cosmic/src:cli/src:tests:. $(BIN)/mypy --explicit-package-bases \
+	  layers/fmilib/src layers/cosmic/src cli/src tests bench functions
 
 validate: $(SAM_VENV)/.ready
 	for template in $(TEMPLATES); do \
@@ -89,9 +97,9 @@ validate: $(SAM_VENV)/.ready
 security: $(CHECKOV_VENV)/.ready
 	$(CHECKOV_VENV)/bin/checkov --config-file .checkov.yaml
 
-$(CHECKOV_VENV)/.ready: requirements-checkov.txt
+$(CHECKOV_VENV)/.ready: requirements-checkov.txt | $(VENV)/.ready
 	$(PYTHON) -m venv $(CHECKOV_VENV)
-	$(CHECKOV_VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements-checkov.txt
+	$(INSTALL) -r requirements-checkov.txt || $(PIP) -r requirements-checkov.txt
 	touch $@
 
 bench-fmi: $(VENV)/.ready .venv-bench/.ready ## Measure fmilib beside Open MPI (apt: openmpi-bin libopenmpi-dev) and gloo
