@@ -20,6 +20,9 @@ COMPILED := import astropy.table, matplotlib.pyplot, moto.server, openvino, pyar
 PIP = $(@D)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check
 INSTALL = $(BIN)/uv pip install --quiet --python $(@D)/bin/python
 PINNED := functions/infer layers/dependencies layers/figures
+# Tests wait for processes, sockets and time limits more than they compute: a third of the time two cores
+# would idle with a test each. tests/conftest.py says which tests stay together, and in which order.
+SIDE_BY_SIDE := -n 5 --dist loadgroup --no-loadscope-reorder
 TEMPLATES := template.yaml monitoring/template.yaml rendezvous/template.yaml
 SYSTEM_PACKAGES := redis-server nftables iproute2 ethtool chromium
 
@@ -28,7 +31,7 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-long system site check format lint types validate security build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables test-containers pins wheels bench-balance
+.PHONY: help env demo test test-unit test-long system site check format lint types validate security build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables test-containers pins wheels bench-balance
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -61,13 +64,16 @@ demo: $(VENV)/.ready ## Do everything once on this machine: manifest in, catalog
 test: ## Run all checks and tests
 	$(MAKE) --jobs=4 env system $(CHECKOV_VENV)/.ready
 	$(MAKE) --jobs=2 --output-sync check
-	$(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+
+test-unit: $(VENV)/.ready ## Run what needs no process, no socket and no training
+	$(BIN)/python -m pytest tests/unit
 
 test-long: ## The same with every seed and every cell of the matrix of collectives
 	$(MAKE) test PYTEST_ARGS='-m ""'
 
 test-containers: env ## Build the image and run the functions in containers (root; apt: docker.io iptables iproute2)
-	$(BIN)/python -m pytest -s tests/cloud/test_containers.py
+	$(BIN)/python -m pytest -s tests/policy/test_containers.py
 
 # Some tests need a real Redis, real NATs and containers; they say so where they are skipped.
 system:
