@@ -67,7 +67,7 @@ test: ## Run all checks and tests
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-unit: $(VENV)/.ready ## Run what needs no process, no socket and no training
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not long and not process" tests/unit
 
 test-long: ## The same with every seed and every cell of the matrix of collectives
 	$(MAKE) test PYTEST_ARGS='-m ""'

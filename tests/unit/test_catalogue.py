@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from cosmic.catalogue import COLUMNS, SCHEMA, rows_to_table
 from cosmic.partitions.columns import BANDS
@@ -56,6 +57,7 @@ def test_what_is_missing_is_null_and_other_types_are_taken_over(
     assert all(found[name].null_count == 0 for name in COLUMNS if name[:4] in ("obje", "flag"))
 
 
+@pytest.mark.process
 def test_making_rows_does_not_import_pandas() -> None:
     """A rank would pay for it with 33 MiB and 0.4 s."""
     code = f"""
