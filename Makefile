@@ -20,8 +20,8 @@ COMPILED := import astropy.table, matplotlib.pyplot, moto.server, openvino, pyar
 PIP = $(@D)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check
 INSTALL = $(BIN)/uv pip install --quiet --python $(@D)/bin/python
 PINNED := functions/infer layers/dependencies layers/figures
-# Tests wait for processes, sockets and time limits more than they compute: a third of the time two cores
-# would idle with a test each. tests/conftest.py says which tests stay together, and in which order.
+# Tests compute for some 650 CPU-seconds, and wait longer than that for processes, sockets and time limits: so
+# there are more of them at a time than cores. tests/conftest.py says which stay together, and in which order.
 SIDE_BY_SIDE := -n 5 --dist loadgroup --no-loadscope-reorder
 TEMPLATES := template.yaml monitoring/template.yaml rendezvous/template.yaml
 SYSTEM_PACKAGES := redis-server nftables iproute2 ethtool chromium
