@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from cosmic.catalogue import COLUMNS, SCHEMA, rows_to_table
 from cosmic.partitions.columns import BANDS
@@ -74,6 +75,7 @@ def test_a_value_that_can_not_be_one_is_null_but_a_z_spec_is_kept(
     assert found["z_spec"].to_pylist() == columns["z_spec"].tolist()
 
 
+@pytest.mark.process
 def test_making_rows_does_not_import_pandas() -> None:
     """A rank would pay for it with 33 MiB and 0.4 s."""
     code = f"""

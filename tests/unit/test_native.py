@@ -25,6 +25,7 @@ write_partition(Path(sys.argv[1]), {"image": np.ones((3, 5, 4, 4), f), "mag": ma
 """
 
 
+@pytest.mark.process
 def test_equal_rows_give_equal_files_in_every_process(tmp_path: Path) -> None:
     paths = [tmp_path / f"{i}.safetensors" for i in range(4)]
     for path in paths:

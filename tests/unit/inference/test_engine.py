@@ -36,6 +36,7 @@ def engine(checkpoint_bytes: bytes, request: pytest.FixtureRequest) -> Engine:
     return Engine(load_checkpoint(checkpoint_bytes), 1, name=request.param)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("name", "threads"),
     [

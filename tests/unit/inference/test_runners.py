@@ -150,6 +150,7 @@ def test_a_batch_too_large_is_refused(checkpoint_bytes: bytes, batch: Batch) -> 
         Engine(load_checkpoint(checkpoint_bytes), 1, batch_size=4).predict(*batch)
 
 
+@pytest.mark.process
 def test_openvino_sends_no_usage_data_and_its_converter_can_still_be_imported() -> None:
     script = """
 import sys

@@ -96,6 +96,7 @@ def test_the_command_writes_partitions_and_says_what_they_are(tmp_path: Path) ->
     assert found["pixels"] == "simulated"
 
 
+@pytest.mark.process
 def test_the_shipped_tables_are_what_derive_makes(tmp_path: Path) -> None:
     out = tmp_path / "not" / "there yet"
     cosmic = Path(sys.executable).with_name("cosmic")

@@ -24,7 +24,8 @@ def resume(
 ) -> None:
     """Compute the ranks that a failed, partial or cancelled run lacks, and merge again.
 
-    Ranks whose rows are there are not computed again. Those that are don't talk to each other.
+    A rank is computed again unless its shard and its record are both there; what is in them is not
+    looked at. Ranks that are computed again don't talk to each other.
     If no rank is missing, the merge alone is done again.
 
     Example: cosmic resume demo-0123456789ab --wait --local

@@ -13,8 +13,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from container_lab.base import import_base, make_base
+from container_lab.base import base_name, import_base, make_base
 from container_lab.engine import running_engine, why_not
+from container_lab.interpreter import SHIPPED, Interpreter, shipped
 from container_lab.lab import Lab
 from container_lab.wheels import fetch_wheels
 from cosmic.status import Status
@@ -24,29 +25,36 @@ from cosmic_cli.target import local_target
 
 from .conftest import ROOT
 
-REASON = why_not()
+REASON = why_not() or (None if shipped() else f"no Python {SHIPPED} (Debian 13 or pyenv has it)")
 pytestmark = [
-    pytest.mark.skipif(REASON is not None, reason=f"no container engine: {REASON}"),
+    pytest.mark.skipif(REASON is not None, reason=f"containers: {REASON}"),
     pytest.mark.timeout(400),
 ]
-BASE = "public.ecr.aws/lambda/python:3.13"
 IMAGE = "inferfunction"
 MOST_BYTES = 400_000_000
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def python() -> Interpreter:
+    """The Python that the image is based on."""
+    found = shipped()
+    assert found
+    return found
+
+
+@pytest.fixture(scope="module")
+def lab(python: Interpreter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """All built and running; a model and data are in the bucket."""
     folder = tmp_path_factory.mktemp("lab")
     emulator = next((ROOT / ".venv-sam").rglob("aws-lambda-rie-x86_64"))
     with running_engine() as engine, tempfile.TemporaryDirectory() as heavy:
         wheels, base = Path(heavy) / "wheels", Path(heavy) / "base"
-        fetch_wheels(wheels)
-        make_base(base, wheels, emulator)
+        fetch_wheels(wheels, python)
+        make_base(base, python, wheels, emulator)
         docker = engine.inside("docker", "--host", engine.host)
-        import_base(docker, base, [BASE, f"{BASE}-x86_64"])
+        import_base(docker, base, [base_name(python), f"{base_name(python)}-x86_64"])
         lab = Lab(engine, folder)
-        lab.build(wheels)
+        lab.build(python, wheels)
         (folder / "data").mkdir()
         write_dataset(folder / "data", Sample("catalog", split="test"), 500)
         with lab.running():
@@ -89,6 +97,11 @@ def test_each_function_takes_its_ready_event(lab: Lab) -> None:
     assert lab.invoke("InferFunction", "infer")["rows"] == 100
     ended = lab.invoke("AggregateFunction", "aggregate")
     assert ended == {"run": started["run"], "state": "SUCCEEDED"}
+
+
+def test_the_image_is_of_the_python_that_it_is_named_after(lab: Lab) -> None:
+    code = "import sys; print(*sys.version_info[:2], sep='.')"
+    assert _run_image(lab, command=("-c", code)).strip() == SHIPPED
 
 
 def test_the_image_runs_as_anyone_where_nothing_can_be_written(lab: Lab) -> None:
