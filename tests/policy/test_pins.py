@@ -15,7 +15,7 @@ from cosmic_cli.stack.template import read
 from .conftest import ROOT
 
 PINNED = ("functions/infer", "layers/dependencies", "layers/figures", "layers/fmilib")
-RUNTIME_BRINGS = {"boto3", "botocore"}
+RUNTIME_BRINGS = {"boto3", "botocore", "urllib3"}
 OURS = {"cosmic", "fmilib"}
 WRITERS = {
     "pack_checkpoint",
