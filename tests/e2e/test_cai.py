@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +27,7 @@ from cosmic_cli.conversion.convert import convert
 from cosmic_cli.stack.local import LocalStack
 from cosmic_cli.submission import follow, submit
 from cosmic_cli.target import Target, local_target
+from process_support import run_bare
 
 ROOT = Path(__file__).parents[2]
 ROWS, PER_PARTITION = 520, 40
@@ -115,8 +114,6 @@ def test_the_payload_runs_unchanged(done: Done) -> None:
     assert status.rows_in == status.rows_out == 10 * PER_PARTITION
 
 
-# In an environment as bare as a function's: numpy folds weights with the BLAS kernel that
-# OPENBLAS_CORETYPE names, where it is set, and another kernel rounds otherwise.
 LIBRARY = """
 import sys
 from cosmic import run_local
@@ -128,11 +125,7 @@ run_local(files, model, out, batch_size=512, threads=1)
 def test_the_library_gives_the_same_catalogue(done: Done, tmp_path: Path) -> None:
     plan = json.loads(run_object(done, "plan.json"))
     files = [done.partitions / p["key"] for p in plan["partitions"]]
-    subprocess.run(
-        [sys.executable, "-c", LIBRARY, str(done.model), str(tmp_path), *map(str, files)],
-        check=True,
-        env={"PATH": os.environ["PATH"]},
-    )
+    run_bare(LIBRARY, done.model, tmp_path, *files)
     here, there = tmp_path / "catalogue.parquet", tmp_path / "there.parquet"
     there.write_bytes(run_object(done, "catalogue.parquet"))
     assert pq.read_table(here).equals(pq.read_table(there))
