@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 #   make env PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 PIP_ARGS ?=
 # All that is built and installed; each has its sources under src.
-PACKAGES := layers/fmilib layers/cosmic cli
+PACKAGES := layers/fmilib layers/cosmic local cli
 SOURCES := $(PACKAGES:%=%/src)
 VENV := .venv
 SAM_VENV := .venv-sam
@@ -28,7 +28,7 @@ PINNED := functions/infer layers/dependencies layers/figures
 # Tests compute for some 650 CPU-seconds, and wait longer than that for processes, sockets and time limits: so
 # there are more of them at a time than cores. tests/conftest.py says which stay together, and in which order.
 SIDE_BY_SIDE := -n 5 --dist loadgroup --no-loadscope-reorder
-TEMPLATES := template.yaml monitoring/template.yaml rendezvous/template.yaml
+TEMPLATES := template.yaml infra/monitoring/template.yaml infra/rendezvous-host/template.yaml
 SYSTEM_PACKAGES := redis-server nftables iproute2 ethtool chromium
 
 export SAM_CLI_TELEMETRY := 0
@@ -95,6 +95,7 @@ check: lint types validate security schemas ## Lint, types, the templates, and w
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: $(VENV)/.ready
 	MYPYPATH=$(subst $() ,:,$(SOURCES)):tests:. $(BIN)/mypy --explicit-package-bases \

@@ -17,8 +17,9 @@ from hypothesis import settings
 from moto.server import ThreadedMotoServer
 from numpy.typing import NDArray
 
-from cosmic.partitions.native import write_partition
-from cosmic.store import Location, Store
+from cosmic.contracts.location import Location
+from cosmic.data.native import write_partition
+from cosmic.storage.objects import Store
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

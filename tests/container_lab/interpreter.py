@@ -10,7 +10,7 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-from cosmic_cli.stack.template import read
+from cosmic_local.template.template import read
 
 ROOT = Path(__file__).parents[2]
 SHIPPED: str = read(ROOT / "template.yaml")["Parameters"]["PythonRuntime"]["Default"].removeprefix(

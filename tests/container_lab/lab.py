@@ -16,8 +16,9 @@ from typing import Any
 
 from container_lab.engine import BRIDGE, Engine
 from container_lab.interpreter import Interpreter
-from cosmic.store import Location, Store
-from cosmic_cli.stack.local import StackHandle, attach
+from cosmic.contracts.location import Location
+from cosmic.storage.objects import Store
+from cosmic_local.stack import StackHandle, attach
 from fmilib_support.natlab import enter
 
 ROOT = Path(__file__).parents[2]

@@ -19,14 +19,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from cai_support.model import saved_whole, trained
 from cai_support.partitions import split
 from cai_support.statistics import varying_data_size
-from cosmic.inference.architecture import PRESETS
-from cosmic.status import State, Status
-from cosmic.store import Location
+from cosmic.contracts.location import Location
+from cosmic.contracts.status import State, Status
+from cosmic.model.architecture import PRESETS
+from cosmic.model.convert.convert import convert
 from cosmic_cli.commands.cai import app
-from cosmic_cli.conversion.convert import convert
-from cosmic_cli.stack.local import LocalStack
 from cosmic_cli.submission import follow, submit
 from cosmic_cli.target import Target, local_target
+from cosmic_local.stack import LocalStack
 from process_support import run_bare
 
 ROOT = Path(__file__).parents[2]

@@ -19,8 +19,8 @@ from astropy.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from cosmic.status import State
-from cosmic.store import Location
+from cosmic.contracts.location import Location
+from cosmic.contracts.status import State
 from process_support import run_bare
 
 from .conftest import PER_PARTITION
@@ -70,8 +70,8 @@ import sys
 from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
-from cosmic.inference.checkpoint import load_checkpoint
-from cosmic.inference.engine import Engine, threads_for_memory
+from cosmic.model.checkpoint import load_checkpoint
+from cosmic.model.engine import Engine, threads_for_memory
 checkpoint, memory_mb, batch, out, *files = sys.argv[1:]
 engine = Engine(load_checkpoint(Path(checkpoint)), threads_for_memory(int(memory_mb)))
 batch = int(batch)

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from cosmic.admission import QUEUE_KEY, Admission, admit
+from cosmic.contracts.location import Location
 from cosmic.errors import NoRoomYet, TransientError
-from cosmic.store import Location, Store
+from cosmic.planning.admission import QUEUE_KEY, Admission, admit
+from cosmic.storage.objects import Store
 
 WAITING = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}}}
 
@@ -108,7 +109,7 @@ def test_a_lease_ends_with_the_state_machines_time(
 ) -> None:
     holder, waiting = runs.start(10), runs.start(10)
     with monkeypatch.context() as long_ago:
-        long_ago.setattr("cosmic.admission.time.time", lambda: 1e9)
+        long_ago.setattr("cosmic.planning.admission.time.time", lambda: 1e9)
         assert runs.admitted(holder)
     assert runs.admitted(waiting), "the holder's execution still runs, its lease is over"
 

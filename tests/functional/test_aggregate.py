@@ -17,18 +17,19 @@ import pyarrow.parquet as pq
 import pytest
 from astropy.table import Table
 
-from cosmic.aggregate import AggregateTask, aggregate
-from cosmic.catalogue import COLUMNS, SCHEMA, rows_to_table
-from cosmic.flags import Flag
-from cosmic.merge import write_gathered
-from cosmic.metrics import photo_z_metrics
-from cosmic.plan import Plan, PlannedModel, PlannedPartition, share_rows
-from cosmic.record import RankRecord, parse_record
+from cosmic.contracts.catalogue_schema import COLUMNS, SCHEMA, rows_to_table
+from cosmic.contracts.flags import Flag
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.location import Location
+from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, share_rows
+from cosmic.contracts.rank_record import RankRecord, parse_record
+from cosmic.contracts.status import State, Status, parse_status
+from cosmic.metrics.photo_z import photo_z_metrics
+from cosmic.metrics.statistics import Statistics
 from cosmic.report.document import ReportDocument
-from cosmic.runs import RunFolder
-from cosmic.statistics import Statistics
-from cosmic.status import State, Status, parse_status
-from cosmic.store import Location, Store
+from cosmic.results.aggregate import AggregateTask, aggregate
+from cosmic.results.merge import write_gathered
+from cosmic.storage.objects import Store
 
 ROWS = (100, 70)
 BATCH = 16
@@ -43,7 +44,7 @@ def plain_page(monkeypatch: pytest.MonkeyPatch) -> None:
         path.write_text(document.status.run)
         return path
 
-    monkeypatch.setattr("cosmic.report.making.make_page", write)
+    monkeypatch.setattr("cosmic.report.render.make_page", write)
 
 
 class Run:
@@ -535,7 +536,7 @@ def test_aggregating_twice_gives_the_same_catalogue(
 def test_rows_are_regrouped_across_shards(
     run: Callable[[int], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cosmic.catalogue_files.ROW_GROUP_ROWS", 64)
+    monkeypatch.setattr("cosmic.results.catalogue_files.ROW_GROUP_ROWS", 64)
     done = run(5)
     done.write()
     done.aggregate(tmp_path)
@@ -596,7 +597,7 @@ def test_a_page_that_can_not_be_made_is_a_warning_and_costs_nothing_else(
         return "ImportError: matplotlib"
 
     with monkeypatch.context() as broken:
-        broken.setattr("cosmic.report.making.make_page", fails)
+        broken.setattr("cosmic.report.render.make_page", fails)
         status = done.aggregate(tmp_path)
     assert seen == [State.SUCCEEDED]  # nobody waits for the page who wants the catalogue
     assert status.state is State.SUCCEEDED
@@ -615,7 +616,7 @@ def _resume(done: Run) -> Status:
     return resumed
 
 
-@pytest.mark.parametrize("during", ["report.making.make_page", "aggregate.photo_z_metrics"])
+@pytest.mark.parametrize("during", ["report.render.make_page", "results.aggregate.photo_z_metrics"])
 def test_a_run_resumed_meanwhile_keeps_its_new_status(
     run: Callable[[int], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, during: str
 ) -> None:
@@ -659,7 +660,7 @@ def test_what_init_says_late_is_no_end(
         done.store.put(done.folder.status, late.model_dump_json().encode())
         return photo_z_metrics(*given)
 
-    monkeypatch.setattr("cosmic.aggregate.photo_z_metrics", announced_meanwhile)
+    monkeypatch.setattr("cosmic.results.aggregate.photo_z_metrics", announced_meanwhile)
     assert done.aggregate(tmp_path).state is State.SUCCEEDED
     assert parse_status(done.object("status.json")).state is State.SUCCEEDED
 

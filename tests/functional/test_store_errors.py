@@ -14,8 +14,9 @@ from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 from urllib3.response import HTTPResponse
 
+from cosmic.contracts.location import Location
 from cosmic.errors import CosmicError, InputError, TransientError
-from cosmic.store import Location, Store
+from cosmic.storage.objects import Store
 
 Call = Callable[[Store, Location, Path], Any]
 CALLS: dict[str, Call] = {
@@ -99,7 +100,7 @@ def refused_store(aws_endpoint: str, refusing: Refusing) -> Iterator[Store]:
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cosmic.store.RESUME_PAUSE_S", 0)
+    monkeypatch.setattr("cosmic.storage.objects.RESUME_PAUSE_S", 0)
 
 
 def refusal(store: Store, method: str, folder: Path) -> CosmicError:

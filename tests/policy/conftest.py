@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cosmic_cli.stack.intrinsics import Place
-from cosmic_cli.stack.template import Template, load
+from cosmic_local.template.intrinsics import Place
+from cosmic_local.template.template import Template, load
 
 ROOT = Path(__file__).parents[2]
 PLACE = Place("demo", "eu-west-1", "123456789012", "http://127.0.0.1:1")

@@ -160,8 +160,8 @@ def test_the_built_layer_writes_catalogues(
     code = f"""
 from pathlib import Path
 import pyarrow.parquet as pq
-from cosmic.catalogue import SCHEMA
-from cosmic.catalogue_files import CatalogueWriter
+from cosmic.contracts.catalogue_schema import SCHEMA
+from cosmic.results.catalogue_files import CatalogueWriter
 folder = Path({str(tmp_path)!r})
 with CatalogueWriter(folder / "c.parquet", folder / "c.fits") as writer:
     writer.write(SCHEMA.empty_table())
@@ -176,7 +176,7 @@ def test_the_built_layers_draw_the_page(runnable: Runnable, runtime: Path, tmp_p
 import sys; sys.path.append({str(ROOT / "tests")!r})
 from pathlib import Path
 from report_support.samples import sample
-from cosmic.report.making import make_page
+from cosmic.report.render import make_page
 import app
 print("matplotlib" in sys.modules, make_page(sample(2, 500), Path({str(tmp_path)!r}), 100))
 """

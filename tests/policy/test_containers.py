@@ -18,9 +18,9 @@ from container_lab.engine import running_engine, why_not
 from container_lab.interpreter import SHIPPED, Interpreter, shipped
 from container_lab.lab import Lab
 from container_lab.wheels import fetch_wheels
-from cosmic.status import Status
+from cosmic.contracts.status import Status
+from cosmic.data.synth.dataset import Sample, write_dataset
 from cosmic_cli.submission import follow, submit
-from cosmic_cli.synth.dataset import Sample, write_dataset
 from cosmic_cli.target import local_target
 
 from .conftest import ROOT
@@ -109,7 +109,7 @@ def test_the_image_runs_as_anyone_where_nothing_can_be_written(lab: Lab) -> None
 import sys
 sys.path[:0] = ["/var/task", "/var/runtime"]
 import app
-import fmilib.channels.direct, fmilib.channels.redis_store, fmilib.channels.s3_store
+import fmilib.channels.tcp, fmilib.channels.store.redis, fmilib.channels.store.s3
 print("torch" in sys.modules)
 """
     printed = _run_image(lab, command=("-c", code))

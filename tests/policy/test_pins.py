@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cosmic_cli.stack.template import read
+from cosmic_local.template.template import read
 
 from .conftest import ROOT
 
@@ -68,7 +68,7 @@ def test_the_image_has_what_its_code_imports() -> None:
 def test_the_image_has_what_each_channel_of_the_template_imports(channel: str) -> None:
     values = read(ROOT / "template.yaml")["Parameters"]["FmiChannel"]["AllowedValues"]
     assert set(values) - {"auto", "none"} == set(CHANNEL_NEEDS)
-    name = {"direct": "direct", "redis": "redis_store", "s3": "s3_store"}[channel]
+    name = {"direct": "tcp", "redis": "store/redis", "s3": "store/s3"}[channel]
     needed = distributions(f"layers/fmilib/src/fmilib/channels/{name}.py")
     assert CHANNEL_NEEDS[channel] <= needed <= available()
 
@@ -84,10 +84,10 @@ def distributions(path: str) -> set[str]:
     """
     todo, seen, found = [ROOT / path], set[Path](), set[str]()
     names = packages_distributions()
-    left_out = {"torch_runner.py", "onnx_runner.py", "astromae.py"}
+    left_out = {"runners/torch.py", "runners/onnx.py", "model/astromae.py"}
     while todo:
         file = todo.pop()
-        if file in seen or file.name in left_out:
+        if file in seen or "/".join(file.parts[-2:]) in left_out:
             continue
         seen.add(file)
         for module in imports(file):

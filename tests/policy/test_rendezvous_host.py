@@ -20,11 +20,11 @@ from typing import Any
 import pytest
 
 import fmilib
-from cosmic_cli.stack.template import read
+from cosmic_local.template.template import read
 
 from .conftest import ROOT
 
-RESOURCES: dict[str, Any] = read(ROOT / "rendezvous/template.yaml")["Resources"]
+RESOURCES: dict[str, Any] = read(ROOT / "infra/rendezvous-host/template.yaml")["Resources"]
 USER_DATA: str = RESOURCES["Launch"]["Properties"]["LaunchTemplateData"]["UserData"]["Fn::Base64"][
     "Fn::Sub"
 ]

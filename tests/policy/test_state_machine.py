@@ -16,12 +16,12 @@ from moto.stepfunctions.parser.asl.parse.asl_parser import (
 )
 from statelint.linter import Linter
 
-from cosmic.admission import LEASE_S
-from cosmic.cost import TRANSITIONS_OF_A_RANK, TRANSITIONS_OF_A_RUN
+from cosmic.costs.bill import TRANSITIONS_OF_A_RANK, TRANSITIONS_OF_A_RUN
+from cosmic.planning.admission import LEASE_S
 
 from .conftest import ROOT, Deployed
 
-TEXT = (ROOT / "statemachine/pipeline.asl.json").read_text()
+TEXT = (ROOT / "infra/statemachine/pipeline.asl.json").read_text()
 MACHINE: dict[str, Any] = json.loads(TEXT)
 INNER = MACHINE["States"]["Infer"]["ItemProcessor"]
 STATES = {**MACHINE["States"], **INNER["States"]}
@@ -77,7 +77,7 @@ def test_paths_lead_to_something(name: str) -> None:
 
 
 def test_init_starts_executions_with_that_input() -> None:
-    source = (ROOT / "layers/cosmic/src/cosmic/start.py").read_text()
+    source = (ROOT / "layers/cosmic/src/cosmic/planning/start_run.py").read_text()
     for key in set(INPUT) - {"failure", "aggregate", "Payload"}:
         assert f'"{key}":' in source
 

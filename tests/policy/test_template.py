@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cosmic_cli.stack.template import Template, read
+from cosmic_local.template.template import Template, read
 
 from .conftest import EVERYTHING, ROOT, Deployed, as_list, of_type
 
@@ -141,7 +141,7 @@ def test_every_function_logs_to_a_group_of_its_own_that_forgets(template: Templa
 
 
 def test_waits_are_ordered(template: Template) -> None:
-    machine = json.loads((ROOT / "statemachine/pipeline.asl.json").read_text())
+    machine = json.loads((ROOT / "infra/statemachine/pipeline.asl.json").read_text())
     functions = dict(of_type(template, "AWS::Lambda::Function"))
     states = {**machine["States"], **machine["States"]["Infer"]["ItemProcessor"]["States"]}
     pairs = {
@@ -199,7 +199,11 @@ def test_no_secret_is_in_the_environment(template: Template) -> None:
         assert not {n for n in names if "SECRET" in n and not n.endswith("_ARN")}
 
 
-TEMPLATES = ("template.yaml", "monitoring/template.yaml", "rendezvous/template.yaml")
+TEMPLATES = (
+    "template.yaml",
+    "infra/monitoring/template.yaml",
+    "infra/rendezvous-host/template.yaml",
+)
 
 
 @pytest.mark.parametrize("path", TEMPLATES)
@@ -234,7 +238,7 @@ def test_outputs_say_what_to_do_next(template: Template) -> None:
 
 
 def alarms() -> dict[str, dict[str, Any]]:
-    resources = read(ROOT / "monitoring/template.yaml")["Resources"]
+    resources = read(ROOT / "infra/monitoring/template.yaml")["Resources"]
     return {
         name: r["Properties"]
         for name, r in resources.items()
@@ -260,16 +264,16 @@ def test_metrics_of_ours_are_those_that_the_functions_send() -> None:
     for name in ("init", "infer", "aggregate"):
         text = (ROOT / f"functions/{name}/app.py").read_text()
         sent |= set(re.findall(r'add_metric\("(\w+)"', text))
-    text = (ROOT / "monitoring/template.yaml").read_text()
+    text = (ROOT / "infra/monitoring/template.yaml").read_text()
     shown = set(re.findall(r'\["Cosmic/\$\{Stack\}", "(\w+)"', text))
     alarmed = {a["MetricName"] for a in alarms().values() if "Cosmic" in str(a["Namespace"])}
-    host = (ROOT / "rendezvous/template.yaml").read_text()
+    host = (ROOT / "infra/rendezvous-host/template.yaml").read_text()
     sent |= set(re.findall(r"--metric-name (\w+)", host))
     assert shown | alarmed <= sent
 
 
 def test_the_dashboard_is_json() -> None:
-    resources = read(ROOT / "monitoring/template.yaml")["Resources"]
+    resources = read(ROOT / "infra/monitoring/template.yaml")["Resources"]
     body = resources["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     assert len(json.loads(body)["widgets"]) >= 6
 

@@ -12,9 +12,9 @@ from astropy.stats import mad_std
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosmic.merge import CollectiveRecord, parse_collective
-from cosmic.metrics import photo_z_metrics, residuals
-from cosmic.statistics import BINS, Statistics, disagreements, summation_bound
+from cosmic.metrics.photo_z import photo_z_metrics, residuals
+from cosmic.metrics.statistics import BINS, Statistics, disagreements, summation_bound
+from cosmic.results.merge import CollectiveRecord, parse_collective
 
 seeds = st.integers(0, 2**32 - 1)
 Redshifts = tuple[np.ndarray, np.ndarray]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cosmic.partitions.columns import completed
-from cosmic.plausible import plausible_magnitudes, plausible_redshifts
+from cosmic.contracts.columns import completed
+from cosmic.contracts.plausible import plausible_magnitudes, plausible_redshifts
 
 
 def test_what_float32_can_not_hold_is_missing_and_no_error() -> None:

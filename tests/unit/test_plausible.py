@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import DTypeLike
 
-from cosmic.plausible import plausible_magnitude_errors, plausible_magnitudes, plausible_redshifts
+from cosmic.contracts.plausible import (
+    plausible_magnitude_errors,
+    plausible_magnitudes,
+    plausible_redshifts,
+)
 
 DTYPES = (np.float16, np.float32, np.float64)
 NOT_FINITE = [np.nan, np.inf, -np.inf]

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from cosmic.runs import RunFolder
-from cosmic.status import Status
-from cosmic.store import Store
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.status import Status
+from cosmic.storage.objects import Store
 
 AT_ONCE = 4
 

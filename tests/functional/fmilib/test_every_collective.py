@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fmilib
-from fmilib import ops
+from fmilib.wire import reductions
 from fmilib_support import threads
 from fmilib_support.ranks import Ranks
 from fmilib_support.server import Rendezvous
@@ -42,7 +42,7 @@ def _values(found: list[threads.End]) -> list[Any]:
 
 
 def test_scan_and_reduce_of_minus_go_from_left_to_right(run: Callable[..., Any]) -> None:
-    minus = ops.named(lambda a, b: a - b, commutative=True, associative=False)
+    minus = reductions.named(lambda a, b: a - b, commutative=True, associative=False)
     found = _values(run(8, lambda c: (c.scan(c.rank, minus), c.reduce(c.rank + 1, minus, 3))))
     assert [one for one, _ in found] == [0, -1, -3, -6, -10, -15, -21, -28]
     assert found[3][1] == -34

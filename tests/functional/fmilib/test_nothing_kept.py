@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 
 import fmilib
-from fmilib.control_frames import Courier
-from fmilib.control_handshake import join
-from fmilib.rendezvous import Server
 from fmilib.rendezvous.health import FIRST_BYTES
+from fmilib.rendezvous.server import Server
+from fmilib.wire.control_frames import Courier
+from fmilib.wire.control_handshake import join
 
 DEPLOYMENT_SECRET = b"a secret of 32 bytes for the test"
 JOB = "resets"

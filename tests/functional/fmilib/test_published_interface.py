@@ -12,7 +12,7 @@ import pytest
 import fmi
 import fmilib
 from fmi import settings
-from fmilib.fmi_operations import fmi_communicator
+from fmi.operations import fmi_communicator
 from fmilib_support.ranks import Ranks
 
 Maker = Callable[[int], Ranks]

@@ -7,10 +7,10 @@ import re
 import numpy as np
 import pytest
 
-from cosmic.metrics import photo_z_metrics
-from cosmic.report.bins import bin_redshifts
+from cosmic.metrics.photo_z import photo_z_metrics
 from cosmic.report.document import ReportDocument, parse_document
 from cosmic.report.headline import headline
+from cosmic.report.histograms import bin_redshifts
 from cosmic.report.page import page
 from cosmic.report.tables import metrics_table
 from report_support.samples import sample

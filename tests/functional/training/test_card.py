@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from cosmic.errors import InputError
-from cosmic_cli.training.card import CARD_FILE, QUICK, README_FILE, read_card, readme, verify
-from cosmic_cli.training.command import app
+from cosmic.model.training.card import CARD_FILE, QUICK, README_FILE, read_card, readme, verify
+from cosmic_cli.commands.model import app
 
 TINY = Path(__file__).parents[3] / "models" / "tiny"
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cosmic.inference.checkpoint import load_checkpoint
-from cosmic_cli.synth.dataset import Sample
-from cosmic_cli.training import samples
-from cosmic_cli.training.card import verify
-from cosmic_cli.training.command import app
+from cosmic.data.synth.dataset import Sample
+from cosmic.model.checkpoint import load_checkpoint
+from cosmic.model.training import samples
+from cosmic.model.training.card import verify
+from cosmic_cli.commands.model import app
 
 
 def test_training_writes_a_checkpoint_and_a_card_that_holds(

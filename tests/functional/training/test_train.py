@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from cosmic.data.synth.dataset import Columns, Sample, rows
 from cosmic.errors import InputError
-from cosmic.inference.checkpoint import ErrorTable, Provenance, to_bytes
-from cosmic_cli.synth.dataset import Columns, Sample, rows
-from cosmic_cli.training.calibrate import calibrate, predict
-from cosmic_cli.training.recipe import Recipe
-from cosmic_cli.training.samples import drop_bands, sources
-from cosmic_cli.training.scores import score
-from cosmic_cli.training.train import train
+from cosmic.model.checkpoint import ErrorTable, Provenance, to_bytes
+from cosmic.model.training.calibrate import calibrate, predict
+from cosmic.model.training.recipe import Recipe
+from cosmic.model.training.samples import drop_bands, sources
+from cosmic.model.training.scores import score
+from cosmic.model.training.train import train
 
 RECIPE = Recipe(objects=256, steps=12, batch=16, threads=1)
 

@@ -17,7 +17,7 @@ import cosmic_cli
 from cosmic.errors import InputError, TransientError
 from cosmic_cli import main
 from cosmic_cli.command_reference import reference
-from cosmic_cli.exits import Exit
+from cosmic_cli.exit_codes import Exit
 
 ROOT = Path(__file__).parents[3]
 COSMIC = Path(sys.executable).with_name("cosmic")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cosmic.metrics import photo_z_metrics
-from cosmic_cli.view import photo_z_rows
+from cosmic.metrics.photo_z import photo_z_metrics
+from cosmic_cli.views.run import photo_z_rows
 
 
 def rows(z_phot: list[float], z_spec: list[float]) -> dict[str, str]:

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from cosmic.data.synth import dataset
+from cosmic.data.synth.dataset import Sample, bounds, objects_per_partition, rows, write_dataset
 from cosmic.errors import InputError
 from cosmic_cli.commands.data import app, parse_size
-from cosmic_cli.synth import dataset
-from cosmic_cli.synth.dataset import Sample, bounds, objects_per_partition, rows, write_dataset
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from cosmic.runs import RunFolder
+from cosmic.contracts.layout import RunFolder
 from cosmic_cli.executions import resume as resume_run
-from cosmic_cli.exits import err, out, show_json
-from cosmic_cli.following import follow_to_end
+from cosmic_cli.exit_codes import err, out, show_json
+from cosmic_cli.follow import follow_to_end
 from cosmic_cli.options import AsJson, on_run
-from cosmic_cli.showing import show_status, status_of
 from cosmic_cli.target import Target
+from cosmic_cli.views.status import show_status, status_of
 
 
 @on_run

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cosmic.report.document import ReportDocument
+from cosmic.report.formatting import count, dollars, percent, real, seconds, signed
 from cosmic.report.left_out import why_no_metrics
-from cosmic.report.numbers import count, dollars, percent, real, seconds, signed
 
 
 @dataclass(frozen=True)

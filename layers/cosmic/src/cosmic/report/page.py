@@ -11,9 +11,9 @@ from markupsafe import Markup
 from cosmic.report.density import density_figure
 from cosmic.report.document import ReportDocument
 from cosmic.report.figures import BINNED_BY, binned_figure, n_of_z_figure, residual_figure
+from cosmic.report.formatting import count, dollars, percent, seconds, short
 from cosmic.report.headline import headline
 from cosmic.report.left_out import why_no_metrics
-from cosmic.report.numbers import count, dollars, percent, seconds, short
 from cosmic.report.palette import DARK, LIGHT, css_variables
 from cosmic.report.phases import Timeline, peak_concurrency, thinned, timeline
 from cosmic.report.style import styled

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from cosmic.flags import Flag
-from cosmic.record import RankRecord
-from cosmic.report.bins import Binned
+from cosmic.contracts.flags import Flag
+from cosmic.contracts.rank_record import RankRecord
+from cosmic.report.formatting import count, percent, real, seconds, short, signed
+from cosmic.report.histograms import Binned
 from cosmic.report.left_out import left_out
-from cosmic.report.numbers import count, percent, real, seconds, short, signed
 from cosmic.report.phases import Timeline
 
 FIRST_ENTRIES = 25
