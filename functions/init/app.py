@@ -10,13 +10,13 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from cosmic.admission import Admission, admit
-from cosmic.events import uploads
-from cosmic.quota import ranks_at_once
-from cosmic.settings import InitSettings
-from cosmic.start import Outcome, Upload, start_run, start_runs
-from cosmic.status import State
-from cosmic.store import Store, s3_client
+from cosmic.contracts.status import State
+from cosmic.planning.admission import Admission, admit
+from cosmic.planning.concurrency import ranks_at_once
+from cosmic.planning.events import uploads
+from cosmic.planning.settings import InitSettings
+from cosmic.planning.start_run import Outcome, Upload, start_run, start_runs
+from cosmic.storage.objects import Store, s3_client
 
 logger = Logger(service="init")
 metrics = Metrics(service="init")

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from cosmic.cost import TRANSITIONS_OF_A_LOOK
-from cosmic.store import Location
-from cosmic_cli.stack.local import LocalStack
-from cosmic_cli.synth.dataset import Sample, write_dataset
+from cosmic.contracts.location import Location
+from cosmic.costs.bill import TRANSITIONS_OF_A_LOOK
+from cosmic.data.synth.dataset import Sample, write_dataset
 from cosmic_cli.target import local_target
+from cosmic_local.stack import LocalStack
 
 from .conftest import CHECKPOINT, ROOT, Cosmic, Run
 

@@ -16,12 +16,13 @@ from typing import Any
 import psutil
 import pytest
 
-from cosmic.runs import RunFolder
-from cosmic.status import State, Status, parse_status, utc_now
-from cosmic.store import Location, Store
-from cosmic_cli.stack.local import LocalStack, attach
-from cosmic_cli.synth.dataset import Sample, write_dataset
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.location import Location
+from cosmic.contracts.status import State, Status, parse_status, utc_now
+from cosmic.data.synth.dataset import Sample, write_dataset
+from cosmic.storage.objects import Store
 from cosmic_cli.target import Target, local_target
+from cosmic_local.stack import LocalStack, attach
 
 ROOT = Path(__file__).parents[2]
 COSMIC = Path(sys.executable).with_name("cosmic")

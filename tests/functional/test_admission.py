@@ -11,8 +11,16 @@ from typing import Any
 
 import pytest
 
-from cosmic.admission import FIRST_LOOK_S, LONGEST_LOOK_S, QUEUE_KEY, Admission, Answer, admit
-from cosmic.store import Location, Store
+from cosmic.contracts.location import Location
+from cosmic.planning.admission import (
+    FIRST_LOOK_S,
+    LONGEST_LOOK_S,
+    QUEUE_KEY,
+    Admission,
+    Answer,
+    admit,
+)
+from cosmic.storage.objects import Store
 
 WAITING = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}}}
 
@@ -107,7 +115,7 @@ def test_a_lease_ends_with_the_state_machines_time(
 ) -> None:
     holder, waiting = runs.start(10), runs.start(10)
     with monkeypatch.context() as long_ago:
-        long_ago.setattr("cosmic.admission.time.time", lambda: 1e9)
+        long_ago.setattr("cosmic.planning.admission.time.time", lambda: 1e9)
         assert runs.admitted(holder)
     assert runs.admitted(waiting), "the holder's execution still runs, its lease is over"
 
@@ -150,13 +158,13 @@ def test_to_wait_is_an_answer_that_says_for_how_long(runs: Runs) -> None:
 def test_who_waits_far_behind_or_has_waited_long_looks_rarely(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cosmic.admission.random.uniform", lambda _, most: most)
+    monkeypatch.setattr("cosmic.planning.admission.random.uniform", lambda _, most: most)
     queued = [runs.start(10) for _ in range(4)]
     first = [runs.ask(run).wait_s for run in queued]
     assert first == [0, FIRST_LOOK_S, 2 * FIRST_LOOK_S, 3 * FIRST_LOOK_S]
     now = time.time()
     for later_s, wait_s in ((100, 25), (1000, 250), (10_000, LONGEST_LOOK_S)):
-        monkeypatch.setattr("cosmic.admission.time.time", lambda at=now + later_s: at)
+        monkeypatch.setattr("cosmic.planning.admission.time.time", lambda at=now + later_s: at)
         assert runs.ask(queued[1]).wait_s == pytest.approx(wait_s, abs=1)
 
 
@@ -174,7 +182,7 @@ def test_an_earlier_executions_place_is_not_that_of_a_later_one(runs: Runs) -> N
 def test_a_queue_that_others_change_all_the_time_is_no_error(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cosmic.admission.SWAP_PAUSE_S", 0.0)
+    monkeypatch.setattr("cosmic.planning.admission.SWAP_PAUSE_S", 0.0)
     monkeypatch.setattr(runs.store, "replace", lambda *_: "")
     answer = runs.ask(runs.start(1))
     assert (answer.admitted, answer.looks) == (False, 1)

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.location import Location
+from cosmic.contracts.plan import Limits, Plan, parse_plan
+from cosmic.contracts.status import State, Status, parse_status, utc_now
 from cosmic.errors import InputError, TransientError
-from cosmic.plan import Limits, Plan, parse_plan
-from cosmic.runs import RunFolder
-from cosmic.start import Upload, start_run
-from cosmic.status import State, Status, parse_status, utc_now
-from cosmic.status_writer import StatusWriter
-from cosmic.store import Location, Store
+from cosmic.planning.start_run import Upload, start_run
+from cosmic.storage.objects import Store
+from cosmic.storage.status_writer import StatusWriter
 from cosmic_cli.executions import cancel, resume
 from cosmic_cli.observing import Observer, execution_arn
 from cosmic_cli.submission import follow

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from cosmic.contracts.layout import RESULTS, RUN_ID, RunFolder
+from cosmic.contracts.status import Status
 from cosmic.errors import InputError
-from cosmic.runs import RESULTS, RUN_ID, RunFolder
-from cosmic.status import Status
-from cosmic.store import Store
+from cosmic.storage.objects import Store
 
 AT_ONCE = 4
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from cosmic.aws_errors import AWS_FAILURES, as_cosmic_error, translated
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.plan import Plan
+from cosmic.contracts.status import State, Status, utc_now
 from cosmic.errors import InputError
-from cosmic.plan import Plan
-from cosmic.runs import RunFolder
-from cosmic.status import State, Status, utc_now
-from cosmic.store import Store
+from cosmic.storage.aws_errors import AWS_FAILURES, as_cosmic_error, translated
+from cosmic.storage.objects import Store
 from cosmic_cli.observing import execution_arn, read_plan
 from cosmic_cli.planning import limits_of
 from cosmic_cli.target import Target

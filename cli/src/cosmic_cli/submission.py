@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from cosmic.contracts.layout import RunFolder, run_id
+from cosmic.contracts.location import Location
+from cosmic.contracts.manifest import MANIFEST_PREFIX, parse_manifest
+from cosmic.contracts.status import Status
 from cosmic.errors import InputError, TransientError
-from cosmic.manifest import MANIFEST_PREFIX, parse_manifest
-from cosmic.runs import RunFolder, run_id
-from cosmic.status import Status
-from cosmic.store import Location
 from cosmic_cli.files import read_file
 from cosmic_cli.observing import Observer, Snapshot, execution_arn
 from cosmic_cli.target import Target

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from cosmic.contracts.layout import RESULTS, RunFolder
+from cosmic.contracts.status import State, Status
 from cosmic.errors import InputError
-from cosmic.runs import RESULTS, RunFolder
-from cosmic.status import State, Status
-from cosmic.store import Store
+from cosmic.storage.objects import Store
 from cosmic_cli.download import download, fetch
 
 RUN = "demo-0123456789ab"

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cosmic.runs import RunFolder
-from cosmic.status import State, Status
-from cosmic.store import Store
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.status import State, Status
+from cosmic.storage.objects import Store
 from report_support.browser import opened
 
 EVIL = "<img src=x onerror=alert(1)>"

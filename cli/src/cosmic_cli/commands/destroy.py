@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from cosmic.errors import InputError
-from cosmic_cli.exits import err, out, show_json
+from cosmic_cli.delete_data import remains, remove_data
+from cosmic_cli.exit_codes import err, out, show_json
 from cosmic_cli.options import AsJson
-from cosmic_cli.removal import remains, remove_data
 
 
 def destroy(
