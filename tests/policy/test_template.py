@@ -287,7 +287,11 @@ def test_nested_stacks_get_the_parameters_that_they_ask_for(nested: str) -> None
 
 
 def test_what_is_kept_with_a_fixed_name_is_not_kept_of_a_deployment_that_failed() -> None:
-    for name in ("template.yaml", "monitoring/template.yaml", "rendezvous/template.yaml"):
+    for name in (
+        "template.yaml",
+        "infra/monitoring/template.yaml",
+        "infra/rendezvous-host/template.yaml",
+    ):
         for resource in read(ROOT / name)["Resources"].values():
             assert resource.get("DeletionPolicy") in (None, "RetainExceptOnCreate")
     assert (
