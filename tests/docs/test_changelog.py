@@ -11,6 +11,7 @@ import yaml
 
 import cosmic
 import cosmic_cli
+import cosmic_local
 import fmilib
 
 ROOT = Path(__file__).parents[2]
@@ -71,5 +72,7 @@ def test_sections_are_known_in_order_and_not_empty() -> None:
 def test_packages_and_citation_have_the_newest_version() -> None:
     newest = RELEASED[0]
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    assert {package.__version__ for package in (fmilib, cosmic, cosmic_cli)} == {newest.name}
+    assert {package.__version__ for package in (fmilib, cosmic, cosmic_local, cosmic_cli)} == {
+        newest.name
+    }
     assert (citation["version"], citation["date-released"]) == (newest.name, newest.date)

@@ -18,14 +18,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cosmic.record import RankRecord, parse_record
-from cosmic.runs import RunFolder, run_id
-from cosmic.status import Status
-from cosmic.store import Location, Store
-from cosmic_cli.stack.local import LocalStack, StackHandle
+from cosmic.contracts.layout import RunFolder, run_id
+from cosmic.contracts.location import Location
+from cosmic.contracts.rank_record import RankRecord, parse_record
+from cosmic.contracts.status import Status
+from cosmic.data.synth.dataset import Sample, write_dataset
+from cosmic.storage.objects import Store
 from cosmic_cli.submission import follow
-from cosmic_cli.synth.dataset import Sample, write_dataset
 from cosmic_cli.target import Target, local_target
+from cosmic_local.stack import LocalStack, StackHandle
 
 ROOT = Path(__file__).parents[2]
 CHECKPOINT = ROOT / "models/tiny/astromae-tiny.safetensors"

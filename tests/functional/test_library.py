@@ -21,10 +21,11 @@ from cosmic import (
     run_local,
     validate_manifest,
 )
+from cosmic.api import LocalRun
+from cosmic.contracts.location import Location
+from cosmic.data.native import write_partition
 from cosmic.errors import InputError, InvalidInput
-from cosmic.library import LocalRun
-from cosmic.partitions.native import write_partition
-from cosmic.store import Location, Store
+from cosmic.storage.objects import Store
 
 CHECKPOINT = Path(__file__).parents[2] / "models/tiny/astromae-tiny.safetensors"
 ROWS = 150

@@ -14,8 +14,9 @@ from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 from urllib3.response import HTTPResponse
 
+from cosmic.contracts.location import Location
 from cosmic.errors import CosmicError, InputError, TransientError
-from cosmic.store import Location, Store
+from cosmic.storage.objects import Store
 
 Call = Callable[[Store, Location, Path], Any]
 CALLS: dict[str, Call] = {
@@ -99,7 +100,7 @@ def refused_store(aws_endpoint: str, refusing: Refusing) -> Iterator[Store]:
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cosmic.store.RESUME_PAUSE_S", 0)
+    monkeypatch.setattr("cosmic.storage.objects.RESUME_PAUSE_S", 0)
 
 
 def refusal(store: Store, method: str, folder: Path) -> CosmicError:
@@ -162,6 +163,25 @@ def test_a_conflict_of_two_writes_is_asked_again_who_was_first(
     with pytest.raises(TransientError):
         refused_store.put_once(Location("bucket", "key"), b"x")
     assert refusing.sent > 1
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["new object", "replaced object"])
+def test_a_write_whose_reply_was_lost_is_known_as_ones_own(
+    store: Store, bucket: str, s3: Any, monkeypatch: pytest.MonkeyPatch, first: bool
+) -> None:
+    """The client repeats the write, and meets what it has written itself."""
+    at = Location(bucket, "status.json")
+    etag = "" if first else store.replace(at, b"old", "")
+    right = s3.put_object
+
+    def repeated(**want: Any) -> Any:
+        right(**want)
+        return right(**want)
+
+    monkeypatch.setattr(s3, "put_object", repeated)
+    assert store.replace(at, b"mine", etag) == store.head(at).etag
+    assert store.replace(at, b"another's", etag) == ""
+    assert store.put_once(at, b"mine") is False, "an event that comes twice finds the first's claim"
 
 
 def test_a_reply_of_another_range_is_asked_for_again(

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from cosmic.contracts.layout import RunFolder, run_id
+from cosmic.contracts.manifest import check_manifest
 from cosmic.errors import InvalidInput
-from cosmic.manifest import check_manifest
-from cosmic.runs import RunFolder, run_id
 
 JOBS = ("a", "b-0123456789ab")
 NAMES = ("status.json", "shards/rank-0000-of-0001.parquet", "combined_data.json")

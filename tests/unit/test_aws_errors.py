@@ -17,8 +17,8 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from cosmic.aws_errors import as_cosmic_error, translated
 from cosmic.errors import InputError, TransientError
+from cosmic.storage.aws_errors import as_cosmic_error, translated
 
 URL = "http://127.0.0.1"
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cosmic.contracts.manifest import MAX_MANIFEST_BYTES, manifest_schema, parse_manifest
+from cosmic.contracts.status import State, Status, parse_status
 from cosmic.errors import InvalidInput, Problem
-from cosmic.manifest import MAX_MANIFEST_BYTES, manifest_schema, parse_manifest
-from cosmic.status import State, Status, parse_status
 
 GOOD: dict[str, Any] = {
     "version": 1,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from cosmic.memory import largest_model_bytes, projected_memory_mb
-from cosmic.settings import InitSettings
+from cosmic.planning.memory import largest_model_bytes, projected_memory_mb
+from cosmic.planning.settings import InitSettings
 
 ENVIRONMENT = {
     "COSMIC_STATE_MACHINE_ARN": "arn",

@@ -11,7 +11,7 @@ from typer.exceptions import TyperException
 
 from cosmic.errors import CosmicError, InputError
 from cosmic_cli import __version__
-from cosmic_cli.exits import Exit, Interrupted, out, report, report_bug
+from cosmic_cli.exit_codes import Exit, Interrupted, out, report, report_bug
 
 VERSION = "--version"
 COMMANDS = (
@@ -20,7 +20,7 @@ COMMANDS = (
 )  # fmt: skip
 GROUPS = {
     "data": "cosmic_cli.commands.data",
-    "model": "cosmic_cli.training.command",
+    "model": "cosmic_cli.commands.model",
     "local": "cosmic_cli.commands.local",
     "cai": "cosmic_cli.commands.cai",
 }

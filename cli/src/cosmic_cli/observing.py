@@ -16,13 +16,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cosmic.aws_errors import AWS_FAILURES, as_cosmic_error
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.location import Location
+from cosmic.contracts.plan import Plan, parse_plan
+from cosmic.contracts.rank_record import RankRecord, parse_record
+from cosmic.contracts.status import Status, parse_status
 from cosmic.errors import InputError, TransientError
-from cosmic.plan import Plan, parse_plan
-from cosmic.record import RankRecord, parse_record
-from cosmic.runs import RunFolder
-from cosmic.status import Status, parse_status
-from cosmic.store import Location, Store
+from cosmic.storage.aws_errors import AWS_FAILURES, as_cosmic_error
+from cosmic.storage.objects import Store
 from cosmic_cli.progress import Progress, Seen, progress_of
 from cosmic_cli.target import Target
 

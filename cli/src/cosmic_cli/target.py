@@ -16,10 +16,10 @@ from botocore.exceptions import (
     HTTPClientError,
 )
 
-from cosmic.aws_errors import as_cosmic_error, translated
 from cosmic.errors import InputError, TransientError
-from cosmic.store import Store
-from cosmic_cli.stack.local import StackHandle, attach
+from cosmic.storage.aws_errors import as_cosmic_error, translated
+from cosmic.storage.objects import Store
+from cosmic_local.stack import StackHandle, attach
 
 STATE_DIR = Path(".cosmic/local")
 STACK = "cosmic"

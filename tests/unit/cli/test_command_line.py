@@ -17,7 +17,7 @@ import cosmic_cli
 from cosmic.errors import InputError, TransientError
 from cosmic_cli import main
 from cosmic_cli.command_reference import reference
-from cosmic_cli.exits import Exit
+from cosmic_cli.exit_codes import Exit
 
 ROOT = Path(__file__).parents[3]
 COSMIC = Path(sys.executable).with_name("cosmic")
@@ -73,6 +73,7 @@ def test_a_part_of_the_command_line_is_as_in_the_whole(name: str) -> None:
     assert shown[0] == shown[1]
 
 
+@pytest.mark.process
 def test_a_command_starts_without_what_others_need() -> None:
     """All of it takes a second more."""
     code = "import sys; from cosmic_cli.main import application; application('status'); "
@@ -193,6 +194,7 @@ def test_validate_says_the_same_as_json(
     assert [p["pointer"] for p in found["problems"]] == ["/job"]
 
 
+@pytest.mark.process
 def test_doctor_says_what_is_missing_and_the_way_out(
     run: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +209,7 @@ def test_doctor_says_what_is_missing_and_the_way_out(
     assert "make env" in shown
 
 
+@pytest.mark.process
 def test_a_benchmark_runs_in_a_checkout(
     run: Any, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -242,6 +245,7 @@ def test_rendezvous_needs_a_secret(
     assert "no-secret" in capsys.readouterr().err
 
 
+@pytest.mark.process
 def test_rendezvous_serves_until_it_is_told_to_end(tmp_path: Path) -> None:
     secret = {**os.environ, "FMI_DEPLOYMENT_SECRET": "0" * 64}
     words = [str(COSMIC), "rendezvous", "--port", "0", "--json"]
@@ -255,6 +259,7 @@ def test_rendezvous_serves_until_it_is_told_to_end(tmp_path: Path) -> None:
     assert (server.returncode, json.loads(out)) == (0, {"exit": 0})
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("words", "wanted"), [("cosmic res", "results"), ("cosmic data pa", "pack")]
 )

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import fmilib
-from fmilib import keys
 from fmilib.rendezvous.limits import Limits
 from fmilib.rendezvous.server import Server
+from fmilib.wire import keys
 
 SECRET_VARIABLE = "FMI_DEPLOYMENT_SECRET"  # noqa: S105 - a variable's name
 log = logging.getLogger("fmilib.rendezvous")
