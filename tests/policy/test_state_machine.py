@@ -17,6 +17,7 @@ from moto.stepfunctions.parser.asl.parse.asl_parser import (
 from statelint.linter import Linter
 
 from cosmic.costs.bill import TRANSITIONS_OF_A_RANK, TRANSITIONS_OF_A_RUN
+from cosmic.costs.predict import AGGREGATE_MB
 from cosmic.planning.admission import LEASE_S
 
 from .conftest import ROOT, Deployed
@@ -129,6 +130,11 @@ def test_the_bill_counts_the_states_that_a_run_passes() -> None:
     # Start, each state, and Judge with the end that it chooses.
     assert len([*ways, start]) + 2 == TRANSITIONS_OF_A_RUN
     assert TRANSITIONS_OF_A_RANK == 3  # start, Rank, Done
+
+
+def test_aggregate_has_the_memory_that_predictions_are_made_with(deployed: Deployed) -> None:
+    properties = deployed().resolver.properties("AggregateFunction")
+    assert properties["MemorySize"] == AGGREGATE_MB
 
 
 # The language: statelint knows its rules, the local stack's interpreter its vocabulary.
