@@ -27,15 +27,28 @@ functions = boto3.client("lambda")
 
 
 @logger.inject_lambda_context
-@metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Start a run for each manifest that the event announces, or let in the one that asks."""
-    if "admit" in event:
-        admit(Admission.model_validate(event["admit"]), store, executions, _at_once())
-        return {"admitted": event["admit"]["run"]}
+    return _admit(event["admit"]) if "admit" in event else _start_all(event)
+
+
+def _admit(event: dict[str, Any]) -> dict[str, Any]:
+    request = Admission.from_event(event)
+    answer = admit(request, store, executions, _at_once())
+    facts: dict[str, Any] = {"run": request.run, "ranks": request.ranks, "taken": answer.taken}
+    if answer.admitted:
+        logger.info("run admitted", looks=answer.looks, **facts)
+    else:
+        logger.info("run waits", before=answer.before[:5], wait_s=answer.wait_s, **facts)
+    return answer.as_dict()
+
+
+def _start_all(event: dict[str, Any]) -> dict[str, Any]:
     outcomes, errors = start_runs(uploads(event), _start)
     for outcome in outcomes:
         _report(outcome)
+    if outcomes:
+        metrics.flush_metrics()
     for error in errors[1:]:
         logger.error("manifest not answered", error=str(error))
     if errors:

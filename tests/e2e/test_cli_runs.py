@@ -397,14 +397,17 @@ def test_logs_are_printed_by_function(lab: Lab) -> None:
 
 
 def test_destroy_asks_for_the_name_and_then_deletes(lab: Lab, aws: Any) -> None:
-    s3 = lab.target.client("s3")
-    s3.create_bucket(Bucket="cosmic-gone")
-    s3.put_object(Bucket="cosmic-gone", Key="runs/x", Body=b"")
-    deploy(lab, "cosmic-gone", {**lab.target.outputs, "DataBucketName": "cosmic-gone"})
+    s3, bucket = lab.target.client("s3"), "cosmic-gone-data-123456789012"
+    of_a_stack = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": bucket}}
+    template = json.dumps({"Resources": {"DataBucket": of_a_stack}})
+    lab.target.client("cloudformation").create_stack(StackName="cosmic-gone", TemplateBody=template)
+    s3.put_object(Bucket=bucket, Key="runs/x", Body=b"")
     refused = aws("destroy", "--stack", "cosmic-gone", input="cosmic\n")
     assert refused.returncode == 2
     assert "not-confirmed" in refused.stderr
     done = aws("destroy", "--stack", "cosmic-gone", "--yes", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"bucket": "cosmic-gone", "versions_deleted": 1}
-    assert "cosmic-gone" not in [b["Name"] for b in s3.list_buckets()["Buckets"]]
+    assert json.loads(done.stdout) == {"bucket": bucket, "versions_deleted": 1}
+    assert bucket not in [b["Name"] for b in s3.list_buckets()["Buckets"]]
+    again = aws("destroy", "--stack", "cosmic-gone")
+    assert (again.returncode, "nothing to delete" in again.stdout) == (0, True), again.stderr

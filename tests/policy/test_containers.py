@@ -99,6 +99,36 @@ def test_each_function_takes_its_ready_event(lab: Lab) -> None:
     assert ended == {"run": started["run"], "state": "SUCCEEDED"}
 
 
+def test_a_rank_that_fails_leaves_the_same_status_as_in_processes(lab: Lab) -> None:
+    lab.put("models/no-model.safetensors", ROOT / "events/manifest.json")
+    document = json.loads((ROOT / "events/manifest.json").read_text())
+    document["model"]["uri"] = document["model"]["uri"].rpartition("/")[0] + "/no-model.safetensors"
+    document["inference"]["world_size"] = 2
+    manifest = lab.folder / "broken.json"
+    manifest.write_text(json.dumps(document))
+
+    def go() -> Any:
+        target = local_target(lab.stack())
+        *_, last = follow(target, submit(target, manifest))
+        return last.status
+
+    ended: Status = lab.inside(go)
+    assert (ended.state, ended.rows_out) in {("FAILED", 0), ("REJECTED", None)}, ended
+    assert "safetensors" in str(ended.missing) + str(ended.problems)
+
+
+@pytest.mark.parametrize("name", ["InitFunction", "InferFunction", "AggregateFunction"])
+def test_a_handler_that_raises_is_an_error_to_who_invokes_it(lab: Lab, name: str) -> None:
+    def go() -> Any:
+        stack = lab.stack()
+        function = stack.functions[name].name
+        event = b'{"Records": [{}], "admit": {}}'
+        reply = stack.client("lambda").invoke(FunctionName=function, Payload=event)
+        return reply.get("FunctionError")
+
+    assert lab.inside(go) == "Unhandled"
+
+
 def test_the_image_is_of_the_python_that_it_is_named_after(lab: Lab) -> None:
     code = "import sys; print(*sys.version_info[:2], sep='.')"
     assert _run_image(lab, command=("-c", code)).strip() == SHIPPED

@@ -16,9 +16,14 @@ from moto.stepfunctions.parser.asl.parse.asl_parser import (
 )
 from statelint.linter import Linter
 
-from cosmic.costs.bill import TRANSITIONS_OF_A_RANK, TRANSITIONS_OF_A_RUN
+from cosmic.costs.bill import (
+    TRANSITIONS_OF_A_LOOK,
+    TRANSITIONS_OF_A_RANK,
+    TRANSITIONS_OF_A_RUN,
+)
 from cosmic.costs.predict import AGGREGATE_MB
-from cosmic.planning.admission import LEASE_S
+from cosmic.costs.prices import price
+from cosmic.planning.admission import LEASE_S, Answer, look_after_s
 
 from .conftest import ROOT, Deployed
 
@@ -39,8 +44,9 @@ INPUT = {
     "ranks_key": "k",
     "status_key": "k",
     "failure": {"Error": "e", "Cause": "c"},
+    "admission": {"admitted": True, "wait_s": 0, "looks": 0},
     "aggregate": {"state": "SUCCEEDED"},
-    "Payload": {"state": "SUCCEEDED"},
+    "Payload": {"state": "SUCCEEDED", "admitted": True, "wait_s": 0, "looks": 0},
 }
 ITEM = {key: INPUT[key] for key in ("bucket", "prefix", "run", "failure")} | {"rank": 0}
 CONTEXT = {
@@ -79,7 +85,7 @@ def test_paths_lead_to_something(name: str) -> None:
 
 def test_init_starts_executions_with_that_input() -> None:
     source = (ROOT / "layers/cosmic/src/cosmic/planning/start_run.py").read_text()
-    for key in set(INPUT) - {"failure", "aggregate", "Payload"}:
+    for key in set(INPUT) - {"failure", "admission", "aggregate", "Payload"}:
         assert f'"{key}":' in source
 
 
@@ -103,14 +109,71 @@ def test_retries_are_bounded_and_for_what_may_pass(name: str) -> None:
         assert retry["MaxAttempts"] >= 1
 
 
-def test_all_waiting_fits_into_the_history_and_the_time() -> None:
-    events_of_a_try = 5  # scheduled, started, failed, and the retry's own
-    tries = sum(r["MaxAttempts"] + 1 for t in TASKS.values() for r in t.get("Retry", []))
-    assert events_of_a_try * tries < 25_000
-    admitting_s = sum(r["MaxAttempts"] * r["MaxDelaySeconds"] for r in TASKS["Admit"]["Retry"]) / 2
-    working_s = 4 * sum(TASKS[name]["TimeoutSeconds"] for name in ("Rank", "Aggregate"))
-    assert admitting_s + working_s < MACHINE["TimeoutSeconds"]
-    assert MACHINE["TimeoutSeconds"] == LEASE_S
+BUSY = "Lambda.TooManyRequestsException"
+# What AWS names in "Handle transient Lambda service exceptions", and what it may throw besides.
+BROKEN = {
+    "TransientError",
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.Unknown",
+    "Runtime.ExitError",
+    "Sandbox.Timedout",
+}
+EVENTS_OF_A_TRY = 5  # scheduled, started, failed, and the retry's own
+EVENTS_OF_A_LOOK = 9  # of Admit, HasRoom and WaitForRoom
+MOST_EVENTS = 25_000
+
+
+@pytest.mark.parametrize("name", ["Admit", "Rank", "Aggregate"])
+def test_busy_and_broken_share_no_attempts(name: str) -> None:
+    busy, broken = TASKS[name]["Retry"]
+    assert busy["ErrorEquals"] == [BUSY]
+    assert set(broken["ErrorEquals"]) == BROKEN
+    assert broken["MaxAttempts"] <= 6
+
+
+@pytest.mark.parametrize("name", ["Admit", "Rank", "Aggregate"])
+def test_busy_is_waited_out_for_the_state_machines_whole_time(name: str) -> None:
+    busy, _ = TASKS[name]["Retry"]
+    mean_s = [
+        min(busy["IntervalSeconds"] * busy["BackoffRate"] ** min(n, 99), busy["MaxDelaySeconds"])
+        / 2
+        for n in range(busy["MaxAttempts"])
+    ]
+    assert sum(mean_s) > MACHINE["TimeoutSeconds"] == LEASE_S
+
+
+def test_all_waiting_fits_into_the_history() -> None:
+    for machine in (MACHINE, INNER):
+        tasks = [task for task in machine["States"].values() if "Retry" in task]
+        broken = sum(task["Retry"][1]["MaxAttempts"] + 1 for task in tasks)
+        busy_s = MACHINE["TimeoutSeconds"] / (tasks[0]["Retry"][0]["MaxDelaySeconds"] / 2)
+        events = EVENTS_OF_A_TRY * (broken + busy_s + 20 * len(tasks))  # 20: before it is slow
+        if machine is MACHINE:
+            events += EVENTS_OF_A_LOOK * _looks_in(MACHINE["TimeoutSeconds"])
+        assert events < MOST_EVENTS
+
+
+def _looks_in(time_s: float) -> int:
+    waited, looks = 0.0, 0
+    while waited < time_s:
+        waited += look_after_s(0, waited)
+        looks += 1
+    return looks
+
+
+def test_waiting_costs_cents() -> None:
+    transitions = TRANSITIONS_OF_A_LOOK * _looks_in(MACHINE["TimeoutSeconds"])
+    assert transitions * price("state_transition").usd < 0.05
+
+
+def test_the_state_machine_reads_what_admit_answers() -> None:
+    assert set(MACHINE["States"]["Admit"]["ResultSelector"]) == {
+        f"{name}.$" for name in Answer(False, 1, 1).as_dict()
+    }
+    assert MACHINE["States"]["WaitForRoom"]["Next"] == "Admit"
 
 
 def test_the_definition_and_its_names_are_within_limits() -> None:
@@ -124,11 +187,13 @@ def test_the_definition_and_its_names_are_within_limits() -> None:
 
 def test_the_bill_counts_the_states_that_a_run_passes() -> None:
     start, ways = "Admit", []
-    while "Next" in MACHINE["States"][start]:
+    while start != "Judge":
         ways.append(start)
-        start = MACHINE["States"][start]["Next"]
+        state = MACHINE["States"][start]
+        start = state["Next"] if "Next" in state else state["Choices"][0]["Next"]
     # Start, each state, and Judge with the end that it chooses.
     assert len([*ways, start]) + 2 == TRANSITIONS_OF_A_RUN
+    assert len(["Admit", "HasRoom", "WaitForRoom"]) == TRANSITIONS_OF_A_LOOK
     assert TRANSITIONS_OF_A_RANK == 3  # start, Rank, Done
 
 

@@ -284,3 +284,26 @@ def test_nested_stacks_get_the_parameters_that_they_ask_for(nested: str) -> None
     asked = read(ROOT / properties["Location"])["Parameters"]
     needed = {name for name, spec in asked.items() if "Default" not in spec}
     assert needed <= set(properties["Parameters"]) <= set(asked)
+
+
+def test_what_is_kept_with_a_fixed_name_is_not_kept_of_a_deployment_that_failed() -> None:
+    for name in (
+        "template.yaml",
+        "infra/monitoring/template.yaml",
+        "infra/rendezvous-host/template.yaml",
+    ):
+        for resource in read(ROOT / name)["Resources"].values():
+            assert resource.get("DeletionPolicy") in (None, "RetainExceptOnCreate")
+    assert (
+        read(ROOT / "template.yaml")["Resources"]["DataBucket"]["UpdateReplacePolicy"] == "Retain"
+    )
+
+
+def test_the_state_machine_may_trace_as_step_functions_asks(deployed: Deployed) -> None:
+    traces = [
+        statement["Action"]
+        for role, statement in statements(deployed(**EVERYTHING))
+        if (role, statement.get("Sid")) == ("PipelineRole", "Trace")
+    ]
+    sampling = {"xray:GetSamplingRules", "xray:GetSamplingTargets"}
+    assert sampling < set(as_list(traces[0]))

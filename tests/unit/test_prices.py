@@ -9,7 +9,7 @@ import pytest
 
 from cosmic.costs.bill import Usage, bill, bill_document
 from cosmic.costs.prices import PriceName, gb_second, price, price_table
-from fmilib.cost_model import prices as fmi_prices
+from fmilib.cost_model.prices import prices as fmi_prices
 
 
 def test_every_price_says_what_it_is_of_and_where_it_comes_from() -> None:

@@ -28,6 +28,7 @@ from cosmic_local.api_call_log import ApiCallLog
 from cosmic_local.client import client
 from cosmic_local.console.server import console
 from cosmic_local.emulator import ACCOUNT, LOOPBACK, Functions, account_settings, bind, serving
+from cosmic_local.guard import refusal
 from cosmic_local.lambda_pool.event_queue import EventQueue
 from cosmic_local.lambda_pool.function import FunctionSpec, Surroundings
 from cosmic_local.lambda_pool.pool import Limits, Pool
@@ -95,7 +96,9 @@ def running(options: StackOptions) -> Iterator[state.StackInfo]:
         stack.callback(queue.close)
         functions = Functions(pool, queue)
         stack.enter_context(adapted(functions))
-        server.app = Control(server.app, pool, options.concurrency)
+        server.app = Guarded(
+            Control(server.app, pool, options.concurrency), server.port, options.host
+        )
         stack.enter_context(serving(server))
         if options.host != LOOPBACK:  # moto's Step Functions looks for S3 on loopback
             inner = bind(LOOPBACK, server.port)
@@ -122,11 +125,30 @@ def clean(folder: Path) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
-class Control:
-    """The emulator's application, with three more addresses.
+class Guarded:
+    """An application that only programs on this machine, and its containers, may speak to."""
 
-    They are what is running now, which calls were made, and Lambda's `GetAccountSettings`, which
-    moto lacks.
+    def __init__(self, app: Any, port: int, bound: str) -> None:
+        self._app, self._port, self._bound = app, port, bound
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Answer a request, or refuse a foreign one."""
+
+        def header(name: str) -> str | None:
+            return environ.get(f"HTTP_{name.upper().replace('-', '_')}")
+
+        refused = refusal(header, self._port, self._bound)
+        if refused is None:
+            return self._app(environ, start_response)
+        start_response(f"{refused.value} {refused.phrase}", [("Content-Length", "0")])
+        return []
+
+
+class Control:
+    """The emulator's application, with four more addresses.
+
+    They are what is running now, what was refused, which calls were made, and Lambda's
+    `GetAccountSettings`, which moto lacks.
     """
 
     def __init__(self, app: Any, pool: Pool, concurrency: int) -> None:
@@ -134,6 +156,7 @@ class Control:
         self._calls = ApiCallLog()
         self._answers: dict[str, Callable[[], Any]] = {
             "/_cosmic/running": pool.running,
+            "/_cosmic/throttles": pool.throttles,
             "/_cosmic/calls": self._calls.seen,
             "/2016-08-19/account-settings": lambda: account_settings(pool, concurrency),
         }

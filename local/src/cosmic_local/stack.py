@@ -82,20 +82,26 @@ class StackHandle:
 
     def running(self) -> list[dict[str, Any]]:
         """The invocations being served now: function, request id, pid, event and so on."""
-        return self._ask("running")
+        found: list[dict[str, Any]] = self._ask("running")
+        return found
+
+    def throttles(self) -> dict[str, int]:
+        """How often each function was refused because too much ran, by its name."""
+        found: dict[str, int] = self._ask("throttles")
+        return found
 
     def calls(self) -> list[dict[str, str]]:
         """The distinct calls to AWS's APIs so far: caller, IAM action, ARN (of S3's resources)."""
-        return self._ask("calls")
+        found: list[dict[str, str]] = self._ask("calls")
+        return found
 
-    def _ask(self, what: str) -> list[dict[str, Any]]:
+    def _ask(self, what: str) -> Any:
         address = f"{self.endpoint_url}/_cosmic/{what}"
         try:
             with urllib.request.urlopen(address, timeout=10) as response:  # noqa: S310
-                found: list[dict[str, Any]] = json.load(response)
+                return json.load(response)
         except OSError as error:
             raise StackError(f"the stack does not answer: {error}") from error
-        return found
 
     def failed_events(self) -> list[dict[str, Any]]:
         """Records of the asynchronous events that failed for good."""

@@ -83,6 +83,16 @@ def test_it_answers_to_its_own_name_only(address: str) -> None:
         assert ask(address, Host=name)[0] == 421
 
 
+@pytest.mark.parametrize(
+    "page",
+    [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}],
+)
+def test_no_page_of_another_site_may_ask(address: str, page: dict[str, str]) -> None:
+    assert ask(address, "/api/runs", **page)[0] == 403
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert ask(address, **link)[0] == 200, "a link may lead here"
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
 def test_nothing_can_be_done_but_looked_at(address: str, method: str) -> None:
     assert ask(address, method=method)[0] == 501

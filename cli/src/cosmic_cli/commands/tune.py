@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from cosmic.calibration.measure import Calibration, measure
 from cosmic.contracts.engines import EngineName, Precision
-from cosmic.costs.calibrate import Calibration, measure
 from cosmic.costs.measured import Measured, unlike
 from cosmic.costs.platform import LAMBDA
 from cosmic.costs.tune import Constraints, advise
@@ -22,7 +22,7 @@ from cosmic_cli.exit_codes import err, out, show_json
 from cosmic_cli.files import read_file
 from cosmic_cli.options import AsJson
 from cosmic_cli.target import STATE_DIR, find_target
-from cosmic_cli.tune_view import document, show
+from cosmic_cli.views.tuning import document, show
 
 Rows = Annotated[int | None, typer.Option(min=1, help="Rows of the run.")]
 Data = Annotated[Path | None, typer.Option(help="Or: a folder of partitions on this machine.")]

@@ -43,12 +43,6 @@ class TransientError(CosmicError):
     code = "transient"
 
 
-class NoRoomYet(TransientError):  # noqa: N818
-    """Other runs hold what this one needs; the state machine asks again."""
-
-    code = "no-room-yet"
-
-
 class CommunicationError(CosmicError):
     """Ranks lost each other; the run degrades and still finishes."""
 

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from cosmic.storage.objects import Store
 from cosmic_local.console.runs import list_runs, report_of
+from cosmic_local.guard import refusal
 from cosmic_local.state import StackInfo
 
 HOST = "127.0.0.1"
@@ -89,8 +90,9 @@ def _handler(find: Find) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             """Answer, if it was asked for by this server's own name: no other site's page may."""
             port = self.connection.getsockname()[1]
-            if self.headers.get("Host") not in (f"{HOST}:{port}", f"localhost:{port}"):
-                self.send_error(HTTPStatus.MISDIRECTED_REQUEST, "this is not your host")
+            refused = refusal(self.headers.get, port, linked=True)
+            if refused is not None:
+                self.send_error(refused, "this is not your host")
                 return
             answer = find(unquote(urlsplit(self.path).path))
             if answer is None:

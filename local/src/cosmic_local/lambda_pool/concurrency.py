@@ -18,6 +18,7 @@ class Concurrency:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._busy: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
@@ -34,6 +35,11 @@ class Concurrency:
             with self._lock:
                 self._busy[spec.name] -= 1
 
+    def refused(self) -> dict[str, int]:
+        """How often each function was refused so far, as CloudWatch's `Throttles` counts it."""
+        with self._lock:
+            return dict(self._refused)
+
     def wait_empty(self, timeout_s: float) -> bool:
         """Wait until nothing runs.
 
@@ -46,11 +52,18 @@ class Concurrency:
         return not self._busy.total()
 
     def _take(self, spec: FunctionSpec) -> None:
-        reserved = spec.reserved_concurrency
         with self._lock:
-            if reserved is not None and self._busy[spec.name] >= reserved:
-                reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
-                raise Throttled(spec.name, reserved, reason)
-            if self._busy.total() >= self._limit:
-                raise Throttled("the stack", self._limit, "ConcurrentInvocationLimitExceeded")
+            refusal = self._refusal(spec)
+            if refusal is not None:
+                self._refused[spec.name] += 1
+                raise refusal
             self._busy[spec.name] += 1
+
+    def _refusal(self, spec: FunctionSpec) -> Throttled | None:
+        reserved = spec.reserved_concurrency
+        if reserved is not None and self._busy[spec.name] >= reserved:
+            reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
+            return Throttled(spec.name, reserved, reason)
+        if self._busy.total() >= self._limit:
+            return Throttled("the stack", self._limit, "ConcurrentInvocationLimitExceeded")
+        return None

@@ -149,6 +149,10 @@ class Pool:
             active = list(self._active.items())
         return [_describe(invocation, environment) for invocation, environment in active]
 
+    def throttles(self) -> dict[str, int]:
+        """How often each function was refused because too much ran, by its name."""
+        return self._concurrency.refused()
+
     def stop_execution(self, execution: str) -> int:
         """Kill all invocations of a Step Functions execution; it gets no others.
 

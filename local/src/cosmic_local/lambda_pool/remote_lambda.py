@@ -16,6 +16,8 @@ from botocore.config import Config
 
 from cosmic_local.lambda_pool.function import FunctionSpec
 
+OF_AN_ERROR = {"errorType", "errorMessage", "requestId", "stackTrace", "cause"}
+TIMED_OUT, NO_JSON = "Sandbox.Timedout", "Runtime.InvalidResponse"
 ENDPOINT, FUNCTION = "COSMIC_RELAY_ENDPOINT", "COSMIC_RELAY_FUNCTION"
 
 
@@ -37,7 +39,41 @@ def handler(event: Any, _context: object) -> Any:
         config=Config(read_timeout=960, retries={"total_max_attempts": 1}),
     )
     reply = client.invoke(FunctionName=os.environ[FUNCTION], Payload=json.dumps(event))
-    answer = json.load(reply["Payload"])
-    if reply.get("FunctionError"):
-        raise type(answer["errorType"], (Exception,), {})(answer["errorMessage"])
+    return answer_of(reply["Payload"].read(), failed="FunctionError" in reply)
+
+
+def answer_of(payload: bytes, *, failed: bool) -> Any:
+    """What a function returned.
+
+    `sam local start-lambda` marks a failure only where the payload has no other key than those of
+    an error, and the runtime in its containers adds `requestId`. So the payload itself is asked.
+
+    Args:
+        payload: The reply's body.
+        failed: Whether the endpoint says that the function failed.
+
+    Raises:
+        Exception: it failed; the class has the name of its error.
+    """
+    try:
+        answer = json.loads(payload)
+    except ValueError:
+        text = payload.decode(errors="replace").strip()
+        timed_out = text.startswith("Task timed out")
+        raise _named(TIMED_OUT if timed_out else NO_JSON, text) from None
+    if failed or is_error(answer):
+        known: dict[str, Any] = answer if isinstance(answer, dict) else {}
+        raise _named(known.get("errorType", "Unhandled"), known.get("errorMessage", str(answer)))
     return answer
+
+
+def is_error(answer: object) -> bool:
+    """Whether a reply is what a Lambda runtime says of a handler that raised, or ended."""
+    if not isinstance(answer, dict) or not {"errorType", "errorMessage"} <= answer.keys():
+        return False
+    return "stackTrace" in answer or answer.keys() <= OF_AN_ERROR
+
+
+def _named(name: object, message: object) -> Exception:
+    kind: type[Exception] = type(str(name), (Exception,), {})
+    return kind(message)

@@ -13,6 +13,7 @@ import threading
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Protocol, cast
 
+from cosmic_local.guard import refusal
 from cosmic_local.lambda_pool.invocation import Invocation
 
 PREFIX = "/2018-06-01/runtime"
@@ -102,6 +103,16 @@ class _Handler(BaseHTTPRequestHandler):
     @property
     def runtime(self) -> Runtime:
         return cast(Runtime, self.server)
+
+    def parse_request(self) -> bool:
+        """Read the request's head; a browser's, whatever page it shows, is refused."""
+        if not super().parse_request():
+            return False
+        refused = refusal(self.headers.get, self.connection.getsockname()[1])
+        if refused is not None:
+            self.close_connection = True
+            self._answer(refused)
+        return refused is None
 
     def do_GET(self) -> None:
         if self.path != f"{PREFIX}/invocation/next":

@@ -8,6 +8,21 @@ from dataclasses import dataclass
 
 from cosmic.contracts.location import Location
 
+# The files of a run that are for its user: what its status may name, and what may be copied.
+RESULTS = frozenset(
+    {
+        "catalogue.parquet",
+        "catalogue.fits",
+        "catalogue.partial.parquet",
+        "catalogue.partial.fits",
+        "combined_data.json",
+        "metrics.json",
+        "plan.json",
+        "report.html",
+        "status.json",
+    }
+)
+
 
 def run_id(job: str, bucket: str, key: str, revision: str) -> str:
     """The id of the run that one version of one manifest starts.

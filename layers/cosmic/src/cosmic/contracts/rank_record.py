@@ -13,7 +13,8 @@ class RankRecord(Contract):
     """What one rank did; times ending in `_at_s` are seconds since 1970 (UTC).
 
     Attributes:
-        attempt: 0 for the first try, counted by the state machine.
+        attempt: 0 for the first try, counted by the state machine; a try that Lambda refused for
+            want of concurrency, and that never ran, counts too.
         shard_sha256: Of the shard's bytes.
         bytes_read: Of partitions, over the network.
         s3_reads, s3_writes: Requests to S3, as AWS bills them.

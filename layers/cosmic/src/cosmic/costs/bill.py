@@ -13,8 +13,9 @@ from cosmic.costs.prices import Architecture, Price, gb_second, price
 if TYPE_CHECKING:
     from cosmic.storage.objects import Requests
 
-TRANSITIONS_OF_A_RUN = 6
+TRANSITIONS_OF_A_RUN = 7
 TRANSITIONS_OF_A_RANK = 3
+TRANSITIONS_OF_A_LOOK = 3  # Admit, HasRoom, WaitForRoom: once more for a run that waits
 
 
 @dataclass(frozen=True)
@@ -66,20 +67,22 @@ def invocation(record: RankRecord) -> tuple[int, int]:
     return billed_ms(billed_s(record)), record.memory_mb
 
 
-def transitions(ranks: int, retries: int = 0) -> int:
+def transitions(ranks: int, retries: int = 0, looks: int = 0) -> int:
     """State transitions of a run: the only place where they are counted.
 
     Prediction, progress and bill all call this; the test of the state machine holds both constants
-    to `infra/statemachine/pipeline.asl.json`. A standard workflow is billed for entering each state.
+    to `infra/statemachine/pipeline.asl.json`. A standard workflow is billed for each state entered.
 
     Args:
         ranks: Ranks that were started, each a child execution: start, `Rank`, `Done`.
         retries: Further attempts of ranks; Step Functions bills each as one transition.
+        looks: How often the run looked for room and had to wait.
 
     Returns:
         Those of the execution itself (start, its states, end) with those of its ranks.
     """
-    return TRANSITIONS_OF_A_RUN + TRANSITIONS_OF_A_RANK * ranks + retries
+    waiting = TRANSITIONS_OF_A_LOOK * looks
+    return TRANSITIONS_OF_A_RUN + TRANSITIONS_OF_A_RANK * ranks + retries + waiting
 
 
 def usage_of_run(
@@ -87,6 +90,7 @@ def usage_of_run(
     world_size: int,
     aggregate: tuple[int, int],
     requests: Requests,
+    looks: int = 0,
 ) -> Usage:
     """What a finished run used, from what its ranks recorded.
 
@@ -95,10 +99,11 @@ def usage_of_run(
         world_size: Ranks that were started.
         aggregate: Billed milliseconds and configured MB of `aggregate`.
         requests: Of `aggregate` to S3 for this run.
+        looks: How often the run looked for room and had to wait.
     """
     return Usage(
         lambda_billed_ms=(*map(invocation, records), aggregate),
-        state_transitions=transitions(world_size, sum(r.attempt for r in records)),
+        state_transitions=transitions(world_size, sum(r.attempt for r in records), looks),
         s3_gets=requests.reads + sum(r.s3_reads for r in records),
         s3_puts=requests.writes + sum(r.s3_writes for r in records),
     )

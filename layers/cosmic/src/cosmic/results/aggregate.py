@@ -51,6 +51,7 @@ class AggregateTask:
 
     Attributes:
         map_failure: Why the Map as a whole failed, if it did.
+        looks: How often the run looked for room and had to wait.
         began_at_s: When this invocation began, seconds since 1970.
         ends_at_s: When this invocation will be ended, seconds since 1970.
     """
@@ -62,6 +63,7 @@ class AggregateTask:
     memory_mb: int
     began_at_s: float
     map_failure: dict[str, str] | None = None
+    looks: int = 0
     ends_at_s: float = math.inf
 
     @classmethod
@@ -80,6 +82,7 @@ class AggregateTask:
             memory_mb=memory_mb,
             began_at_s=time.time(),
             map_failure=run.get("failure"),
+            looks=run.get("admission", {}).get("looks", 0),
             ends_at_s=time.time() + remaining_s,
         )
 
@@ -412,7 +415,7 @@ def _bill(
 ) -> dict[str, Any]:
     """What the run cost until now; the few milliseconds that follow are not in it."""
     own = (billed_ms(time.time() - task.began_at_s), task.memory_mb)
-    usage = usage_of_run(records, plan.world_size, own, requests)
+    usage = usage_of_run(records, plan.world_size, own, requests, task.looks)
     return bill_document(bill(usage), plan.rows)
 
 

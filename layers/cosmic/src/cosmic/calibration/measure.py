@@ -94,7 +94,7 @@ def _lines(
     wanted: Calibration, threads: int, sizes: tuple[int, ...], progress: Progress
 ) -> Iterator[dict[str, Any]]:
     options = {**asdict(wanted), "model": str(wanted.model), "threads": threads}
-    command = [sys.executable, "-m", "cosmic.costs.calibrate_child"]
+    command = [sys.executable, "-m", "cosmic.calibration.child"]
     with subprocess.Popen(
         [*command, json.dumps({**options, "batch_sizes": sizes})],
         stdout=subprocess.PIPE,

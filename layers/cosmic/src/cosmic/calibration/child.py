@@ -1,4 +1,4 @@
-"""A fresh process that measures a model: `python -m cosmic.costs.calibrate_child OPTIONS`.
+"""A fresh process that measures a model: `python -m cosmic.calibration.child OPTIONS`.
 
 OPTIONS is a JSON object: model, engine, precision, threads, batch_sizes, seconds. Prints a line of
 JSON for each thing measured.
