@@ -11,11 +11,11 @@ from bench.source_tables import published
 from bench.source_tables.here import BATCH, S3_MB_PER_S, Here, our_rank, their_loop
 from bench.stream.stage import BUCKET
 from cosmic.contracts.rank_record import RankRecord
+from cosmic.contracts.vcpus import MB_PER_VCPU
 from cosmic.costs.counts import Configuration, Job
 from cosmic.costs.measured import Measured
 from cosmic.costs.platform import LAMBDA
 from cosmic.costs.predict import Prediction, predict
-from cosmic.costs.vcpus import MB_PER_VCPU
 
 
 def main() -> int:

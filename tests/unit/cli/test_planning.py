@@ -47,7 +47,7 @@ def test_without_figures_only_what_is_counted_is_known(plan: Plan) -> None:
     assert measured_for(plan, Source(), HERE, "runs/") is None
     found = expected_document(plan, LIMITS, None)
     assert (found["expected"], found["bill"]) == (None, None)
-    assert found["counts"]["transitions"] == 12
+    assert found["counts"]["transitions"] == 13
     least = 12 * price("state_transition").usd + 3 * price("lambda_request").usd
     assert found["usd_at_least"] > least
 

@@ -17,7 +17,7 @@ from cosmic.contracts.engines import AUTO_ENGINE, EngineName, Precision
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import Manifest, check_manifest, parse_manifest
 from cosmic.contracts.plan import Limits, Plan, natural_order
-from cosmic.costs.vcpus import MB_PER_VCPU
+from cosmic.contracts.vcpus import MB_PER_VCPU
 from cosmic.data.formats import FORMATS
 from cosmic.errors import InputError, InvalidInput
 from cosmic.metrics.photo_z import photo_z_metrics

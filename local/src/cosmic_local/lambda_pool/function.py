@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cosmic.costs.vcpus import threads_for_memory
+from cosmic.contracts.vcpus import threads_for_memory
 
 VERSION = "$LATEST"
 

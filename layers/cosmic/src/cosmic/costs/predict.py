@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmic.contracts.vcpus import MB_PER_VCPU, threads_for_memory
 from cosmic.costs.bill import Line, bill, billed_ms, total_usd
 from cosmic.costs.counts import Configuration, Counts, Job, count, shares
 from cosmic.costs.measured import Measured, speed_up
 from cosmic.costs.platform import Platform
-from cosmic.costs.vcpus import MB_PER_VCPU, threads_for_memory
 from cosmic.errors import InputError
 from cosmic.planning.memory import projected_memory_mb
 

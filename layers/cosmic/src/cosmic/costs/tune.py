@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from cosmic.contracts.vcpus import MB_PER_VCPU
 from cosmic.costs.counts import Configuration, Job
 from cosmic.costs.measured import Measured
 from cosmic.costs.platform import Platform
 from cosmic.costs.predict import Prediction, predict
-from cosmic.costs.vcpus import MB_PER_VCPU
 from cosmic.errors import InputError
 
 MEMORIES_MB = (1024, *(-(-MB_PER_VCPU * halves // 2) for halves in (2, 3, 4, 6, 8, 10)), 10_240)

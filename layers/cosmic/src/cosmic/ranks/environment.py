@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from cosmic.contracts.location import Location
 from cosmic.contracts.plan import Plan, PlannedModel
-from cosmic.costs.vcpus import threads_for_memory
+from cosmic.contracts.vcpus import threads_for_memory
 from cosmic.model.baked import baked_checkpoint
 from cosmic.model.checkpoint import Checkpoint, load_checkpoint
 from cosmic.model.engine import Engine, preload
