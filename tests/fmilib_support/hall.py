@@ -177,7 +177,7 @@ class Seat:
         self._hall.put((self.rank, peer, call.queue), head, piece)
 
     def _check(self, peer: int, call: Call, head: Head, into: memoryview | None) -> None:
-        if call.exact and head.stamp != call.stamp:
+        if head.stamp != call.stamp:
             theirs, mine = describe(head.stamp), describe(call.stamp)
             raise MismatchError(f"rank {peer} called {theirs}, rank {self.rank} called {mine}")
         if into is not None and head.total != len(into):

@@ -12,10 +12,12 @@ from fmilib import codec
 from fmilib.channels.group import Group
 from fmilib.choice import Explanation
 from fmilib.collectives.exchange import allgather
+from fmilib.config import check_timeout
 from fmilib.core import Core
 from fmilib.errors import Aborted
 from fmilib.frames import Operation
 from fmilib.link import LinkTrouble
+from fmilib.operands import whole
 from fmilib.stats import Stats
 
 
@@ -59,7 +61,7 @@ class Life(Core):
 
     def abort(self, reason: str) -> None:
         """Stop the job: every rank, this one included, raises Aborted from now on."""
-        self._spread(Aborted(self.rank, reason))
+        self._spread(Aborted(self._settings.rank, reason))
 
     def close(self) -> None:
         """Leave: wait until what was sent has reached its ranks' machines, then let go.
@@ -104,6 +106,8 @@ class Life(Core):
             )
         if not self._board.failed:
             raise ValueError("the job hasn't failed: rejoin is for a job that has")
+        if timeout_s is not None:
+            check_timeout(timeout_s)
         self.close()
         return self._join_again(timeout_s)
 
@@ -147,14 +151,15 @@ class Life(Core):
             key: any integer.
 
         Raises:
-            ValueError: before anything is sent.
+            ValueError, TypeError: before anything is sent.
             FmiError: the job failed.
         """
+        color, key = None if color is None else whole("color", color), whole("key", key)
         if color is not None and color < 0:
             raise ValueError(f"color must be None or 0 or more, got {color}")
-        call = self._collective(Operation.ALLGATHER)
         mine = (color, key, self.rank, self._last_context[0])
         parts = codec.encode(mine)
+        call = self._collective(Operation.ALLGATHER)
         blobs = self._run("split", lambda: allgather(self._channel, call, parts))
         told = [mine, *(codec.decode(blob) for blob in blobs.values())]
         colors = sorted({one[0] for one in told} - {None})

@@ -141,7 +141,7 @@ class Direct:
 
     def _enter(self, call: Call) -> None:
         self._last = call.stamp
-        if call.exact and frames.collective_number(call.stamp) is not None:
+        if frames.collective_number(call.stamp) is not None:
             self._board.doing.append(call.stamp)
 
     def _make(self, peer: int, *, now: bool) -> Link:
