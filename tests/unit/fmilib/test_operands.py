@@ -16,7 +16,7 @@ from fmilib.errors import MismatchError
 from fmilib_support.hall import together
 
 SIZE = 3
-MASKED = np.ma.array([1, 2, 3], mask=[0, 1, 0])
+MASKED = np.ma.array([1, 2, 3], mask=[False, True, False])
 LOSSY: list[Any] = [
     MASKED,
     MASKED[1],
@@ -249,8 +249,8 @@ def test_sizes_that_differ_are_a_mismatch(name: str, size: int, count: int) -> N
         together(size, lambda comm: DIFFERENT[name](comm, count + (comm.rank == 1)))
 
 
-@pytest.mark.parametrize("count", [6, 900, 90_000])
-@pytest.mark.parametrize("size", [2, 3, 4, 5, 8, 18])
+@pytest.mark.parametrize("count", [6, 9000])
+@pytest.mark.parametrize("size", [2, 3, 8, 18])
 @pytest.mark.parametrize("op", ["sum", "minus", "any order"])
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_counts_that_differ_are_a_mismatch_on_every_path(
@@ -382,6 +382,11 @@ MISFITS: dict[str, tuple[Callable[[Any, Any], Any], Any]] = {
 }
 
 
+def reducing(way: str, given: Callable[[int], Any], op: Any) -> Callable[[Comm], Any]:
+    """Return what each rank does: reduce what is given of it."""
+    return lambda comm: getattr(comm, way)(given(comm.rank), op)
+
+
 @pytest.mark.parametrize("way", ["allreduce", "reduce", "scan", "exscan", "reduce_scatter"])
 @pytest.mark.parametrize("name", MISFITS)
 def test_a_function_must_keep_dtype_and_shape(name: str, way: str) -> None:
@@ -389,7 +394,7 @@ def test_a_function_must_keep_dtype_and_shape(name: str, way: str) -> None:
     given = [operand] * SIZE if way == "reduce_scatter" else operand
     for op in (function, ops.named(function, commutative=True)):
         with pytest.raises(TypeError, match=r"must keep their dtype and shape|more than its numb"):
-            together(SIZE, lambda comm, op=op: getattr(comm, way)(given, op))
+            together(SIZE, reducing(way, lambda _: given, op))
 
 
 @pytest.mark.parametrize("way", ["Allreduce", "Reduce", "Scan", "Exscan"])
@@ -416,7 +421,7 @@ def test_a_function_may_work_in_its_operands(way: str, size: int) -> None:
 
     for function in (into_left, into_right):
         for op in (function, ops.named(function, commutative=True)):
-            found = together(size, lambda c, op=op: getattr(c, way)(np.full(3, 1 << c.rank), op))
+            found = together(size, reducing(way, lambda rank: np.full(3, 1 << rank), op))
             totals = {
                 "allreduce": [2**size - 1] * size,
                 "reduce": [2**size - 1] + [None] * (size - 1),
