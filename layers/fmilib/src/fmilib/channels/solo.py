@@ -56,6 +56,8 @@ class Solo:
         if not queue:
             raise LinkQuiet(self._me, "never sent it")
         stamp, payload = queue.popleft()
+        if not queue:  # tags that are used once leave nothing behind
+            del self._mail[call.queue]
         self._check(call, stamp, payload, into)
         if into is None:
             return memoryview(bytearray(payload))
