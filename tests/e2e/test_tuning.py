@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cosmic.status import State
-from cosmic.tuning.measured import from_metrics
-from cosmic.tuning.platform import local_stack
-from cosmic.tuning.predict import Configuration, Job, predict
+from cosmic.contracts.status import State
+from cosmic.costs.measured import from_metrics
+from cosmic.costs.platform import local_stack
+from cosmic.costs.predict import Configuration, Job, predict
 
 from .conftest import PER_PARTITION
 

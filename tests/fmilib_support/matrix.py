@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import fmilib
-from fmilib.ops import pairs
+from fmilib.wire.reductions import pairs
 from fmilib_support.forms import DTYPES, Array, Forms
 
 Comm = fmilib.Communicator

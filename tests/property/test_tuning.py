@@ -10,14 +10,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cosmic.cost import Usage, bill, billed_ms, transitions
-from cosmic.errors import InputError
-from cosmic.memory import projected_memory_mb
-from cosmic.plan import share_rows
-from cosmic.tuning.choose import Advice, Constraints, advise, candidates, front, world_sizes
-from cosmic.tuning.measured import Measured
-from cosmic.tuning.platform import LAMBDA, local_stack
-from cosmic.tuning.predict import (
+from cosmic.contracts.plan import share_rows
+from cosmic.costs.bill import Usage, bill, billed_ms, transitions
+from cosmic.costs.measured import Measured
+from cosmic.costs.platform import LAMBDA, local_stack
+from cosmic.costs.predict import (
     AGGREGATE_MB,
     Configuration,
     Job,
@@ -25,6 +22,9 @@ from cosmic.tuning.predict import (
     batches_of_ranks,
     predict,
 )
+from cosmic.costs.tune import Advice, Constraints, advise, candidates, front, world_sizes
+from cosmic.errors import InputError
+from cosmic.planning.memory import projected_memory_mb
 
 MEASURED = Measured(
     where="test",

@@ -1,4 +1,4 @@
-"""What a manifest would do here: `init`'s own survey and plan, and what they will take and cost."""
+"""What a manifest would do here: `init`'s own inputs and plan, and what they will take and cost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from cosmic.cost import (
+from cosmic.contracts.engines import choose_engine
+from cosmic.contracts.manifest import Manifest
+from cosmic.contracts.plan import Limits, Plan
+from cosmic.costs.bill import (
     TRANSITIONS_OF_A_RANK,
     TRANSITIONS_OF_A_RUN,
     Line,
@@ -14,15 +17,12 @@ from cosmic.cost import (
     bill,
     billed_ms,
 )
-from cosmic.engines import choose_engine
+from cosmic.data.ranges import PART_BYTES
 from cosmic.errors import InputError
-from cosmic.manifest import Manifest
-from cosmic.memory import projected_memory_mb
-from cosmic.partitions.ranges import PART_BYTES
-from cosmic.plan import Limits, Plan
-from cosmic.quota import ranks_at_once
-from cosmic.settings import InitSettings
-from cosmic.survey import Survey
+from cosmic.planning.concurrency import ranks_at_once
+from cosmic.planning.inputs import RunInputs
+from cosmic.planning.memory import projected_memory_mb
+from cosmic.planning.settings import InitSettings
 from cosmic_cli.target import Target
 
 MB_PER_VCPU = 1769
@@ -96,7 +96,7 @@ def limits_of(target: Target) -> Limits:
     )
 
 
-def needed_mb(manifest: Manifest, found: Survey) -> int:
+def needed_mb(manifest: Manifest, found: RunInputs) -> int:
     """Memory that a rank needs, in MiB."""
     row_bytes = max((p.row_bytes for p in found.partitions), default=0)
     model_bytes = found.model.bytes if found.model else 0

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cosmic.cost import TRANSITIONS_OF_A_RANK, TRANSITIONS_OF_A_RUN, Usage, bill, billed_ms
-from cosmic.plan import Plan
-from cosmic.record import RankRecord
-from cosmic.status import Status
+from cosmic.contracts.plan import Plan
+from cosmic.contracts.rank_record import RankRecord
+from cosmic.contracts.status import Status
+from cosmic.costs.bill import TRANSITIONS_OF_A_RANK, TRANSITIONS_OF_A_RUN, Usage, bill, billed_ms
 
 
 @dataclass(frozen=True)

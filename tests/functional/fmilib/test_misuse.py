@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fmilib
-from fmilib import ops
+from fmilib.wire import reductions
 from fmilib_support import threads
 from fmilib_support.server import Rendezvous
 
@@ -32,7 +32,7 @@ def run(request: pytest.FixtureRequest, rendezvous: Rendezvous, job: str, tmp_pa
 @pytest.mark.parametrize("count", [4, 400, 5000])
 @pytest.mark.parametrize("order", ["in order", "any"])
 def test_all_ranks_are_told_of_a_function_that_shortens(run: Run, count: int, order: str) -> None:
-    shorter = ops.named(lambda left, right: (left + right)[:1], commutative=order == "any")
+    shorter = reductions.named(lambda left, right: (left + right)[:1], commutative=order == "any")
     found = run(4, lambda comm: comm.allreduce(np.ones(count), shorter))
     assert all(isinstance(end.error, TypeError | fmilib.Aborted) for end in found)
     assert all("must keep their dtype and shape" in str(end.error) for end in found)
@@ -104,7 +104,7 @@ def test_an_error_in_a_group_names_the_rank_as_the_job_numbers_it(run: Run) -> N
     def body(comm: fmilib.Communicator) -> None:
         pair = comm.split(comm.rank // 2)
         assert pair is not None
-        shortens = ops.named(lambda left, _: left if comm.rank < 2 else left[:1])
+        shortens = reductions.named(lambda left, _: left if comm.rank < 2 else left[:1])
         pair.allreduce(np.ones(3), shortens)
         comm.barrier()
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fmilib.communicator import Communicator as Comm
-from fmilib.ops import BUILTIN
+from fmilib.api.communicator import Communicator as Comm
+from fmilib.wire.reductions import BUILTIN
 from fmilib_support.hall import together
 
 quick = settings(max_examples=100)

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from cosmic.cost import price_table
-from cosmic.plan import Plan, PlannedModel, RankPlan, Slice
-from cosmic.record import RankRecord
-from cosmic.status import State, Status
+from cosmic.contracts.plan import Plan, PlannedModel, RankPlan, Slice
+from cosmic.contracts.rank_record import RankRecord
+from cosmic.contracts.status import State, Status
+from cosmic.costs.bill import price_table
 from cosmic_cli.executions import next_name
 from cosmic_cli.progress import Seen, progress_of
-from cosmic_cli.view import progress_line
+from cosmic_cli.views.run import progress_line
 
 MODEL = PlannedModel(bucket="b", key="m", etag="e", bytes=1, sha256="0" * 64)
 

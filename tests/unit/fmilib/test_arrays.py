@@ -10,9 +10,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from fmilib import arrays, codec
-from fmilib.communicator import Communicator as Comm
+from fmilib.api.communicator import Communicator as Comm
 from fmilib.errors import MismatchError
+from fmilib.wire import arrays, codec
 from fmilib_support.hall import together
 
 EXTENSIONS = sorted(
@@ -127,11 +127,12 @@ def test_a_name_that_comes_in_makes_numbers_only(text: str) -> None:
         codec.decode(blob)
 
 
+@pytest.mark.process
 def test_who_lacks_ml_dtypes_is_told() -> None:
     blob = b"".join(codec.encode(np.zeros(2, ml_dtypes.bfloat16)))
     code = (
         "import sys; sys.modules['ml_dtypes'] = None\n"
-        "from fmilib import codec\n"
+        "from fmilib.wire import codec\n"
         f"try: codec.decode({blob!r})\n"
         "except codec.CodecError as error: print(error)"
     )

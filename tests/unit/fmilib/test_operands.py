@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from astropy import units
 
-from fmilib import codec, ops
-from fmilib.communicator import Communicator as Comm
+from fmilib.api.communicator import Communicator as Comm
 from fmilib.errors import MismatchError
+from fmilib.wire import codec, reductions
 from fmilib_support.hall import together
 
 SIZE = 3
@@ -260,7 +260,7 @@ def test_counts_that_differ_are_a_mismatch_on_every_path(
     functions: dict[str, Any] = {
         "sum": "sum",
         "minus": np.subtract,
-        "any order": ops.named(np.maximum, commutative=True),
+        "any order": reductions.named(np.maximum, commutative=True),
     }
 
     def body(comm: Comm) -> None:
@@ -392,7 +392,7 @@ def reducing(way: str, given: Callable[[int], Any], op: Any) -> Callable[[Comm],
 def test_a_function_must_keep_dtype_and_shape(name: str, way: str) -> None:
     function, operand = MISFITS[name]
     given = [operand] * SIZE if way == "reduce_scatter" else operand
-    for op in (function, ops.named(function, commutative=True)):
+    for op in (function, reductions.named(function, commutative=True)):
         with pytest.raises(TypeError, match=r"must keep their dtype and shape|more than its numb"):
             together(SIZE, reducing(way, lambda _: given, op))
 
@@ -404,7 +404,7 @@ def test_a_function_on_buffers_must_keep_dtype_and_shape(way: str) -> None:
 
 
 def test_numpys_functions_are_held_to_it_too() -> None:
-    halves = ops.Op("mean", 99, np.true_divide, ufunc=np.true_divide)
+    halves = reductions.Op("mean", 99, np.true_divide, ufunc=np.true_divide)
     refused(TypeError, "mean of int64 gives float64", lambda comm: comm.allreduce(4, halves))
 
 
@@ -420,7 +420,7 @@ def test_a_function_may_work_in_its_operands(way: str, size: int) -> None:
         return right
 
     for function in (into_left, into_right):
-        for op in (function, ops.named(function, commutative=True)):
+        for op in (function, reductions.named(function, commutative=True)):
             found = together(size, reducing(way, lambda rank: np.full(3, 1 << rank), op))
             totals = {
                 "allreduce": [2**size - 1] * size,
@@ -447,7 +447,7 @@ def test_pythons_own_reductions_are_those_reductions(op: Any, expected: list[int
     assert [one.tolist() for one in found] == [expected] * SIZE
 
 
-@pytest.mark.parametrize("name", sorted(ops.BUILTIN))
+@pytest.mark.parametrize("name", sorted(reductions.BUILTIN))
 def test_a_function_is_called_whatever_its_name(name: str) -> None:
     sizes: list[int] = []
 

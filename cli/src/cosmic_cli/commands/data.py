@@ -9,14 +9,14 @@ from typing import Annotated, Any, cast
 import typer
 from rich.table import Table
 
+from cosmic.data.synth import tables
+from cosmic.data.synth.dataset import Sample, objects_per_partition, write_dataset
+from cosmic.data.synth.populations import Population
+from cosmic.data.synth.split import Split
 from cosmic.errors import InputError
-from cosmic_cli.exits import Exit, err, show_json
-from cosmic_cli.exits import out as shown
+from cosmic_cli.exit_codes import Exit, err, show_json
+from cosmic_cli.exit_codes import out as shown
 from cosmic_cli.options import AsJson
-from cosmic_cli.synth import tables
-from cosmic_cli.synth.dataset import Sample, objects_per_partition, write_dataset
-from cosmic_cli.synth.populations import Population
-from cosmic_cli.synth.split import Split
 
 app = typer.Typer(help="Data sets: make, pack, inspect.", no_args_is_help=True)
 
@@ -119,9 +119,9 @@ def pack(
 
     JSON: {"out", "rows", "partitions", "bytes", "sources": [{"path", "format", "rows", "columns"}]}
     """
-    from cosmic_cli.packing.columns import Choices
-    from cosmic_cli.packing.opening import files_of
-    from cosmic_cli.packing.pack import pack as pack_files
+    from cosmic.data.pack.columns import Choices
+    from cosmic.data.pack.opening import files_of
+    from cosmic.data.pack.pack import pack as pack_files
 
     choices = Choices(_pairs(column or []), image_scale, number_objects)
     packed = pack_files(
@@ -147,7 +147,7 @@ def pack(
 
 
 def _pairs(words: list[str]) -> dict[str, str]:
-    from cosmic.partitions.columns import COLUMNS
+    from cosmic.contracts.columns import COLUMNS
 
     pairs = dict(word.partition("=")[::2] for word in words)
     for ours, theirs in pairs.items():
@@ -174,8 +174,8 @@ def inspect(
     JSON: {"files": [{"path", "format", "bytes", "rows", "fields": {name: {"dtype", "shape", "unit",
     "missing", "min", "max"}}, "checksums": ok, damaged or none, "damaged", "metadata", "sample"}]}
     """
-    from cosmic_cli.packing.look import look
-    from cosmic_cli.packing.opening import files_of
+    from cosmic.data.pack.look import look
+    from cosmic.data.pack.opening import files_of
 
     found = [look(path, sample) for path in files_of(paths)]
     if as_json:
@@ -216,7 +216,7 @@ def derive(
 
     JSON: {"out", "read", "kept"}
     """
-    from cosmic_cli.synth.derive import derive as derive_tables
+    from cosmic.data.synth.derive import derive as derive_tables
 
     counts = derive_tables(out)
     if as_json:

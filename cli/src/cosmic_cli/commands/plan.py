@@ -9,14 +9,13 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from cosmic.cost import bill_document
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.manifest import parse_manifest
+from cosmic.contracts.plan import Limits, Plan
+from cosmic.costs.bill import bill_document
 from cosmic.errors import InputError, InvalidInput
-from cosmic.manifest import parse_manifest
-from cosmic.plan import Limits, Plan
-from cosmic.runs import RunFolder
-from cosmic.start import plan_run
-from cosmic.survey import survey
-from cosmic_cli.exits import Exit, out, show_json
+from cosmic.planning.start_run import plan_run, survey_input
+from cosmic_cli.exit_codes import Exit, out, show_json
 from cosmic_cli.files import read_file
 from cosmic_cli.options import PREFIX, AsJson, ManifestFile, Prefix, on_target
 from cosmic_cli.planning import (
@@ -66,7 +65,7 @@ def plan(
 def _planned(target: Target, text: bytes, rates: Rates | None) -> dict[str, Any]:
     parsed = parse_manifest(text)
     limits = limits_of(target)
-    found = survey(target.store(), parsed.data, parsed.model)
+    found = survey_input(parsed, target.store(), limits)
     planned = plan_run("plan", parsed, found, limits)
     if not isinstance(planned, Plan):
         raise InvalidInput(planned)

@@ -9,19 +9,19 @@ from typing import Annotated, Literal
 
 import typer
 
-from cosmic.engines import EngineName, Precision
+from cosmic.calibration.measure import Calibration, measure
+from cosmic.contracts.engines import EngineName, Precision
+from cosmic.costs.measured import Measured
+from cosmic.costs.platform import LAMBDA
+from cosmic.costs.predict import Job
+from cosmic.costs.tune import Constraints, advise
 from cosmic.errors import InputError
-from cosmic.tuning.choose import Constraints, advise
-from cosmic.tuning.measured import Measured
-from cosmic.tuning.platform import LAMBDA
-from cosmic.tuning.predict import Job
 from cosmic_cli.demo import CHECKPOINT
-from cosmic_cli.exits import err, out, show_json
+from cosmic_cli.exit_codes import err, out, show_json
 from cosmic_cli.options import AsJson
 from cosmic_cli.target import STATE_DIR, find_target
-from cosmic_cli.tuning.measure import Calibration, measure
-from cosmic_cli.tuning.view import document, show
-from cosmic_cli.tuning.workload import Workload, earlier, of_folder, of_manifest
+from cosmic_cli.views.tuning import document, show
+from cosmic_cli.workload import Workload, earlier, of_folder, of_manifest
 
 Rows = Annotated[int | None, typer.Option(min=1, help="Rows of the run.")]
 Data = Annotated[Path | None, typer.Option(help="Or: a folder of partitions on this machine.")]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fmilib import keys, seals
+from fmilib.wire import keys, payload_auth
 
 MAX_RANKS = 65_535
 MAX_JOB_BYTES = 256
@@ -100,7 +100,7 @@ class Settings:
                 bare and 0 < self.port < 65536,
                 f"rendezvous must be host:port, without http:// or a path; got {self._endpoint()}",
             )
-            can = seals.HAVE_GMAC or not self.encrypt
+            can = payload_auth.HAVE_GMAC or not self.encrypt
             _require(can, "encrypt needs the package cryptography: pip install 'fmilib[encrypt]'")
         elif self.channel != "local":
             _require(bool(self.store), f"channel {self.channel} needs a store")
