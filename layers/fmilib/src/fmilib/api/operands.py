@@ -67,19 +67,19 @@ def at_root(name: str, array: Array | None) -> Array:
     return array
 
 
-def apart(name: str, one: Array, whole_one: Array, place: Array | None = None) -> None:
+def apart(name: str, one: Array, other: Array, place: Array | None = None) -> None:
     """Refuse two buffers that share memory, unless `one` is exactly `place`.
 
     Args:
         name: of the call.
         one: C-contiguous.
-        whole_one: C-contiguous; the other buffer, of which `place` is a part.
+        other: C-contiguous; the other buffer, of which `place` is a part.
         place: where `one` may lie; None if nowhere.
 
     Raises:
         ValueError: receiving would change what is still to be sent.
     """
-    if one is place or not np.may_share_memory(one, whole_one):
+    if one is place or not np.may_share_memory(one, other):
         return  # C-contiguous arrays share memory if and only if their bounds overlap
     if place is not None and (one.dtype, one.size, _start(one)) == (
         place.dtype, place.size, _start(place),
