@@ -117,8 +117,8 @@ class ObjectCalls(ReportCalls):
         Args:
             value: array of any numeric dtype, or a number; equal dtype and size on all ranks.
                 Booleans are counted (int64) by sum and prod.
-            op: sum prod min max land lor lxor band bor bxor, or a callable (see `reductions.named`),
-                whose result must have its operands' dtype and shape.
+            op: sum prod min max land lor lxor band bor bxor, or a callable, whose result must have
+                its operands' dtype and shape (see `reductions.named`).
             deterministic: fold in rank order, ((x0 ∘ x1) ∘ x2) ∘ …, whatever the size; the
                 result then depends on the values alone. All ranks get the same bits anyway.
 
