@@ -11,10 +11,11 @@ from bench.source_tables import published
 from bench.source_tables.here import BATCH, S3_MB_PER_S, Here, our_rank, their_loop
 from bench.stream.stage import BUCKET
 from cosmic.contracts.rank_record import RankRecord
+from cosmic.contracts.vcpus import MB_PER_VCPU
+from cosmic.costs.counts import Configuration, Job
 from cosmic.costs.measured import Measured
 from cosmic.costs.platform import LAMBDA
-from cosmic.costs.predict import Configuration, Job, Prediction, predict
-from cosmic.model.engine import MB_PER_VCPU
+from cosmic.costs.predict import Prediction, predict
 
 
 def main() -> int:
@@ -105,7 +106,7 @@ def print_modelled(rows: list[published.Row], measured: Measured) -> None:
 
 def _predicted(row: published.Row, memory_mb: int, measured: Measured) -> Prediction:
     how = Configuration(memory_mb, row.world_size, BATCH, row.rows)
-    return predict(Job(row.rows * row.world_size), how, measured, LAMBDA)
+    return predict(Job(row.rows * row.world_size, measured.row_bytes), how, measured, LAMBDA)
 
 
 def print_local(folder: Path, row: published.Row) -> None:
