@@ -15,23 +15,39 @@ from numpy.typing import NDArray
 MAGNITUDES = (-5.0, 40.0)
 REDSHIFTS = (-0.1, 20.0)
 
+RIGHT_ASCENSIONS = (-180.0, 360.0)
+DECLINATIONS = (-90.0, 90.0)
+
 Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
 
 
 def plausible_magnitudes(values: Floats) -> Mask:
     """Which values are magnitudes, in any shape: finite, from -5 to 40 inclusive."""
-    magnitudes: Mask = (values >= MAGNITUDES[0]) & (values <= MAGNITUDES[1])
-    return magnitudes
+    return _within(values, *MAGNITUDES)
 
 
 def plausible_magnitude_errors(values: Floats) -> Mask:
     """Which values are errors of magnitudes, in any shape: from 0 to the width of `MAGNITUDES`."""
-    errors: Mask = (values >= 0) & (values <= MAGNITUDES[1] - MAGNITUDES[0])
-    return errors
+    return _within(values, 0, MAGNITUDES[1] - MAGNITUDES[0])
 
 
 def plausible_redshifts(values: Floats) -> Mask:
     """Which values are redshifts, in any shape: above -0.1 (blueshifts are small), at most 20."""
     redshifts: Mask = (values > REDSHIFTS[0]) & (values <= REDSHIFTS[1])
     return redshifts
+
+
+def plausible_right_ascensions(values: Floats) -> Mask:
+    """Which values are right ascensions in degrees, counted from 0 to 360 or from -180 to 180."""
+    return _within(values, *RIGHT_ASCENSIONS)
+
+
+def plausible_declinations(values: Floats) -> Mask:
+    """Which values are declinations in degrees."""
+    return _within(values, *DECLINATIONS)
+
+
+def _within(values: Floats, low: float, high: float) -> Mask:
+    within: Mask = (values >= low) & (values <= high)
+    return within
