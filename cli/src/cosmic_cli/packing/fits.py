@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
-from astropy.io.fits.verify import VerifyError, VerifyWarning
+from astropy.io.fits.verify import VerifyError
+from astropy.utils.exceptions import AstropyUserWarning
 
 from cosmic_cli.packing.source import Array, Field, Source, Values, keyed, stacked, unreadable
 
 CUBE_AXES = 4
+OPTIONS = {"character_as_bytes": True, "lazy_load_hdus": False}
 
 
 def open_fits(path: Path) -> Source:
@@ -25,28 +27,25 @@ def open_fits(path: Path) -> Source:
         InputError: it is no whole FITS file, or has neither.
     """
     size = path.stat().st_size
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", VerifyWarning)
-            # Tables are mapped and let go of after each piece; sections of cubes are read.
-            tables = fits.open(path, memmap=True, character_as_bytes=True, lazy_load_hdus=False)
-            cubes = fits.open(path, memmap=False, lazy_load_hdus=False)
-            fields = [
-                field
-                for number, (table, cube) in enumerate(zip(tables, cubes, strict=True))
-                for field in _fields(path, number, table, cube, size)
-            ]
-    except (OSError, ValueError, TypeError, KeyError, VerifyError, VerifyWarning) as error:
-        raise unreadable(path, error) from error
-
-    def close() -> None:
-        tables.close()
-        cubes.close()
-
-    if not fields:
-        close()
-        raise unreadable(path, "it has no binary table")
-    return Source(path, "fits", keyed(fields), _keywords(fields), close)
+    with ExitStack() as stack:
+        try:
+            with warnings.catch_warnings():
+                # Of headers that are not quite to the standard; of files that are cut off, which
+                # is checked below.
+                warnings.simplefilter("ignore", AstropyUserWarning)
+                # A map stays in memory as far as it is read, so only heaps are read by one.
+                tables = stack.enter_context(fits.open(path, memmap=True, **OPTIONS))
+                cubes = stack.enter_context(fits.open(path, memmap=False, **OPTIONS))
+                fields = [
+                    field
+                    for number, (table, cube) in enumerate(zip(tables, cubes, strict=True))
+                    for field in _fields(path, number, table, cube, size)
+                ]
+        except (OSError, ValueError, TypeError, KeyError, VerifyError) as error:
+            raise unreadable(path, error) from error
+        if not fields:
+            raise unreadable(path, "it has no binary table")
+        return Source(path, "fits", keyed(fields), _keywords(fields), stack.pop_all().close)
 
 
 def _fields(path: Path, number: int, table: Any, cube: Any, size: int) -> list[Field]:
@@ -58,51 +57,76 @@ def _fields(path: Path, number: int, table: Any, cube: Any, size: int) -> list[F
         info = table.fileinfo()
         if info["datLoc"] + table.header["NAXIS1"] * table.header["NAXIS2"] > size:
             raise ValueError(f"the table in HDU {number} is cut off")
-        return [_column(path, table, at, place) for at in range(len(table.columns))]
+        return _columns(path, table, place)
     if isinstance(table, (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)):
         return [_cube(cube, place)] if len(cube.shape) == CUBE_AXES else []
     return []
 
 
-def _column(path: Path, hdu: Any, at: int, place: dict[str, Any]) -> Field:
+class _Table:
+    """Reads rows of a table as astropy would read a table of these rows alone; keeps the last.
+
+    The map that astropy offers of a whole table stays in memory as far as it was read. A table
+    whose rows refer to a heap is read by it all the same.
+    """
+
+    def __init__(self, path: Path, hdu: Any) -> None:
+        self._path, self._hdu = path, hdu
+        self._at = hdu.fileinfo()["datLoc"]
+        self._row_bytes = hdu.header["NAXIS1"]
+        self._piece: tuple[int, int] | None = None
+        self._records: Any = None
+
+    def records(self, start: int, stop: int) -> Any:
+        """Rows from the first number up to and without the second."""
+        if self._hdu.header["PCOUNT"]:
+            return self._hdu.data[start:stop]
+        if self._piece != (start, stop):
+            self._records = None
+            self._records = self._read(start, stop)
+            self._piece = start, stop
+        return self._records
+
+    def _read(self, start: int, stop: int) -> Any:
+        header = self._hdu.header.copy()
+        header["NAXIS2"] = stop - start
+        with self._path.open("rb") as file:
+            file.seek(self._at + start * self._row_bytes)
+            rows = file.read((stop - start) * self._row_bytes)
+        data = header.tostring().encode("ascii") + rows
+        return fits.BinTableHDU.fromstring(data, uint=True, character_as_bytes=True).data
+
+
+def _columns(path: Path, hdu: Any, place: dict[str, Any]) -> list[Field]:
+    table = _Table(path, hdu)
+    return [_column(table, hdu, at, place) for at in range(len(hdu.columns))]
+
+
+def _column(table: _Table, hdu: Any, at: int, place: dict[str, Any]) -> Field:
     column = hdu.columns[at]
     rows = int(hdu.header["NAXIS2"])
-    first = hdu.data[: min(rows, 1)].field(at)
+    first = table.records(0, min(rows, 1)).field(at)
     varying = first.dtype.kind == "O"
     sample = np.asarray(first[0]) if varying and rows else np.asarray(first)
     shape = tuple(sample.shape if varying else sample.shape[1:])
-    del first, hdu.data
+
+    def read(start: int, stop: int) -> Values:
+        records = table.records(start, stop)
+        data = records.field(at)
+        if varying:
+            return Values(stacked([np.array(row) for row in data], column.name, start, shape))
+        return _without_nulls(np.asarray(data), records, at, column.null)
+
     return Field(
         name=column.name,
         rows=rows,
         dtype=str(sample.dtype.newbyteorder("=")),
         kind=sample.dtype.kind,
         row_shape=shape,
-        read=_reader(hdu, at, column, shape if varying else None),
+        read=read,
         unit=str(column.unit or "").strip(),
         **place,
     )
-
-
-def _reader(
-    hdu: Any, at: int, column: Any, varying: tuple[int, ...] | None
-) -> Callable[[int, int], Values]:
-    """Reads rows of a column; `varying` is the shape of the first row where rows have their own."""
-
-    def read(start: int, stop: int) -> Values:
-        records = hdu.data[start:stop]
-        data = records.field(at)
-        if varying is not None:
-            values = Values(stacked([np.array(row) for row in data], column.name, start, varying))
-        else:
-            # A copy in native order: nothing may hold on to the map.
-            native = np.array(data, dtype=data.dtype.newbyteorder("="), subok=False)
-            values = _without_nulls(native, records, at, column.null)
-        del records, data
-        del hdu.data
-        return values
-
-    return read
 
 
 def _without_nulls(data: Array, records: Any, at: int, null: int | None) -> Values:

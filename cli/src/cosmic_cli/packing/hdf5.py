@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,14 +37,14 @@ def open_hdf5(path: Path) -> Source:
     Raises:
         InputError: it is no HDF5 file.
     """
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise unreadable(path, error) from error
-    fields = [
-        field for at, dataset in _datasets(file, "", DEPTH) for field in _fields(path, at, dataset)
-    ]
-    return Source(path, "hdf5", keyed(fields), _attributes(file), file.close)
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(h5py.File(path, "r"))
+        except OSError as error:
+            raise unreadable(path, error) from error
+        found = _datasets(file, "", DEPTH)
+        fields = [field for at, dataset in found for field in _fields(path, at, dataset)]
+        return Source(path, "hdf5", keyed(fields), _attributes(file), stack.pop_all().close)
 
 
 def _datasets(group: Any, at: str, depth: int) -> Iterator[tuple[str, Any]]:

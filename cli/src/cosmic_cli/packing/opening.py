@@ -10,11 +10,18 @@ from pathlib import Path
 from cosmic.errors import InputError
 from cosmic.plan import natural_order
 from cosmic_cli.packing.arrays import open_npy, open_npy_folder, open_npz
-from cosmic_cli.packing.fits import open_fits
 from cosmic_cli.packing.hdf5 import open_hdf5
 from cosmic_cli.packing.parquet import open_parquet
 from cosmic_cli.packing.partitions import open_partition
 from cosmic_cli.packing.source import Source
+
+
+def open_fits(path: Path) -> Source:
+    """See `cosmic_cli.packing.fits`; astropy is imported for FITS files alone."""
+    from cosmic_cli.packing.fits import open_fits as open_by_astropy
+
+    return open_by_astropy(path)
+
 
 READERS: dict[str, Callable[[Path], Source]] = {
     ".safetensors": partial(open_partition, layout="safetensors"),

@@ -53,12 +53,17 @@ class Tally:
 
     def pixels(self, image: Array) -> None:
         """Count images that are not whole; (rows, band, H, W)."""
-        finite = np.isfinite(image)
-        whole = finite.all(axis=(1, 2, 3))
-        lost = ~whole & ~finite.any(axis=(1, 2, 3)) if not whole.all() else ~whole
+        flat = image.reshape(*image.shape[:2], -1)
+        most, least = flat.max(axis=2), flat.min(axis=2)  # NaN if a pixel is
+        whole = (np.isfinite(most) & np.isfinite(least)).all(axis=1)
+        self.empty_bands += int((whole & ((most == 0) & (least == 0)).any(axis=1)).sum())
+        broken = flat[~whole]
+        finite = np.isfinite(broken)
+        lost = ~finite.any(axis=(1, 2))
+        empty = ((broken == 0) | ~finite).all(axis=2).any(axis=1)
         self.lost_images += int(lost.sum())
-        self.bad_pixels += int((~whole & ~lost).sum())
-        self.empty_bands += int((~np.logical_or.reduce(image, axis=(2, 3))).any(axis=1).sum())
+        self.bad_pixels += int((~lost).sum())
+        self.empty_bands += int((empty & ~lost).sum())
 
     def add(self, other: Tally) -> None:
         """Count what another has counted, too."""

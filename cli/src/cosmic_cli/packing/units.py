@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from astropy import units
-from astropy.table.meta import get_header_from_yaml
-
 _MAGNITUDES = ("mag", "mags", "magnitude", "magnitudes", "abmag", "mag_ab", "mag(ab)", "ab")
 _ASINH = ("asinhmag", "asinhmag(ab)", "luptitude", "luptitudes")
 _DEGREES = ("deg", "degs", "degree", "degrees")
@@ -46,7 +43,9 @@ def factor(column: str, unit: str) -> float | None:
 
 
 def _converted(unit: str, wanted: str) -> float | None:
-    """By astropy; a negative factor (magnitudes are logarithms) is none."""
+    """By astropy, imported for units that have to be understood; a negative factor is none."""
+    from astropy import units
+
     try:
         found = float(units.Unit(unit).to(units.Unit(wanted)))
     except (ValueError, TypeError, AttributeError):
@@ -56,5 +55,7 @@ def _converted(unit: str, wanted: str) -> float | None:
 
 def astropy_units(lines: Sequence[str]) -> dict[str, str]:
     """Units by column in the header that astropy keeps beside the tables that it writes."""
+    from astropy.table.meta import get_header_from_yaml
+
     header = get_header_from_yaml(list(lines))
     return {c["name"]: str(c["unit"]) for c in header["datatype"] if c.get("unit")}

@@ -231,7 +231,7 @@ def check_view(more: list[Any]) -> None:
     properties = more[GRADIENT_AND_HOOKS:]
     if any(properties):
         said = properties[0]
-        names = ", ".join(said)[:MAX_SHOWN] if isinstance(said, dict) else "unknown ones"
+        names = ", ".join(map(str, said))[:MAX_SHOWN] if isinstance(said, dict) else "unknown ones"
         raise LayoutError(f"a tensor has properties of its own ({names}); save its clone()")
 
 
