@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from astropy import units as u
-from astropy.io import fits
+from astropy.io import fits, votable
 from astropy.table import MaskedColumn, Table
 from numpy.typing import NDArray
 
@@ -136,6 +137,18 @@ def units_of_astropys_parquet(path: Path, objects: Columns) -> Written:
     z = objects["z_spec"].copy()
     z[1] = np.nan
     return path / "a.parquet", {**expected, "z_spec": z}
+
+
+def units_of_a_votable_in_parquet(path: Path, objects: Columns) -> Written:
+    """As STILTS writes it: the table's head as a VOTable in the file's metadata."""
+    head = Table({"RA": np.radians(objects["ra"])})
+    head["RA"].unit = "rad"
+    document = BytesIO()
+    votable.writeto(votable.from_table(head[:0]), document)
+    table = pq.read_table(parquet(path, objects, RA=np.radians(objects["ra"])))
+    said = {"IVOA.VOTable-Parquet.content": document.getvalue()}
+    pq.write_table(table.replace_schema_metadata(said), path / "a.parquet")
+    return path / "a.parquet", {"ra": objects["ra"]}
 
 
 def climate_and_forecast_attributes(path: Path, objects: Columns) -> Written:
@@ -267,6 +280,7 @@ CASES = [
     units_of_fits,
     units_of_astropys_hdf5,
     units_of_astropys_parquet,
+    units_of_a_votable_in_parquet,
     climate_and_forecast_attributes,
     bands_that_a_dataset_names,
     arrays_beside_the_columns,

@@ -121,6 +121,14 @@ def two_groups(path: Path, objects: Columns) -> Path:
     return path / "a.h5"
 
 
+def unsigned(path: Path, objects: Columns) -> Path:
+    with h5py.File(path / "a.h5", "w") as file:
+        for name in ("image", "mag"):
+            file[name] = objects[name]
+        file["mag"].attrs["_Unsigned"] = "true"
+    return path / "a.h5"
+
+
 def ids(*texts: Any) -> list[Any]:
     return [*texts, *(str(i) for i in range(100, 107 - len(texts)))]
 
@@ -133,6 +141,7 @@ REFUSED: list[tuple[str, Write, Choices, str]] = [
     ("groups", two_groups, Choices(), "'mag'.*it has images/image, photometry/mag"),
     ("half a file", cut_off, Choices(), "HDU 1 is cut off"),
     ("fluxes", fluxes, Choices(), "mag of HDU 1 is in nanomaggy"),
+    ("an attribute that is not read", unsigned, Choices(), "mag has the attribute _Unsigned"),
     ("velocities", velocities, Choices(), "z_spec of HDU 1 is in km s-1"),
     ("masked id", masked_ids, Choices(), "object_id is missing: row 4, counted from 0"),
     (
@@ -268,6 +277,17 @@ def test_the_problems_of_all_files_are_said_at_once(objects: Columns, tmp_path: 
     assert not (tmp_path / "out").exists()
 
 
+def test_images_of_another_size_are_refused_by_file(
+    make_columns: Callable[..., Columns], tmp_path: Path
+) -> None:
+    for name, size in (("a", 8), ("b", 9), ("c", 10)):
+        (tmp_path / name).mkdir()
+        parquet()(tmp_path / name, make_columns(7, size=size))
+    files = files_of([tmp_path / name for name in "abc"])
+    with pytest.raises(InvalidInput, match=r"\(9, 9\) pixels, those of the first file \(8, 8\)"):
+        pack(files, tmp_path / "out", Choices(), partition_bytes=1 << 20)
+
+
 def test_files_that_are_there_already_stay(objects: Columns, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
@@ -283,6 +303,8 @@ def test_files_that_are_there_already_stay(objects: Columns, tmp_path: Path) -> 
         (["--column", "mag="], "names no field"),
         (["--column", "flux=u"], "--column flux=u"),
         (["--without", "flux"], "--without flux"),
+        (["--image-scale", "0"], "--image-scale 0"),
+        (["--image-scale", "nan"], "--image-scale nan"),
     ],
 )
 def test_options_that_contradict_themselves_are_refused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -143,6 +144,9 @@ def pack(
     from cosmic_cli.packing.pack import pack as pack_files
     from cosmic_cli.packing.summary import warnings_of
 
+    if image_scale is not None and not 0 < image_scale < math.inf:
+        hint = "nanomaggies of one unit, a number above 0"
+        raise InputError(f"--image-scale {image_scale}", code="usage", hint=hint)
     choices = Choices(
         _pairs(column or []), image_scale, number_objects, hdu or (), group or (), _ours(without)
     )

@@ -335,6 +335,20 @@ def image_layout(shape: Shape) -> str | None:
     return found
 
 
+def image_size(mapped: Mapped) -> tuple[int, int] | None:
+    """Height and width of a file's images; None: not known before they are read."""
+    shape = mapped.taken["image"].fields[0].row_shape
+    layout, sizes = image_layout(shape), [n for n in shape if n is not None]
+    if layout is None or len(sizes) < len(shape):
+        return None
+    if layout == "bands-last":
+        return sizes[0], sizes[1]
+    if layout == "bands-first":
+        return sizes[1], sizes[2]
+    side = math.isqrt(math.prod(sizes) // len(BANDS))
+    return side, side
+
+
 def _is_square(pixels: int) -> bool:
     return math.isqrt(pixels) ** 2 == pixels
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +25,9 @@ from cosmic_cli.packing.units import astropy_units
 
 DEPTH = 8
 ASTROPY_META = ".__table_column_meta__"
+SCALES = ("scale_factor", "add_offset")
+FILLS = ("_FillValue", "missing_value")
+CONVENTIONS = (*SCALES, *FILLS, "valid_min", "valid_max", "valid_range", "_Unsigned")
 BAND_ATTRIBUTES = ("bands", "band", "filters")
 
 
@@ -118,43 +121,39 @@ def _texts(field: Field, dataset: Any) -> Field:
 
 
 def _scaled(path: Path, field: Field, dataset: Any) -> Field:
-    """The CF conventions' attributes: values are packed x scale_factor + add_offset."""
+    """The CF conventions' attributes: values are packed x scale_factor + add_offset.
+
+    Attributes that can't be honoured are told when the values are asked for.
+    """
     said = dataset.attrs
-    scale, offset = (_number(path, said, k) for k in ("scale_factor", "add_offset"))
-    if "_Unsigned" in said:
-        raise unreadable(path, f"{field.name} has the attribute _Unsigned, which is not read")
-    missing = _missing(path, said)
-    if scale is None and offset is None and missing is None:
+    if not any(name in said for name in CONVENTIONS):
         return field
 
     def read(start: int, stop: int) -> Values:
-        packed = np.asarray(dataset[start:stop])
-        values = packed
+        if "_Unsigned" in said:
+            raise unreadable(path, f"{field.name} has the attribute _Unsigned, which is not read")
+        scale, offset = (_number(path, said, name) for name in SCALES)
+        values = packed = np.asarray(dataset[start:stop])
         if scale is not None or offset is not None:
             values = packed * (1.0 if scale is None else scale) + (offset or 0.0)
-        return Values(values, None if missing is None else missing(packed))
+        return Values(values, _missing(path, said, packed))
 
-    return replace(field, read=read, kind="f" if scale or offset else field.kind)
+    scaled = any(name in said for name in SCALES)
+    return replace(field, read=read, kind="f" if scaled else field.kind)
 
 
-def _missing(path: Path, said: Mapping[str, Any]) -> Callable[[Array], Array] | None:
-    """Which packed values the attributes say are missing; None: they say nothing."""
-    names = ("_FillValue", "missing_value")
-    fills = [np.ravel(said[k]) for k in names if k in said]
-    low, high = (_number(path, said, k) for k in ("valid_min", "valid_max"))
+def _missing(path: Path, said: Mapping[str, Any], packed: Array) -> Array:
+    """Which packed values the attributes say are missing."""
+    missing = np.zeros(packed.shape, bool)
+    for fill in (np.ravel(said[name]) for name in FILLS if name in said):
+        missing |= np.isin(packed, fill)
+    low, high = (_number(path, said, name) for name in ("valid_min", "valid_max"))
     if "valid_range" in said:
         low, high = (v.item() for v in np.ravel(said["valid_range"]))
-    if not fills and low is None and high is None:
-        return None
-
-    def missing(packed: Array) -> Array:
-        gone: Array = (
-            np.isin(packed, np.concatenate(fills)) if fills else np.zeros(packed.shape, bool)
-        )
-        if low is not None:
-            gone |= packed < low
-        return gone if high is None else gone | (packed > high)
-
+    if low is not None:
+        missing |= packed < low
+    if high is not None:
+        missing |= packed > high
     return missing
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cosmic.errors import InputError, InvalidInput, Problem
 from cosmic.partitions.native import write_partition
-from cosmic_cli.packing.columns import Choices, Mapped, map_columns
+from cosmic_cli.packing.columns import Choices, Mapped, image_size, map_columns
 from cosmic_cli.packing.opening import opened
 from cosmic_cli.packing.reading import Reading
 from cosmic_cli.packing.tally import Tally
@@ -144,6 +144,7 @@ def survey(files: Sequence[Path], choices: Choices) -> list[dict[str, Any]]:
     """
     found: list[dict[str, Any]] = []
     problems: list[Problem] = []
+    sizes: list[tuple[int, int]] = []
     for path in files:
         try:
             with opened(path) as source:
@@ -151,6 +152,7 @@ def survey(files: Sequence[Path], choices: Choices) -> list[dict[str, Any]]:
                 problems += mapped.problems
                 if not mapped.problems:
                     found.append(_facts(path, source.format, mapped))
+                    problems += _other_size(path, mapped, sizes)
         except InvalidInput as error:
             problems += error.problems
         except InputError as error:
@@ -161,6 +163,18 @@ def survey(files: Sequence[Path], choices: Choices) -> list[dict[str, Any]]:
         hint = "check that these are the files you meant"
         raise InputError("there are no rows to pack", code="no-rows", hint=hint)
     return found
+
+
+def _other_size(path: Path, mapped: Mapped, sizes: list[tuple[int, int]]) -> list[Problem]:
+    """Whether a file's images have another size than those before, which `sizes` holds."""
+    size = image_size(mapped) if mapped.rows else None
+    if size is None:
+        return []
+    sizes.append(size)
+    if size == sizes[0]:
+        return []
+    message = f"its images have {size} pixels, those of the first file {sizes[0]}"
+    return [Problem(str(path), message, list(size), "pack them apart", "bad-partition")]
 
 
 def _facts(path: Path, layout: str, mapped: Mapped) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,14 @@ import pyarrow.parquet as pq
 
 from cosmic_cli.packing.arrow import Leaf, common_shape, decoded, leaves
 from cosmic_cli.packing.source import Field, Shape, Source, Values, keyed, unreadable
-from cosmic_cli.packing.units import astropy_units
+from cosmic_cli.packing.units import astropy_units, votable_units
 
 BATCH_ROWS = 1024
 BUFFER_BYTES = 1 << 20
 ASTROPY_META = b"table_meta_yaml"
+VOTABLE_META = b"IVOA.VOTable-Parquet.content"
 UNIT_KEYS = (b"unit", b"units")
-NOT_SHOWN = (b"pandas", b"ARROW:schema", ASTROPY_META)
+NOT_SHOWN = (b"pandas", b"ARROW:schema", ASTROPY_META, VOTABLE_META)
 
 
 def open_parquet(path: Path) -> Source:
@@ -30,9 +31,7 @@ def open_parquet(path: Path) -> Source:
         # Pages are read as they are needed: a row group may be the whole file.
         file = pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES)
         said = file.schema_arrow.metadata or {}
-        units = (
-            astropy_units(said[ASTROPY_META].decode().split("\n")) if ASTROPY_META in said else {}
-        )
+        units = _units(said)
         fields = [
             field
             for column in file.schema_arrow
@@ -46,6 +45,13 @@ def open_parquet(path: Path) -> Source:
         if k not in NOT_SHOWN
     }
     return Source(path, "parquet", keyed(fields), metadata, file.close)
+
+
+def _units(said: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Units by column that the writer keeps for the whole file."""
+    if ASTROPY_META in said:
+        return astropy_units(said[ASTROPY_META].decode().split("\n"))
+    return votable_units(said[VOTABLE_META]) if VOTABLE_META in said else {}
 
 
 def _fields(path: Path, file: pq.ParquetFile, column: pa.Field, unit: str) -> Iterator[Field]:

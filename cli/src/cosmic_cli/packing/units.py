@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 
 _MAGNITUDES = ("mag", "mags", "magnitude", "magnitudes", "abmag", "mag_ab", "mag(ab)", "ab")
 _ASINH = ("asinhmag", "asinhmag(ab)", "luptitude", "luptitudes")
@@ -59,3 +60,11 @@ def astropy_units(lines: Sequence[str]) -> dict[str, str]:
 
     header = get_header_from_yaml(list(lines))
     return {c["name"]: str(c["unit"]) for c in header["datatype"] if c.get("unit")}
+
+
+def votable_units(document: bytes) -> dict[str, str]:
+    """Units by column in the VOTable that STILTS and others keep in a Parquet file."""
+    from astropy.io import votable
+
+    table = votable.parse(BytesIO(document), verify="ignore").get_first_table()
+    return {f.name: str(f.unit) for f in table.fields if f.unit}
