@@ -156,7 +156,7 @@ def _lists(
     length = _length(array, there, leaf, shape[0], rows)
     inner_rows = np.repeat(rows[there], length)
     inner = _decoded(array.flatten(), leaf, parts, shape[1:], inner_rows)
-    known = inner.data.reshape(-1, length, *inner.data.shape[1:])
+    known = inner.data.reshape(np.count_nonzero(there), length, *inner.data.shape[1:])
     if there.all():
         missing = inner.missing
         return Values(known, None if missing is None else missing.reshape(known.shape))

@@ -49,8 +49,8 @@ class Values:
         """One boolean a row: nothing of it is there."""
         if self.missing is None:
             return np.zeros(len(self.data), bool)
-        flat = self.missing.reshape(len(self.data), -1)
-        whole: Array = np.logical_and.reduce(flat, axis=1)
+        within = tuple(range(1, self.missing.ndim))
+        whole: Array = np.logical_and.reduce(self.missing, axis=within)
         return whole
 
 

@@ -44,7 +44,7 @@ def read_column(mapped: Mapped, column: str, start: int, stop: int, tally: Tally
     taken = mapped.taken[column]
     values = joined([f.read(start, stop) for f in taken.fields])
     if column == "object_id":
-        return _ids(values, start)
+        return object_ids(values, start)
     if column == "image":
         named = mapped.bands.read(start, stop).data if mapped.bands is not None else None
         return _image(values, taken, named, tally)
@@ -88,7 +88,7 @@ def _in_band_order(column: str, values: Values, taken: Taken) -> Values:
     return Values(values.data[:, order], values.missing_values()[:, order])
 
 
-def _ids(values: Values, start: int) -> Array:
+def object_ids(values: Values, start: int) -> Array:
     """Object ids exactly as they were, or refused."""
     data = values.data[:, 0] if values.data.shape[1:] == (1,) else values.data
     if (gone := np.flatnonzero(values.missing_rows())).size:
