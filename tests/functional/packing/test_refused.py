@@ -80,6 +80,13 @@ def two_cubes(path: Path, objects: Columns) -> Path:
     return path / "a.fits"
 
 
+def weights_alone(path: Path, objects: Columns) -> Path:
+    table = fits.BinTableHDU(Table({n: objects[n] for n in ("mag", "object_id")}))
+    weight = fits.ImageHDU(np.full_like(objects["image"], 400), name="IVAR")
+    fits.HDUList([fits.PrimaryHDU(), table, weight]).writeto(path / "a.fits")
+    return path / "a.fits"
+
+
 def two_tables(path: Path, objects: Columns) -> Path:
     tables = [fits.BinTableHDU(Table(objects), name=name) for name in ("NORTH", "SOUTH")]
     fits.HDUList([fits.PrimaryHDU(), *tables]).writeto(path / "a.fits")
@@ -136,6 +143,8 @@ def ids(*texts: Any) -> list[Any]:
 TEXTS = ("1_23", " 12 ", "+7", "007", "-0", "\u0663", "1e5", "1.0", "9223372036854775808")
 REFUSED: list[tuple[str, Write, Choices, str]] = [
     ("two cubes", two_cubes, Choices(), r"HDU 2 \(FLUX\), HDU 3 \(IVAR\).*--hdu"),
+    ("weights alone", weights_alone, Choices(), "no field is 'image' .*IVAR"),
+    ("an option of another format", parquet(), Choices(hdus=["1"]), "--hdu 1: none of the files"),
     ("two tables", two_tables, Choices(), r"HDU 1 \(NORTH\), HDU 2 \(SOUTH\).*--hdu"),
     ("no such HDU", two_tables, Choices(hdus=["EAST"]), r"'EAST'.*HDU 1 \(NORTH\)"),
     ("groups", two_groups, Choices(), "'mag'.*it has images/image, photometry/mag"),

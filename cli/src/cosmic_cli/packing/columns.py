@@ -44,6 +44,8 @@ NAMES = {
     ],
     "z_spec": ["z_spec", "zspec", "spec_z", "specz", "z_sp", "redshift", "redshifts", "z"],
 }
+WEIGHTS = ("ivar", "invvar", "weight", "weights", "wht", "err", "error", "sigma", "rms", "var")
+NOT_PIXELS = frozenset((*WEIGHTS, "variance", "mask", "dq", "flag", "flags", "psf"))
 BAND_NAMES = ("image_band", "image.band", "image_bands")
 MAGNITUDES_BESIDE_Z = frozenset("ugri")
 SHOWN_NAMES = 12
@@ -207,6 +209,8 @@ def _candidates(
     if column == "z_spec" and MAGNITUDES_BESIDE_Z & {f.name.casefold() for f in fields}:
         fields = [f for f in fields if f.name.casefold() != "z"]  # the magnitude in the z band
     cubes = [(f,) for f in here if f.cube] if column == "image" else []
+    if len(cubes) == 1 and cubes[0][0].name.casefold() in NOT_PIXELS and not choices.hdus:
+        cubes = []  # weights whose image lies elsewhere
     own = _spelled(fields, column)
     return cubes + (own or [f for name in NAMES[column] for f in _spelled(fields, name)])
 

@@ -157,12 +157,27 @@ def survey(files: Sequence[Path], choices: Choices) -> list[dict[str, Any]]:
             problems += error.problems
         except InputError as error:
             problems.append(Problem(str(path), error.message, None, error.hint, error.code))
+    problems += _unused(choices, files)
     if problems:
         raise InvalidInput(problems)
     if not sum(source["rows"] for source in found):
         hint = "check that these are the files you meant"
         raise InputError("there are no rows to pack", code="no-rows", hint=hint)
     return found
+
+
+def _unused(choices: Choices, files: Sequence[Path]) -> list[Problem]:
+    """Options for files of a format of which there is none."""
+    suffixes = {path.suffix.lower() for path in files}
+    options = (
+        ("--hdu", choices.hdus, {".fits", ".fit"}),
+        ("--group", choices.groups, {".h5", ".hdf5"}),
+    )
+    return [
+        Problem("", f"{option} {words[0]}: none of the files has such", words[0], "", "usage")
+        for option, words, needed in options
+        if words and not suffixes & needed
+    ]
 
 
 def _other_size(path: Path, mapped: Mapped, sizes: list[tuple[int, int]]) -> list[Problem]:

@@ -173,24 +173,31 @@ def keyed(fields: Iterable[Field]) -> dict[str, Field]:
 
 def _masked(fields: list[Field]) -> list[Field]:
     """`x.mask` of booleans beside `x`, as astropy writes masked columns, is no field of its own."""
-    masks = {
-        (f.place, f.name[: -len(MASK_SUFFIX)]): f
+    masks = {(f.place, f.name): f for f in fields if f.kind == "b"}
+    pairs = {}
+    for each in fields:
+        if mask := _fitting(each, masks.get((each.place, each.name + MASK_SUFFIX))):
+            pairs[id(each)] = mask
+    used = {id(mask) for mask in pairs.values()}
+    return [
+        replace(f, read=_with_mask(f, pairs[id(f)])) if id(f) in pairs else f
         for f in fields
-        if f.name.endswith(MASK_SUFFIX) and f.kind == "b"
-    }
-    used = {(f.place, f.name) for f in fields} & masks.keys()
-    left = [f for f in fields if (f.place, f.name.removesuffix(MASK_SUFFIX)) not in used]
-    return left + [
-        replace(f, read=_with_mask(f, masks[f.place, f.name]))
-        for f in fields
-        if (f.place, f.name) in used
+        if id(f) not in used
     ]
+
+
+def _fitting(values: Field, mask: Field | None) -> Field | None:
+    """A mask if it has one boolean a row or a value of the field."""
+    if mask is None or mask.rows != values.rows:
+        return None
+    return mask if mask.row_shape == values.row_shape[: len(mask.row_shape)] else None
 
 
 def _with_mask(values: Field, mask: Field) -> Callable[[int, int], Values]:
     def read(start: int, stop: int) -> Values:
         found = values.read(start, stop)
-        return Values(found.data, found.missing_values() | mask.read(start, stop).data)
+        masked = Values(found.data, mask.read(start, stop).data)
+        return Values(found.data, found.missing_values() | masked.missing_values())
 
     return read
 

@@ -48,7 +48,7 @@ class Tally:
         isnan = np.isnan(odd)
         count.update({"nan": int(isnan.sum())} if isnan.any() else {})
         for value, times in zip(*np.unique(odd[~isnan], return_counts=True), strict=True):
-            text = f"{value:.7g}"
+            text = f"{value:.7g}" if odd.dtype.kind == "f" else str(value)
             count[text if text in count or len(count) < MOST_VALUES else OTHER] += int(times)
 
     def pixels(self, image: Array) -> None:
