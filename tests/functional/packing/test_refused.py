@@ -198,7 +198,7 @@ REFUSED: list[tuple[str, Write, Choices, str]] = [
         "positions as text",
         parquet(ra=["12:34:56.7"] * 7, dec=["-01:02:03"] * 7),
         Choices(),
-        "ra is string.*--without ra.*dec is string",
+        "ra is text.*--without ra.*dec is text",
     ),
     (
         "one number for five",

@@ -299,11 +299,12 @@ def _called(column: str, each: Field) -> str:
 
 
 def _bad_kind(source: Source, column: str, each: Field) -> Problem:
+    dtype = "text" if each.kind in "SU" else each.dtype
     if column == "object_id":
         hint = "give whole numbers, or --number-objects"
         return _problem(source, f"object_id is {each.dtype}", "bad-partition", hint, each.dtype)
     hint = "give numbers" + ("" if column in NEEDED else f", or --without {column}")
-    message = f"{_called(column, each)} is {each.dtype}, not numbers"
+    message = f"{_called(column, each)} is {dtype}, not numbers"
     return _problem(source, message, "bad-partition", hint, each.dtype)
 
 
