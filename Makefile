@@ -2,13 +2,19 @@ PYTHON ?= python3.11
 # Elsewhere than PyPI's default, torch's CPU build is on its own index:
 #   make env PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 PIP_ARGS ?=
+# All that is built and installed; each has its sources under src.
+PACKAGES := layers/fmilib layers/cosmic local cli
+SOURCES := $(PACKAGES:%=%/src)
 VENV := .venv
 SAM_VENV := .venv-sam
 BIN := $(VENV)/bin
 SAM := $(SAM_VENV)/bin/sam
 CHECKOV_VENV := .venv-checkov
 PINS_VENV := .venv-pins
+TOOLS_VENV := .venv-tools
+DIST ?= dist
 RUNTIME ?= python3.13
+BUILD_DIR ?= .aws-sam/zip
 ARCHITECTURE ?= x86_64
 STAGE ?= dev
 # What AWS runs that the pins have wheels for; Python 3.11 there has too old a C library (ADR 20).
@@ -16,8 +22,13 @@ RUNTIMES := 3.12 3.13
 # Of 18,000 modules these and what they import are compiled: the rest would take over a minute.
 COMPILED := import astropy.table, matplotlib.pyplot, moto.server, openvino, pyarrow.parquet, scipy.stats, torch; \
   from cosmic_cli.main import application; application()
+PIP = $(@D)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check
+INSTALL = $(BIN)/uv pip install --quiet --python $(@D)/bin/python
 PINNED := functions/infer layers/dependencies layers/figures
-TEMPLATES := template.yaml monitoring/template.yaml rendezvous/template.yaml
+# Tests compute for some 650 CPU-seconds, and wait longer than that for processes, sockets and time limits: so
+# there are more of them at a time than cores. tests/conftest.py says which stay together, and in which order.
+SIDE_BY_SIDE := -n 5 --dist loadgroup --no-loadscope-reorder
+TEMPLATES := template.yaml infra/monitoring/template.yaml infra/rendezvous-host/template.yaml
 SYSTEM_PACKAGES := redis-server nftables iproute2 ethtool chromium
 
 export SAM_CLI_TELEMETRY := 0
@@ -25,24 +36,31 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-long system site check format lint types validate security build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables test-containers pins wheels bench-balance
+.PHONY: help env demo test test-unit test-long system site check format lint types validate security schemas dist build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables test-containers pins wheels bench-balance
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-env: $(VENV)/.ready $(SAM_VENV)/.ready ## Make the environments
+env: $(VENV)/.ready $(SAM_VENV)/.ready $(TOOLS_VENV)/.ready ## Make the environments
 
-$(VENV)/.ready: requirements.lock layers/fmilib/pyproject.toml layers/cosmic/pyproject.toml cli/pyproject.toml
+# uv installs in seconds what takes pip a minute, and the lock says all of it: nothing is resolved. uv doesn't
+# read pip's configuration: where packages come from elsewhere than PyPI, pip takes over. torch is pip's in any
+# case: its build for CPUs is on another index, or a file that pip was told of.
+$(VENV)/.ready: requirements.lock $(PACKAGES:%=%/pyproject.toml)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check $(PIP_ARGS) -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e layers/fmilib -e layers/cosmic -e cli
+	$(PIP) $(PIP_ARGS) "$$(grep '^uv==' requirements.lock)"
+	grep -v '^torch==' requirements.lock > $(VENV)/others.txt
+	$(INSTALL) --no-deps -r $(VENV)/others.txt || $(PIP) --no-deps $(PIP_ARGS) -r $(VENV)/others.txt
+	$(PIP) $(PIP_ARGS) "$$(grep '^torch==' requirements.lock)"
+	$(PIP) --no-deps $(PACKAGES:%=-e %)
+	$(BIN)/python -m pip check
 	$(BIN)/python -c "$(COMPILED)"
 	touch $@
 
 # aws-sam-cli pins versions that the rest does not want, so it has an environment of its own.
-$(SAM_VENV)/.ready: requirements-sam.txt
+$(SAM_VENV)/.ready: requirements-sam.txt | $(VENV)/.ready
 	$(PYTHON) -m venv $(SAM_VENV)
-	$(SAM_VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements-sam.txt
+	$(INSTALL) -r requirements-sam.txt || $(PIP) -r requirements-sam.txt
 	touch $@
 
 demo: $(VENV)/.ready ## Do everything once on this machine: manifest in, catalogue out
@@ -51,13 +69,16 @@ demo: $(VENV)/.ready ## Do everything once on this machine: manifest in, catalog
 test: ## Run all checks and tests
 	$(MAKE) --jobs=4 env system $(CHECKOV_VENV)/.ready
 	$(MAKE) --jobs=2 --output-sync check
-	$(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+
+test-unit: $(VENV)/.ready ## Run what needs no process, no socket and no training
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not long and not process" tests/unit
 
 test-long: ## The same with every seed and every cell of the matrix of collectives
 	$(MAKE) test PYTEST_ARGS='-m ""'
 
 test-containers: env ## Build the image and run the functions in containers (root; apt: docker.io iptables iproute2)
-	$(BIN)/python -m pytest -s tests/cloud/test_containers.py
+	$(BIN)/python -m pytest -s tests/policy/test_containers.py
 
 # Some tests need a real Redis, real NATs and containers; they say so where they are skipped.
 system:
@@ -69,16 +90,16 @@ system:
 	  || echo "could not install $(SYSTEM_PACKAGES): tests that need them are skipped"; \
 	fi
 
-check: lint types validate security ## Lint, types and the templates
+check: lint types validate security schemas ## Lint, types, the templates, and what the code host reads
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: $(VENV)/.ready
-	$(BIN)/mypy layers/fmilib/src layers/cosmic/src cli/src
-	MYPYPATH=layers/fmilib/src:layers/cosmic/src:cli/src:tests:. $(BIN)/mypy --explicit-package-bases tests bench
-	for function in init infer aggregate; do $(BIN)/mypy functions/$$function/app.py || exit 1; done
+	MYPYPATH=$(subst $() ,:,$(SOURCES)):tests:. $(BIN)/mypy --explicit-package-bases \
+	  $(SOURCES) tests bench functions
 
 validate: $(SAM_VENV)/.ready
 	for template in $(TEMPLATES); do \
@@ -88,9 +109,32 @@ validate: $(SAM_VENV)/.ready
 security: $(CHECKOV_VENV)/.ready
 	$(CHECKOV_VENV)/bin/checkov --config-file .checkov.yaml
 
-$(CHECKOV_VENV)/.ready: requirements-checkov.txt
+$(CHECKOV_VENV)/.ready: requirements-checkov.txt | $(VENV)/.ready
 	$(PYTHON) -m venv $(CHECKOV_VENV)
-	$(CHECKOV_VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements-checkov.txt
+	$(INSTALL) -r requirements-checkov.txt || $(PIP) -r requirements-checkov.txt
+	touch $@
+
+SCHEMA := $(TOOLS_VENV)/bin/check-jsonschema --quiet --builtin-schema
+
+schemas: $(TOOLS_VENV)/.ready
+	$(SCHEMA) vendor.github-workflows .github/workflows/*.yml
+	$(SCHEMA) custom.github-workflows-require-timeout .github/workflows/*.yml
+	$(SCHEMA) vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	$(SCHEMA) vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(SCHEMA) vendor.citation-file-format CITATION.cff
+	$(TOOLS_VENV)/bin/pre-commit validate-config .pre-commit-config.yaml
+
+# setuptools takes every file that an earlier build listed in egg-info, wanted today or not.
+dist: $(TOOLS_VENV)/.ready ## Build every package, sources and wheel, into DIST (dist)
+	rm -rf $(SOURCES:%=%/*.egg-info)
+	for package in $(PACKAGES); do \
+	  $(TOOLS_VENV)/bin/python -m build --quiet --no-isolation --outdir $(DIST) $$package || exit 1; done
+	$(TOOLS_VENV)/bin/twine check --strict $(DIST)/*
+
+# What builds, checks and releases packages; some of it pins versions that the rest does not want.
+$(TOOLS_VENV)/.ready: requirements-tools.txt | $(VENV)/.ready
+	$(PYTHON) -m venv $(TOOLS_VENV)
+	$(INSTALL) -r requirements-tools.txt || $(PIP) -r requirements-tools.txt
 	touch $@
 
 bench-fmi: $(VENV)/.ready .venv-bench/.ready ## Measure fmilib beside Open MPI (apt: openmpi-bin libopenmpi-dev) and gloo
@@ -140,8 +184,7 @@ site: $(VENV)/.ready ## Build the documentation into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 build: $(SAM_VENV)/.ready ## Build the zip functions and their layers (the image needs a container engine)
-	$(BUILD) InitFunction --build-dir .aws-sam/init --parameter-overrides $(OVERRIDES)
-	$(BUILD) AggregateFunction --build-dir .aws-sam/aggregate --parameter-overrides $(OVERRIDES)
+	$(BUILD) --exclude InferFunction --build-dir $(BUILD_DIR) --parameter-overrides $(OVERRIDES)
 
 deploy: $(SAM_VENV)/.ready ## Build and deploy all to AWS, STAGE=dev or prod (needs a container engine)
 	$(BUILD)
@@ -177,4 +220,4 @@ lock: $(VENV)/.ready ## Write the versions that are installed into requirements.
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/^torch==\([0-9.]*\).*/torch==\1/' > requirements.lock
 
 clean: ## Remove what was made
-	rm -rf $(VENV) $(SAM_VENV) $(CHECKOV_VENV) $(PINS_VENV) .venv-bench .aws-sam .cosmic cosmic-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(SAM_VENV) $(CHECKOV_VENV) $(PINS_VENV) $(TOOLS_VENV) .venv-bench .aws-sam .cosmic cosmic-demo .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

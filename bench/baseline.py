@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from cosmic.inference.checkpoint import load_checkpoint
-from cosmic.inference.torch_runner import build
+from cosmic.model.checkpoint import load_checkpoint
+from cosmic.model.runners.torch import build
 
 BATCH = 512
 

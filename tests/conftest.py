@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import struct
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +17,9 @@ from hypothesis import settings
 from moto.server import ThreadedMotoServer
 from numpy.typing import NDArray
 
-from cosmic.partitions.native import write_partition
-from cosmic.store import Location, Store
+from cosmic.contracts.location import Location
+from cosmic.data.native import write_partition
+from cosmic.storage.objects import Store
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -27,6 +30,27 @@ Measured = Callable[[str], None]
 
 settings.register_profile("cosmic", deadline=None)
 settings.load_profile("cosmic")
+
+
+TESTS = Path(__file__).parent
+# What takes longest comes first, or one process would be at it when all others have ended.
+LONGEST_FIRST = ("e2e", "docs", "functional", "faults", "policy", "attacks", "property", "fuzz")
+# Most of their time these wait for each other's time limits, and share nothing but servers.
+APART = {
+    TESTS / "functional/fmilib/test_conformance.py",
+    TESTS / "functional/fmilib/test_death.py",
+    TESTS / "faults/fmilib/test_seeds.py",
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together what shares stacks and runs: a file's tests, except those that wait."""
+    places = {kind: place for place, kind in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.relative_to(TESTS).parts[0], len(places)))
+    for item in items:
+        if item.path not in APART:
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(TESTS))))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -102,6 +126,14 @@ def new_children() -> Callable[[], list[psutil.Process]]:
     """This process's descendants that were not there when the test began."""
     before = set(psutil.Process().children(recursive=True))
     return lambda: [p for p in psutil.Process().children(recursive=True) if p not in before]
+
+
+@pytest.fixture
+def tiny_checkpoint() -> bytes:
+    """A file that begins as a checkpoint does and has no weights: good for planning with."""
+    metadata = {"format": "cosmic-checkpoint", "version": "1"}
+    header = json.dumps({"__metadata__": metadata}).encode()
+    return struct.pack("<Q", len(header)) + header
 
 
 @pytest.fixture

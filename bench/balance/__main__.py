@@ -16,12 +16,12 @@ from unittest.mock import patch
 
 from bench.stream.inputs import fill
 from bench.stream.stage import BUCKET, ROOT, serving
-from cosmic.manifest import Data, Inference, Manifest, Model
-from cosmic.plan import make_plan
-from cosmic.record import RankRecord, parse_record
-from cosmic.runs import RunFolder
-from cosmic.store import Store, s3_client
-from cosmic.survey import survey
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.manifest import Data, Inference, Manifest, Model
+from cosmic.contracts.plan import make_plan
+from cosmic.contracts.rank_record import RankRecord, parse_record
+from cosmic.planning.inputs import inspect_inputs
+from cosmic.storage.objects import Store, s3_client
 
 SECRET = bytes(range(32)).hex()
 SIZE_MB = 25
@@ -94,7 +94,7 @@ def _plan(run: str, options: argparse.Namespace, environment: dict[str, str]) ->
         store = Store(s3_client())
     data = Data(partitions=(f"s3://{BUCKET}/{SIZE_MB}.safetensors",))
     model = Model(uri=f"s3://{BUCKET}/{options.model}")
-    found = survey(store, data, model)
+    found = inspect_inputs(store, data, model)
     assert found.model, found.problems
     manifest = Manifest(version=1, job="bench", model=model, data=data, inference=Inference())
     plan = make_plan(

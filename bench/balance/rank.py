@@ -12,12 +12,12 @@ from typing import Any
 from unittest.mock import patch
 
 from bench.stream.stage import BUCKET
-from cosmic.inference.engine import Engine, Predictions
-from cosmic.inference.function import Function
-from cosmic.inference.line import Line
-from cosmic.inference.rank import run_rank
-from cosmic.inference.task import RankTask
-from cosmic.store import Store, s3_client
+from cosmic.model.engine import Engine, Predictions
+from cosmic.ranks.balance.channel import BalanceChannel
+from cosmic.ranks.environment import RankEnvironment
+from cosmic.ranks.run_rank import run_rank
+from cosmic.ranks.task import RankTask
+from cosmic.storage.objects import Store, s3_client
 
 
 def main() -> None:
@@ -31,10 +31,10 @@ def main() -> None:
         time.sleep(more * (time.monotonic() - began))
         return found
 
-    function = Function.from_environment(os.environ, Store(s3_client()), secrets=None)  # type: ignore[arg-type]
+    function = RankEnvironment.from_environment(os.environ, Store(s3_client()), secrets=None)  # type: ignore[arg-type]
     task = RankTask(bucket=BUCKET, prefix="runs/", run=run, rank=int(rank))
-    between = Line.between if move == "True" else lambda *_: Line(None, 0.0)
-    with patch.object(Engine, "predict", slowed), patch.object(Line, "between", between):
+    between = BalanceChannel.between if move == "True" else lambda *_: BalanceChannel(None, 0.0)
+    with patch.object(Engine, "predict", slowed), patch.object(BalanceChannel, "between", between):
         print(run_rank(task, function, time.monotonic() + 300).model_dump_json())
 
 

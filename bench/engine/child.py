@@ -55,8 +55,8 @@ def main() -> None:
 
 
 def _engine(folder: Path, variant: str, threads: int) -> Callable[[Any, Any], Z]:
-    from cosmic.inference.checkpoint import load_checkpoint
-    from cosmic.inference.engine import Engine
+    from cosmic.model.checkpoint import load_checkpoint
+    from cosmic.model.engine import Engine
 
     name, _, precision = variant.partition("-")
     checkpoint = load_checkpoint(folder / "m.safetensors")

@@ -1,6 +1,6 @@
 """Eager torch with weights folded beforehand: what the start of the engines is compared with.
 
-`record` writes the model's fast description (`cosmic.inference.graph`) to a file as a list of steps
+`record` writes the model's fast description (`cosmic.model.graph`) to a file as a list of steps
 and their constants; `FoldedTorch` maps the file and does the steps.
 """
 
@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from cosmic.inference.architecture import AstroMAEConfig
-from cosmic.inference.checkpoint import Weights
-from cosmic.inference.graph import LAYER_NORM_EPS, Node, Operations, Values, astromae
+from cosmic.model.architecture import AstroMAEConfig
+from cosmic.model.checkpoint import Weights
+from cosmic.model.graph import LAYER_NORM_EPS, Node, Operations, Values, astromae
 
 STEPS: dict[str, Any] = {
     "linear": F.linear,

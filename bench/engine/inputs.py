@@ -8,15 +8,10 @@ import numpy as np
 import torch
 
 from bench.engine.folded import record
-from cosmic.inference.architecture import PRESETS
-from cosmic.inference.astromae import AstroMAE
-from cosmic.inference.checkpoint import (
-    ErrorTable,
-    Provenance,
-    load_checkpoint,
-    save_checkpoint,
-)
-from cosmic.inference.engine import BATCH_SIZE
+from cosmic.model.architecture import PRESETS
+from cosmic.model.astromae import AstroMAE
+from cosmic.model.checkpoint import ErrorTable, Provenance, load_checkpoint, save_checkpoint
+from cosmic.model.engine import BATCH_SIZE
 
 CHECKED = 64
 

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from cosmic.data.synth.dataset import Sample, write_dataset
 from cosmic.errors import InputError
-from cosmic.inference.checkpoint import load_checkpoint
-from cosmic.inference.engine import Engine
-from cosmic.metrics import residuals, sigma_nmad
-from cosmic_cli.synth.dataset import Sample, write_dataset
+from cosmic.metrics.photo_z import residuals, sigma_nmad
+from cosmic.model.checkpoint import load_checkpoint
+from cosmic.model.engine import Engine
 
 CHECKPOINT = Path(__file__).parents[2] / "models/tiny/astromae-tiny.safetensors"
 

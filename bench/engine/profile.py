@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.engine.inputs import write_inputs
-from cosmic.inference.checkpoint import load_checkpoint
-from cosmic.inference.openvino_runner import compiled
+from cosmic.model.checkpoint import load_checkpoint
+from cosmic.model.runners.openvino import compiled
 
 WARM_UP, PASSES = 3, 30
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
-from fmilib.choice import shape
+from fmilib.cost_model.operation_costs import shape
 from fmilib_support import natlab
 from fmilib_support.natlab import Lab
 from fmilib_support.ranks import Ranks

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from safetensors.numpy import load_file
 
-from cosmic.inference.checkpoint import load_checkpoint
-from cosmic.inference.engine import Engine
+from cosmic.model.checkpoint import load_checkpoint
+from cosmic.model.engine import Engine
 
 
 def main() -> None:

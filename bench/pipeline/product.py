@@ -15,14 +15,14 @@ from typing import Any
 from bench.pipeline.busy import descendants_s, own_s
 from bench.stream.inputs import write_rows
 from bench.stream.stage import ROOT
-from cosmic.manifest import MANIFEST_PREFIX
-from cosmic.runs import RunFolder, run_id
-from cosmic.status import State
-from cosmic.store import Location
-from cosmic_cli.stack.local import LocalStack
-from cosmic_cli.stack.records import InvocationRecord
+from cosmic.contracts.layout import RunFolder, run_id
+from cosmic.contracts.location import Location
+from cosmic.contracts.manifest import MANIFEST_PREFIX
+from cosmic.contracts.status import State
 from cosmic_cli.submission import follow
 from cosmic_cli.target import Target, local_target
+from cosmic_local.lambda_pool.invocation_log import InvocationRecord
+from cosmic_local.stack import LocalStack
 
 ROWS = 1280  # of a partition: whole batches of 64, 26 MB
 LOOK_S = 0.02

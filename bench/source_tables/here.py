@@ -9,7 +9,7 @@ from bench.engine.inputs import write_inputs
 from bench.source_tables.published import BITS_A_ROW
 from bench.stream.inputs import fill, write_rows
 from bench.stream.stage import BUCKET, run_cold, run_module, serving
-from cosmic.record import RankRecord
+from cosmic.contracts.rank_record import RankRecord
 
 S3_MB_PER_S = 75.0
 S3_LATENCY_MS = 20.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cosmic.cost import Usage, bill, billed_ms
+from cosmic.costs.bill import Usage, bill, billed_ms
 
 CONFIGURED_MB = 10_240
 BITS_A_ROW = 164_160  # image float32, magnitudes float64, redshift float32

@@ -19,12 +19,16 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 STEPS = (  # of a rank: what each is called, and the function that is one
-    ("plan read", "cosmic.inference.rank", "read_plan"),
-    ("library imported (beside the model's read)", "cosmic.inference.function", "preload"),
-    ("model read and checked, library there", "cosmic.inference.function", "Function._checkpoint"),
-    ("graph built and compiled", "cosmic.inference.engine", "Engine.__init__"),
-    ("first batch of empty sky (warm-up)", "cosmic.inference.engine", "Engine.warm_up"),
-    ("first 64 redshifts", "cosmic.inference.engine", "Engine.predict"),
+    ("plan read", "cosmic.ranks.run_rank", "read_plan"),
+    ("library imported (beside the model's read)", "cosmic.ranks.environment", "preload"),
+    (
+        "model read and checked, library there",
+        "cosmic.ranks.environment",
+        "RankEnvironment._checkpoint",
+    ),
+    ("graph built and compiled", "cosmic.model.engine", "Engine.__init__"),
+    ("first batch of empty sky (warm-up)", "cosmic.model.engine", "Engine.warm_up"),
+    ("first 64 redshifts", "cosmic.model.engine", "Engine.predict"),
 )
 
 

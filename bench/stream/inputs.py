@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from bench.stream.stage import BUCKET, ROOT, ROWS
-from cosmic.inference.architecture import AstroMAEConfig
-from cosmic.inference.astromae import AstroMAE
-from cosmic.inference.checkpoint import ErrorTable, Provenance, save_checkpoint
-from cosmic.partitions.native import write_partition
+from cosmic.data.native import write_partition
+from cosmic.model.architecture import AstroMAEConfig
+from cosmic.model.astromae import AstroMAE
+from cosmic.model.checkpoint import ErrorTable, Provenance, save_checkpoint
 
 TINY = ROOT / "models/tiny/astromae-tiny.safetensors"
 

@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from bench.stream.stage import plan_for
-from cosmic.inference.function import Function
-from cosmic.inference.rows import Progress, predict_block
-from cosmic.partitions.stream import Block, BlockReader
+from cosmic.data.stream import Block, BlockReader
+from cosmic.ranks.environment import RankEnvironment
+from cosmic.ranks.predict import Progress, predict_block
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
 def overlap(key: str, model: str, batch_size: int, rounds: int) -> dict[str, Any]:
     """Seconds of each round, interleaved, so that what else the machine does meets all alike."""
     store, plan, _ = plan_for(key, model, batch_size)
-    function = Function.from_environment(os.environ, store, secrets=None)  # type: ignore[arg-type]
+    function = RankEnvironment.from_environment(os.environ, store, secrets=None)  # type: ignore[arg-type]
     engine = function.engine(plan)
     slices = plan.ranks[0].slices
     times: dict[str, list[float]] = {"download": [], "compute": [], "together": [], "wait": []}

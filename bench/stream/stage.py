@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cosmic.manifest import Data, FormatName, Inference, Manifest, Model
-from cosmic.plan import Plan, make_plan
-from cosmic.runs import RunFolder
-from cosmic.store import Store, s3_client
-from cosmic.survey import survey
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.manifest import Data, FormatName, Inference, Manifest, Model
+from cosmic.contracts.plan import Plan, make_plan
+from cosmic.planning.inputs import inspect_inputs
+from cosmic.storage.objects import Store, s3_client
 
 ROOT = Path(__file__).parents[2]
 BUCKET = "bench"
@@ -74,7 +74,7 @@ def plan_for(key: str, model: str, batch_size: int) -> tuple[Store, Plan, RunFol
     layout: FormatName = "pt" if key.endswith(".pt") else "safetensors"
     data = Data(partitions=(uri,), format=layout)
     chosen = Model(uri=f"s3://{BUCKET}/{model}")
-    found = survey(store, data, chosen)
+    found = inspect_inputs(store, data, chosen)
     assert found.model, found.problems
     assert not found.problems, found.problems
     manifest = Manifest(

@@ -10,9 +10,9 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from cosmic.aggregate import AggregateTask, aggregate
-from cosmic.status import State
-from cosmic.store import Store, s3_client
+from cosmic.contracts.status import State
+from cosmic.results.aggregate import AggregateTask, aggregate
+from cosmic.storage.objects import Store, s3_client
 
 logger = Logger(service="aggregate")
 metrics = Metrics(service="aggregate")

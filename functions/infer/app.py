@@ -11,14 +11,16 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from cosmic.inference.function import Function
-from cosmic.inference.rank import run_rank
-from cosmic.inference.task import RankTask
-from cosmic.store import Store, s3_client
+from cosmic.ranks.environment import RankEnvironment
+from cosmic.ranks.run_rank import run_rank
+from cosmic.ranks.task import RankTask
+from cosmic.storage.objects import Store, s3_client
 
 logger = Logger(service="infer")
 metrics = Metrics(service="infer")
-function = Function.from_environment(os.environ, Store(s3_client()), boto3.client("secretsmanager"))
+function = RankEnvironment.from_environment(
+    os.environ, Store(s3_client()), boto3.client("secretsmanager")
+)
 
 
 @logger.inject_lambda_context

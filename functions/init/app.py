@@ -10,13 +10,13 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from cosmic.admission import Admission, admit
-from cosmic.events import uploads
-from cosmic.quota import ranks_at_once
-from cosmic.settings import InitSettings
-from cosmic.start import Outcome, start_run
-from cosmic.status import State
-from cosmic.store import Store, s3_client
+from cosmic.contracts.status import State
+from cosmic.planning.admission import Admission, admit
+from cosmic.planning.concurrency import ranks_at_once
+from cosmic.planning.events import uploads
+from cosmic.planning.settings import InitSettings
+from cosmic.planning.start_run import Outcome, Upload, start_run, start_runs
+from cosmic.storage.objects import Store, s3_client
 
 logger = Logger(service="init")
 metrics = Metrics(service="init")
@@ -27,26 +27,47 @@ functions = boto3.client("lambda")
 
 
 @logger.inject_lambda_context
-@metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Start a run for each manifest that the event announces, or let in the one that asks."""
-    at_once = ranks_at_once(functions, settings.infer_function, settings.max_world_size)
-    if "admit" in event:
-        admit(Admission.model_validate(event["admit"]), store, executions, at_once)
-        return {"admitted": event["admit"]["run"]}
-    limits = settings.limits(at_once)
-    outcomes = [
-        start_run(upload, store, executions, settings.state_machine_arn, limits)
-        for upload in uploads(event)
-    ]
+    return _admit(event["admit"]) if "admit" in event else _start_all(event)
+
+
+def _admit(event: dict[str, Any]) -> dict[str, Any]:
+    request = Admission.from_event(event)
+    answer = admit(request, store, executions, _at_once())
+    facts: dict[str, Any] = {"run": request.run, "ranks": request.ranks, "taken": answer.taken}
+    if answer.admitted:
+        logger.info("run admitted", looks=answer.looks, **facts)
+    else:
+        logger.info("run waits", before=answer.before[:5], wait_s=answer.wait_s, **facts)
+    return answer.as_dict()
+
+
+def _start_all(event: dict[str, Any]) -> dict[str, Any]:
+    outcomes, errors = start_runs(uploads(event), _start)
     for outcome in outcomes:
         _report(outcome)
+    if outcomes:
+        metrics.flush_metrics()
+    for error in errors[1:]:
+        logger.error("manifest not answered", error=str(error))
+    if errors:
+        raise errors[0]
     return {"runs": [_as_dict(outcome) for outcome in outcomes]}
+
+
+def _at_once() -> int:
+    return ranks_at_once(functions, settings.infer_function, settings.max_world_size)
+
+
+def _start(upload: Upload) -> Outcome:
+    arn = settings.state_machine_arn
+    return start_run(upload, store, executions, arn, lambda: settings.limits(_at_once()))
 
 
 def _report(outcome: Outcome) -> None:
     rejected = outcome.state is State.REJECTED
-    metrics.add_metric("RunsRejected", MetricUnit.Count, int(rejected))
+    metrics.add_metric("RunsRejected", MetricUnit.Count, int(outcome.new and rejected))
     metrics.add_metric("RunsStarted", MetricUnit.Count, int(outcome.new and not rejected))
     if rejected:
         problems = [p.as_dict() for p in outcome.problems]

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cosmic.inference.architecture import AstroMAEConfig
-from cosmic.inference.astromae import sincos_positions
+from cosmic.model.architecture import AstroMAEConfig
+from cosmic.model.astromae import sincos_positions
 
 
 class PatchEmbed(nn.Module):

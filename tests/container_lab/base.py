@@ -1,9 +1,9 @@
-"""A stand-in for AWS's Python base image, made of this machine's own Python.
+"""A stand-in for AWS's Python base image, made of a Python of this machine.
 
 No registry can be reached from a test. The stand-in has what `sam` and a Dockerfile rely on: the
-entry point, AWS's runtime client and interface emulator, pip, boto3, and the folders. Its Python
-is the one that runs the tests, whatever the tag says; the C library is this machine's. Wheels lie
-in `/wheels`, since there is no network while an image is built.
+entry point, AWS's runtime client and interface emulator, pip, boto3, and the folders. It is named
+after the Python that it holds; the C library is this machine's. Wheels lie in `/wheels`, since
+there is no network while an image is built.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
-VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+from container_lab.interpreter import Interpreter
+
+# Compiled, so they come as wheels for the Python of the image; the others are any Python's.
+RUNTIME_CLIENT = ("awslambdaric", "simplejson")
 RUNTIME_BRINGS = (
-    *("awslambdaric", "runtime_client", "snapshot_restore_py", "simplejson"),
-    *("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six"),
+    *("snapshot_restore_py", "boto3", "botocore", "s3transfer"),
+    *("jmespath", "dateutil", "urllib3", "six"),
 )
 PROGRAMS = ("sh", "bash", "cat", "chmod", "cp", "env", "id", "ls", "mkdir", "mv", "rm")
 LIBRARIES = (
@@ -28,10 +30,10 @@ LIBRARIES = (
     *("librt.so.1", "libstdc++.so.6", "libutil.so.1", "libz.so.1"),
 )
 NOT_OF_STDLIB = ("site-packages", "dist-packages", "test", "tests", "idlelib", "__pycache__")
-BOOTSTRAP = f"""#!/bin/sh
+BOOTSTRAP = """#!/bin/sh
 export PYTHONPATH=/opt/python:/var/runtime
 cd /var/task
-exec /var/lang/bin/python{VERSION} -m awslambdaric "$_HANDLER"
+exec /var/lang/bin/python3 -m awslambdaric "$_HANDLER"
 """
 ENTRYPOINT = """#!/bin/sh
 export _HANDLER="$1"
@@ -46,19 +48,26 @@ CHANGES = (
 )
 
 
-def make_base(root: Path, wheels: Path, emulator: Path) -> None:
+def base_name(python: Interpreter) -> str:
+    """What AWS calls its image with that Python."""
+    return f"public.ecr.aws/lambda/python:{python.version}"
+
+
+def make_base(root: Path, python: Interpreter, wheels: Path, emulator: Path) -> None:
     """Lay out the stand-in's file system.
 
     Args:
         root: An empty folder that becomes `/`.
-        wheels: Folder of wheels.
+        python: What it holds.
+        wheels: Folder of wheels for that Python, the runtime client's among them.
         emulator: AWS's runtime interface emulator, as aws-sam-cli ships it.
     """
     for folder in ("bin", "dev", "opt", "proc", "sys", "tmp", "usr/bin", "var/rapid", "var/task"):
         (root / folder).mkdir(parents=True)
     (root / "tmp").chmod(0o1777)
     shutil.copytree(wheels, root / "wheels")
-    _python(root / "var/lang")
+    _python(python, root / "var/lang")
+    _runtime_client(python, wheels, root / "var/runtime")
     for name in RUNTIME_BRINGS:
         _package(name, root / "var/runtime")
     _install(emulator, root / "usr/local/bin/aws-lambda-rie")
@@ -98,16 +107,28 @@ def _tool(name: str) -> str:
     return found
 
 
-def _python(prefix: Path) -> None:
-    stdlib = Path(sysconfig.get_path("stdlib"))
-    target = prefix / "lib" / stdlib.name
+def _python(python: Interpreter, prefix: Path) -> None:
+    target = prefix / "lib" / python.stdlib.name
     ignore = shutil.ignore_patterns(*NOT_OF_STDLIB, "config-*", "*.a")
-    shutil.copytree(stdlib, target, ignore=ignore)
-    _install(Path(sys.executable), prefix / "bin" / f"python{VERSION}")
+    shutil.copytree(python.stdlib, target, ignore=ignore)
+    program = f"python{python.version}"
+    _install(python.program, prefix / "bin" / program)
     for name in ("python", "python3"):
-        (prefix / "bin" / name).symlink_to(f"python{VERSION}")
+        (prefix / "bin" / name).symlink_to(program)
     _package("pip", target / "site-packages")
     _write(prefix / "bin/pip", '#!/bin/sh\nexec /var/lang/bin/python3 -m pip "$@"\n')
+
+
+def _runtime_client(python: Interpreter, wheels: Path, site: Path) -> None:
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps"),
+            *("--no-index", "--find-links", wheels, "--only-binary=:all:"),
+            *("--target", site, "--python-version", python.version, *RUNTIME_CLIENT),
+        ],
+        check=True,
+        capture_output=True,
+    )
 
 
 def _package(name: str, site: Path) -> None:

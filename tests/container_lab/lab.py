@@ -14,10 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from container_lab.base import VERSION
 from container_lab.engine import BRIDGE, Engine
-from cosmic.store import Location, Store
-from cosmic_cli.stack.local import StackHandle, attach
+from container_lab.interpreter import Interpreter
+from cosmic.contracts.location import Location
+from cosmic.storage.objects import Store
+from cosmic_local.stack import StackHandle, attach
 from fmilib_support.natlab import enter
 
 ROOT = Path(__file__).parents[2]
@@ -62,14 +63,14 @@ class Lab:
         at = Location(self.stack().outputs["DataBucketName"], key)
         self.inside(lambda: Store(self.stack().client("s3")).upload(source, at))
 
-    def build(self, wheels: Path) -> None:
+    def build(self, python: Interpreter, wheels: Path) -> None:
         """All of it, as `make deploy` builds it, for the Python of the stand-in."""
         self.engine.run(
             *(SAM, "build", "--build-dir", self.template.parent),
             cwd=ROOT,
             variables={
                 **AS_ANYONE,
-                "PYTHON_VERSION": VERSION,
+                "PYTHON_VERSION": python.version,
                 "PIP_NO_INDEX": "1",
                 "PIP_FIND_LINKS": str(wheels),
             },

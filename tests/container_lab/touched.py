@@ -18,8 +18,8 @@ def start(checkpoint: Path) -> None:
     """Import the handler and make the engine ready, as a rank's first invocation does."""
     import app  # type: ignore[import-not-found]  # noqa: F401
 
-    from cosmic.inference.checkpoint import load_checkpoint
-    from cosmic.inference.engine import Engine
+    from cosmic.model.checkpoint import load_checkpoint
+    from cosmic.model.engine import Engine
 
     Engine(load_checkpoint(checkpoint), 1, batch_size=64).warm_up()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,10 @@ import yaml
 from cosmic_cli.reference import write_manifest_reference
 
 ROOT = Path(__file__).parents[2]
+STATUS = re.compile(
+    r"\*\*Status\*\*: (?P<status>accepted|superseded by \[ADR \d+\]\(\d{4}-[a-z-]+\.md\))"
+    r", (?P<date>\d{4}-\d\d-\d\d)\."
+)
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
@@ -35,14 +40,32 @@ def test_the_manifest_reference_is_that_of_the_code(tmp_path: Path) -> None:
         assert (tmp_path / file).read_text() == (ROOT / "docs" / file).read_text()
 
 
-def test_every_decision_is_listed() -> None:
-    listed = (ROOT / "docs/adr/index.md").read_text()
+def test_every_decision_is_listed_with_its_status_and_date() -> None:
+    listed = (ROOT / "docs/adr/index.md").read_text().splitlines()
     for page in sorted((ROOT / "docs/adr").glob("[0-9]*.md")):
-        title = page.read_text().splitlines()[0].removeprefix("# ")
-        assert f"[{title}]({page.name})" in listed
+        title, _, status = page.read_text().splitlines()[:3]
+        found = STATUS.match(status)
+        assert found, f"{page.name} has no status with a date in its third line"
+        link = f"[{title.removeprefix('# ')}]({page.name})"
+        assert f"| {link} | {found['status']} | {found['date']} |" in listed
 
 
 def test_the_citation_names_the_licence_of_the_packages() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["license"] == "Apache-2.0"
     assert "Apache License" in (ROOT / "LICENSE").read_text()
+
+
+def test_every_finding_is_listed() -> None:
+    listed = (ROOT / "findings/README.md").read_text()
+    scripts = sorted((ROOT / "findings").glob("*.sh"))
+    assert scripts
+    for script in scripts:
+        assert f"[{script.name}]({script.name})" in listed
+        assert script.stat().st_mode & 0o111, f"{script.name} can't be executed"
+
+
+def test_contributing_says_what_every_kind_of_test_is_for() -> None:
+    said = (ROOT / "CONTRIBUTING.md").read_text()
+    for kind in {path.relative_to(ROOT).parts[1] for path in ROOT.glob("tests/*/**/test_*.py")}:
+        assert f"`tests/{kind}`" in said

@@ -18,14 +18,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cosmic.record import RankRecord, parse_record
-from cosmic.runs import RunFolder, run_id
-from cosmic.status import Status
-from cosmic.store import Location, Store
-from cosmic_cli.stack.local import LocalStack, StackHandle
+from cosmic.contracts.layout import RunFolder, run_id
+from cosmic.contracts.location import Location
+from cosmic.contracts.rank_record import RankRecord, parse_record
+from cosmic.contracts.status import Status
+from cosmic.data.synth.dataset import Sample, write_dataset
+from cosmic.storage.objects import Store
 from cosmic_cli.submission import follow
-from cosmic_cli.synth.dataset import Sample, write_dataset
 from cosmic_cli.target import Target, local_target
+from cosmic_local.stack import LocalStack, StackHandle
 
 ROOT = Path(__file__).parents[2]
 CHECKPOINT = ROOT / "models/tiny/astromae-tiny.safetensors"
@@ -119,7 +120,8 @@ class Cosmic:
     def await_object(self, at: Location, timeout_s: float = 60.0) -> None:
         """Return as soon as an object is there."""
         give_up = time.monotonic() + timeout_s
-        while not any(found.key == at.key for found in self.store.list(at)):
+        folder = Location(at.bucket, at.key.rpartition("/")[0])
+        while not any(found.key == at.key for found in self.store.list(folder)):
             assert time.monotonic() < give_up, f"{at.uri} did not come"
             time.sleep(0.05)
 

@@ -16,25 +16,27 @@ from typing import Any
 import psutil
 import pytest
 
-from cosmic.runs import RunFolder
-from cosmic.status import State, Status, parse_status, utc_now
-from cosmic.store import Location, Store
-from cosmic_cli.stack.local import LocalStack, attach
-from cosmic_cli.synth.dataset import Sample, write_dataset
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.location import Location
+from cosmic.contracts.status import State, Status, parse_status, utc_now
+from cosmic.costs.measured import from_metrics
+from cosmic.data.synth.dataset import Sample, write_dataset
+from cosmic.storage.objects import Store
 from cosmic_cli.target import Target, local_target
+from cosmic_local.stack import LocalStack, attach
 
 ROOT = Path(__file__).parents[2]
 COSMIC = Path(sys.executable).with_name("cosmic")
 ROWS = 256
 PAYLOAD = {
-    "bucket": "b",
+    "bucket": "models",
     "file_limit": "10",
     "batch_size": 512,
     "object_type": "folder",
     "S3_object_name": "scripts/Anomaly Detection",
     "script": "/tmp/scripts/inference.py",
     "result_path": "result/run 1",
-    "data_bucket": "d",
+    "data_bucket": "data",
     "data_prefix": "",
 }
 NOTHING = "AWS::CloudFormation::WaitConditionHandle"
@@ -281,12 +283,18 @@ def test_a_plan_says_what_a_manifest_would_do(lab: Lab) -> None:
         rank["stop"] * 20 * 32 * 32 + rank["stop"] * 68 for rank in ({"stop": 128}, {"stop": 128})
     )
     assert plan["memory_mb"] < plan["function_mb"]
-    assert plan["bill"]["usd"] == pytest.approx(sum(x["usd"] for x in plan["bill"]["lines"]))
+    assert (plan["expected"], plan["bill"]) == (None, None)
+    assert "unknown until this model is measured" in lab("plan", "lab.json")
     like = json.loads(lab("plan", "lab.json", "--like", lab.finished, "--json"))
     metrics = json.loads(lab.store.get(lab.at(lab.finished).metrics))
-    rates = like["expected"]["rates"]
-    assert rates["rows_per_s"] == metrics["run"]["rows_per_compute_s"]
-    assert "expected cost" in lab("plan", "lab.json")
+    measured = from_metrics(metrics, f"run {lab.finished}")
+    assert like["expected"]["measured"] == measured.model_dump(mode="json")
+    assert like["bill"]["usd"] == pytest.approx(sum(x["usd"] for x in like["bill"]["lines"]))
+    assert like["counts"] == plan["counts"]
+    (lab.folder / "past.json").write_text(json.dumps(metrics))
+    past = json.loads(lab("plan", "lab.json", "--from", "past.json", "--json"))
+    assert past["bill"] == like["bill"]
+    assert f"run {lab.finished}" in lab("plan", "lab.json", "--like", lab.finished)
     assert lab("plan", "lab.json", "--like", "x", code=4) == ""
 
 
@@ -389,14 +397,17 @@ def test_logs_are_printed_by_function(lab: Lab) -> None:
 
 
 def test_destroy_asks_for_the_name_and_then_deletes(lab: Lab, aws: Any) -> None:
-    s3 = lab.target.client("s3")
-    s3.create_bucket(Bucket="cosmic-gone")
-    s3.put_object(Bucket="cosmic-gone", Key="runs/x", Body=b"")
-    deploy(lab, "cosmic-gone", {**lab.target.outputs, "DataBucketName": "cosmic-gone"})
+    s3, bucket = lab.target.client("s3"), "cosmic-gone-data-123456789012"
+    of_a_stack = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": bucket}}
+    template = json.dumps({"Resources": {"DataBucket": of_a_stack}})
+    lab.target.client("cloudformation").create_stack(StackName="cosmic-gone", TemplateBody=template)
+    s3.put_object(Bucket=bucket, Key="runs/x", Body=b"")
     refused = aws("destroy", "--stack", "cosmic-gone", input="cosmic\n")
     assert refused.returncode == 2
     assert "not-confirmed" in refused.stderr
     done = aws("destroy", "--stack", "cosmic-gone", "--yes", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"bucket": "cosmic-gone", "versions_deleted": 1}
-    assert "cosmic-gone" not in [b["Name"] for b in s3.list_buckets()["Buckets"]]
+    assert json.loads(done.stdout) == {"bucket": bucket, "versions_deleted": 1}
+    assert bucket not in [b["Name"] for b in s3.list_buckets()["Buckets"]]
+    again = aws("destroy", "--stack", "cosmic-gone")
+    assert (again.returncode, "nothing to delete" in again.stdout) == (0, True), again.stderr

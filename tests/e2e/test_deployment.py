@@ -13,13 +13,13 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from cosmic.status import State
-from cosmic.store import Location
-from cosmic_cli.removal import remove_data
-from cosmic_cli.stack.local import LocalStack
+from cosmic.contracts.location import Location
+from cosmic.contracts.status import State
+from cosmic.data.synth.dataset import Sample, write_dataset
+from cosmic_cli.delete_data import remove_data
 from cosmic_cli.submission import follow, submit
-from cosmic_cli.synth.dataset import Sample, write_dataset
 from cosmic_cli.target import Target, local_target
+from cosmic_local.stack import LocalStack
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,18 +8,20 @@ import json
 import os
 import re
 import signal
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from astropy.table import Table
-from safetensors.numpy import load_file
 
-from cosmic.inference.checkpoint import load_checkpoint
-from cosmic.inference.engine import Engine, threads_for_memory
-from cosmic.status import State
-from cosmic.store import Location
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from cosmic.contracts.location import Location
+from cosmic.contracts.status import State
+from process_support import run_bare
 
 from .conftest import PER_PARTITION
 from .permissions import allowed, statements
@@ -63,18 +65,33 @@ def digest(table: pa.Table) -> str:
     return sha.hexdigest()
 
 
+LOOP = """
+import sys
+from pathlib import Path
+import numpy as np
+from safetensors.numpy import load_file
+from cosmic.model.checkpoint import load_checkpoint
+from cosmic.contracts.vcpus import threads_for_memory
+from cosmic.model.engine import Engine
+checkpoint, memory_mb, batch, out, *files = sys.argv[1:]
+engine = Engine(load_checkpoint(Path(checkpoint)), threads_for_memory(int(memory_mb)))
+batch = int(batch)
+found = []
+for columns in map(load_file, files):
+    for start in range(0, len(columns["object_id"]), batch):
+        part = slice(start, start + batch)
+        found.append(engine.predict(columns["image"][part], columns["mag"][part]).z_phot)
+np.save(out, np.concatenate(found))
+"""
+
+
 def test_predictions_equal_a_plain_loop_over_the_files(
-    cosmic: Cosmic, by_world_size: dict[int, pa.Table]
+    cosmic: Cosmic, by_world_size: dict[int, pa.Table], tmp_path: Path
 ) -> None:
-    engine = Engine(load_checkpoint(cosmic.checkpoint), threads_for_memory(MEMORY_MB))
-    expected = []
-    for i in range(cosmic.rows // PER_PARTITION):
-        columns = load_file(cosmic.data / f"{i}.safetensors")
-        for start in range(0, len(columns["object_id"]), BATCH):
-            part = slice(start, start + BATCH)
-            expected.append(engine.predict(columns["image"][part], columns["mag"][part]).z_phot)
+    files = [cosmic.data / f"{i}.safetensors" for i in range(cosmic.rows // PER_PARTITION)]
+    run_bare(LOOP, cosmic.checkpoint, MEMORY_MB, BATCH, tmp_path / "z.npy", *files)
     found = by_world_size[4]["z_phot"].to_numpy(zero_copy_only=False)
-    np.testing.assert_array_equal(found, np.concatenate(expected))
+    np.testing.assert_array_equal(found, np.load(tmp_path / "z.npy"))
 
 
 def test_metrics_are_those_of_the_model_card(cosmic: Cosmic) -> None:

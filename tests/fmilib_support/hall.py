@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 from greenlet import getcurrent, greenlet
 
-from fmilib.board import Board
+from fmilib.api.communicator import Communicator
 from fmilib.channels.base import Sending
-from fmilib.channels.solo import Sent
-from fmilib.communicator import Communicator
+from fmilib.channels.loopback import Sent
 from fmilib.config import settings
 from fmilib.errors import MismatchError
-from fmilib.flows import SEGMENT_BYTES, Arrived
-from fmilib.frames import NO_DIGEST, Call, Head, Kind, describe
-from fmilib.link import Buffer
+from fmilib.links.job_state import JobState
+from fmilib.links.link import Buffer
+from fmilib.links.transfer import SEGMENT_BYTES, Arrived
 from fmilib.stats import Stats
+from fmilib.wire.frames import NO_DIGEST, Envelope, Head, Kind, describe
 
 Body = Callable[[Communicator], Any]
 Way = tuple[int, int, tuple[int, int]]  # source, dest, queue of calls
@@ -94,7 +94,7 @@ class Hall:
     def _join(self, rank: int, size: int) -> Communicator:
         given = {"rank": rank, "size": size, "job": "hall", "secret": bytes(32)}
         found = settings({**given, "rendezvous": "127.0.0.1:1"}, {})
-        return Communicator(found, Seat(self, rank, size), Board(rank), None, Stats(), 0.0)
+        return Communicator(found, Seat(self, rank, size), JobState(rank), None, Stats(), 0.0)
 
 
 class Seat:
@@ -105,20 +105,20 @@ class Seat:
         self.size = size
         self._hall = hall
 
-    def send(self, peer: int, call: Call, parts: list[Buffer]) -> None:
+    def send(self, peer: int, call: Envelope, parts: list[Buffer]) -> None:
         """Put down a copy, in as many pieces as a link would make; see `Channel`."""
         payload = memoryview(bytearray().join(parts))
         for start in range(0, len(payload) or 1, SEGMENT_BYTES):
             self._put(peer, call, payload[start : start + SEGMENT_BYTES], len(payload))
 
-    def relay(self, peer: int, call: Call, part: memoryview, total: int) -> None:
+    def relay(self, peer: int, call: Envelope, part: memoryview, total: int) -> None:
         """Put down a copy of one piece; see `Channel`."""
         self._put(peer, call, memoryview(bytearray(part)), total)
 
     def receive(
         self,
         peer: int,
-        call: Call,
+        call: Envelope,
         into: memoryview | None = None,
         arrived: Arrived | None = None,
     ) -> memoryview:
@@ -140,7 +140,7 @@ class Seat:
 
     def exchange(
         self,
-        call: Call,
+        call: Envelope,
         to: int,
         outgoing: memoryview,
         source: int,
@@ -152,19 +152,19 @@ class Seat:
         return self.receive(source, call, incoming, arrived)
 
     def swap(
-        self, to: int, outgoing: Call, parts: list[Buffer], source: int, incoming: Call,
+        self, to: int, outgoing: Envelope, parts: list[Buffer], source: int, incoming: Envelope,
         into: memoryview | None,
     ) -> memoryview:  # fmt: skip
         """Put down one message and take another; see `Channel`."""
         self.send(to, outgoing, parts)
         return self.receive(source, incoming, into)
 
-    def begin(self, peer: int, call: Call, parts: list[Buffer]) -> Sending:
+    def begin(self, peer: int, call: Envelope, parts: list[Buffer]) -> Sending:
         """Put down one message; see `Channel`."""
         self.send(peer, call, parts)
         return Sent()
 
-    def arrived(self, call: Call, peers: list[int] | None) -> int | None:
+    def arrived(self, call: Envelope, peers: list[int] | None) -> int | None:
         """Return a rank whose message lies there; see `Channel`."""
         among = range(self.size) if peers is None else peers
         return next((one for one in among if self._hall.has((one, self.rank, call.queue))), None)
@@ -172,12 +172,12 @@ class Seat:
     def drain(self) -> None:
         """Do nothing: all that was begun lies there; see `Channel`."""
 
-    def _put(self, peer: int, call: Call, piece: memoryview, total: int) -> None:
+    def _put(self, peer: int, call: Envelope, piece: memoryview, total: int) -> None:
         head = Head(Kind.DATA, call.stamp, len(piece), total, NO_DIGEST)
         self._hall.put((self.rank, peer, call.queue), head, piece)
 
-    def _check(self, peer: int, call: Call, head: Head, into: memoryview | None) -> None:
-        if call.exact and head.stamp != call.stamp:
+    def _check(self, peer: int, call: Envelope, head: Head, into: memoryview | None) -> None:
+        if head.stamp != call.stamp:
             theirs, mine = describe(head.stamp), describe(call.stamp)
             raise MismatchError(f"rank {peer} called {theirs}, rank {self.rank} called {mine}")
         if into is not None and head.total != len(into):

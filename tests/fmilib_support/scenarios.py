@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import fmilib
-from fmilib import codec
+from fmilib.wire import codec
 from fmilib_support.ranks import Place
 
 LARGE = 1 << 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +11,16 @@ from typing import Any
 
 import pytest
 
-from cosmic.admission import QUEUE_KEY, Admission, admit
-from cosmic.errors import NoRoomYet, TransientError
-from cosmic.store import Location, Store
+from cosmic.contracts.location import Location
+from cosmic.planning.admission import (
+    FIRST_LOOK_S,
+    LONGEST_LOOK_S,
+    QUEUE_KEY,
+    Admission,
+    Answer,
+    admit,
+)
+from cosmic.storage.objects import Store
 
 WAITING = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}}}
 
@@ -36,12 +44,11 @@ class Runs:
     def end(self, run: Admission) -> None:
         self.steps.stop_execution(executionArn=run.execution)
 
+    def ask(self, run: Admission, capacity: int = 10) -> Answer:
+        return admit(run, self.store, self.steps, capacity)
+
     def admitted(self, run: Admission, capacity: int = 10) -> bool:
-        try:
-            admit(run, self.store, self.steps, capacity)
-        except NoRoomYet:
-            return False
-        return True
+        return self.ask(run, capacity).admitted
 
     def queued(self) -> list[str]:
         queue = json.loads(self.store.get(Location(self.bucket, QUEUE_KEY)))
@@ -108,7 +115,7 @@ def test_a_lease_ends_with_the_state_machines_time(
 ) -> None:
     holder, waiting = runs.start(10), runs.start(10)
     with monkeypatch.context() as long_ago:
-        long_ago.setattr("cosmic.admission.time.time", lambda: 1e9)
+        long_ago.setattr("cosmic.planning.admission.time.time", lambda: 1e9)
         assert runs.admitted(holder)
     assert runs.admitted(waiting), "the holder's execution still runs, its lease is over"
 
@@ -137,5 +144,56 @@ def test_a_queue_that_cannot_be_read_is_no_permission(runs: Runs) -> None:
         runs.admitted(nowhere)
 
 
-def test_no_room_is_a_reason_to_ask_again() -> None:
-    assert issubclass(NoRoomYet, TransientError)
+def test_to_wait_is_an_answer_that_says_for_how_long(runs: Runs) -> None:
+    holder, waiting = runs.start(10), runs.start(10)
+    assert runs.ask(holder) == Answer(True, 0, looks=0)
+    for looks in range(3):
+        answer = runs.ask(waiting.model_copy(update={"looks": looks}))
+        assert (answer.admitted, answer.looks) == (False, looks + 1)
+        assert 1 <= answer.wait_s <= FIRST_LOOK_S
+        assert isinstance(answer.wait_s, int), "Step Functions waits whole seconds"
+        assert (answer.before, answer.taken) == ((holder.run,), 10)
+
+
+def test_who_waits_far_behind_or_has_waited_long_looks_rarely(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cosmic.planning.admission.random.uniform", lambda _, most: most)
+    queued = [runs.start(10) for _ in range(4)]
+    first = [runs.ask(run).wait_s for run in queued]
+    assert first == [0, FIRST_LOOK_S, 2 * FIRST_LOOK_S, 3 * FIRST_LOOK_S]
+    now = time.time()
+    for later_s, wait_s in ((100, 25), (1000, 250), (10_000, LONGEST_LOOK_S)):
+        monkeypatch.setattr("cosmic.planning.admission.time.time", lambda at=now + later_s: at)
+        assert runs.ask(queued[1]).wait_s == pytest.approx(wait_s, abs=1)
+
+
+def test_an_earlier_executions_place_is_not_that_of_a_later_one(runs: Runs) -> None:
+    early, other = runs.start(10), runs.start(10)
+    assert runs.admitted(early)
+    assert not runs.admitted(other)
+    runs.end(early)
+    again = runs.start(10).model_copy(update={"run": early.run})
+    assert not runs.admitted(again), "it asks anew, behind who has waited"
+    assert runs.admitted(other)
+    assert runs.queued() == [other.run, early.run]
+
+
+def test_a_queue_that_others_change_all_the_time_is_no_error(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cosmic.planning.admission.SWAP_PAUSE_S", 0.0)
+    monkeypatch.setattr(runs.store, "replace", lambda *_: "")
+    answer = runs.ask(runs.start(1))
+    assert (answer.admitted, answer.looks) == (False, 1)
+    assert answer.wait_s >= 1
+
+
+def test_the_state_machines_request_is_read() -> None:
+    state = {"bucket": "b", "prefix": "runs/", "run": "r", "concurrency": 3}
+    first = Admission.from_event({"run": state, "execution": "arn"})
+    assert first == Admission(bucket="b", run="r", ranks=3, execution="arn", looks=0)
+    answer = Answer(False, 7, looks=2, before=("x",), taken=9).as_dict()
+    assert answer == {"admitted": False, "wait_s": 7, "looks": 2}
+    later = Admission.from_event({"run": {**state, "admission": answer}, "execution": "arn"})
+    assert later.looks == 2

@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,21 @@ import pyarrow.parquet as pq
 import pytest
 from astropy.table import Table
 
-from cosmic.aggregate import AggregateTask, aggregate
-from cosmic.catalogue import COLUMNS, SCHEMA, rows_to_table
-from cosmic.flags import Flag
-from cosmic.merge import write_gathered
-from cosmic.plan import Plan, PlannedModel, PlannedPartition, share_rows
-from cosmic.record import RankRecord, parse_record
+from cosmic.contracts.catalogue_schema import COLUMNS, SCHEMA, rows_to_table
+from cosmic.contracts.flags import Flag
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.location import Location
+from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, share_rows
+from cosmic.contracts.rank_record import RankRecord, parse_record
+from cosmic.contracts.status import State, Status, parse_status
+from cosmic.costs.counts import WRITES_OF_AGGREGATE, count, reads_of_aggregate
+from cosmic.costs.workload import of_plan
+from cosmic.metrics.photo_z import photo_z_metrics
+from cosmic.metrics.statistics import Statistics
 from cosmic.report.document import ReportDocument
-from cosmic.runs import RunFolder
-from cosmic.statistics import Statistics
-from cosmic.status import State, Status, parse_status
-from cosmic.store import Location, Store
+from cosmic.results.aggregate import AggregateTask, aggregate
+from cosmic.results.merge import write_gathered
+from cosmic.storage.objects import Store
 
 ROWS = (100, 70)
 BATCH = 16
@@ -41,16 +46,29 @@ def plain_page(monkeypatch: pytest.MonkeyPatch) -> None:
         path.write_text(document.status.run)
         return path
 
-    monkeypatch.setattr("cosmic.report.making.make_page", write)
+    monkeypatch.setattr("cosmic.report.render.make_page", write)
 
 
 class Run:
-    """A run whose ranks are done: shards, records and collective in S3."""
+    """A run whose ranks are done: shards, records and collective in S3.
+
+    Its model gives NaN for the first of every `lost_of` rows of a partition, and where `outlier`
+    is given, that for the last.
+    """
 
     def __init__(
-        self, store: Store, bucket: str, columns: list[dict[str, Any]], world_size: int
+        self,
+        store: Store,
+        bucket: str,
+        columns: list[dict[str, Any]],
+        world_size: int,
+        *,
+        lost_of: int | None = None,
+        tolerated_percent: float = 0,
+        outlier: float | None = None,
     ) -> None:
         self.store, self.columns = store, columns
+        self.lost_of, self.outlier = lost_of, outlier
         self.folder = RunFolder(bucket, "runs/", f"test-{world_size}")
         self.plan = Plan(
             run=self.folder.run,
@@ -64,7 +82,7 @@ class Run:
             batch_size=BATCH,
             channel="direct",
             fmi_timeout_s=1,
-            failed_rows_percent=0,
+            failed_rows_percent=tolerated_percent,
             gather=True,
         )
         self.shards = [self.shard(rank) for rank in range(world_size)]
@@ -72,10 +90,12 @@ class Run:
         for c in columns:
             self.statistics += Statistics.of(self.z_phot(c), c["z_spec"])
 
-    @staticmethod
-    def z_phot(columns: dict[str, Any]) -> Any:
-        z = (columns["z_spec"] * np.float32(1.01)).astype(np.float32)
-        z[::17] = np.nan
+    def z_phot(self, columns: dict[str, Any]) -> Any:
+        z = np.linspace(0.02, 0.4, len(columns["z_spec"])).astype(np.float32)
+        if self.lost_of:
+            z[:: self.lost_of] = np.nan
+        if self.outlier is not None:
+            z[-1] = self.outlier
         return z
 
     def shard(self, rank: int) -> bytes:
@@ -100,7 +120,7 @@ class Run:
                     self.record(rank, fmi="ok" if collective else "degraded"),
                 )
         if collective:
-            write_gathered(self.store, self.folder, self.statistics.summary(), self.shards)
+            write_gathered(self.store, self.folder, self.statistics, self.shards)
 
     def record(self, rank: int, fmi: str) -> bytes:
         times: dict[str, Any] = dict.fromkeys(
@@ -160,8 +180,8 @@ def columns(make_columns: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]
 
 
 @pytest.fixture
-def run(store: Store, bucket: str, columns: list[dict[str, Any]]) -> Callable[[int], Run]:
-    return lambda world_size: Run(store, bucket, columns, world_size)
+def run(store: Store, bucket: str, columns: list[dict[str, Any]]) -> Callable[..., Run]:
+    return partial(Run, store, bucket, columns)
 
 
 @pytest.mark.parametrize("collective", [True, False])
@@ -224,9 +244,9 @@ def test_the_catalogue_is_the_same_whatever_the_world_size_and_the_way(
 
 
 def test_missing_is_null_in_parquet_and_nan_in_fits(
-    run: Callable[[int], Run], tmp_path: Path
+    run: Callable[..., Run], tmp_path: Path
 ) -> None:
-    done = run(2)
+    done = run(2, lost_of=17, tolerated_percent=10)
     done.write()
     done.aggregate(tmp_path)
     parquet = pq.read_table(io.BytesIO(done.object("catalogue.parquet")))
@@ -339,7 +359,7 @@ def test_a_gathered_object_that_is_not_the_shards_is_not_used(
     done.write()
     other = run(1)
     other.folder = done.folder
-    write_gathered(done.store, done.folder, done.statistics.summary(), other.shards)
+    write_gathered(done.store, done.folder, done.statistics, other.shards)
     assert done.aggregate(tmp_path).state is State.SUCCEEDED
 
 
@@ -354,12 +374,131 @@ def test_metrics_that_disagree_with_what_fmi_reduced_fail_the_run(
     assert status.problems[0]["code"] == "metrics-disagree"
 
 
+def set_z_spec(kind: str, columns: list[dict[str, Any]]) -> None:
+    for c in columns:
+        z = c["z_spec"]
+        if kind == "constant":
+            z[:] = 0.1
+        elif kind == "within 1e-5":
+            z[:] = 0.1 + 1e-5 * np.random.default_rng(1).random(len(z))
+        elif kind == "a galaxy group":
+            z[:] = np.random.default_rng(1).normal(0.5, 0.001, len(z))
+        else:
+            z[7:10] = float(kind)
+
+
+@pytest.mark.parametrize("outlier", [None, 1e5, 3e38])
+@pytest.mark.parametrize("kind", ["-1", "-9", "1e20", "constant", "within 1e-5", "a galaxy group"])
+def test_awkward_redshifts_never_fail_a_run(
+    run: Callable[..., Run],
+    columns: list[dict[str, Any]],
+    tmp_path: Path,
+    kind: str,
+    outlier: float | None,
+) -> None:
+    set_z_spec(kind, columns)
+    done = run(3, outlier=outlier)
+    done.write()
+    status = done.aggregate(tmp_path)
+    assert (status.state, status.problems, status.fmi) == (State.SUCCEEDED, (), "ok")
+    found = json.loads(done.object("metrics.json"), parse_constant=pytest.fail)["photo_z"]
+    assert found["n"] == done.statistics.named()["n"]
+    implausible = 6 if kind[-1].isdigit() and kind != "within 1e-5" else 0
+    unknown = int(sum(np.isnan(c["z_spec"]).sum() for c in columns))
+    assert found["left_out"] == {
+        "no_prediction": 0,
+        "no_z_spec": unknown,
+        "implausible_z_spec": implausible,
+    }
+    assert (found["r2"] is None) == (kind == "constant")
+
+
+def test_the_catalogue_keeps_an_implausible_z_spec_as_it_was_given(
+    run: Callable[..., Run], columns: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    columns[0]["z_spec"][:4] = given = [-1, -9, -99, 99]
+    done = run(2)
+    done.write()
+    done.aggregate(tmp_path)
+    found = pq.read_table(io.BytesIO(done.object("catalogue.parquet")))
+    assert found["z_spec"][:4].to_pylist() == given
+
+
+def test_a_redshift_that_fmi_summed_wrong_fails_the_run(
+    run: Callable[..., Run], tmp_path: Path
+) -> None:
+    done = run(3, outlier=1e17)
+    c = done.columns[0]
+    z = done.z_phot(c)
+    done.statistics = Statistics.of(done.z_phot(done.columns[1]), done.columns[1]["z_spec"])
+    z[20] += np.float32(0.01)
+    done.statistics += Statistics.of(z, c["z_spec"])
+    done.write()
+    status = done.aggregate(tmp_path)
+    assert status.state is State.FAILED
+    assert {p["code"] for p in status.problems} == {"metrics-disagree"}
+
+
+@pytest.mark.parametrize("tolerated_percent", [0, 99.9])
+def test_a_model_without_a_finite_prediction_fails_the_run(
+    run: Callable[..., Run], tmp_path: Path, tolerated_percent: float
+) -> None:
+    done = run(3, lost_of=1, tolerated_percent=tolerated_percent)
+    done.write()
+    status = done.aggregate(tmp_path)
+    assert (status.state, status.rows_out) == (State.FAILED, 170)
+    (problem,) = status.problems
+    assert problem["code"] == "rows-missing"
+    assert problem["message"] == (
+        "170 of 170 rows (100 %) have no prediction: for 170 the model gave no finite redshift "
+        "(flag 8 in the catalogue)"
+    )
+    found = pq.read_table(io.BytesIO(done.object("catalogue.partial.parquet")))
+    assert found["z_phot"].null_count == 170
+    assert json.loads(done.object("metrics.json"))["photo_z"]["left_out"]["no_prediction"] == 170
+
+
+def test_rows_without_a_prediction_within_the_tolerance_make_a_partial_run(
+    run: Callable[..., Run], tmp_path: Path
+) -> None:
+    done = run(3, lost_of=50, tolerated_percent=3)
+    done.write()
+    for _ in range(2):
+        status = done.aggregate(tmp_path)
+        assert (status.state, status.rows_out, status.problems) == (State.PARTIAL, 170, ())
+        (warning,) = status.warnings
+        assert warning.startswith("4 of 170 rows (2.35 %) have no prediction: for 4 the model gave")
+
+
+def test_lost_ranks_and_rows_without_a_prediction_count_together(
+    run: Callable[..., Run], tmp_path: Path
+) -> None:
+    done = run(13, lost_of=50)
+    lost = done.plan.ranks[12].rows
+    tolerated = 100 * (max(lost, 4) + 1) / 170
+    done.plan = done.plan.model_copy(update={"failed_rows_percent": tolerated})
+    done.write(collective=False, without=(12,))
+    status = done.aggregate(tmp_path)
+    assert status.state is State.FAILED
+    assert f"{lost} belong to ranks that failed; for 4 the model" in status.problems[0]["message"]
+
+
+def test_a_shard_lost_after_fmi_summed_it_counts_as_missing_only(
+    run: Callable[..., Run], tmp_path: Path
+) -> None:
+    done = run(13, tolerated_percent=20)
+    done.write()
+    done.store.put(done.folder.gathered, b"broken")
+    done.store.put(done.folder.shard(12, 13), b"broken")
+    assert done.aggregate(tmp_path).state is State.PARTIAL
+
+
 def test_metrics_and_bill(run: Callable[[int], Run], tmp_path: Path) -> None:
     done = run(4)
     done.write()
     done.aggregate(tmp_path)
     metrics = json.loads(done.object("metrics.json"))
-    assert metrics["photo_z"]["n"] == done.statistics.summary()["n"]
+    assert metrics["photo_z"]["n"] == done.statistics.named()["n"]
     assert metrics["run"]["world_size"] == 4
     assert metrics["run"]["compute_s_summed"] == pytest.approx(2.0)
     assert metrics["run"]["download_s_summed"] == pytest.approx(0.8)
@@ -369,6 +508,25 @@ def test_metrics_and_bill(run: Callable[[int], Run], tmp_path: Path) -> None:
     lines = {line["item"]: line for line in metrics["bill"]["lines"]}
     assert lines["Lambda requests"]["formula"].startswith("5 x")
     assert metrics["bill"]["usd"] == pytest.approx(sum(x["usd"] for x in lines.values()))
+
+
+@pytest.mark.parametrize("channel", ["direct", "none"])
+def test_the_bill_counts_what_was_expected_and_nothing_of_runs_before(
+    run: Callable[[int], Run], tmp_path: Path, channel: str
+) -> None:
+    done = run(4)
+    talks = channel != "none"
+    done.plan = done.plan.model_copy(update={"channel": channel, "gather": talks})
+    done.write(collective=talks)
+    for _ in range(2):  # the second time in a warm environment
+        done.aggregate(tmp_path)
+        lines = json.loads(done.object("metrics.json"))["bill"]["lines"]
+        billed = {line["item"]: int(line["formula"].split()[0]) for line in lines[1:]}
+        expected = count(*of_plan(done.plan, 1769), environments=4)
+        assert billed["Step Functions"] == expected.transitions
+        assert billed["Lambda requests"] == expected.invocations
+        assert billed["S3 reads"] == 4 * 10 + reads_of_aggregate(4, gathered=talks)
+        assert billed["S3 writes and lists"] == 4 * 2 + WRITES_OF_AGGREGATE
 
 
 def test_warnings_of_the_start_stay(run: Callable[[int], Run], tmp_path: Path) -> None:
@@ -399,7 +557,7 @@ def test_aggregating_twice_gives_the_same_catalogue(
 def test_rows_are_regrouped_across_shards(
     run: Callable[[int], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cosmic.catalogue_files.ROW_GROUP_ROWS", 64)
+    monkeypatch.setattr("cosmic.results.catalogue_files.ROW_GROUP_ROWS", 64)
     done = run(5)
     done.write()
     done.aggregate(tmp_path)
@@ -460,7 +618,7 @@ def test_a_page_that_can_not_be_made_is_a_warning_and_costs_nothing_else(
         return "ImportError: matplotlib"
 
     with monkeypatch.context() as broken:
-        broken.setattr("cosmic.report.making.make_page", fails)
+        broken.setattr("cosmic.report.render.make_page", fails)
         status = done.aggregate(tmp_path)
     assert seen == [State.SUCCEEDED]  # nobody waits for the page who wants the catalogue
     assert status.state is State.SUCCEEDED
@@ -479,7 +637,7 @@ def _resume(done: Run) -> Status:
     return resumed
 
 
-@pytest.mark.parametrize("during", ["report.making.make_page", "aggregate.photo_z_metrics"])
+@pytest.mark.parametrize("during", ["report.render.make_page", "results.aggregate.photo_z_metrics"])
 def test_a_run_resumed_meanwhile_keeps_its_new_status(
     run: Callable[[int], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, during: str
 ) -> None:
@@ -508,3 +666,42 @@ def test_the_end_of_an_execution_that_another_has_followed_writes_nothing(
     assert done.aggregate(tmp_path) == resumed
     assert {found.key: found.etag for found in done.store.list(done.folder.at(""))} == before
     assert done.aggregate(tmp_path, execution="arn-r1").state is State.SUCCEEDED
+
+
+@pytest.mark.parametrize("said", [State.RUNNING, State.REJECTED])
+def test_what_init_says_late_is_no_end(
+    run: Callable[[int], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: State
+) -> None:
+    """It announces a run after it has started it: a short one may be over by then."""
+    done = run(2)
+    done.write()
+
+    def announced_meanwhile(*given: Any) -> Any:
+        late = Status(run=done.folder.run, state=said, manifest="m", updated_at="now")
+        done.store.put(done.folder.status, late.model_dump_json().encode())
+        return photo_z_metrics(*given)
+
+    monkeypatch.setattr("cosmic.results.aggregate.photo_z_metrics", announced_meanwhile)
+    assert done.aggregate(tmp_path).state is State.SUCCEEDED
+    assert parse_status(done.object("status.json")).state is State.SUCCEEDED
+
+
+def test_warnings_of_the_plan_are_kept_where_init_has_not_said_them_yet(
+    run: Callable[[int], Run], tmp_path: Path
+) -> None:
+    done = run(1)
+    done.write()
+    plan = done.plan.model_copy(update={"warnings": ("slow",), "ignored_keys": ("d/notes.txt",)})
+    done.store.put(done.folder.plan, plan.model_dump_json().encode())
+    warnings = done.aggregate(tmp_path).warnings
+    assert warnings == ("slow", "1 objects are no partitions: d/notes.txt")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_no_json_is_written_that_others_can_not_read(
+    store: Store, bucket: str, value: float
+) -> None:
+    at = Location(bucket, "metrics.json")
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        store.put_json(at, {"r2": [value]})
+    assert store.get_current(at) is None

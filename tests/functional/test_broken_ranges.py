@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from botocore.config import Config
 
+from cosmic.contracts.location import Location
 from cosmic.errors import InputError, TransientError
-from cosmic.store import RANGE_ATTEMPTS, STEP_BYTES, Location, Store
+from cosmic.storage.objects import RANGE_ATTEMPTS, STEP_BYTES, Store
 
 RESET = struct.pack("ii", 1, 0)
 BODY = np.random.default_rng(0).bytes(1_000_000)
@@ -116,7 +117,7 @@ def at(store: Store, bucket: str) -> Location:
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cosmic.store.RESUME_PAUSE_S", 0)
+    monkeypatch.setattr("cosmic.storage.objects.RESUME_PAUSE_S", 0)
 
 
 @pytest.mark.parametrize("reset", [False, True])

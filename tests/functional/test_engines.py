@@ -10,16 +10,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cosmic.engines import ENGINES
-from cosmic.inference.function import Function
-from cosmic.inference.rank import run_rank
-from cosmic.inference.task import RankTask
-from cosmic.manifest import Data, Inference, Manifest, Model
-from cosmic.plan import Plan, make_plan
-from cosmic.runs import RunFolder
-from cosmic.store import Location, Store
-from cosmic.survey import Survey, survey
-from cosmic_cli.synth.dataset import Sample, write_dataset
+from cosmic.contracts.engines import ENGINES
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.location import Location
+from cosmic.contracts.manifest import Data, Inference, Manifest, Model
+from cosmic.contracts.plan import Plan, make_plan
+from cosmic.data.synth.dataset import Sample, write_dataset
+from cosmic.planning.inputs import RunInputs, inspect_inputs
+from cosmic.ranks.environment import RankEnvironment
+from cosmic.ranks.run_rank import run_rank
+from cosmic.ranks.task import RankTask
+from cosmic.storage.objects import Store
 
 CHECKPOINT = Path(__file__).parents[2] / "models/tiny/astromae-tiny.safetensors"
 OBJECTS, PER_PARTITION = 160, 100
@@ -34,22 +35,22 @@ def galaxies(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture
-def found(store: Store, bucket: str, galaxies: list[Path]) -> Survey:
+def found(store: Store, bucket: str, galaxies: list[Path]) -> RunInputs:
     for path in galaxies:
         store.upload(path, Location(bucket, f"d/{path.name}"))
     for name in ("m", "again"):
         store.upload(CHECKPOINT, Location(bucket, name))
     data, model = Data(uri=f"s3://{bucket}/d/"), Model(uri=f"s3://{bucket}/m")
-    return survey(store, data, model)
+    return inspect_inputs(store, data, model)
 
 
 @pytest.fixture
-def function(store: Store) -> Function:
+def function(store: Store) -> RankEnvironment:
     environment = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769"}
-    return Function.from_environment(environment, store, secrets=None)  # type: ignore[arg-type]
+    return RankEnvironment.from_environment(environment, store, secrets=None)  # type: ignore[arg-type]
 
 
-def plan_with(found: Survey, bucket: str, engine: str) -> Plan:
+def plan_with(found: RunInputs, bucket: str, engine: str) -> Plan:
     assert found.model
     assert not found.problems
     manifest = Manifest(
@@ -64,7 +65,7 @@ def plan_with(found: Survey, bucket: str, engine: str) -> Plan:
     )
 
 
-def catalogue(store: Store, bucket: str, function: Function, plan: Plan) -> pa.Table:
+def catalogue(store: Store, bucket: str, function: RankEnvironment, plan: Plan) -> pa.Table:
     folder = RunFolder(bucket, "runs/", plan.run)
     store.put(folder.plan, plan.model_dump_json().encode())
     task = RankTask(bucket=bucket, prefix="runs/", run=plan.run, rank=0)
@@ -74,7 +75,7 @@ def catalogue(store: Store, bucket: str, function: Function, plan: Plan) -> pa.T
 
 
 def test_every_engine_gives_the_demos_catalogue(
-    store: Store, bucket: str, function: Function, found: Survey
+    store: Store, bucket: str, function: RankEnvironment, found: RunInputs
 ) -> None:
     tables = {
         name: catalogue(store, bucket, function, plan_with(found, bucket, name)) for name in ENGINES
@@ -91,7 +92,7 @@ def test_every_engine_gives_the_demos_catalogue(
 
 
 def test_a_warm_environment_keeps_a_model_by_its_checksum(
-    store: Store, bucket: str, function: Function, found: Survey
+    store: Store, bucket: str, function: RankEnvironment, found: RunInputs
 ) -> None:
     plan = plan_with(found, bucket, "openvino")
     engine = function.engine(plan)

@@ -21,18 +21,19 @@ from cosmic import (
     run_local,
     validate_manifest,
 )
+from cosmic.api import LocalRun
+from cosmic.contracts.location import Location
+from cosmic.data.native import write_partition
 from cosmic.errors import InputError, InvalidInput
-from cosmic.library import LocalRun
-from cosmic.partitions.native import write_partition
-from cosmic.store import Location, Store
+from cosmic.storage.objects import Store
 
 CHECKPOINT = Path(__file__).parents[2] / "models/tiny/astromae-tiny.safetensors"
 ROWS = 150
 MANIFEST: dict[str, Any] = {
     "version": 1,
     "job": "here",
-    "model": {"uri": "s3://b/models/tiny.safetensors"},
-    "data": {"uri": "s3://b/data/"},
+    "model": {"uri": "s3://bkt/models/tiny.safetensors"},
+    "data": {"uri": "s3://bkt/data/"},
     "inference": {"world_size": 2},
 }
 Columns = Callable[..., dict[str, Any]]
@@ -86,7 +87,7 @@ def test_a_plan_over_a_folder_is_the_plan_over_s3(
 ) -> None:
     for path in (p for p in home.rglob("*") if p.is_file()):
         store.upload(path, Location(bucket, path.relative_to(home).as_posix()))
-    text = json.dumps(MANIFEST).replace("s3://b/", f"s3://{bucket}/")
+    text = json.dumps(MANIFEST).replace("s3://bkt/", f"s3://{bucket}/")
     here = plan_manifest(text, folders={bucket: home})
     there = plan_manifest(text, client=s3)
     assert here.ranks == there.ranks
@@ -95,13 +96,14 @@ def test_a_plan_over_a_folder_is_the_plan_over_s3(
 
 
 def test_a_plan_says_everything_that_speaks_against_it(home: Path) -> None:
-    changed = {**MANIFEST, "data": {"uri": "s3://b/none/"}, "model": {"uri": "s3://other/m"}}
+    changed = {**MANIFEST, "data": {"uri": "s3://bkt/none/"}, "model": {"uri": "s3://other/m"}}
     with pytest.raises(InvalidInput) as caught:
-        plan_manifest(changed, folders={"b": home})
+        plan_manifest(changed, folders={"bkt": home})
     assert {p.pointer for p in caught.value.problems} == {"/model/uri", "/data/uri"}
     with pytest.raises(InvalidInput, match="is no file"):
         plan_manifest(
-            {**MANIFEST, "data": {"partitions": ["s3://b/../x.safetensors"]}}, folders={"b": home}
+            {**MANIFEST, "data": {"partitions": ["s3://bkt/../x.safetensors"]}},
+            folders={"bkt": home},
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cosmic.memory import projected_memory_mb
+from cosmic.planning.memory import projected_memory_mb
 
 ROOT = Path(__file__).parents[2]
 ROW_BYTES = 20_572  # of the bench's partitions

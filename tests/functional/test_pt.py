@@ -14,15 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import TensorDataset
 
-from cosmic.inference.function import Function
-from cosmic.inference.rank import run_rank
-from cosmic.inference.task import RankTask
-from cosmic.manifest import Data, Model, parse_manifest
-from cosmic.partitions.stream import BlockReader
-from cosmic.plan import PlannedPartition, Slice, make_plan
-from cosmic.runs import RunFolder
-from cosmic.store import Location, Store
-from cosmic.survey import Survey, survey
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.location import Location
+from cosmic.contracts.manifest import Data, Model, parse_manifest
+from cosmic.contracts.plan import PlannedPartition, Slice, make_plan
+from cosmic.data.stream import BlockReader
+from cosmic.planning.inputs import RunInputs, inspect_inputs
+from cosmic.ranks.environment import RankEnvironment
+from cosmic.ranks.run_rank import run_rank
+from cosmic.ranks.task import RankTask
+from cosmic.storage.objects import Store
 
 CHECKPOINT = Path(__file__).parents[2] / "models/tiny/astromae-tiny.safetensors"
 ROWS = 300
@@ -92,15 +93,15 @@ MAKERS = {
 
 
 @pytest.fixture
-def find(store: Store, bucket: str) -> Callable[[list[bytes]], Survey]:
+def find(store: Store, bucket: str) -> Callable[[list[bytes]], RunInputs]:
     """Survey objects as the partitions of a data set."""
 
-    def found(bodies: list[bytes]) -> Survey:
+    def found(bodies: list[bytes]) -> RunInputs:
         for i, body in enumerate(bodies, 1):
             store.put(Location(bucket, f"cai/{i}.pt"), body)
         store.put(Location(bucket, "m"), CHECKPOINT.read_bytes())
         data = Data(uri=f"s3://{bucket}/cai/", format="pt")
-        return survey(store, data, Model(uri=f"s3://{bucket}/m"))
+        return inspect_inputs(store, data, Model(uri=f"s3://{bucket}/m"))
 
     return found
 
@@ -113,7 +114,7 @@ def rows(store: Store, partitions: list[PlannedPartition], piece: Slice) -> dict
 
 @pytest.mark.parametrize("how", MAKERS)
 def test_rows_are_those_that_torch_reads(
-    store: Store, find: Callable[..., Survey], arrays: dict[str, NDArray[Any]], how: str
+    store: Store, find: Callable[..., RunInputs], arrays: dict[str, NDArray[Any]], how: str
 ) -> None:
     found = find([MAKERS[how](arrays)])
     assert found.problems == []
@@ -128,7 +129,7 @@ def test_rows_are_those_that_torch_reads(
 
 
 def test_without_redshifts_and_with_none(
-    store: Store, find: Callable[..., Survey], arrays: dict[str, NDArray[Any]]
+    store: Store, find: Callable[..., RunInputs], arrays: dict[str, NDArray[Any]]
 ) -> None:
     """Objects of later partitions have ids of their own; empty partitions are none's trouble."""
     image, mag, _ = tensors(arrays)
@@ -158,7 +159,7 @@ def test_without_redshifts_and_with_none(
     ],
 )
 def test_what_is_no_partition_is_refused_by_what_it_is(
-    find: Callable[..., Survey],
+    find: Callable[..., RunInputs],
     arrays: dict[str, NDArray[Any]],
     content: Callable[..., Any],
     says: str,
@@ -172,24 +173,22 @@ def test_what_is_no_partition_is_refused_by_what_it_is(
 
 
 def test_files_of_the_other_layout_are_pointed_out(
-    store: Store, bucket: str, find: Callable[..., Survey], arrays: dict[str, NDArray[Any]]
+    store: Store, bucket: str, find: Callable[..., RunInputs], arrays: dict[str, NDArray[Any]]
 ) -> None:
     find([as_cai_splits(arrays)])
     data = Data(uri=f"s3://{bucket}/cai/")
-    (problem,) = survey(store, data, Model(uri=f"s3://{bucket}/m")).problems
+    (problem,) = inspect_inputs(store, data, Model(uri=f"s3://{bucket}/m")).problems
     assert problem.code == "no-partitions"
     assert '"format": "pt"' in problem.hint
 
 
 def test_a_rank_predicts_them_as_it_does_the_arrays(
-    store: Store, bucket: str, find: Callable[..., Survey], arrays: dict[str, NDArray[Any]]
+    store: Store, bucket: str, find: Callable[..., RunInputs], arrays: dict[str, NDArray[Any]]
 ) -> None:
     body = as_cai_splits(arrays)
     found = find([body, body])
     assert found.model
-    document = (
-        '{"version": 1, "job": "cai", "model": {"uri": "s3://b/m"}, "data": {"uri": "s3://b/cai/"}}'
-    )
+    document = '{"version": 1, "job": "cai", "model": {"uri": "s3://bkt/m"}, "data": {"uri": "s3://bkt/cai/"}}'
     plan = make_plan(
         "cai-1",
         parse_manifest(document.encode()),
@@ -200,7 +199,7 @@ def test_a_rank_predicts_them_as_it_does_the_arrays(
     )
     folder = RunFolder(bucket, "runs/", "cai-1")
     store.put(folder.plan, plan.model_dump_json().encode())
-    function = Function.from_environment(
+    function = RankEnvironment.from_environment(
         {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769"},
         store,
         secrets=None,  # type: ignore[arg-type]

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cosmic.contracts.location import Location
+from cosmic.contracts.manifest import Data, Model
+from cosmic.contracts.plan import PlannedPartition, Slice, share_rows
+from cosmic.data.ranges import GAP_SHARE, Window
+from cosmic.data.stream import Block, BlockReader, pieces
 from cosmic.errors import InputError
-from cosmic.inference.rows import Progress, predict_block
-from cosmic.manifest import Data, Model
-from cosmic.partitions.ranges import GAP_SHARE, Window
-from cosmic.partitions.stream import Block, BlockReader, pieces
-from cosmic.plan import PlannedPartition, Slice, share_rows
-from cosmic.store import Location, Store
-from cosmic.survey import survey
+from cosmic.planning.inputs import inspect_inputs
+from cosmic.ranks.predict import Progress, predict_block
+from cosmic.storage.objects import Store
 
 ROWS = (100, 37, 0, 64)
 BATCH = 16
@@ -40,7 +41,7 @@ def planned(
         put_partition(f"d/{i}.safetensors", c)
     store.put(Location(bucket, "m"), b"m")
     data, model = Data(uri=f"s3://{bucket}/d/"), Model(uri=f"s3://{bucket}/m")
-    return survey(store, data, model).partitions
+    return inspect_inputs(store, data, model).partitions
 
 
 @pytest.mark.parametrize("world_size", [1, 3, 20])
@@ -53,7 +54,7 @@ def test_every_row_comes_once_in_order_whatever_the_block(
     world_size: int,
     block_bytes: int,
 ) -> None:
-    monkeypatch.setattr("cosmic.partitions.stream.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("cosmic.data.stream.BLOCK_BYTES", block_bytes)
     got: list[Block] = []
     for rank in share_rows(ROWS, world_size, BATCH):
         reader = BlockReader(store, planned, BATCH)
@@ -87,13 +88,13 @@ def test_what_is_held_is_bounded_whatever_the_partition(
 ) -> None:
     """Nobody takes a block: reading ahead stops at the bound, and goes on when one is taken."""
     block, ahead = 90_000, 350_000
-    monkeypatch.setattr("cosmic.partitions.stream.BLOCK_BYTES", block)
-    monkeypatch.setattr("cosmic.partitions.stream.AHEAD_BYTES", ahead)
+    monkeypatch.setattr("cosmic.data.stream.BLOCK_BYTES", block)
+    monkeypatch.setattr("cosmic.data.stream.AHEAD_BYTES", ahead)
     at = put_partition("d/0.safetensors", make_columns(4000, size=8))
     store = Requests(s3)
     store.put(Location(bucket, "m"), b"m")
     data, model = Data(partitions=(at.uri,)), Model(uri=f"s3://{bucket}/m")
-    (planned,) = survey(store, data, model).partitions
+    (planned,) = inspect_inputs(store, data, model).partitions
     store.ranges.clear()
     reader = BlockReader(store, [planned], 64)
     taken = 0

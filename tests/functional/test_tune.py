@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cosmic.partitions.native import write_partition
+from cosmic.data.native import write_partition
 
 ROOT = Path(__file__).parents[2]
 COSMIC = Path(sys.executable).with_name("cosmic")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosmic.plan import (
+from cosmic.contracts.plan import (
     choose_world_size,
     limit_rows,
     missing_from_numbered_set,

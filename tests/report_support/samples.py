@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from cosmic.cost import Usage, bill, bill_document, billed_ms
-from cosmic.metrics import photo_z_metrics
-from cosmic.record import RankRecord
-from cosmic.report.bins import bin_redshifts
+from cosmic.contracts.rank_record import RankRecord
+from cosmic.contracts.status import State, Status
+from cosmic.costs.bill import Usage, bill, bill_document, billed_ms
+from cosmic.metrics.photo_z import photo_z_metrics
 from cosmic.report.document import ReportDocument
-from cosmic.status import State, Status
+from cosmic.report.histograms import bin_redshifts
 
 EPOCH_S = 1_790_000_000.0
 

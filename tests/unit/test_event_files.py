@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cosmic.aggregate import AggregateTask
-from cosmic.events import uploads
-from cosmic.inference.task import RankTask
-from cosmic.manifest import parse_manifest
-from cosmic.runs import run_id
+from cosmic.contracts.layout import run_id
+from cosmic.contracts.manifest import parse_manifest
+from cosmic.planning.events import uploads
+from cosmic.ranks.task import RankTask
+from cosmic.results.aggregate import AggregateTask
 
 EVENTS = Path(__file__).parents[2] / "events"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cosmic.events import uploads
+from cosmic.planning.events import uploads
 
 
 def notification(key: str, name: str = "ObjectCreated:Put", **found: Any) -> dict[str, Any]:

@@ -8,9 +8,12 @@ from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from cosmic.contracts.manifest import MAX_MANIFEST_BYTES, manifest_schema, parse_manifest
+from cosmic.contracts.status import State, Status, parse_status
 from cosmic.errors import InvalidInput, Problem
-from cosmic.manifest import MAX_MANIFEST_BYTES, manifest_schema, parse_manifest
 
 GOOD: dict[str, Any] = {
     "version": 1,
@@ -42,7 +45,7 @@ def test_all_problems_at_once_each_with_pointer_value_and_hint() -> None:
             "version": 2,
             "job": "Has Spaces",
             "model": {"uri": "http://host/model", "sha256": "abc"},
-            "data": {"uri": "s3://b/d/", "expect": 0},
+            "data": {"uri": "s3://bkt/d/", "expect": 0},
             "inference": {"batch_size": "64", "world_size": -1, "precision": "int4"},
             "fmi": {"channel": "pigeon", "timeout_s": 0},
             "tolerate": {"failed_rows_percent": 101},
@@ -91,20 +94,97 @@ def test_what_is_no_object_is_refused(document: Any) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [{}, {"uri": "s3://b/d/", "partitions": ["s3://b/1.safetensors"]}, {"partitions": []}],
+    [{}, {"uri": "s3://bkt/d/", "partitions": ["s3://bkt/1.safetensors"]}, {"partitions": []}],
 )
 def test_data_is_one_prefix_or_one_list(data: dict[str, Any]) -> None:
     assert any(p.startswith("/data") for p in problems_of({**GOOD, "data": data}))
 
 
 def test_a_partition_listed_twice_is_refused_by_name() -> None:
-    twice = {"partitions": ["s3://b/1.safetensors", "s3://b/1.safetensors"]}
-    assert "s3://b/1.safetensors" in problems_of({**GOOD, "data": twice})["/data"].message
+    twice = {"partitions": ["s3://bkt/1.safetensors", "s3://bkt/1.safetensors"]}
+    assert "s3://bkt/1.safetensors" in problems_of({**GOOD, "data": twice})["/data"].message
 
 
 @pytest.mark.parametrize("prefix", ["/runs/", "runs", "", "a//b/", "manifests/"])
 def test_output_prefixes_that_make_no_folder_are_refused(prefix: str) -> None:
     assert "/output/prefix" in problems_of({**GOOD, "output": {"prefix": prefix}})
+
+
+IMPOSSIBLE = [
+    "my survey",
+    "<bucket>",
+    "${BUCKET}",
+    "arn:aws:s3:eu-west-1:123456789012:accesspoint",
+    "an-access-point-s3alias",
+    "express--use1-az4--x-s3",
+    "ab",
+    "a" * 64,
+    "-survey",
+    "survey-",
+    "a..b",
+    "192.168.5.4",
+    "xn--survey",
+    "survey?",
+    "s\u00fcrvey",
+]
+
+
+@pytest.mark.parametrize("bucket", IMPOSSIBLE)
+def test_names_that_no_bucket_has_are_found_without_asking(bucket: str) -> None:
+    uri = f"s3://{bucket}/survey/x"
+    found = problems_of({**GOOD, "model": {"uri": uri}, "data": {"uri": uri}})
+    assert set(found) == {"/model/uri", "/data/uri"}
+    assert repr(bucket) in found["/data/uri"].message
+    (listed,) = problems_of({**GOOD, "data": {"partitions": ["s3://bucket/a", uri]}}).values()
+    assert listed.pointer == "/data/partitions/1"
+    payload = {"bucket": bucket, "data_bucket": bucket, "file_limit": 1, "S3_object_name": ""}
+    assert {"/bucket", "/data_bucket"} <= set(problems_of(payload))
+
+
+@pytest.mark.parametrize("bucket", ["abc", "a" * 63, "sdss.dr17", "1-2", "My_Survey", "a_b"])
+def test_names_that_a_bucket_can_have_are_taken(bucket: str) -> None:
+    parse_manifest(json.dumps({**GOOD, "data": {"uri": f"s3://{bucket}/d/"}}).encode())
+
+
+def test_a_key_longer_than_any_in_s3_is_refused() -> None:
+    fits, long = ("s3://bucket/" + "\u00e9" * 512, "s3://bucket/" + "\u00e9" * 513)
+    parse_manifest(json.dumps({**GOOD, "data": {"uri": fits}}).encode())
+    assert "1026 bytes" in problems_of({**GOOD, "data": {"uri": long}})["/data/uri"].message
+
+
+@pytest.mark.parametrize(
+    "prefix", ["runs/x-0123456789ab/", "runs/x-0123456789ab/shards/", "x-0123456789ab/runs/"]
+)
+def test_results_never_land_in_a_runs_folder(prefix: str) -> None:
+    found = problems_of({**GOOD, "output": {"prefix": prefix, "cai_result_path": prefix}})
+    assert set(found) == {"/output/prefix", "/output/cai_result_path"}
+    assert all("x-0123456789ab/" in p.message for p in found.values())
+
+
+def test_what_utf8_cannot_carry_is_refused_where_it_is() -> None:
+    text = b'{"version": 1, "data": {"uri": ["s3://bucket/d", "\\ud800"]}, "\\udfff": 1}'
+    found = problems_of(text)
+    assert set(found) == {"/data/uri/1", "/\\udfff"}
+    assert json.dumps([p.as_dict() for p in found.values()], ensure_ascii=False).encode()
+
+
+def test_nesting_is_refused_where_it_gets_too_deep() -> None:
+    deep: Any = "end"
+    for _ in range(900):
+        deep = [deep]
+    (problem,) = problems_of({**GOOD, "inference": deep}).values()
+    assert problem.code == "too-deep"
+    assert problem.pointer.startswith("/inference/0/0/")
+
+
+@given(st.recursive(st.text() | st.floats() | st.integers(), st.lists, max_leaves=20))
+def test_a_problem_can_be_written_whatever_its_value_is(value: Any) -> None:
+    text = f"{value}\ud800"
+    problem = Problem(text, text, value, text)
+    status = Status(
+        run="r", state=State.REJECTED, manifest="", updated_at="", problems=(problem.as_dict(),)
+    )
+    assert parse_status(status.model_dump_json().encode()).problems
 
 
 def test_a_boolean_is_no_number() -> None:

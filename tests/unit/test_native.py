@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from cosmic.partitions.columns import Header
-from cosmic.partitions.native import read_header, write_partition
+from cosmic.contracts.columns import Header
+from cosmic.data.native import read_header, write_partition
 
 WRITE = """
 import sys; import numpy as np; from pathlib import Path
-from cosmic.partitions.native import write_partition
+from cosmic.data.native import write_partition
 f, d = np.float32, np.float64
 mag, position = np.ones((3, 5), f), np.ones(3, d)
 write_partition(Path(sys.argv[1]), {"image": np.ones((3, 5, 4, 4), f), "mag": mag, "mag_err": mag,
@@ -25,6 +25,7 @@ write_partition(Path(sys.argv[1]), {"image": np.ones((3, 5, 4, 4), f), "mag": ma
 """
 
 
+@pytest.mark.process
 def test_equal_rows_give_equal_files_in_every_process(tmp_path: Path) -> None:
     paths = [tmp_path / f"{i}.safetensors" for i in range(4)]
     for path in paths:

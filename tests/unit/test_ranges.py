@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosmic.partitions.ranges import GAP_BYTES, GAP_SHARE, PART_BYTES, BusyClock, Window, spans
+from cosmic.data.ranges import GAP_BYTES, GAP_SHARE, PART_BYTES, BusyClock, Window, spans
 
 RANGES = st.dictionaries(
     st.text(min_size=1, max_size=3),
@@ -61,7 +61,7 @@ def test_what_lies_together_is_fetched_once() -> None:
 
 def test_each_moment_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("cosmic.partitions.ranges.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("cosmic.data.ranges.time.monotonic", lambda: now[0])
     clock = BusyClock()
     with clock.running():
         now[0] = 1

@@ -1,1 +1,3 @@
-"""The `cosmic` command and the local stack; never deployed."""
+"""The `cosmic` command; never deployed."""
+
+__version__ = "0.1.0"

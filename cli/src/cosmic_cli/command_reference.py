@@ -19,7 +19,7 @@ Made by `python -m cosmic_cli.command_reference > docs/cli.md`; don't edit it.
 
 `--local` acts on the stack of `cosmic local up`; without it a command acts on a stack in AWS, by
 `--stack`, `--profile` and `--region` as every AWS tool takes them. `cosmic --install-completion`
-sets up completion for bash, zsh, fish and PowerShell.
+sets up completion for bash, zsh, fish and PowerShell; `cosmic --version` prints the version.
 
 ## Output
 

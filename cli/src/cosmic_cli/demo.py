@@ -12,15 +12,15 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 from rich.progress import Progress
 
+from cosmic.contracts.location import Location
+from cosmic.contracts.status import Status
+from cosmic.data.synth.dataset import Sample, write_dataset
 from cosmic.errors import InputError
-from cosmic.status import Status
-from cosmic.store import Location
 from cosmic_cli.download import download
-from cosmic_cli.stack.local import LocalStack
 from cosmic_cli.submission import follow, submit
-from cosmic_cli.synth.dataset import Sample, write_dataset
 from cosmic_cli.target import Target, local_target
-from cosmic_cli.view import show_progress
+from cosmic_cli.views.run import show_progress
+from cosmic_local.stack import LocalStack
 
 OBJECTS_PER_PARTITION = 300
 CHECKPOINT = Path("models/tiny/astromae-tiny.safetensors")

@@ -13,13 +13,23 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from cosmic.engines import AUTO_ENGINE, ENGINES
+from cosmic.contracts.engines import AUTO_ENGINE, ENGINES
 from cosmic.errors import CosmicError
 from cosmic_cli.target import aws_target
 
 PYTHON = (3, 11)
 DISK_BYTES = 2 << 30
-PACKAGES = ("cosmic", "fmilib", "cosmic-cli", "moto", "awslambdaric", "pyarrow", "fitsio", "h5py")
+PACKAGES = (
+    "cosmic",
+    "fmilib",
+    "cosmic-cli",
+    "cosmic-local",
+    "moto",
+    "awslambdaric",
+    "pyarrow",
+    "fitsio",
+    "h5py",
+)
 RENDEZVOUS_PORT = 7600
 ENGINES_OF_CONTAINERS = ("docker", "podman", "finch")
 

@@ -1,4 +1,8 @@
-"""A run's files, copied to this machine."""
+"""A run's files, copied to this machine: under the folder that the user named, and nowhere else.
+
+Who can write into the bucket can write a run's status, so its names are not believed: only those
+that a run has are copied, each to its own place.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,10 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from cosmic.runs import RunFolder
-from cosmic.status import Status
-from cosmic.store import Store
+from cosmic.contracts.layout import RESULTS, RUN_ID, RunFolder
+from cosmic.contracts.status import Status
+from cosmic.errors import InputError
+from cosmic.storage.objects import Store
 
 AT_ONCE = 4
 
@@ -28,11 +33,40 @@ def fetch(store: Store, folder: RunFolder, names: Iterable[str], results: Path) 
 
     Returns:
         The folder: one of the run's own in `results`.
+
+    Raises:
+        InputError: a name is not one that a run's files have, or the run's folder can't be made
+            in `results`. Nothing has been copied then.
     """
-    place = results / folder.run
-    place.mkdir(parents=True, exist_ok=True)
+    wanted = tuple(names)
+    _check(folder, wanted)
+    place = _place(folder, results)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda name: store.download(folder.at(name), place / name), names))
+        list(pool.map(lambda name: store.download(folder.at(name), place / name), wanted))
+    return place
+
+
+def _check(folder: RunFolder, names: tuple[str, ...]) -> None:
+    if not RUN_ID.fullmatch(folder.run):
+        hint = "`cosmic runs` lists them"
+        raise InputError(f"{folder.run!r} is not the id of a run", code="no-run", hint=hint)
+    if strange := sorted(set(names) - RESULTS):
+        shown = ", ".join(ascii(name) for name in strange[:5])
+        message = f"{folder.status.uri} names files that a run doesn't have: {shown}"
+        hint = "nothing was copied; find out who changed it, or use the version that wrote it"
+        raise InputError(message, code="strange-name", hint=hint)
+
+
+def _place(folder: RunFolder, results: Path) -> Path:
+    place = results / folder.run
+    if place.is_symlink():
+        message = f"{place} is a link to {place.readlink()}"
+        hint = "remove the link, or give another --into"
+        raise InputError(message, code="leads-out", hint=hint)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{place}: {error.strerror}", code="unwritable") from error
     return place
 
 

@@ -6,17 +6,17 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from cosmic.errors import InputError, TransientError
-from cosmic.plan import Plan
-from cosmic.runs import RunFolder
-from cosmic.status import State, Status, utc_now
-from cosmic.store import Store
-from cosmic_cli.observing import GONE, execution_arn, read_plan
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.plan import Plan
+from cosmic.contracts.status import State, Status, utc_now
+from cosmic.errors import InputError
+from cosmic.storage.aws_errors import AWS_FAILURES, as_cosmic_error, translated
+from cosmic.storage.objects import Store
+from cosmic_cli.observing import execution_arn, read_plan
+from cosmic_cli.planning import limits_of
 from cosmic_cli.target import Target
 
 STOPPED_BY = {"error": "Cancelled", "cause": "cosmic cancel"}
@@ -49,7 +49,8 @@ def cancel(target: Target, folder: RunFolder, status: Status) -> str:
         raise InputError(message, code="not-running")
     arn = execution_arn(target, folder.run, status)
     steps = target.client("stepfunctions")
-    with _translated(arn):
+    hint = f"nothing runs; `{target.command('resume', folder.run)}` starts it"
+    with _translated(arn, hint):
         steps.stop_execution(executionArn=arn, **STOPPED_BY)
     return arn
 
@@ -57,24 +58,28 @@ def cancel(target: Target, folder: RunFolder, status: Status) -> str:
 def resume(target: Target, folder: RunFolder, status: Status) -> Resumed:
     """Compute the ranks of a run that are missing, and merge again.
 
-    The ranks that are computed again don't talk to each other: the others are gone.
+    The ranks that are computed again don't talk to each other: the others are gone. A run that
+    has a plan but no execution, because it was never started or Step Functions has forgotten it,
+    is started as planned if nothing of it is there.
 
     Raises:
         InputError: nothing is missing, or nothing can be started: the run goes on, or was rejected.
     """
     arn = execution_arn(target, folder.run, status)
     described = _described(target, arn)
-    _refuse(target, folder, status, described["status"])
+    _refuse(target, folder, status, described)
     store = target.store()
     plan = read_plan(store, folder)
     missing = missing_ranks(store, folder, plan)
-    document = json.loads(described["input"])
+    document = json.loads(described["input"]) if described else _input(target, folder, status, plan)
     if not missing:
         _announce(store, folder, status, arn)
-        _merge_again(target, document, described)
+        _merge_again(target, document, arn, described)
         return Resumed((), "")
-    _prepare(target, folder, plan, missing)
-    name = next_name(folder.run, arn)
+    as_planned = described is None and len(missing) == plan.world_size
+    _prepare(target, folder, plan if as_planned else _alone(plan), missing)
+    begun = described is not None or status.state.final
+    name = next_name(folder.run, arn) if begun else arn.rpartition(":")[2]
     new = execution_arn(target, name)
     _announce(store, folder, status, new)
     document["concurrency"] = min(document["concurrency"], len(missing))
@@ -102,28 +107,54 @@ def missing_ranks(store: Store, folder: RunFolder, plan: Plan) -> tuple[int, ...
     )
 
 
-def _refuse(target: Target, folder: RunFolder, status: Status, execution: str) -> None:
+def _refuse(
+    target: Target, folder: RunFolder, status: Status, described: dict[str, Any] | None
+) -> None:
     run = folder.run
-    if execution == "RUNNING":
+    if described is not None and described["status"] == "RUNNING":
         hint = f"`{target.command('watch', run)}` follows it"
         raise InputError(f"{run} is still running", code="still-running", hint=hint)
     if status.state is State.SUCCEEDED:
         raise InputError(f"{run} has succeeded: nothing is missing", code="nothing-missing")
+    if status.state is State.REJECTED:
+        message = f"{run} was rejected, so there is nothing to go on with"
+        hint = f"`{target.command('status', run)}` says why; mend the manifest and submit it again"
+        raise InputError(message, code="rejected", hint=hint)
 
 
-def _described(target: Target, arn: str) -> dict[str, Any]:
-    with _translated(arn):
-        found: dict[str, Any] = target.client("stepfunctions").describe_execution(executionArn=arn)
+def _described(target: Target, arn: str) -> dict[str, Any] | None:
+    """An execution as Step Functions knows it; None if it doesn't, or no longer."""
+    try:
+        with translated(arn):
+            found: dict[str, Any] = target.client("stepfunctions").describe_execution(
+                executionArn=arn
+            )
+    except InputError as error:
+        if error.code != "no-execution":
+            raise
+        return None
     return found
 
 
-def _merge_again(target: Target, document: dict[str, Any], described: dict[str, Any]) -> None:
-    started: datetime = described["startDate"]
-    event = {
-        "run": document,
-        "execution": described["executionArn"],
-        "started_at": started.isoformat(),
+def _input(target: Target, folder: RunFolder, status: Status, plan: Plan) -> dict[str, Any]:
+    """What `init` starts the execution of a run with."""
+    return {
+        "bucket": folder.bucket,
+        "prefix": folder.prefix,
+        "run": folder.run,
+        "world_size": plan.world_size,
+        "concurrency": min(plan.world_size, limits_of(target).world_size),
+        "manifest": status.manifest,
+        "ranks_key": folder.ranks.key,
+        "status_key": folder.status.key,
     }
+
+
+def _merge_again(
+    target: Target, document: dict[str, Any], arn: str, described: dict[str, Any] | None
+) -> None:
+    started: datetime = described["startDate"] if described else datetime.now(UTC)
+    event = {"run": document, "execution": arn, "started_at": started.isoformat()}
     name = target.outputs["AggregateFunctionName"]
     with _translated(name):
         target.client("lambda").invoke(
@@ -131,11 +162,14 @@ def _merge_again(target: Target, document: dict[str, Any], described: dict[str, 
         )
 
 
+def _alone(plan: Plan) -> Plan:
+    return plan.model_copy(update={"channel": "none", "gather": False})
+
+
 def _prepare(target: Target, folder: RunFolder, plan: Plan, missing: tuple[int, ...]) -> None:
     """Leave in the run's folder only what the ranks that are missing have to do."""
     store = target.store()
-    alone = plan.model_copy(update={"channel": "none", "gather": False})
-    store.put(folder.plan, alone.model_dump_json().encode(), "application/json")
+    store.put(folder.plan, plan.model_dump_json().encode(), "application/json")
     store.put_json(folder.ranks, [{"rank": rank} for rank in missing])
     notes = [o.key for o in store.list(folder.at("failures/"))]
     s3 = target.client("s3")
@@ -160,14 +194,12 @@ def _announce(store: Store, folder: RunFolder, status: Status, execution: str) -
 
 
 @contextmanager
-def _translated(what: str) -> Iterator[None]:
+def _translated(what: str, hint: str = "") -> Iterator[None]:
     try:
         yield
-    except ClientError as error:
-        if error.response["Error"]["Code"] in GONE:
-            hint = "it was rejected, or is older than Step Functions remembers; submit it again"
+    except AWS_FAILURES as error:
+        found = as_cosmic_error(what, error)
+        if found.code == "no-execution":
             message = f"there is no execution {what}"
-            raise InputError(message, code="no-execution", hint=hint) from error
-        raise InputError(f"{what}: {error}", code="aws-refuses") from error
-    except BotoCoreError as error:
-        raise TransientError(f"{what}: {error}") from error
+            raise InputError(message, code=found.code, hint=hint or found.hint) from error
+        raise found from error

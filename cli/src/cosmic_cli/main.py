@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
 from cosmic.errors import CosmicError, InputError
-from cosmic_cli.exits import Exit, Interrupted, report, report_bug
+from cosmic_cli import __version__
+from cosmic_cli.exit_codes import Exit, Interrupted, out, report, report_bug
 
+VERSION = "--version"
 COMMANDS = (
     "demo", "doctor", "validate", "plan", "submit", "watch", "status", "results", "report",
     "plots", "runs", "resume", "cancel", "tune", "rendezvous", "bench", "destroy",
 )  # fmt: skip
 GROUPS = {
     "data": "cosmic_cli.commands.data",
-    "model": "cosmic_cli.training.command",
+    "model": "cosmic_cli.commands.model",
     "local": "cosmic_cli.commands.local",
     "cai": "cosmic_cli.commands.cai",
 }
@@ -27,16 +30,16 @@ def application(only: str | None = None) -> typer.Typer:
     """The command line, or as much of it as one command needs: importing all takes long.
 
     Args:
-        only: A command or group; anything else, and None, stands for all.
+        only: A command or group, or `--version`, which needs none; anything else, and None,
+            stands for all.
     """
     app = typer.Typer(
         help="Photometric redshifts from images: drop a manifest, get a catalogue.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        callback=_nothing,  # without one, typer makes a single command the whole program
+        callback=_program,
     )
-    all_names = (*COMMANDS, *GROUPS)
-    for name in [only] if only in all_names else all_names:
+    for name in _needed(only):
         if name in GROUPS:
             app.add_typer(import_module(GROUPS[name]).app, name=name)
         else:
@@ -44,8 +47,32 @@ def application(only: str | None = None) -> typer.Typer:
     return app
 
 
-def _nothing() -> None:
-    return
+def _needed(only: str | None) -> tuple[str, ...]:
+    if only == VERSION:
+        return ()
+    everything = (*COMMANDS, *GROUPS)
+    return (only,) if only in everything else everything
+
+
+def _show_version(asked: bool) -> None:
+    """Print the version and end, if it was asked for."""
+    if asked:
+        out.print(f"cosmic {__version__}", highlight=False)
+        raise typer.Exit
+
+
+def _program(
+    version: Annotated[
+        bool,
+        typer.Option(
+            VERSION, callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Take the options of the program itself.
+
+    It is needed even without options: typer would make a single command the whole program.
+    """
 
 
 def run() -> None:

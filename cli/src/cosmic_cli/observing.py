@@ -14,15 +14,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.location import Location
+from cosmic.contracts.plan import Plan, parse_plan
+from cosmic.contracts.rank_record import RankRecord, parse_record
+from cosmic.contracts.status import Status, parse_status
 from cosmic.errors import InputError, TransientError
-from cosmic.plan import Plan, parse_plan
-from cosmic.record import RankRecord, parse_record
-from cosmic.runs import RunFolder
-from cosmic.status import Status, parse_status
-from cosmic.store import Location, Store
+from cosmic.storage.aws_errors import AWS_FAILURES, as_cosmic_error
+from cosmic.storage.objects import Store
 from cosmic_cli.progress import Progress, Seen, progress_of
 from cosmic_cli.target import Target
 
@@ -30,7 +31,6 @@ PAGE = 1000
 RECORDS_A_LOOK = 16
 MOST_RECORDS = 256
 READERS = 8
-GONE = ("ExecutionDoesNotExist", "InvalidArn")
 RANK = re.compile(r"rank-(\d+)-of-\d+\.json$")
 FAILURE = re.compile(r"failures/(\d+)\.json$")
 
@@ -135,12 +135,11 @@ class Observer:
             if not runs:
                 return state, {}
             return state, self._steps.describe_map_run(mapRunArn=runs[0]["mapRunArn"])
-        except ClientError as error:
-            if error.response["Error"]["Code"] in GONE:
+        except AWS_FAILURES as error:
+            found = as_cosmic_error(f"{arn} can't be looked at", error)
+            if found.code == "no-execution":
                 return "", {}
-            raise TransientError(f"{arn} can't be looked at: {error}") from error
-        except BotoCoreError as error:
-            raise TransientError(f"{arn} can't be looked at: {error}") from error
+            raise found from error
 
     def _list(self, world_size: int, *, final: bool) -> None:
         now = time.monotonic()

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from cosmic.runs import RunFolder
+from cosmic.contracts.layout import RunFolder
 from cosmic_cli.target import STACK, STATE_DIR, find_target
 
 Command = Callable[..., None]

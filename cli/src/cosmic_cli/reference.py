@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cosmic.manifest import manifest_schema
+from cosmic.contracts.manifest import manifest_schema
 
 BEGIN, END = "<!-- made by cosmic_cli.reference -->\n", "<!-- end -->\n"
 LIMITS = {

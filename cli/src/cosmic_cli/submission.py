@@ -6,12 +6,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from cosmic.contracts.layout import RunFolder, run_id
+from cosmic.contracts.location import Location
+from cosmic.contracts.manifest import MANIFEST_PREFIX, parse_manifest
+from cosmic.contracts.status import Status
 from cosmic.errors import InputError, TransientError
-from cosmic.manifest import MANIFEST_PREFIX, parse_manifest
-from cosmic.runs import RunFolder, run_id
-from cosmic.store import Location
 from cosmic_cli.files import read_file
-from cosmic_cli.observing import Observer, Snapshot
+from cosmic_cli.observing import Observer, Snapshot, execution_arn
 from cosmic_cli.target import Target
 
 
@@ -47,15 +48,17 @@ def follow(
     Args:
         target: Where it runs.
         folder: The run.
-        start_timeout_s: Longest wait for `init`'s answer.
+        start_timeout_s: Longest wait for `init`'s answer, and for an execution that Step Functions
+            doesn't know.
         end_timeout_s: Longest wait for the final status once the execution has ended.
         look_timeout_s: How long looking may fail before that ends the following.
 
     Raises:
-        TransientError: `init`, or `aggregate`, has not answered in time, or nothing can be seen.
+        TransientError: `init`, or `aggregate`, has not answered in time, there is no execution, or
+            nothing can be seen.
     """
     observer = Observer(target, folder)
-    started = alive = looked = time.monotonic()
+    started = alive = known = looked = time.monotonic()
     over = False
     while True:
         try:
@@ -78,6 +81,10 @@ def follow(
         if snapshot.status is None and now > started + start_timeout_s:
             message = f"{folder.run} has no status after {start_timeout_s:g} s"
             raise TransientError(message, hint="look at the init function's log")
+        if snapshot.status is None or snapshot.execution:
+            known = now
+        elif now > known + start_timeout_s:
+            raise _no_execution(target, folder, snapshot.status)
         if snapshot.execution in ("", "RUNNING"):
             alive = now
         elif now > alive + end_timeout_s:
@@ -85,3 +92,11 @@ def follow(
             hint = f"`{target.command('resume', folder.run)}` lets aggregate end it"
             raise TransientError(message, hint=hint)
         time.sleep(target.poll_s)
+
+
+def _no_execution(target: Target, folder: RunFolder, status: Status) -> TransientError:
+    run = folder.run
+    arn = execution_arn(target, run, status)
+    message = f"the status of {run} is {status.state.value}, but there is no execution {arn}"
+    hint = f"`{target.command('resume', run)}` starts it; the init function's log may say why"
+    return TransientError(message, code="no-execution", hint=hint)

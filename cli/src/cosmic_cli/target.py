@@ -17,8 +17,9 @@ from botocore.exceptions import (
 )
 
 from cosmic.errors import InputError, TransientError
-from cosmic.store import Store
-from cosmic_cli.stack.local import StackHandle, attach
+from cosmic.storage.aws_errors import as_cosmic_error, translated
+from cosmic.storage.objects import Store
+from cosmic_local.stack import StackHandle, attach
 
 STATE_DIR = Path(".cosmic/local")
 STACK = "cosmic"
@@ -62,14 +63,10 @@ class Target:
             InputError: there is no such function, or it may not be looked at.
             TransientError: AWS can't be reached.
         """
-        try:
+        with translated(f"function {name!r}"):
             found: dict[str, Any] = self.client("lambda").get_function_configuration(
                 FunctionName=name
             )
-        except ClientError as error:
-            raise InputError(f"function {name!r}: {error}", code="aws-refuses") from error
-        except BotoCoreError as error:
-            raise TransientError(f"function {name!r}: {error}") from error
         return found
 
     def command(self, *words: str) -> str:
@@ -108,8 +105,11 @@ def _outputs(stack_name: str, profile: str | None, region: str | None) -> dict[s
         cloudformation = session.client("cloudformation")
         (found,) = cloudformation.describe_stacks(StackName=stack_name)["Stacks"]
     except ClientError as error:
-        code = error.response["Error"]["Code"]
-        code = "no-stack" if code == "ValidationError" else "aws-refuses"
+        refused = as_cosmic_error(f"stack {stack_name!r}", error)
+        if isinstance(refused, TransientError):
+            raise refused from error
+        missing = error.response["Error"]["Code"] == "ValidationError"
+        code = "no-stack" if missing else refused.code
         raise InputError(f"stack {stack_name!r}: {error}", code=code, hint=hint) from error
     except (EndpointConnectionError, HTTPClientError) as error:
         raise TransientError(f"AWS can't be reached: {error}") from error

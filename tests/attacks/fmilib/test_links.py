@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fmilib import flows, frames, link_handshake, seals
 from fmilib.errors import AuthError
-from fmilib.flows import Inflow
-from fmilib.frames import Kind, Operation
-from fmilib.link import Link, LinkKeys, LinkLost, Poisoned
-from fmilib.link_handshake import Identity
-from fmilib.seals import Cover
+from fmilib.links import handshake, transfer
+from fmilib.links.handshake import Identity
+from fmilib.links.link import Link, LinkKeys, LinkLost, Poisoned
+from fmilib.links.transfer import IncomingMessage
 from fmilib.stats import Stats
+from fmilib.wire import frames, payload_auth
+from fmilib.wire.frames import Kind, Operation
+from fmilib.wire.payload_auth import AuthMode
 
 KEY, OTHER_KEY, EPOCH = bytes(range(32)), bytes(32), 7
 CALL = frames.collective(Operation.BCAST, 1, root=0)
@@ -36,17 +37,17 @@ def wire() -> Iterator[tuple[socket.socket, socket.socket]]:
             yield ours, theirs
 
 
-def link(sock: socket.socket, epoch: int = EPOCH, cover: Cover = Cover.SHA256) -> Link:
+def link(sock: socket.socket, epoch: int = EPOCH, cover: AuthMode = AuthMode.SHA256) -> Link:
     keys = LinkKeys(KEY, KEY, cover)
     return Link(
         sock, 1, epoch, keys, timeout_s=5.0, detect_s=5.0, stats=Stats()
     )  # fmt: skip
 
 
-def frame(payload: bytes, cover: Cover = Cover.SHA256, **lies: Any) -> bytes:
+def frame(payload: bytes, cover: AuthMode = AuthMode.SHA256, **lies: Any) -> bytes:
     how: dict[str, Any] = {"epoch": EPOCH, "counter": 0, **lies}
     key, length = how.pop("key", KEY), how.pop("length", len(payload))
-    digest, parts = seals.seal(cover, key).wrap(how["counter"], [payload])
+    digest, parts = payload_auth.seal(cover, key).wrap(how["counter"], [payload])
     signer = frames.signer(key)
     head = frames.pack(Kind.DATA, CALL.stamp, length, length, digest, signer=signer, **how)
     return b"".join([head, *parts])
@@ -55,16 +56,16 @@ def frame(payload: bytes, cover: Cover = Cover.SHA256, **lies: Any) -> bytes:
 def receive(into: Link, *, expected: bool = True) -> bytes:
     """Receive a payload whose length is expected, which is another way in, or isn't."""
     room = memoryview(bytearray(len(b"payload"))) if expected else None
-    return bytes(flows.receive(into, CALL, 0, room, None))
+    return bytes(transfer.receive(into, CALL, 0, room, None))
 
 
 either_way = pytest.mark.parametrize("expected", [True, False])
 
 
 @either_way
-@pytest.mark.parametrize("cover", Cover)
+@pytest.mark.parametrize("cover", AuthMode)
 def test_a_proper_frame_is_received(
-    wire: tuple[socket.socket, socket.socket], cover: Cover, expected: bool
+    wire: tuple[socket.socket, socket.socket], cover: AuthMode, expected: bool
 ) -> None:
     wire[0].sendall(frame(b"payload", cover))
     assert receive(link(wire[1], cover=cover), expected=expected) == b"payload"
@@ -81,10 +82,10 @@ def test_a_frame_that_comes_in_pieces_is_received_too(
 
 
 @either_way
-@pytest.mark.parametrize("cover", [Cover.SHA256, Cover.GMAC])
+@pytest.mark.parametrize("cover", [AuthMode.SHA256, AuthMode.GMAC])
 @pytest.mark.parametrize("position", range(frames.HEADER_BYTES + 7))
 def test_any_flipped_bit_is_noticed(
-    wire: tuple[socket.socket, socket.socket], position: int, cover: Cover, expected: bool
+    wire: tuple[socket.socket, socket.socket], position: int, cover: AuthMode, expected: bool
 ) -> None:
     raw = bytearray(frame(b"payload", cover))
     raw[position] ^= 1 << (position % 8)
@@ -94,7 +95,7 @@ def test_any_flipped_bit_is_noticed(
 
 
 def test_a_payload_of_another_frame_is_noticed() -> None:
-    one = seals.seal(Cover.GMAC, KEY)
+    one = payload_auth.seal(AuthMode.GMAC, KEY)
     assert one.digest(1, [b"payload"]) != one.digest(2, [b"payload"])
     assert one.digest(1, [b"pay", b"load"]) == one.digest(1, [b"payload"])
 
@@ -132,7 +133,7 @@ def test_nothing_is_allocated_for_an_unproven_header(
     tracemalloc.start()
     try:
         with pytest.raises(LinkLost):
-            Inflow(receiver, CALL, 0).run()
+            IncomingMessage(receiver, CALL, 0).run()
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
@@ -149,11 +150,11 @@ def test_noise_never_passes(wire: tuple[socket.socket, socket.socket], seed: int
 
 def test_poison_is_passed_on_and_ends_the_link(wire: tuple[socket.socket, socket.socket]) -> None:
     sender, receiver = link(wire[0]), link(wire[1])
-    flows.send(sender, CALL, [b"last words"])
+    transfer.send(sender, CALL, [b"last words"])
     sender.poison(b"verdict")
-    assert bytes(Inflow(receiver, CALL, 0).run()) == b"last words"
+    assert bytes(IncomingMessage(receiver, CALL, 0).run()) == b"last words"
     with pytest.raises(Poisoned) as told:
-        Inflow(receiver, CALL, 0).run()
+        IncomingMessage(receiver, CALL, 0).run()
     assert told.value.cause == "verdict"
 
 
@@ -161,7 +162,7 @@ def test_poison_is_passed_on_and_ends_the_link(wire: tuple[socket.socket, socket
 
 
 async def _both(
-    wire: tuple[socket.socket, socket.socket], dialler: Identity, acceptor: Identity
+    wire: tuple[socket.socket, socket.socket], connector: Identity, acceptor: Identity
 ) -> tuple[Any, Any]:
     for sock in wire:
         sock.setblocking(False)
@@ -175,8 +176,8 @@ async def _both(
 
     async with asyncio.timeout(10.0):
         return await asyncio.gather(
-            hang_up(wire[0], link_handshake.dial(wire[0], dialler, acceptor.rank)),
-            hang_up(wire[1], link_handshake.accept(wire[1], acceptor)),
+            hang_up(wire[0], handshake.dial(wire[0], connector, acceptor.rank)),
+            hang_up(wire[1], handshake.accept(wire[1], acceptor)),
         )
 
 
@@ -188,29 +189,29 @@ def test_two_ranks_of_one_job_agree_on_keys(wire: tuple[socket.socket, socket.so
 
 
 @pytest.mark.parametrize(
-    ("dialler", "acceptor", "cover"),
+    ("connector", "acceptor", "cover"),
     [
-        (Cover.GMAC, Cover.GMAC, Cover.GMAC),
-        (Cover.GMAC, Cover.SHA256, Cover.SHA256),
-        (Cover.SHA256, Cover.GMAC, Cover.SHA256),
-        (Cover.NONE, Cover.NONE, Cover.NONE),
-        (Cover.NONE, Cover.GMAC, None),
-        (Cover.SHA256, Cover.NONE, None),
+        (AuthMode.GMAC, AuthMode.GMAC, AuthMode.GMAC),
+        (AuthMode.GMAC, AuthMode.SHA256, AuthMode.SHA256),
+        (AuthMode.SHA256, AuthMode.GMAC, AuthMode.SHA256),
+        (AuthMode.NONE, AuthMode.NONE, AuthMode.NONE),
+        (AuthMode.NONE, AuthMode.GMAC, None),
+        (AuthMode.SHA256, AuthMode.NONE, None),
     ],
 )
 def test_both_sides_take_the_best_cover_that_both_know(
-    dialler: Cover, acceptor: Cover, cover: Cover | None
+    connector: AuthMode, acceptor: AuthMode, cover: AuthMode | None
 ) -> None:
-    assert seals.agreed(acceptor, dialler) == cover
+    assert payload_auth.agreed(acceptor, connector) == cover
 
 
 def test_a_side_without_gmac_gets_sha256(
     wire: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    can = iter([Cover.GMAC, Cover.SHA256, Cover.GMAC])
-    monkeypatch.setattr(seals, "offered", lambda *, full, encrypt: next(can))
+    can = iter([AuthMode.GMAC, AuthMode.SHA256, AuthMode.GMAC])
+    monkeypatch.setattr(payload_auth, "offered", lambda *, full, encrypt: next(can))
     dialled, accepted = asyncio.run(_both(wire, ME, replace(ME, rank=2)))
-    assert dialled.cover == accepted[1].cover == Cover.SHA256
+    assert dialled.cover == accepted[1].cover == AuthMode.SHA256
 
 
 @pytest.mark.parametrize(
@@ -241,16 +242,14 @@ def test_a_recorded_dial_cannot_be_played_again(seed: int) -> None:
 
 
 async def _record() -> bytes:
-    """Return what a rightful dialler says, as somebody on the way hears it."""
+    """Return what a rightful connector says, as somebody on the way hears it."""
     acceptor = replace(ME, rank=2)
     near, far = socket.socketpair()
     tap_in, tap_out = socket.socketpair()
     with near, far, tap_in, tap_out:
         for sock in (near, far, tap_in, tap_out):
             sock.setblocking(False)
-        work = asyncio.gather(
-            link_handshake.dial(near, ME, 2), link_handshake.accept(tap_out, acceptor)
-        )
+        work = asyncio.gather(handshake.dial(near, ME, 2), handshake.accept(tap_out, acceptor))
         loop, said = asyncio.get_running_loop(), b""
         while not work.done():
             for source, sink in ((far, tap_in), (tap_in, far)):
@@ -273,7 +272,7 @@ async def _replay(said: bytes) -> BaseException:
         await asyncio.get_running_loop().sock_sendall(attacker, said)
         async with asyncio.timeout(10.0):
             try:
-                await link_handshake.accept(victim, replace(ME, rank=2))
+                await handshake.accept(victim, replace(ME, rank=2))
             except AuthError as error:
                 return error
     raise AssertionError("the replay was believed")
@@ -283,13 +282,13 @@ def test_an_encrypted_payload_is_not_on_the_wire(
     wire: tuple[socket.socket, socket.socket],
 ) -> None:
     secret = b"forty-two galaxies " * 10_000
-    whole = frame(secret, Cover.CIPHER)
+    whole = frame(secret, AuthMode.CIPHER)
     assert len(whole) == frames.HEADER_BYTES + len(secret)
     assert b"galaxies" not in whole
-    flows.send(link(wire[0], cover=Cover.CIPHER), CALL, [b"forty-two ", b"galaxies"])
+    transfer.send(link(wire[0], cover=AuthMode.CIPHER), CALL, [b"forty-two ", b"galaxies"])
     sent = wire[1].recv(1000, socket.MSG_PEEK)
     assert b"galaxies" not in sent
-    got = flows.receive(link(wire[1], cover=Cover.CIPHER), CALL, 0, None, None)
+    got = transfer.receive(link(wire[1], cover=AuthMode.CIPHER), CALL, 0, None, None)
     assert bytes(got) == b"forty-two galaxies"
 
 
@@ -298,21 +297,21 @@ def test_an_encrypted_payload_is_not_on_the_wire(
 def test_a_changed_bit_of_an_encrypted_frame_ends_the_link(
     wire: tuple[socket.socket, socket.socket], place: int, expected: bool
 ) -> None:
-    raw = bytearray(frame(b"payload", Cover.CIPHER))
+    raw = bytearray(frame(b"payload", AuthMode.CIPHER))
     raw[place] ^= 1
     wire[0].sendall(raw)
     with pytest.raises(LinkLost):
-        receive(link(wire[1], cover=Cover.CIPHER), expected=expected)
+        receive(link(wire[1], cover=AuthMode.CIPHER), expected=expected)
 
 
 def test_poison_gets_through_encrypted(wire: tuple[socket.socket, socket.socket]) -> None:
-    link(wire[0], cover=Cover.CIPHER).poison(b"the verdict")
+    link(wire[0], cover=AuthMode.CIPHER).poison(b"the verdict")
     with pytest.raises(Poisoned, match="the verdict"):
-        receive(link(wire[1], cover=Cover.CIPHER))
+        receive(link(wire[1], cover=AuthMode.CIPHER))
 
 
-@pytest.mark.parametrize("other", [Cover.NONE, Cover.SHA256, Cover.GMAC])
-def test_both_sides_encrypt_or_neither(other: Cover) -> None:
-    assert seals.agreed(Cover.CIPHER, other) is None
-    assert seals.agreed(other, Cover.CIPHER) is None
-    assert seals.agreed(Cover.CIPHER, Cover.CIPHER) is Cover.CIPHER
+@pytest.mark.parametrize("other", [AuthMode.NONE, AuthMode.SHA256, AuthMode.GMAC])
+def test_both_sides_encrypt_or_neither(other: AuthMode) -> None:
+    assert payload_auth.agreed(AuthMode.CIPHER, other) is None
+    assert payload_auth.agreed(other, AuthMode.CIPHER) is None
+    assert payload_auth.agreed(AuthMode.CIPHER, AuthMode.CIPHER) is AuthMode.CIPHER

@@ -9,8 +9,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from cosmic.contracts.status import State
 from cosmic.report.page import MAX_PAGE_BYTES, page
-from cosmic.status import State
 from report_support.samples import sample
 
 EVIL = "</title></svg><script>alert(1)</script><img src=//x onerror=alert(2)>\"'{{7*7}}"

@@ -13,13 +13,13 @@ import time
 from typing import Any
 from unittest.mock import patch
 
-from cosmic.inference.engine import Engine, Predictions
-from cosmic.inference.function import Function
-from cosmic.inference.rank import run_rank
-from cosmic.inference.task import RankTask
-from cosmic.partitions.stream import Block, BlockReader
-from cosmic.plan import Slice
-from cosmic.store import Store, s3_client
+from cosmic.contracts.plan import Slice
+from cosmic.data.stream import Block, BlockReader
+from cosmic.model.engine import Engine, Predictions
+from cosmic.ranks.environment import RankEnvironment
+from cosmic.ranks.run_rank import run_rank
+from cosmic.ranks.task import RankTask
+from cosmic.storage.objects import Store, s3_client
 
 
 class Hold:
@@ -54,7 +54,7 @@ def main() -> None:
     """Run the rank."""
     text, reads, batches = sys.argv[1:]
     hold = Hold(int(reads), int(batches))
-    function = Function.from_environment(os.environ, Store(s3_client()), secrets=None)  # type: ignore[arg-type]
+    function = RankEnvironment.from_environment(os.environ, Store(s3_client()), secrets=None)  # type: ignore[arg-type]
     task = RankTask.model_validate_json(text)
 
     def read(reader: BlockReader, piece: Slice, connections: Any) -> Block:

@@ -19,13 +19,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from cosmic.inference.task import RankTask
-from cosmic.manifest import Data, Fmi, Inference, Manifest, Model
-from cosmic.plan import make_plan
-from cosmic.record import RankRecord, parse_record
-from cosmic.runs import RunFolder
-from cosmic.store import Location, Store
-from cosmic.survey import survey
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.location import Location
+from cosmic.contracts.manifest import Data, Fmi, Inference, Manifest, Model
+from cosmic.contracts.plan import make_plan
+from cosmic.contracts.rank_record import RankRecord, parse_record
+from cosmic.planning.inputs import inspect_inputs
+from cosmic.ranks.task import RankTask
+from cosmic.storage.objects import Store
 from fmilib_support.fixtures import rendezvous
 from fmilib_support.server import DEPLOYMENT_SECRET, Rendezvous
 
@@ -48,7 +49,7 @@ class Crew:
         """Plan a run."""
         data = Data(uri=f"s3://{self._bucket}/data/")
         model = Model(uri=f"s3://{self._bucket}/model")
-        found = survey(self._store, data, model)
+        found = inspect_inputs(self._store, data, model)
         assert found.model, found.problems
         manifest = Manifest(
             version=1,

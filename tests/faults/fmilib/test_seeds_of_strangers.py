@@ -16,8 +16,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from fmilib import asking, control_handshake
 from fmilib.errors import FmiError
+from fmilib.rendezvous import client
+from fmilib.wire import control_handshake
 from fmilib_support.ranks import Ranks
 from fmilib_support.server import Rendezvous
 
@@ -102,7 +103,7 @@ class Tape:
     """A connection to a rendezvous that keeps what was said over it."""
 
     def __init__(self, sock: socket.socket) -> None:
-        self._stream = asking.RawStream(sock)
+        self._stream = client.RawStream(sock)
         self.said = b""
 
     async def readexactly(self, count: int, /) -> bytes:

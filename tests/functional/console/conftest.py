@@ -11,8 +11,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from cosmic_cli.console.server import console
-from cosmic_cli.stack.state import StackInfo
+from cosmic_local.console.server import console
+from cosmic_local.state import StackInfo
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cosmic.runs import RunFolder
-from cosmic.status import State, Status
-from cosmic.store import Store
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.status import State, Status
+from cosmic.storage.objects import Store
 from report_support.browser import opened
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -81,6 +81,16 @@ def test_it_answers_to_its_own_name_only(address: str) -> None:
     assert ask(address, Host=f"localhost:{port}")[0] == 200
     for name in ("evil.example", f"evil.example:{port}", "127.0.0.1", ""):
         assert ask(address, Host=name)[0] == 421
+
+
+@pytest.mark.parametrize(
+    "page",
+    [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}],
+)
+def test_no_page_of_another_site_may_ask(address: str, page: dict[str, str]) -> None:
+    assert ask(address, "/api/runs", **page)[0] == 403
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert ask(address, **link)[0] == 200, "a link may lead here"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])

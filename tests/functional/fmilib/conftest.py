@@ -17,10 +17,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from fmilib_support.fixtures import job, ranks, rendezvous
+from fmilib_support.fixtures import job, own_rendezvous, ranks, rendezvous
 from fmilib_support.server import Rendezvous
 
-__all__ = ["job", "ranks", "rendezvous"]
+__all__ = ["job", "own_rendezvous", "ranks", "rendezvous"]
 START_S = 10.0
 # where what is shown is a wait: a link, and the default store; the others by `make test-long`
 WAITING = pytest.mark.parametrize(

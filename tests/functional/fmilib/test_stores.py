@@ -12,7 +12,7 @@ import pytest
 import redis
 
 import fmilib
-from fmilib.channels import opening, sealing
+from fmilib.channels.store import connect, crypto
 from fmilib.config import Settings, settings
 from fmilib_support.server import DEPLOYMENT_SECRET
 from fmilib_support.threads import Crew, ends, values
@@ -157,7 +157,7 @@ def test_an_older_message_in_a_newer_ones_place_is_refused(
 
 
 def test_garbage_wherever_a_rank_looks_before_forming_is_passed_over(stored: Way, job: str) -> None:
-    store = opening.open_store(_settings(stored, job))
+    store = connect.open_store(_settings(stored, job))
     assert store.swap("lead", None, b"garbage")
     assert store.swap("attempt-1", None, b"FMIS" + bytes(100))
     crew = Crew(stored.options, job, 2)
@@ -179,7 +179,7 @@ def test_a_wrong_secret_meets_nobody(stored: Way, job: str) -> None:
 def test_payloads_are_readable_in_the_store_only_without_encryption(
     stored: Way, job: str, keep: Keep, encrypt: bool
 ) -> None:
-    if encrypt and not sealing.can_encrypt():
+    if encrypt and not crypto.can_encrypt():
         pytest.skip("the package cryptography isn't installed")
 
     def body(comm: Comm) -> Any:
@@ -223,7 +223,7 @@ def _settings(way: Way, job: str) -> Settings:
 
 
 def test_an_inbox_with_more_than_a_thousand_items_is_read_whole(stored: Way, job: str) -> None:
-    store = opening.open_store(_settings(stored, job))
+    store = connect.open_store(_settings(stored, job))
     expected = {b"%d" % number for number in range(1005)}
     for item in expected:
         store.drop("box", item.decode(), item)
@@ -237,7 +237,7 @@ def test_an_inbox_with_more_than_a_thousand_items_is_read_whole(stored: Way, job
 
 
 def test_only_one_of_two_claims_is_granted(stored: Way, job: str) -> None:
-    one, two = (opening.open_store(_settings(stored, job)) for _ in range(2))
+    one, two = (connect.open_store(_settings(stored, job)) for _ in range(2))
     assert one.read("claim") is None
     assert one.swap("claim", None, b"one")
     assert not two.swap("claim", None, b"two")
@@ -260,10 +260,10 @@ def test_a_store_that_cannot_be_reached_is_said_within_the_bound(job: str, bucke
 
 
 def test_a_record_that_nobody_of_the_job_has_made_is_no_record() -> None:
-    sealed = sealing.seal(bytes(32), "lead", {"size": 2})
-    assert sealing.unseal(bytes(32), "lead", sealed) == {"size": 2}
-    assert sealing.unseal(bytes(32), "alarm", sealed) is None
-    assert sealing.unseal(bytes([1]) * 32, "lead", sealed) is None
-    assert sealing.unseal(bytes(32), "lead", sealed[:-1] + b"]") is None
-    assert sealing.unseal(bytes(32), "lead", b"garbage") is None
-    assert sealing.unseal(bytes(32), "lead", None) is None
+    sealed = crypto.seal(bytes(32), "lead", {"size": 2})
+    assert crypto.unseal(bytes(32), "lead", sealed) == {"size": 2}
+    assert crypto.unseal(bytes(32), "alarm", sealed) is None
+    assert crypto.unseal(bytes([1]) * 32, "lead", sealed) is None
+    assert crypto.unseal(bytes(32), "lead", sealed[:-1] + b"]") is None
+    assert crypto.unseal(bytes(32), "lead", b"garbage") is None
+    assert crypto.unseal(bytes(32), "lead", None) is None

@@ -12,8 +12,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 
+from cosmic.contracts.status import State
 from cosmic.report.page import page
-from cosmic.status import State
 from report_support.samples import sample
 
 

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from fmilib import frames, seals
 from fmilib.errors import MismatchError
-from fmilib.flows import Inflow
-from fmilib.frames import Kind, Operation
-from fmilib.link import Link, LinkKeys, LinkTrouble
-from fmilib.seals import Cover
+from fmilib.links.link import Link, LinkKeys, LinkTrouble
+from fmilib.links.transfer import IncomingMessage
 from fmilib.stats import Stats
+from fmilib.wire import frames, payload_auth
+from fmilib.wire.frames import Kind, Operation
+from fmilib.wire.payload_auth import AuthMode
 
 from .fmilib_fuzzing import SECONDS, broken, chance, seeds
 
@@ -42,9 +42,9 @@ def memory() -> Iterator[None]:
     assert peak < MAX_MEMORY_BYTES
 
 
-def stream(rng: random.Random, cover: Cover) -> bytes:
+def stream(rng: random.Random, cover: AuthMode) -> bytes:
     """Return some frames as a peer with the right key may send them, not all of them honest."""
-    seal, raw = seals.seal(cover, KEY), b""
+    seal, raw = payload_auth.seal(cover, KEY), b""
     for counter in range(rng.randrange(1, 5)):
         payload = rng.randbytes(rng.choice((0, 1, 90, 5000)))
         total = rng.choice((len(payload), len(payload), len(payload) + 100, MAX_HONEST_BYTES))
@@ -58,7 +58,7 @@ def stream(rng: random.Random, cover: Cover) -> bytes:
     return raw
 
 
-def read_all(raw: bytes, cover: Cover, into: memoryview | None) -> int:
+def read_all(raw: bytes, cover: AuthMode, into: memoryview | None) -> int:
     """Read messages until the link gives up, as it must at the end of the stream; count them."""
     with socket.create_server(("127.0.0.1", 0)) as door:
         theirs = socket.create_connection(door.getsockname())
@@ -72,7 +72,7 @@ def read_all(raw: bytes, cover: Cover, into: memoryview | None) -> int:
         )
         while True:
             try:
-                Inflow(link, CALL, 0, into).run()
+                IncomingMessage(link, CALL, 0, into).run()
             except (LinkTrouble, MismatchError):
                 return messages
             messages += 1
@@ -83,7 +83,7 @@ def test_broken_streams_end_the_link_and_nothing_else() -> None:
     messages = 0
     for seed in seeds():
         with chance(seed) as rng:
-            cover, room = rng.choice(list(Cover)), rng.choice((None, None, 5000, 0))
+            cover, room = rng.choice(list(AuthMode)), rng.choice((None, None, 5000, 0))
             into = None if room is None else memoryview(bytearray(room))
             messages += read_all(broken(stream(rng, cover), rng), cover, into)
     assert messages
@@ -93,7 +93,7 @@ def test_broken_streams_end_the_link_and_nothing_else() -> None:
 def test_a_header_without_the_key_is_never_believed() -> None:
     for seed in seeds():
         with chance(seed) as rng:
-            raw = bytearray(stream(rng, Cover.SHA256)[: frames.HEADER_BYTES])
+            raw = bytearray(stream(rng, AuthMode.SHA256)[: frames.HEADER_BYTES])
             bit = rng.randrange(8 * len(raw))
             raw[bit // 8] ^= 1 << bit % 8
             with pytest.raises(frames.GarbledError):

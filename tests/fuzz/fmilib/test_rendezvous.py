@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from fmilib import control_handshake, keys
-from fmilib.control_frames import Courier, encode_plain
 from fmilib.rendezvous.limits import Limits
 from fmilib.rendezvous.server import Server
+from fmilib.wire import control_handshake, keys
+from fmilib.wire.control_frames import Courier, encode_plain
 
 from .fmilib_fuzzing import SECONDS, broken, chance, seeds
 

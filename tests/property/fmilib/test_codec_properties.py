@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fmilib import codec
+from fmilib.wire import codec
 
 scalars = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.complex_numbers()

@@ -9,15 +9,15 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmilib import codec, ops
 from fmilib.collectives.entries import by_rank, entry
+from fmilib.wire import codec, reductions
 
 NUMBERS = st.one_of(st.integers(-9, 9).map(float), st.just(float("nan")))
 
 
 def _folded(values: list[float], name: str) -> tuple[Any, Any]:
-    pairs = [ops.pairs(np.array([value]), rank) for rank, value in enumerate(values)]
-    found = functools.reduce(ops.BUILTIN[name].combine, pairs)[0]
+    pairs = [reductions.pairs(np.array([value]), rank) for rank, value in enumerate(values)]
+    found = functools.reduce(reductions.BUILTIN[name].combine, pairs)[0]
     return found["value"], found["location"]
 
 
@@ -31,9 +31,9 @@ def test_minloc_and_maxloc_are_numpys_argmin_and_argmax(values: list[float]) -> 
 
 @given(st.lists(NUMBERS, min_size=2, max_size=2))
 def test_minloc_and_maxloc_dont_mind_the_order(values: list[float]) -> None:
-    left, right = (ops.pairs(np.array([value]), rank) for rank, value in enumerate(values))
+    left, right = (reductions.pairs(np.array([value]), rank) for rank, value in enumerate(values))
     for name in ("minloc", "maxloc"):
-        combine = ops.BUILTIN[name].combine
+        combine = reductions.BUILTIN[name].combine
         assert combine(left, right).tobytes() == combine(right, left).tobytes()
 
 
@@ -55,5 +55,5 @@ def test_garbled_entries_are_refused(raw: bytes) -> None:
 def test_only_what_is_commutative_and_associative_may_be_regrouped(
     commutative: bool, associative: bool | None
 ) -> None:
-    op = ops.named(np.subtract, commutative=commutative, associative=associative)
+    op = reductions.named(np.subtract, commutative=commutative, associative=associative)
     assert op.ordered == (not (commutative and associative is not False))

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fmilib import ops
-from fmilib.communicator import Communicator as Comm
+from fmilib.api.communicator import Communicator as Comm
+from fmilib.wire import reductions
 from fmilib_support.hall import together
 
 Array = np.ndarray[Any, Any]
@@ -139,12 +139,12 @@ def test_alltoall_is_a_transposition(job: Job) -> None:
 # -- what is reduced --------------------------------------------------------------
 
 OPS: dict[str, Any] = {
-    **{name: op for name, op in ops.BUILTIN.items() if op.ufunc is not None},
-    "minus": ops.named(lambda a, b: a - b),
-    "first": ops.named(lambda a, _: a),
-    "last": ops.named(lambda _, b: b, associative=True),
-    "mixed": ops.named(lambda a, b: a * 3 ^ b, commutative=True, associative=False),
-    "any order": ops.named(lambda a, b: a | b, commutative=True),
+    **{name: op for name, op in reductions.BUILTIN.items() if op.ufunc is not None},
+    "minus": reductions.named(lambda a, b: a - b),
+    "first": reductions.named(lambda a, _: a),
+    "last": reductions.named(lambda _, b: b, associative=True),
+    "mixed": reductions.named(lambda a, b: a * 3 ^ b, commutative=True, associative=False),
+    "any order": reductions.named(lambda a, b: a | b, commutative=True),
 }
 
 
@@ -239,7 +239,7 @@ def test_a_function_that_minds_the_order_sees_ranks_in_order(
 ) -> None:
     turns = [data.draw(hnp.arrays("i4", (2, 2))) for _ in range(size)]
     job = Job(turns, data.draw(st.integers(0, size - 1)), seed)
-    _check_reduced(job, ops.named(np.matmul), deterministic=False)
+    _check_reduced(job, reductions.named(np.matmul), deterministic=False)
 
 
 @pytest.mark.parametrize("count", [5000, 40_000])

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmilib import flows, frames
+from fmilib.links import transfer
+from fmilib.wire import frames
 
 u32 = st.integers(0, 2**32 - 1)
 keys = st.binary(min_size=32, max_size=32)
@@ -28,7 +29,7 @@ calls = st.builds(
 
 @given(calls, lengths, lengths, digests, u32, st.integers(0, 2**40), keys)
 def test_a_header_is_read_back(
-    call: frames.Call, one: int, two: int, digest: bytes, epoch: int, counter: int, key: bytes
+    call: frames.Envelope, one: int, two: int, digest: bytes, epoch: int, counter: int, key: bytes
 ) -> None:
     length, total = sorted((one, two))
     link: dict[str, Any] = {"epoch": epoch, "counter": counter, "signer": frames.signer(key)}
@@ -48,7 +49,7 @@ def test_noise_is_no_header(noise: bytes, key: bytes, epoch: int) -> None:
 
 @given(st.lists(st.binary(max_size=50), max_size=12), st.integers(1, 40))
 def test_segments_hold_all_bytes_in_order(parts: list[bytes], limit: int) -> None:
-    groups = [b"".join(group) for group in flows.segments(list(parts), limit)]
+    groups = [b"".join(group) for group in transfer.segments(list(parts), limit)]
     assert b"".join(groups) == b"".join(parts)
     assert groups
     assert all(len(group) == limit for group in groups[:-1])

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fmilib import codec
-from fmilib.ops import BUILTIN
+from fmilib.wire import codec
+from fmilib.wire.reductions import BUILTIN
 from fmilib_support.ranks import Ranks
 from fmilib_support.server import Rendezvous
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
-from cosmic_cli.synth.dataset import Sample, bounds, digest, rows, synthesise, write_dataset
-from cosmic_cli.synth.split import held_out
+from cosmic.data.synth.dataset import Sample, bounds, digest, rows, synthesise, write_dataset
+from cosmic.data.synth.split import held_out
 
 SAMPLE = Sample("legacy", 700, seed=11, image_size=4)
 WHOLE = rows(SAMPLE, 0, 700)

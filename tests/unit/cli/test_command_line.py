@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 import typer
 
+import cosmic_cli
 from cosmic.errors import InputError, TransientError
 from cosmic_cli import main
 from cosmic_cli.command_reference import reference
-from cosmic_cli.exits import Exit
+from cosmic_cli.exit_codes import Exit
 
 ROOT = Path(__file__).parents[3]
 COSMIC = Path(sys.executable).with_name("cosmic")
@@ -57,6 +58,12 @@ def test_every_command_has_help_with_an_example_and_a_shape(
     assert "--json" in [option for p in command.params for option in p.opts]
 
 
+def test_the_version_needs_no_command(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == Exit.DONE
+    assert capsys.readouterr().out == f"cosmic {cosmic_cli.__version__}\n"
+    assert not typer.main.get_command(main.application(main.VERSION)).commands  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("name", [*main.COMMANDS, *main.GROUPS])
 def test_a_part_of_the_command_line_is_as_in_the_whole(name: str) -> None:
     part: Any = typer.main.get_command(main.application(name))
@@ -66,6 +73,7 @@ def test_a_part_of_the_command_line_is_as_in_the_whole(name: str) -> None:
     assert shown[0] == shown[1]
 
 
+@pytest.mark.process
 def test_a_command_starts_without_what_others_need() -> None:
     """All of it takes a second more."""
     code = "import sys; from cosmic_cli.main import application; application('status'); "
@@ -171,7 +179,12 @@ def test_a_bug_asks_to_be_reported_with_its_trace(
 def test_validate_says_the_same_as_json(
     run: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    good = {"version": 1, "job": "j", "model": {"uri": "s3://b/m"}, "data": {"uri": "s3://b/d/"}}
+    good = {
+        "version": 1,
+        "job": "j",
+        "model": {"uri": "s3://bkt/m"},
+        "data": {"uri": "s3://bkt/d/"},
+    }
     (tmp_path / "good.json").write_text(json.dumps(good))
     assert run("validate", "good.json", "--json") == Exit.DONE
     assert json.loads(capsys.readouterr().out) == {"valid": True, "job": "j", "problems": []}
@@ -181,6 +194,7 @@ def test_validate_says_the_same_as_json(
     assert [p["pointer"] for p in found["problems"]] == ["/job"]
 
 
+@pytest.mark.process
 def test_doctor_says_what_is_missing_and_the_way_out(
     run: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +209,7 @@ def test_doctor_says_what_is_missing_and_the_way_out(
     assert "make env" in shown
 
 
+@pytest.mark.process
 def test_a_benchmark_runs_in_a_checkout(
     run: Any, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -230,6 +245,7 @@ def test_rendezvous_needs_a_secret(
     assert "no-secret" in capsys.readouterr().err
 
 
+@pytest.mark.process
 def test_rendezvous_serves_until_it_is_told_to_end(tmp_path: Path) -> None:
     secret = {**os.environ, "FMI_DEPLOYMENT_SECRET": "0" * 64}
     words = [str(COSMIC), "rendezvous", "--port", "0", "--json"]
@@ -243,6 +259,7 @@ def test_rendezvous_serves_until_it_is_told_to_end(tmp_path: Path) -> None:
     assert (server.returncode, json.loads(out)) == (0, {"exit": 0})
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("words", "wanted"), [("cosmic res", "results"), ("cosmic data pa", "pack")]
 )

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 import fmilib
-from fmilib import keys
+from fmilib.wire import keys
 
 
 @pytest.mark.parametrize("job", ["run", "später", "x" * 256])

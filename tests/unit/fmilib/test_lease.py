@@ -7,31 +7,31 @@ from pathlib import Path
 
 import pytest
 
-from fmilib.channels.lease import Watch
-from fmilib.channels.local_store import LocalStore
-from fmilib.channels.sealing import seal, unseal
+from fmilib.channels.store.crypto import seal, unseal
+from fmilib.channels.store.lease import LeaseWatch
+from fmilib.channels.store.local import LocalStore
 
 
 def test_a_number_that_grows_is_life() -> None:
-    watch = Watch(1, gap_s=2.0)
+    watch = LeaseWatch(1, gap_s=2.0)
     assert [watch.quiet_s(beat, float(beat)) for beat in range(20)] == [0.0] * 20
 
 
 def test_a_number_that_stands_still_is_counted_from_the_first_look() -> None:
-    watch = Watch(1, gap_s=2.0)
+    watch = LeaseWatch(1, gap_s=2.0)
     assert [watch.quiet_s(7, at) for at in (1000.0, 1001.0, 1002.0, 1003.5)] == [0.0, 1.0, 2.0, 3.5]
     assert watch.quiet_s(8, 1004.0) == 0.0
 
 
 def test_an_older_number_is_no_life() -> None:
-    watch = Watch(1, gap_s=2.0)
+    watch = LeaseWatch(1, gap_s=2.0)
     watch.quiet_s(7, 0.0)
     assert watch.quiet_s(3, 1.0) == 1.0
     assert watch.quiet_s(7, 2.0) == 2.0
 
 
 def test_time_in_which_this_rank_was_frozen_itself_does_not_count() -> None:
-    watch = Watch(1, gap_s=2.0)
+    watch = LeaseWatch(1, gap_s=2.0)
     watch.quiet_s(7, 0.0)
     assert watch.quiet_s(7, 3600.0) == 2.0
 

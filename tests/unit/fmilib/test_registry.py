@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from fmilib.rendezvous import pairs
-from fmilib.rendezvous.jobs import Registry
+from fmilib.rendezvous import pairing
 from fmilib.rendezvous.members import Claim, Member, Refused
-from fmilib.verdict import Verdict
+from fmilib.rendezvous.registry import Registry
+from fmilib.wire.failure import FailureReport
 
 
 @dataclass
@@ -114,7 +114,7 @@ def test_a_server_that_stood_still_ends_no_lease(registry: Registry) -> None:
 
 def test_a_failed_job_is_remembered_for_a_while(registry: Registry) -> None:
     zero, one = come(registry, 0), come(registry, 1)
-    registry.fail(member(zero), Verdict("aborted", 0, "enough"), 10.0)
+    registry.fail(member(zero), FailureReport("aborted", 0, "enough"), 10.0)
     assert one.told[-1]["words"] == "enough"
     for rank in (zero, one):
         registry.leave(member(rank))
@@ -130,7 +130,7 @@ def test_a_failed_job_is_remembered_for_a_while(registry: Registry) -> None:
 def test_a_newer_generation_starts_a_failed_job_again(registry: Registry) -> None:
     zero = come(registry, 0, generation=2)
     come(registry, 1)
-    registry.fail(member(zero), Verdict("aborted", 0, "enough"), 0.0)
+    registry.fail(member(zero), FailureReport("aborted", 0, "enough"), 0.0)
     for rank, generation in ((0, 2), (1, 0)):
         with pytest.raises(Refused):
             come(registry, rank, generation=generation)
@@ -208,7 +208,7 @@ def test_both_are_called_at_one_moment(registry: Registry) -> None:
     zero = come(registry, 0, seen=("198.51.100.7", 9000))
     one = come(registry, 1, seen=("198.51.100.8", 9001))
     member(zero).rtt_s = lambda: 0.1
-    pairs.punch(registry, member(zero), 1, 0.5)
+    pairing.punch(registry, member(zero), 1, 0.5)
     assert zero.told[-1]["peer"] == ["198.51.100.8", 9001]
     assert one.told[-1]["peer"] == ["198.51.100.7", 9000]
     assert (zero.told[-1]["wait_s"], one.told[-1]["wait_s"]) == (0.0, 0.05)
@@ -217,7 +217,7 @@ def test_both_are_called_at_one_moment(registry: Registry) -> None:
 
 def test_a_rank_whose_public_port_is_unknown_is_not_called(registry: Registry) -> None:
     zero, one = come(registry, 0, seen=("198.51.100.7", 9000)), come(registry, 1)
-    pairs.punch(registry, member(zero), 1, 0.5)
+    pairing.punch(registry, member(zero), 1, 0.5)
     assert zero.told[-1]["peer"] is None
     assert one.kinds()[-1] == "formed"
 
@@ -225,16 +225,16 @@ def test_a_rank_whose_public_port_is_unknown_is_not_called(registry: Registry) -
 def test_only_members_of_a_running_job_are_relayed(registry: Registry) -> None:
     come(registry, 0)
     with pytest.raises(Refused, match="isn't running"):
-        pairs.relayed(registry, "job", 0, "process of 0", 0, 1)
+        pairing.relayed(registry, "job", 0, "process of 0", 0, 1)
     one = come(registry, 1)
-    job, other = pairs.relayed(registry, "job", 0, "process of 0", 100, 1)
+    job, other = pairing.relayed(registry, "job", 0, "process of 0", 100, 1)
     assert (job.name, other) == ("job", member(one))
     for rank, instance, epoch, peer in (
         (0, "another", 100, 1), (0, "process of 0", 99, 1), (0, "process of 0", 100, 0),
         (2, "process of 2", 100, 1),
     ):  # fmt: skip
         with pytest.raises(Refused):
-            pairs.relayed(registry, "job", rank, instance, epoch, peer)
+            pairing.relayed(registry, "job", rank, instance, epoch, peer)
 
 
 def test_who_returns_to_a_failed_job_alone_is_told_so(registry: Registry) -> None:
@@ -270,13 +270,13 @@ def test_ranks_whose_ports_shift_are_called_together_only_with_open_ones(
     zero = come(registry, 0, size=3, seen=hidden[0])
     one = come(registry, 1, size=3, seen=hidden[1])
     two = come(registry, 2, size=3, seen=("10.0.0.1", 1002))
-    pairs.observe(registry, "job", 0, "process of 0", hidden[0])
-    pairs.punch(registry, member(zero), 1, 1.0)
+    pairing.observe(registry, "job", 0, "process of 0", hidden[0])
+    pairing.punch(registry, member(zero), 1, 1.0)
     assert zero.told[-1]["peer"] == list(hidden[1])
-    pairs.observe(registry, "job", 1, "process of 1", ("198.51.100.2", 4077))
-    pairs.punch(registry, member(zero), 1, 1.0)
+    pairing.observe(registry, "job", 1, "process of 1", ("198.51.100.2", 4077))
+    pairing.punch(registry, member(zero), 1, 1.0)
     assert zero.told[-1]["peer"] is None
-    pairs.punch(registry, member(one), 2, 1.0)
+    pairing.punch(registry, member(one), 2, 1.0)
     assert two.told[-1]["peer"] == list(hidden[1])
     with pytest.raises(Refused):
-        pairs.observe(registry, "job", 1, "another process", hidden[1])
+        pairing.observe(registry, "job", 1, "another process", hidden[1])

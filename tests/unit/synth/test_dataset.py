@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from cosmic.data.synth import dataset
+from cosmic.data.synth.dataset import Sample, bounds, objects_per_partition, rows, write_dataset
 from cosmic.errors import InputError
 from cosmic_cli.commands.data import app, parse_size
-from cosmic_cli.synth import dataset
-from cosmic_cli.synth.dataset import Sample, bounds, objects_per_partition, rows, write_dataset
 
 
 @pytest.mark.parametrize(
@@ -96,6 +96,7 @@ def test_the_command_writes_partitions_and_says_what_they_are(tmp_path: Path) ->
     assert found["pixels"] == "simulated"
 
 
+@pytest.mark.process
 def test_the_shipped_tables_are_what_derive_makes(tmp_path: Path) -> None:
     out = tmp_path / "not" / "there yet"
     cosmic = Path(sys.executable).with_name("cosmic")

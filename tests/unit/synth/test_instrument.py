@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cosmic_cli.synth.instrument import (
+from cosmic.data.synth.instrument import (
     SOFTENING,
     asinh_magnitude,
     flux_error,

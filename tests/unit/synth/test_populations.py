@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cosmic_cli.synth import cosmology
-from cosmic_cli.synth.dataset import Sample, rows
-from cosmic_cli.synth.populations import LUMINOUS_RED, MAIN, draw_sky, real_galaxies
-from cosmic_cli.synth.split import held_out
-from cosmic_cli.synth.tables import galaxies, template_fluxes
+from cosmic.data.synth import cosmology
+from cosmic.data.synth.dataset import Sample, rows
+from cosmic.data.synth.populations import LUMINOUS_RED, MAIN, draw_sky, real_galaxies
+from cosmic.data.synth.split import held_out
+from cosmic.data.synth.tables import galaxies, template_fluxes
 
 
 def test_training_and_test_galaxies_are_disjoint_and_make_up_all() -> None:

@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import gammainc
 
-from cosmic_cli.synth.instrument import PIXEL_ARCSEC, SEEING_FWHM_ARCSEC
-from cosmic_cli.synth.morphology import Morphology
-from cosmic_cli.synth.render import DE_VAUCOULEURS, EXPONENTIAL, Pointing, render
+from cosmic.data.synth.instrument import PIXEL_ARCSEC, SEEING_FWHM_ARCSEC
+from cosmic.data.synth.morphology import Morphology
+from cosmic.data.synth.render import DE_VAUCOULEURS, EXPONENTIAL, Pointing, render
 
 Profile = tuple[NDArray[np.float64], NDArray[np.float64]]
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from cosmic.errors import InputError
-from cosmic_cli.exits import Exit, out, show_json
+from cosmic_cli.exit_codes import Exit, out, show_json
 from cosmic_cli.options import AsJson
 
 PARTS = ("__main__", "child", "rank", "server")

@@ -8,14 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from cosmic.combined import NAME, combined_data
+from cosmic.compat.cai.combined_data import NAME, combined_data
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.location import Location
+from cosmic.contracts.manifest import parse_manifest
+from cosmic.contracts.plan import Plan
+from cosmic.contracts.rank_record import parse_record
 from cosmic.errors import CosmicError, InputError
-from cosmic.manifest import parse_manifest
-from cosmic.plan import Plan
-from cosmic.record import parse_record
-from cosmic.runs import RunFolder
-from cosmic.store import Location, Store
-from cosmic_cli.exits import out, show_json
+from cosmic.storage.objects import Store
+from cosmic_cli.exit_codes import out, show_json
 from cosmic_cli.observing import read_plan
 from cosmic_cli.options import AsJson, on_run
 from cosmic_cli.target import Target

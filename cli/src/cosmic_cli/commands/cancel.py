@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from cosmic.runs import RunFolder
+from cosmic.contracts.layout import RunFolder
 from cosmic_cli.executions import cancel as cancel_run
-from cosmic_cli.exits import out, show_json
-from cosmic_cli.following import follow_to_end
+from cosmic_cli.exit_codes import out, show_json
+from cosmic_cli.follow import follow_to_end
 from cosmic_cli.options import AsJson, on_run
-from cosmic_cli.showing import status_of
 from cosmic_cli.target import Target
-from cosmic_cli.view import show_problems
+from cosmic_cli.views.run import show_problems
+from cosmic_cli.views.status import status_of
 
 
 @on_run

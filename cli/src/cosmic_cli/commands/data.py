@@ -11,17 +11,17 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from cosmic.data.synth import tables
+from cosmic.data.synth.dataset import Sample, objects_per_partition, write_dataset
+from cosmic.data.synth.populations import Population
+from cosmic.data.synth.split import Split
 from cosmic.errors import InputError
-from cosmic_cli.exits import Exit, err, show_json
-from cosmic_cli.exits import out as shown
+from cosmic_cli.exit_codes import Exit, err, show_json
+from cosmic_cli.exit_codes import out as shown
 from cosmic_cli.options import AsJson
-from cosmic_cli.synth import tables
-from cosmic_cli.synth.dataset import Sample, objects_per_partition, write_dataset
-from cosmic_cli.synth.populations import Population
-from cosmic_cli.synth.split import Split
 
 if TYPE_CHECKING:
-    from cosmic_cli.packing.pack import Packed
+    from cosmic.data.pack.pack import Packed
 
 app = typer.Typer(help="Data sets: make, pack, inspect.", no_args_is_help=True)
 
@@ -139,10 +139,10 @@ def pack(
     "missing_by_value"}}, "made_up", "pixels": {"lost_images", "images_with_bad_pixels",
     "images_with_an_empty_band"}}]}
     """
-    from cosmic_cli.packing.columns import Choices
-    from cosmic_cli.packing.opening import files_of, ignored_in
-    from cosmic_cli.packing.pack import pack as pack_files
-    from cosmic_cli.packing.summary import warnings_of
+    from cosmic.data.pack.columns import Choices
+    from cosmic.data.pack.opening import files_of, ignored_in
+    from cosmic.data.pack.pack import pack as pack_files
+    from cosmic.data.pack.summary import warnings_of
 
     if image_scale is not None and not 0 < image_scale < math.inf:
         hint = "nanomaggies of one unit, a number above 0"
@@ -179,7 +179,7 @@ def pack(
 
 
 def _show_taken(packed: Packed) -> None:
-    from cosmic_cli.packing.summary import taken_rows
+    from cosmic.data.pack.summary import taken_rows
 
     table = Table("column", "taken from", "unit", "missing")
     for row in taken_rows(packed):
@@ -206,7 +206,7 @@ def _ours(words: list[str] | None, said: str | None = None) -> list[str]:
     Raises:
         InputError: one is none.
     """
-    from cosmic.partitions.columns import COLUMNS
+    from cosmic.contracts.columns import COLUMNS
 
     for word in words or []:
         if word not in COLUMNS:
@@ -234,9 +234,9 @@ def inspect(
     "missing", "min", "max", "column", "problem"}}, "problems", "checksums": ok, damaged or none,
     "damaged", "metadata", "sample"}]}
     """
-    from cosmic_cli.packing.look import look
-    from cosmic_cli.packing.opening import files_of, ignored_in
-    from cosmic_cli.packing.summary import ignored_line
+    from cosmic.data.pack.look import look
+    from cosmic.data.pack.opening import files_of, ignored_in
+    from cosmic.data.pack.summary import ignored_line
 
     found = [look(path, sample) for path in files_of(paths)]
     for line in ignored_line(ignored_in(paths)):
@@ -284,7 +284,7 @@ def derive(
 
     JSON: {"out", "read", "kept"}
     """
-    from cosmic_cli.synth.derive import derive as derive_tables
+    from cosmic.data.synth.derive import derive as derive_tables
 
     counts = derive_tables(out)
     if as_json:

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from cosmic_cli.demo import DemoOptions, run_demo
-from cosmic_cli.exits import err, of_status, out, show_json
+from cosmic_cli.exit_codes import err, of_status, out, show_json
 from cosmic_cli.options import AsJson
-from cosmic_cli.view import show_problems, summary_table
+from cosmic_cli.views.run import show_problems, summary_table
 
 
 def demo(

@@ -7,10 +7,9 @@ from typing import Annotated
 import typer
 
 from cosmic.errors import InputError
-from cosmic_cli.exits import err, out, show_json
+from cosmic_cli.delete_data import remains, remove_data
+from cosmic_cli.exit_codes import err, out, show_json
 from cosmic_cli.options import AsJson
-from cosmic_cli.removal import remove_data
-from cosmic_cli.target import aws_target
 
 
 def destroy(
@@ -22,18 +21,23 @@ def destroy(
 ) -> None:
     """Delete a stack's bucket with all data, models and results in it, for good.
 
-    `make destroy` does this and then deletes the stack.
+    `make destroy` does this and then deletes the stack. It can be repeated, and works for a stack
+    that was made or deleted by half: what is gone already is done.
 
     Example: cosmic destroy --stack cosmic-dev
 
-    JSON: {"bucket", "versions_deleted"}
+    JSON: {"bucket": its name, null if there is none any more, "versions_deleted"}
     """
-    target = aws_target(stack, profile, region)
-    err.print(f"everything in s3://{target.bucket} will be gone for good", highlight=False)
-    if not yes and typer.prompt("type the stack's name to go on", err=True) != stack:
-        raise InputError("that was not its name; nothing was deleted", code="not-confirmed")
+    target = remains(stack, profile, region)
+    bucket = target.outputs.get("DataBucketName")
+    if bucket is not None:
+        err.print(f"everything in s3://{bucket} will be gone for good", highlight=False)
+        if not yes and typer.prompt("type the stack's name to go on", err=True) != stack:
+            raise InputError("that was not its name; nothing was deleted", code="not-confirmed")
     removed = remove_data(target)
     if as_json:
-        show_json({"bucket": target.bucket, "versions_deleted": removed})
+        show_json({"bucket": bucket, "versions_deleted": removed})
+    elif bucket is None:
+        out.print(f"{stack} has no bucket in this region: nothing to delete", highlight=False)
     else:
         out.print(f"deleted {removed} object versions and the bucket", highlight=False)

@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from cosmic_cli.doctor import Check, aws_stack, checks
-from cosmic_cli.exits import Exit, out, show_json
+from cosmic_cli.exit_codes import Exit, out, show_json
 from cosmic_cli.options import AsJson
 
 

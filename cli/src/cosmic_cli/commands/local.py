@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from cosmic.errors import InputError
-from cosmic_cli.exits import Exit, out, show_json
+from cosmic_cli.exit_codes import Exit, out, show_json
 from cosmic_cli.options import AsJson, StateDir
-from cosmic_cli.stack.containers import template_for
-from cosmic_cli.stack.local import attach, down, up
-from cosmic_cli.stack.options import StackOptions
 from cosmic_cli.target import STATE_DIR
+from cosmic_local.containers import template_for
+from cosmic_local.options import StackOptions
+from cosmic_local.stack import attach, down, up
 
 app = typer.Typer(help="The local stack.", no_args_is_help=True)
 BUILT = Path(".aws-sam/build/template.yaml")

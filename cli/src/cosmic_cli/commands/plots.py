@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cosmic.errors import InputError
-from cosmic_cli.exits import out, show_json
+from cosmic_cli.exit_codes import out, show_json
 from cosmic_cli.options import AsJson
 
 
@@ -24,7 +24,7 @@ def plots(
 
     JSON: {"plots": [path]}
     """
-    from cosmic.report.papers import write_plots
+    from cosmic.report.paper_figures import write_plots
 
     catalogue, metrics = results / "catalogue.parquet", results / "metrics.json"
     for needed in (catalogue, metrics):

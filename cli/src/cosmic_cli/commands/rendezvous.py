@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cosmic.errors import InputError
-from cosmic_cli.exits import show_json
+from cosmic_cli.exit_codes import show_json
 from cosmic_cli.options import AsJson
 
 LEVELS = ("debug", "info", "warning", "error")

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
+from cosmic.contracts.layout import RunFolder
 from cosmic.errors import InputError
-from cosmic.runs import RunFolder
 from cosmic_cli.commands.results import Into
 from cosmic_cli.download import fetch, open_file
-from cosmic_cli.exits import out, show_json
+from cosmic_cli.exit_codes import out, show_json
 from cosmic_cli.options import AsJson, on_run
-from cosmic_cli.showing import status_of
 from cosmic_cli.target import Target
+from cosmic_cli.views.status import status_of
 
 PAGE = "report.html"
 

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
+from cosmic.contracts.layout import RunFolder
 from cosmic.errors import InputError
-from cosmic.runs import RunFolder
 from cosmic_cli.download import download, open_file
-from cosmic_cli.exits import out, show_json
+from cosmic_cli.exit_codes import out, show_json
 from cosmic_cli.options import AsJson, on_run
-from cosmic_cli.showing import status_of
 from cosmic_cli.target import Target
+from cosmic_cli.views.status import status_of
 
 Into = Annotated[Path, typer.Option(help="Folder to copy to; the run gets one of its own in it.")]
 

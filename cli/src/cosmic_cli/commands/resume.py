@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from cosmic.runs import RunFolder
+from cosmic.contracts.layout import RunFolder
 from cosmic_cli.executions import resume as resume_run
-from cosmic_cli.exits import err, out, show_json
-from cosmic_cli.following import follow_to_end
+from cosmic_cli.exit_codes import err, out, show_json
+from cosmic_cli.follow import follow_to_end
 from cosmic_cli.options import AsJson, on_run
-from cosmic_cli.showing import show_status, status_of
 from cosmic_cli.target import Target
+from cosmic_cli.views.status import show_status, status_of
 
 
 @on_run
@@ -24,7 +24,8 @@ def resume(
 ) -> None:
     """Compute the ranks that a failed, partial or cancelled run lacks, and merge again.
 
-    Ranks whose rows are there are not computed again. Those that are don't talk to each other.
+    A rank is computed again unless its shard and its record are both there; what is in them is not
+    looked at. Ranks that are computed again don't talk to each other.
     If no rank is missing, the merge alone is done again.
 
     Example: cosmic resume demo-0123456789ab --wait --local

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cosmic_cli.exits import out, show_json
-from cosmic_cli.listing import ListedRun, list_runs
+from cosmic_cli.exit_codes import out, show_json
+from cosmic_cli.list_runs import ListedRun, list_runs
 from cosmic_cli.options import PREFIX, AsJson, Prefix, on_target
 from cosmic_cli.target import Target
 

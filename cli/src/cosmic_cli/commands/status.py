@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from cosmic.runs import RunFolder
+from cosmic.contracts.layout import RunFolder
 from cosmic_cli.observing import Observer
 from cosmic_cli.options import AsJson, on_run
-from cosmic_cli.showing import show_status, status_of
 from cosmic_cli.target import Target
+from cosmic_cli.views.status import show_status, status_of
 
 
 @on_run

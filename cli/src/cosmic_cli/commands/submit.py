@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from cosmic_cli.exits import out, show_json
-from cosmic_cli.following import follow_to_end
+from cosmic_cli.exit_codes import out, show_json
+from cosmic_cli.follow import follow_to_end
 from cosmic_cli.options import AsJson, ManifestFile, on_target
-from cosmic_cli.showing import show_status
 from cosmic_cli.submission import submit as submit_manifest
 from cosmic_cli.target import Target
+from cosmic_cli.views.status import show_status
 
 
 @on_target

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from cosmic.contracts.manifest import parse_manifest
 from cosmic.errors import InvalidInput
-from cosmic.manifest import parse_manifest
-from cosmic_cli.exits import Exit, out, show_json
+from cosmic_cli.exit_codes import Exit, out, show_json
 from cosmic_cli.files import read_file
 from cosmic_cli.options import AsJson, ManifestFile
 

@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cosmic.library import LocalRun, plan_manifest, run_local, validate_manifest
-    from cosmic.reading import read_catalogue, read_catalogue_pandas
+    from cosmic.api import LocalRun, plan_manifest, run_local, validate_manifest
+    from cosmic.results.read_catalogue import read_catalogue, read_catalogue_pandas
 
 __version__ = "0.1.0"
 __all__ = [
@@ -27,5 +27,5 @@ def __getattr__(name: str) -> Any:
     """What is exported, from the module that has it."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "cosmic.reading" if name.startswith("read_") else "cosmic.library"
+    home = "cosmic.results.read_catalogue" if name.startswith("read_") else "cosmic.api"
     return getattr(import_module(home), name)

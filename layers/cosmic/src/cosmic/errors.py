@@ -5,6 +5,7 @@ The bottom of the import graph: standard library only.
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -42,21 +43,22 @@ class TransientError(CosmicError):
     code = "transient"
 
 
-class NoRoomYet(TransientError):  # noqa: N818
-    """Other runs hold what this one needs; the state machine asks again."""
-
-    code = "no-room-yet"
-
-
 class CommunicationError(CosmicError):
     """Ranks lost each other; the run degrades and still finishes."""
 
     code = "communication"
 
 
+MAX_SHOWN_CHARS = 1000
+MAX_DEPTH = 32  # writers of JSON give up somewhere above a hundred
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong with an input.
+
+    Whatever the input holds, a problem can be written as JSON: what UTF-8 can't carry (half a
+    surrogate pair) is escaped, and a value that is no JSON, or nests too deep, is shown as text.
 
     Attributes:
         pointer: JSON pointer (RFC 6901) into the document, or an S3 URI.
@@ -71,6 +73,12 @@ class Problem:
     value: Any = None
     hint: str = ""
     code: str = "invalid-value"
+
+    def __post_init__(self) -> None:
+        """Make every part of it writable."""
+        for name in ("pointer", "message", "hint"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
+        object.__setattr__(self, "value", _writable(self.value))
 
     def __str__(self) -> str:
         where = self.pointer or "/"
@@ -92,3 +100,38 @@ class InvalidInput(InputError):  # noqa: N818
         self.problems = problems
         count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
         super().__init__(f"{count}: " + "; ".join(str(p) for p in problems))
+
+
+def plain(text: str) -> str:
+    """Text as UTF-8 can carry it, with halves of surrogate pairs escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def shortened(value: Any, most: int) -> str:
+    """A value as JSON text, cut to so many characters; of what nests too deep, its type."""
+    try:
+        text = json.dumps(value, default=str)
+    except (ValueError, RecursionError):
+        return type(value).__name__
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def _writable(value: Any) -> Any:
+    """The value if it is plain JSON, or a text that shows it."""
+    if isinstance(value, str):
+        return plain(value)
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return shortened(value, MAX_SHOWN_CHARS)
+    return value if _depth(value) <= MAX_DEPTH else shortened(value, MAX_SHOWN_CHARS)
+
+
+def _depth(value: Any) -> int:
+    """How deep lists and objects lie in each other, looked at level by level."""
+    level, depth = [value], 0
+    while level and depth <= MAX_DEPTH:
+        lists = [v.values() if isinstance(v, dict) else v for v in level]
+        level = [inner for v in lists if not isinstance(v, str | int | float | None) for inner in v]
+        depth += 1
+    return depth

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fmilib.ops import BUILTIN, Op, named
+from fmilib.wire.reductions import BUILTIN, Op, named
 
 Array = np.ndarray[Any, Any]
 datatypes = IntEnum("datatypes", ["int", "double", "int_list", "double_list"], start=0)

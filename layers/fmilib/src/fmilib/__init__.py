@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from fmilib.choice import Explanation, slo
-from fmilib.communicator import Communicator
+from fmilib.api.communicator import Communicator
+from fmilib.api.connect import connect
+from fmilib.api.partial_gather import Gathered
+from fmilib.cost_model.estimate import Explanation
+from fmilib.cost_model.hints import slo
 from fmilib.errors import (
     Aborted,
     AuthError,
@@ -14,12 +17,11 @@ from fmilib.errors import (
     StaleGeneration,
     Timeout,
 )
-from fmilib.joining import connect
-from fmilib.keys import derive_secret
-from fmilib.ops import Op
-from fmilib.reports import Gathered
 from fmilib.stats import OpStats, Stats
+from fmilib.wire.keys import derive_secret
+from fmilib.wire.reductions import Op, pairs
 
+__version__ = "0.1.0"
 __all__ = [
     "Aborted",
     "AuthError",
@@ -37,5 +39,6 @@ __all__ = [
     "Timeout",
     "connect",
     "derive_secret",
+    "pairs",
     "slo",
 ]

@@ -11,7 +11,7 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from numpy.typing import NDArray
 
-from cosmic.report.bins import Binned
+from cosmic.report.histograms import Binned
 from cosmic.report.palette import DENSITY, LIGHT
 from cosmic.report.style import new_figure, short_count
 

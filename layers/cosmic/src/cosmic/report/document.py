@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import Field, TypeAdapter
 
-from cosmic.manifest import Contract
-from cosmic.record import RankRecord
-from cosmic.report.bins import Binned
-from cosmic.status import Status
+from cosmic.contracts.manifest import Contract
+from cosmic.contracts.rank_record import RankRecord
+from cosmic.contracts.status import Status
+from cosmic.report.histograms import Binned
 
 
 class ReportDocument(Contract):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from cosmic.report.bins import Binned
+from cosmic.report.histograms import Binned
 from cosmic.report.palette import LIGHT
 from cosmic.report.style import counted, new_figure
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cosmic.flags import Flag
+from cosmic.contracts.flags import Flag
 
 FIRST_ROWS = 25
 SHOWN = ("object_id", "partition", "row", "flags", "z_phot", "z_phot_err", "z_spec")

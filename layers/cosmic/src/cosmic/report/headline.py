@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cosmic.report.document import ReportDocument
-from cosmic.report.numbers import count, dollars, percent, real, seconds, signed
+from cosmic.report.formatting import count, dollars, percent, real, seconds, signed
+from cosmic.report.left_out import why_no_metrics
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,10 @@ def headline(document: ReportDocument) -> list[Tile]:
 
 def _quality(photo_z: dict[str, Any]) -> list[Tile]:
     if not photo_z["n"]:
-        return [Tile("redshift metrics", "–", "the data have no z_spec")]
+        return [Tile("redshift metrics", "–", why_no_metrics(photo_z))]
     return [
         Tile("σ_NMAD", real(photo_z["sigma_nmad"], 5), f"{count(photo_z['n'])} with z_spec"),
         Tile("bias", signed(photo_z["pasquet"]["bias_mean"], 5), "mean of dz"),
         Tile("outliers", percent(photo_z["pasquet"]["outliers_0.05"]), "|dz| > 0.05"),
-        Tile("R²", real(photo_z["r2"]), "of z itself"),
+        Tile("R²", real(photo_z["r2"]), photo_z["undefined"].get("r2", "of z itself")),
     ]

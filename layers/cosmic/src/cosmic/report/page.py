@@ -11,8 +11,9 @@ from markupsafe import Markup
 from cosmic.report.density import density_figure
 from cosmic.report.document import ReportDocument
 from cosmic.report.figures import BINNED_BY, binned_figure, n_of_z_figure, residual_figure
+from cosmic.report.formatting import count, dollars, percent, seconds, short
 from cosmic.report.headline import headline
-from cosmic.report.numbers import count, dollars, percent, seconds, short
+from cosmic.report.left_out import why_no_metrics
 from cosmic.report.palette import DARK, LIGHT, css_variables
 from cosmic.report.phases import Timeline, peak_concurrency, thinned, timeline
 from cosmic.report.style import styled
@@ -77,6 +78,7 @@ def page(document: ReportDocument) -> str:
         ranks=ranks,
         metrics_table=metrics_table(document.metrics["photo_z"]) if redshifts[1:] else None,
         rank_tables=_rank_tables(document, line),
+        why_no_metrics=why_no_metrics(document.metrics["photo_z"]),
         bill_table=bill_table(document.metrics["bill"]),
         flags_table=flags_table(document.flag_counts),
         flagged_table=flagged_table(document.flagged, document.status.rows_flagged or 0),

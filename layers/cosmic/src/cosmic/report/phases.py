@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmic.record import RankRecord
+from cosmic.contracts.rank_record import RankRecord
 
 PHASES = ("queued", "cold start", "model", "read wait", "compute", "write", "FMI wait", "closing")
 BUSY = PHASES[1:]

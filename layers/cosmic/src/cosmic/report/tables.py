@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from cosmic.flags import Flag
-from cosmic.record import RankRecord
-from cosmic.report.bins import Binned
-from cosmic.report.numbers import count, percent, real, seconds, short, signed
+from cosmic.contracts.flags import Flag
+from cosmic.contracts.rank_record import RankRecord
+from cosmic.report.formatting import count, percent, real, seconds, short, signed
+from cosmic.report.histograms import Binned
+from cosmic.report.left_out import left_out
 from cosmic.report.phases import Timeline
 
 FIRST_ENTRIES = 25
@@ -52,6 +53,8 @@ def metrics_table(photo_z: dict[str, Any]) -> Table:
         ("R²", "of z", "1 − residual / total sum of squares", real(photo_z["r2"], 5)),
     )
     caption = f"Metrics of the {photo_z['n']:,} objects that have both redshifts"
+    if reasons := left_out(photo_z):
+        caption += f"; left out: {', '.join(reasons)}"
     return Table(caption, ("metric", "convention", "definition", "value"), rows, labels=3)
 
 

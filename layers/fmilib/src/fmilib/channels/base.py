@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from fmilib.flows import Arrived
-from fmilib.frames import Call
-from fmilib.link import Buffer
+from fmilib.links.link import Buffer
+from fmilib.links.transfer import Arrived
+from fmilib.wire.frames import Envelope
 
 
 class Sending(Protocol):
@@ -31,18 +31,18 @@ class Channel(Protocol):
     rank: int
     size: int
 
-    def send(self, peer: int, call: Call, parts: list[Buffer]) -> None:
+    def send(self, peer: int, call: Envelope, parts: list[Buffer]) -> None:
         """Send one message; it may be copied away before the peer asks for it."""
         ...
 
-    def relay(self, peer: int, call: Call, part: memoryview, total: int) -> None:
+    def relay(self, peer: int, call: Envelope, part: memoryview, total: int) -> None:
         """Send one piece of a message of `total` bytes."""
         ...
 
     def receive(
         self,
         peer: int,
-        call: Call,
+        call: Envelope,
         into: memoryview | None = None,
         arrived: Arrived | None = None,
     ) -> memoryview:
@@ -51,7 +51,7 @@ class Channel(Protocol):
 
     def exchange(
         self,
-        call: Call,
+        call: Envelope,
         to: int,
         outgoing: memoryview,
         source: int,
@@ -62,17 +62,17 @@ class Channel(Protocol):
         ...
 
     def swap(
-        self, to: int, outgoing: Call, parts: list[Buffer], source: int, incoming: Call,
+        self, to: int, outgoing: Envelope, parts: list[Buffer], source: int, incoming: Envelope,
         into: memoryview | None,
     ) -> memoryview:  # fmt: skip
         """Send one message and receive another, of any length and call, side by side."""
         ...
 
-    def begin(self, peer: int, call: Call, parts: list[Buffer]) -> Sending:
+    def begin(self, peer: int, call: Envelope, parts: list[Buffer]) -> Sending:
         """Begin to send one message; `parts` don't change until it is out."""
         ...
 
-    def arrived(self, call: Call, peers: list[int] | None) -> int | None:
+    def arrived(self, call: Envelope, peers: list[int] | None) -> int | None:
         """Return one of these ranks (of all, if None) whose message can be received; never waits.
 
         Returns:

@@ -13,17 +13,18 @@ from collections.abc import Callable
 from functools import partial
 from itertools import chain
 
-from fmilib import flows, verdict
-from fmilib.board import Board
-from fmilib.frames import Call
-from fmilib.link import Buffer, Link, LinkLost, LinkQuiet, Poisoned
-from fmilib.link_aside import Queue
-from fmilib.link_socket import DONTWAIT
+from fmilib.links import transfer
+from fmilib.links.job_state import JobState
+from fmilib.links.link import Buffer, Link, LinkLost, LinkQuiet, Poisoned
+from fmilib.links.socket_options import DONTWAIT
+from fmilib.links.unexpected import Queue
+from fmilib.wire import failure
+from fmilib.wire.frames import Envelope
 
 LOOK_S = 0.1  # links may come up during a wait
 
 
-class Outgoing:
+class PendingSend:
     """One message that was begun; its frames leave when the link is free for them.
 
     Args:
@@ -38,12 +39,12 @@ class Outgoing:
         done: whether the kernel has all of it.
     """
 
-    def __init__(self, progress: Progress, link: Link, call: Call, parts: list[Buffer]) -> None:
+    def __init__(self, progress: Progress, link: Link, call: Envelope, parts: list[Buffer]) -> None:
         self._progress = progress
         self._link = link
         self._call = call
         self._total = sum(map(len, parts))
-        self._groups = flows.segments(parts)
+        self._groups = transfer.segments(parts)
         self._next = next(self._groups, None)
         self._pending: list[Buffer] = []
         self.queue = call.queue
@@ -88,22 +89,22 @@ class Progress:
     """Moves bytes on all links of a board.
 
     Args:
-        board: whose links.
+        state: whose links.
         timeout_s: bound of a wait in which nothing moves.
 
     Attributes:
         outs: sends that were begun and aren't over, by rank.
     """
 
-    def __init__(self, board: Board, timeout_s: float) -> None:
-        self._board = board
+    def __init__(self, state: JobState, timeout_s: float) -> None:
+        self._state = state
         self._timeout_s = timeout_s
-        self.outs: dict[int, deque[Outgoing]] = {}
+        self.outs: dict[int, deque[PendingSend]] = {}
         self._last = -1
 
-    def begin(self, link: Link, call: Call, parts: list[Buffer]) -> Outgoing:
+    def begin(self, link: Link, call: Envelope, parts: list[Buffer]) -> PendingSend:
         """Begin a send, behind those that were begun on this link before."""
-        out = Outgoing(self, link, call, parts)
+        out = PendingSend(self, link, call, parts)
         self.outs.setdefault(link.peer, deque()).append(out)
         self._push(link)
         return out
@@ -124,11 +125,11 @@ class Progress:
             LinkLost.
         """
         for peer in list(self.outs):
-            link = self._board.link(peer)
+            link = self._state.link(peer)
             if link is not None:
                 self._push(link)
 
-    def give_way(self, link: Link, call: Call) -> None:
+    def give_way(self, link: Link, call: Envelope) -> None:
         """Wait until a frame of `call` may leave: no other is cut, none of its queue is before it.
 
         Raises:
@@ -158,7 +159,7 @@ class Progress:
             LinkTrouble.
         """
         for peer in list(self.outs):
-            link = self._board.link(peer)
+            link = self._state.link(peer)
             if link is not None:
                 self.finish(link, partial(self._has_none_for, peer))
 
@@ -202,7 +203,7 @@ class Progress:
         return peer not in self.outs
 
     def _whole(self, queue: Queue, peers: list[int] | None) -> int | None:
-        links = self._board.links()
+        links = self._state.links()
         here = [
             link.peer
             for link in links
@@ -216,7 +217,7 @@ class Progress:
         A link that somebody waits to read from is left to him, and one that somebody waits to
         write to is: he may be in the middle of a frame.
         """
-        links = {link.fileno(): link for link in chain(wanted, self._board.links())}
+        links = {link.fileno(): link for link in chain(wanted, self._state.links())}
         poll = select.poll()
         for descriptor, link in links.items():
             if events := self._events(link, wanted.get(link, 0)):
@@ -239,17 +240,17 @@ class Progress:
         try:
             link.reader.pump()
         except LinkLost as lost:
-            if not self._board.bear(link.peer, lost.cause, told=False):
+            if not self._state.bear(link.peer, lost.cause, told=False):
                 raise
             link.reader.left = True  # nothing more comes
         except Poisoned as poisoned:
-            found = verdict.decode(poisoned.cause)
+            found = failure.decode(poisoned.cause)
             if found is None or found.kind != "lost":
                 raise
             cause = f"it gave up because of rank {found.rank}: {found.words}"
-            if not self._board.bear(found.rank, found.words, told=False):
+            if not self._state.bear(found.rank, found.words, told=False):
                 raise
-            self._board.bear(link.peer, cause, told=False)
+            self._state.bear(link.peer, cause, told=False)
             link.reader.left = True
 
     def _events(self, link: Link, mine: int) -> int:
@@ -268,5 +269,5 @@ class Progress:
 _BOTH = select.POLLIN | select.POLLOUT
 
 
-def _any_of(outs: deque[Outgoing], queue: Queue) -> bool:
+def _any_of(outs: deque[PendingSend], queue: Queue) -> bool:
     return any(one.queue == queue for one in outs)

@@ -13,22 +13,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fmilib import codec, topology
+from fmilib import topology
 from fmilib.channels.base import Channel
 from fmilib.collectives.bcast import bcast
-from fmilib.flows import SEGMENT_BYTES
-from fmilib.frames import Call, Head
-from fmilib.ops import Op
+from fmilib.links.transfer import SEGMENT_BYTES
+from fmilib.wire import codec
+from fmilib.wire.frames import Envelope, Head
+from fmilib.wire.reductions import Op
 
 Array = npt.NDArray[Any]
-Core = Callable[[Channel, Call, Array, Op, int], None]
+Core = Callable[[Channel, Envelope, Array, Op, int], None]
 
 DOUBLING_MAX_BYTES = 16 * 1024
 RING_MAX_RANKS = 32
 GATHER_MAX_BYTES = 64 * 1024
 
 
-def allreduce(channel: Channel, call: Call, array: Array, op: Op) -> None:
+def allreduce(channel: Channel, call: Envelope, array: Array, op: Op) -> None:
     """Reduce `array` over all ranks, in place.
 
     Args:
@@ -49,7 +50,7 @@ def allreduce(channel: Channel, call: Call, array: Array, op: Op) -> None:
         _folded(channel, call, array.reshape(-1), op, _halving)
 
 
-def ordered_allreduce(channel: Channel, call: Call, array: Array, op: Op) -> None:
+def ordered_allreduce(channel: Channel, call: Envelope, array: Array, op: Op) -> None:
     """Reduce `array` in place as ((x0 ∘ x1) ∘ x2) ∘ …, in rank order.
 
     Args:
@@ -66,7 +67,7 @@ def ordered_allreduce(channel: Channel, call: Call, array: Array, op: Op) -> Non
     bcast(channel, call, holder, codec.flat(array))
 
 
-def fold_in_order(channel: Channel, call: Call, array: Array, op: Op) -> int:
+def fold_in_order(channel: Channel, call: Envelope, array: Array, op: Op) -> int:
     """Do the same, but return the one rank that has the result; elsewhere `array` is used up.
 
     Raises:
@@ -83,7 +84,7 @@ def fold_in_order(channel: Channel, call: Call, array: Array, op: Op) -> int:
 # -- few bytes ------------------------------------------------------------------
 
 
-def _around_one(channel: Channel, call: Call, array: Array, op: Op) -> None:
+def _around_one(channel: Channel, call: Envelope, array: Array, op: Op) -> None:
     """Send all arrays to rank 0, which folds them in rank order, and back."""
     payload, size = codec.flat(array), channel.size
     if channel.rank:
@@ -99,7 +100,7 @@ def _around_one(channel: Channel, call: Call, array: Array, op: Op) -> None:
         channel.send(other, call, [payload])
 
 
-def _folded(channel: Channel, call: Call, array: Array, op: Op, core: Core) -> None:
+def _folded(channel: Channel, call: Envelope, array: Array, op: Op, core: Core) -> None:
     """Run `core` on the largest power of two of ranks; the others hand in and are handed back."""
     core_size = 1 << (channel.size.bit_length() - 1)
     rank, payload = channel.rank, codec.flat(array)
@@ -117,7 +118,7 @@ def _folded(channel: Channel, call: Call, array: Array, op: Op, core: Core) -> N
         channel.send(extra, call, [payload])
 
 
-def _doubling(channel: Channel, call: Call, array: Array, op: Op, core_size: int) -> None:
+def _doubling(channel: Channel, call: Envelope, array: Array, op: Op, core_size: int) -> None:
     rank, scratch = channel.rank, np.empty_like(array)
     mine, theirs = codec.flat(array), codec.flat(scratch)
     for k in range(topology.rounds(core_size)):
@@ -132,7 +133,7 @@ def _doubling(channel: Channel, call: Call, array: Array, op: Op, core_size: int
 # -- many bytes -----------------------------------------------------------------
 
 
-def _halving(channel: Channel, call: Call, array: Array, op: Op, core_size: int) -> None:
+def _halving(channel: Channel, call: Envelope, array: Array, op: Op, core_size: int) -> None:
     """Reduce-scatter by halves, then allgather by doubling (Rabenseifner)."""
     rank, low, high = channel.rank, 0, len(array)
     scratch = np.empty(high // 2 + 1, array.dtype)
@@ -151,7 +152,7 @@ def _halving(channel: Channel, call: Call, array: Array, op: Op, core_size: int)
         channel.exchange(call, other, codec.flat(mine), other, codec.flat(theirs))
 
 
-def _ring(channel: Channel, call: Call, array: Array, op: Op) -> None:
+def _ring(channel: Channel, call: Envelope, array: Array, op: Op) -> None:
     """Reduce-scatter around the ring, then allgather around it."""
     rank, size = channel.rank, channel.size
     right, left = (rank + 1) % size, (rank - 1) % size
@@ -168,7 +169,7 @@ def _ring(channel: Channel, call: Call, array: Array, op: Op) -> None:
 
 def exchange_and_reduce(
     channel: Channel,
-    call: Call,
+    call: Envelope,
     to: int,
     give: Array,
     source: int,
@@ -193,7 +194,7 @@ def exchange_and_reduce(
 # -- in rank order ---------------------------------------------------------------
 
 
-def _gather_and_fold(channel: Channel, call: Call, array: Array, op: Op) -> None:
+def _gather_and_fold(channel: Channel, call: Envelope, array: Array, op: Op) -> None:
     """Bring all arrays to rank 0 in rank order, and fold them there."""
     rank, size = channel.rank, channel.size
     above, below = topology.parent(rank, size, 0), topology.children(rank, size, 0)
@@ -211,7 +212,7 @@ def _gather_and_fold(channel: Channel, call: Call, array: Array, op: Op) -> None
         op.into(array, row)
 
 
-def _chain(channel: Channel, call: Call, array: Array, op: Op) -> None:
+def _chain(channel: Channel, call: Envelope, array: Array, op: Op) -> None:
     """Pass segments from rank 0 upwards, each rank adding its own to the right."""
     rank, item, after = channel.rank, array.itemsize, channel.rank + 1
     payload = codec.flat(array)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fmilib import topology
 from fmilib.channels.base import Channel
-from fmilib.frames import Call
+from fmilib.wire.frames import Envelope
 
 _NOTHING = memoryview(b"")
 
 
-def barrier(channel: Channel, call: Call) -> None:
+def barrier(channel: Channel, call: Envelope) -> None:
     """Return once every rank has called it.
 
     Raises:
@@ -24,7 +24,7 @@ def barrier(channel: Channel, call: Call) -> None:
         channel.receive((rank - (1 << k)) % size, call, _NOTHING)
 
 
-def _around_one(channel: Channel, call: Call) -> None:
+def _around_one(channel: Channel, call: Envelope) -> None:
     if channel.rank:
         channel.send(0, call, [_NOTHING])
         channel.receive(0, call, _NOTHING)

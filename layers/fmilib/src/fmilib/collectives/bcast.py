@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fmilib import topology
 from fmilib.channels.base import Channel
-from fmilib.flows import SEGMENT_BYTES, segments
-from fmilib.frames import Call, Head
-from fmilib.link import Buffer
+from fmilib.links.link import Buffer
+from fmilib.links.transfer import SEGMENT_BYTES, segments
+from fmilib.wire.frames import Envelope, Head
 
 
-def bcast(channel: Channel, call: Call, root: int, payload: memoryview) -> None:
+def bcast(channel: Channel, call: Envelope, root: int, payload: memoryview) -> None:
     """Fill `payload` of every rank with the root's; all ranks know its length.
 
     Raises:
@@ -23,7 +23,7 @@ def bcast(channel: Channel, call: Call, root: int, payload: memoryview) -> None:
 
 
 def bcast_blob(
-    channel: Channel, call: Call, root: int, parts: list[Buffer] | None
+    channel: Channel, call: Envelope, root: int, parts: list[Buffer] | None
 ) -> memoryview | None:
     """Broadcast a message whose length only the root knows.
 
@@ -62,7 +62,7 @@ def _tree(rank: int, size: int, root: int) -> tuple[int | None, list[int]]:
     return topology.parent(rank, size, root), topology.children(rank, size, root)[::-1]
 
 
-def _give(channel: Channel, call: Call, below: list[int], parts: list[Buffer]) -> None:
+def _give(channel: Channel, call: Envelope, below: list[int], parts: list[Buffer]) -> None:
     total = sum(len(part) for part in parts)
     for group in segments(parts):
         piece = memoryview(group[0] if len(group) == 1 else b"".join(group))
@@ -71,7 +71,7 @@ def _give(channel: Channel, call: Call, below: list[int], parts: list[Buffer]) -
 
 
 def _take(
-    channel: Channel, call: Call, above: int, below: list[int], into: memoryview | None
+    channel: Channel, call: Envelope, above: int, below: list[int], into: memoryview | None
 ) -> memoryview:
     def pass_on(_: int, piece: memoryview, head: Head) -> None:
         for child in below:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import struct
 
-from fmilib.codec import ALIGN, CodecError
 from fmilib.errors import MismatchError
-from fmilib.link import Buffer
+from fmilib.links.link import Buffer
+from fmilib.wire.codec import ALIGN, CodecError
 
 _ENTRY = struct.Struct("<IQ")
 

@@ -7,15 +7,15 @@ from fmilib.channels.base import Channel
 from fmilib.collectives.allreduce import RING_MAX_RANKS
 from fmilib.collectives.entries import by_rank, entry, fill
 from fmilib.errors import MismatchError
-from fmilib.frames import Call
-from fmilib.link import Buffer
+from fmilib.links.link import Buffer
+from fmilib.wire.frames import Envelope
 
 FEW_RANKS = 3  # so few need no more rounds one by one
 AROUND_MIN_BYTES = 32 * 1024
 STRAIGHT_MIN_BYTES = 4 * 1024
 
 
-def allgather(channel: Channel, call: Call, parts: list[Buffer]) -> dict[int, memoryview]:
+def allgather(channel: Channel, call: Envelope, parts: list[Buffer]) -> dict[int, memoryview]:
     """Bring every rank's message to every rank.
 
     Returns:
@@ -36,7 +36,7 @@ def allgather(channel: Channel, call: Call, parts: list[Buffer]) -> dict[int, me
     return {(rank + step) % size: memoryview(one[1]) for step, one in enumerate(held) if step}
 
 
-def allgather_into(channel: Channel, call: Call, rows: list[memoryview]) -> None:
+def allgather_into(channel: Channel, call: Envelope, rows: list[memoryview]) -> None:
     """Fill every other rank's row with its message; this rank's own row is what it gives.
 
     Raises:
@@ -54,7 +54,7 @@ def allgather_into(channel: Channel, call: Call, rows: list[memoryview]) -> None
 
 
 def alltoall_into(
-    channel: Channel, call: Call, rows: list[memoryview], into: list[memoryview]
+    channel: Channel, call: Envelope, rows: list[memoryview], into: list[memoryview]
 ) -> None:
     """Send each row to its rank, and fill `into` with what each sends; not with one's own.
 
@@ -81,7 +81,7 @@ def alltoalls_straight(row_bytes: int, size: int) -> bool:
     return size <= FEW_RANKS or (row_bytes >= STRAIGHT_MIN_BYTES and topology.star(size))
 
 
-def alltoall(channel: Channel, call: Call, blobs: list[list[Buffer]]) -> dict[int, memoryview]:
+def alltoall(channel: Channel, call: Envelope, blobs: list[list[Buffer]]) -> dict[int, memoryview]:
     """Bring to every rank the message that each other has for it.
 
     Args:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from fmilib import topology
 from fmilib.channels.base import Channel
 from fmilib.collectives.entries import by_rank, entry, fill
-from fmilib.frames import Call
-from fmilib.link import Buffer
+from fmilib.links.link import Buffer
+from fmilib.wire.frames import Envelope
 
 _NOTHING = memoryview(b"")
 
 
-def gather(channel: Channel, call: Call, root: int, parts: list[Buffer]) -> list[memoryview] | None:
+def gather(
+    channel: Channel, call: Envelope, root: int, parts: list[Buffer]
+) -> list[memoryview] | None:
     """Bring every rank's message to the root.
 
     Returns:
@@ -31,7 +33,7 @@ def gather(channel: Channel, call: Call, root: int, parts: list[Buffer]) -> list
 
 
 def gather_into(
-    channel: Channel, call: Call, root: int, mine: memoryview, rows: list[memoryview]
+    channel: Channel, call: Envelope, root: int, mine: memoryview, rows: list[memoryview]
 ) -> None:
     """Fill the root's rows with every other rank's message.
 
@@ -56,7 +58,7 @@ def gather_into(
 
 
 def _up_the_tree(
-    channel: Channel, call: Call, root: int, parts: list[Buffer]
+    channel: Channel, call: Envelope, root: int, parts: list[Buffer]
 ) -> list[memoryview] | None:
     rank, size = channel.rank, channel.size
     above = topology.parent(rank, size, root)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fmilib import codec, topology
+from fmilib import topology
 from fmilib.channels.base import Channel
 from fmilib.collectives.allreduce import (
     DOUBLING_MAX_BYTES,
@@ -17,13 +17,14 @@ from fmilib.collectives.allreduce import (
     fold_in_order,
     ordered_allreduce,
 )
-from fmilib.frames import Call
-from fmilib.ops import Op
+from fmilib.wire import codec
+from fmilib.wire.frames import Envelope
+from fmilib.wire.reductions import Op
 
 Array = npt.NDArray[Any]
 
 
-def reduce(channel: Channel, call: Call, array: Array, op: Op, root: int) -> None:
+def reduce(channel: Channel, call: Envelope, array: Array, op: Op, root: int) -> None:
     """Reduce `array` over all ranks, in place at the root; elsewhere it is used up.
 
     Args:
@@ -49,7 +50,7 @@ def _tree(channel: Channel, root: int, nbytes: int) -> tuple[int | None, list[in
     return topology.parent(rank, size, root), topology.children(rank, size, root)
 
 
-def ordered_reduce(channel: Channel, call: Call, array: Array, op: Op, root: int) -> None:
+def ordered_reduce(channel: Channel, call: Envelope, array: Array, op: Op, root: int) -> None:
     """Do the same as ((x0 ∘ x1) ∘ x2) ∘ …, in rank order, for any `op`.
 
     Raises:
@@ -65,7 +66,7 @@ def ordered_reduce(channel: Channel, call: Call, array: Array, op: Op, root: int
 
 
 def reduce_scatter(
-    channel: Channel, call: Call, array: Array, op: Op, counts: Sequence[int], *, ordered: bool
+    channel: Channel, call: Envelope, array: Array, op: Op, counts: Sequence[int], *, ordered: bool
 ) -> Array:
     """Reduce `array` over all ranks and return this rank's part of it.
 
@@ -90,7 +91,7 @@ def reduce_scatter(
     return parts[channel.rank]
 
 
-def _ring(channel: Channel, call: Call, parts: list[Array], op: Op) -> None:
+def _ring(channel: Channel, call: Envelope, parts: list[Array], op: Op) -> None:
     rank, size = channel.rank, channel.size
     right, left = (rank + 1) % size, (rank - 1) % size
     scratch = np.empty(max(map(len, parts)), parts[0].dtype)

@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fmilib import codec, topology
+from fmilib import topology
 from fmilib.channels.base import Channel
-from fmilib.frames import Call
-from fmilib.ops import Op
+from fmilib.wire import codec
+from fmilib.wire.frames import Envelope
+from fmilib.wire.reductions import Op
 
 Array = npt.NDArray[Any]
 
 
-def scan(channel: Channel, call: Call, array: Array, op: Op) -> Array | None:
+def scan(channel: Channel, call: Envelope, array: Array, op: Op) -> Array | None:
     """Set `array` to x0 ∘ … ∘ x_rank, the order of ranks being kept (Hillis and Steele).
 
     Args:
@@ -44,7 +45,7 @@ def scan(channel: Channel, call: Call, array: Array, op: Op) -> Array | None:
     return before
 
 
-def ordered_scan(channel: Channel, call: Call, array: Array, op: Op) -> Array | None:
+def ordered_scan(channel: Channel, call: Envelope, array: Array, op: Op) -> Array | None:
     """Do the same as (x0 ∘ x1) ∘ …, grouped from the left, for any `op`.
 
     Raises:

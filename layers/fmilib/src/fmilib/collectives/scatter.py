@@ -6,13 +6,13 @@ from fmilib import topology
 from fmilib.channels.base import Channel
 from fmilib.collectives.entries import by_rank, entry, fill
 from fmilib.errors import MismatchError
-from fmilib.frames import Call
-from fmilib.link import Buffer
+from fmilib.links.link import Buffer
+from fmilib.wire.frames import Envelope
 
 
 def scatter(
     channel: Channel,
-    call: Call,
+    call: Envelope,
     root: int,
     blobs: list[list[Buffer]] | None,
     into: memoryview | None = None,
@@ -44,7 +44,7 @@ def scatter(
 
 
 def _down_the_tree(
-    channel: Channel, call: Call, root: int, blobs: list[list[Buffer]] | None
+    channel: Channel, call: Envelope, root: int, blobs: list[list[Buffer]] | None
 ) -> memoryview | None:
     rank, size = channel.rank, channel.size
     above = topology.parent(rank, size, root)

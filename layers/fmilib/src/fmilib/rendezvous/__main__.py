@@ -13,9 +13,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fmilib import keys
+import fmilib
 from fmilib.rendezvous.limits import Limits
 from fmilib.rendezvous.server import Server
+from fmilib.wire import keys
 
 SECRET_VARIABLE = "FMI_DEPLOYMENT_SECRET"  # noqa: S105 - a variable's name
 log = logging.getLogger("fmilib.rendezvous")
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m fmilib.rendezvous",
         description=f"Where ranks meet. The deployment's secret is read from {SECRET_VARIABLE}.",
     )
+    parser.add_argument("--version", action="version", version=f"fmilib {fmilib.__version__}")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=7600, help="port; 0 for a free one")
     parser.add_argument(

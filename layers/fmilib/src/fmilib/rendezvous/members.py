@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from fmilib.control_frames import Message
-from fmilib.rendezvous.doing import Doing
-from fmilib.verdict import Verdict
+from fmilib.rendezvous.collective_log import CollectiveLog
+from fmilib.wire.control_frames import Message
+from fmilib.wire.failure import FailureReport
 
 MAX_NAMED_MISSING = 64
 Post = Callable[[Message], None]
@@ -17,10 +17,10 @@ class Refused(Exception):  # noqa: N818 - an answer, not a fault
     """A rank isn't let in; `message` is what it is told."""
 
     def __init__(
-        self, code: str, text: str, *, newer: int = 0, verdict: Verdict | None = None
+        self, code: str, text: str, *, newer: int = 0, failure: FailureReport | None = None
     ) -> None:
         super().__init__(code, text)
-        facts = verdict.message() if verdict else {}
+        facts = failure.message() if failure else {}
         self.message: Message = {**facts, "t": "refused", "code": code, "text": text}
         self.message["newer"] = newer
 
@@ -89,7 +89,7 @@ class Job:
         left: who left in good order after the forming.
         floor: the newest generation seen of each rank.
         epoch: number of the forming, 0 before it.
-        verdict: the first failure, if any; the job is over then.
+        failure: the first failure, if any; the job is over then.
         expires_at: when a failed job is forgotten.
         former: how the job of this name before it failed, None if it didn't.
         lost: causes of all ranks that were lost after the forming.
@@ -105,14 +105,14 @@ class Job:
     left: set[int] = field(default_factory=set)
     floor: dict[int, int] = field(default_factory=dict)
     epoch: int = 0
-    verdict: Verdict | None = None
+    failure: FailureReport | None = None
     expires_at: float = 0.0
-    former: Verdict | None = None
+    former: FailureReport | None = None
     lost: dict[int, str] = field(default_factory=dict)
     came_at: float = 0.0
     instances: set[str] = field(default_factory=set)
     relayed_bytes: int = 0
-    doing: Doing = field(default_factory=Doing)
+    doing: CollectiveLog = field(default_factory=CollectiveLog)
 
     def missing(self) -> list[int]:
         """Return the ranks that aren't there, ascending, the first 64."""

@@ -12,8 +12,8 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from fmilib.cutting import cut
 from fmilib.rendezvous.members import Job, Refused
+from fmilib.wire.disconnect import cut
 
 MEET_S = 5.0
 BUFFER_BYTES = 1 << 20

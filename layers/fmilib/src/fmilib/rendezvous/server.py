@@ -12,19 +12,19 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from fmilib import keys, verdict
 from fmilib.config import MAX_JOB_BYTES
-from fmilib.control_frames import Courier, Message, field
-from fmilib.control_handshake import admit
-from fmilib.cutting import cut, let_go
 from fmilib.errors import AuthError, RendezvousError
-from fmilib.rendezvous import errands, health, pairs, streams
-from fmilib.rendezvous.claims import read_claim
-from fmilib.rendezvous.jobs import Registry
+from fmilib.rendezvous import health, pairing, side_requests, streams
 from fmilib.rendezvous.limits import Limits
 from fmilib.rendezvous.members import Claim, Job, Member, Refused
+from fmilib.rendezvous.registration import read_claim
+from fmilib.rendezvous.registry import Registry
 from fmilib.rendezvous.relay import Relays
-from fmilib.verdict import Verdict
+from fmilib.wire import failure, keys
+from fmilib.wire.control_frames import Courier, Message, field
+from fmilib.wire.control_handshake import admit
+from fmilib.wire.disconnect import cut, let_go
+from fmilib.wire.failure import FailureReport
 
 log = logging.getLogger(__name__)
 SWEEP_S = 0.1
@@ -98,7 +98,7 @@ class Server:
         return {
             "status": "ok",
             "jobs": len(jobs),
-            "formed": sum(1 for job in jobs if job.epoch and not job.verdict),
+            "formed": sum(1 for job in jobs if job.epoch and not job.failure),
             "ranks": sum(len(job.members) for job in jobs),
             "connections": len(self._connections),
             "relays": self._relays.count,
@@ -112,7 +112,7 @@ class Server:
             self._relays.end_orphans(lambda job: self._registry.jobs.get(job.name) is job)
 
     def _over(self, job: Job, rank: int, words: str) -> None:
-        self._registry.end(job, Verdict("aborted", rank, words), _now())
+        self._registry.end(job, FailureReport("aborted", rank, words), _now())
 
     # -- one connection --------------------------------------------------------
 
@@ -152,12 +152,12 @@ class Server:
         self._unproven.pop(task, None)
         streams.quicken(writer)
         if request.get("t") == "relay":
-            side = errands.side_of(reader, writer, courier, field(hello, "rank", int))
-            await errands.relay(self._registry, self._relays, side, courier, hello, request)
+            side = side_requests.side_of(reader, writer, courier, field(hello, "rank", int))
+            await side_requests.relay(self._registry, self._relays, side, courier, hello, request)
             return
         seen = streams.plain(writer.get_extra_info("peername"))
         if request.get("t") == "observe":
-            errands.observe(self._registry, courier, hello, seen)
+            side_requests.observe(self._registry, courier, hello, seen)
             return
         await self._serve_rank(task, writer, courier, read_claim(hello, request, seen))
 
@@ -212,14 +212,14 @@ class Server:
             self._registry.want(member, field(message, "rank", int))
         elif kind == "punch":
             peer, for_s = field(message, "rank", int), float(field(message, "for_s", float))
-            pairs.punch(self._registry, member, peer, for_s)
+            pairing.punch(self._registry, member, peer, for_s)
         elif kind == "beat":
             self._registry.hear(member, message.get("doing"), _now())
         elif kind == "losses":
             self._registry.tell_losses(member)
         elif kind == "who":
             self._registry.who(member)
-        elif kind == "verdict" and (found := verdict.read(message)):
+        elif kind == "verdict" and (found := failure.read(message)):
             self._registry.fail(member, found, _now())
         return True
 

@@ -7,7 +7,7 @@ import ipaddress
 import socket
 import struct
 
-from fmilib.control_frames import Courier, Message
+from fmilib.wire.control_frames import Courier, Message
 
 MAX_BACKLOG_BYTES = 4 << 20
 _TCP_INFO_RTT_US = 68

@@ -1,0 +1,166 @@
+"""`cosmic model`: train, convert, verify and inspect checkpoints.
+
+What needs torch is imported by the command that needs it: `cosmic --help` stays quick.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cosmic.errors import InputError
+from cosmic.model.training.recipe import Recipe
+from cosmic_cli.commands.model_convert import convert
+from cosmic_cli.exit_codes import show_json
+from cosmic_cli.options import AsJson
+
+app = typer.Typer(help="Train, convert, verify and inspect models.", no_args_is_help=True)
+app.command()(convert)
+
+DEFAULT = Recipe()
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option(help="Folder for the checkpoint and its card.")],
+    name: Annotated[str, typer.Option(help="The model's name.")] = "astromae-tiny",
+    preset: Annotated[str, typer.Option(help="Architecture: tiny or full.")] = DEFAULT.preset,
+    objects: Annotated[int, typer.Option(help="Simulated training objects.")] = DEFAULT.objects,
+    steps: Annotated[int, typer.Option(help="Batches.")] = DEFAULT.steps,
+    batch: Annotated[int, typer.Option(help="Objects in a batch.")] = DEFAULT.batch,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = DEFAULT.seed,
+    threads: Annotated[int, typer.Option(help="The result depends on it.")] = DEFAULT.threads,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model from scratch, calibrate its errors and write its card.
+
+    Example: cosmic model train --out models/mine --steps 500
+
+    JSON: the card, as card.json
+    """
+    from cosmic.model.checkpoint import Provenance, load_checkpoint, save_checkpoint
+    from cosmic.model.training import card as cards
+    from cosmic.model.training.calibrate import calibrate
+    from cosmic.model.training.samples import data_hash, load, sources
+    from cosmic.model.training.train import train as train_model
+
+    recipe = Recipe(preset, objects, steps, batch, seed=seed, threads=threads)
+    src = sources(objects, seed)
+    data = load(src.train)
+
+    def progress(step: int, loss: float) -> None:
+        typer.echo(f"step {step}/{steps}  loss {loss:.4f}", err=True)
+
+    model = train_model(recipe, data, progress)
+    errors = calibrate(model, load(src.calibrate), seed)
+    z = data["z_spec"]
+    provenance = Provenance(name, data_hash(data), seed, float(z.min()), float(z.max()))
+    out.mkdir(parents=True, exist_ok=True)
+    path = cards.checkpoint_path(out, name)
+    save_checkpoint(path, model, provenance, errors)
+    command = (
+        f"cosmic model train --name {name} --preset {preset} --objects {objects} --steps {steps} "
+        f"--batch {batch} --seed {seed} --threads {threads} --out {out}"
+    )
+    card = cards.make_card(load_checkpoint(path), recipe, src.tests, command)
+    cards.write_card(out, card)
+    if as_json:
+        show_json(card)
+    else:
+        typer.echo(cards.readme(card))
+
+
+@app.command()
+def verify(
+    model: Annotated[Path, typer.Argument(help="A checkpoint, or the folder of one and its card.")],
+    quick: Annotated[bool, typer.Option(help="Only 1,024 objects of each test.")] = False,
+    sha256: Annotated[str | None, typer.Option(help="What the file's has to be.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a model: checksum, that it loads, that all engines agree, that its card holds.
+
+    Every engine that is installed predicts the same 64 built-in galaxies. The card's checksum and
+    metrics are made anew if there is a card. Exits with 1 if anything differs.
+
+    Example: cosmic model verify models/tiny --quick
+
+    JSON: {"holds", "sha256", "engines": [{"engine", "installed", "deviation", "agrees"}],
+    "card": checked or none, "differences": [{"what", "card", "found"}]}
+    """
+    from cosmic.model.checkpoint import load_checkpoint
+    from cosmic.model.training import card as cards
+    from cosmic.model.training.agreement import agreements
+
+    checkpoint = load_checkpoint(_checkpoint_of(model), sha256)
+    folder = model if model.is_dir() else None
+    engines = agreements(checkpoint)
+    differ = cards.verify(folder, quick=quick) if folder else []
+    holds = not differ and all(e.agrees for e in engines)
+    if as_json:
+        facts = {"holds": holds, "sha256": checkpoint.sha256, "engines": [vars(e) for e in engines]}
+        card = "checked" if folder else "none"
+        show_json({**facts, "card": card, "differences": [vars(d) for d in differ]})
+    else:
+        typer.echo(f"{model}: loads, sha256 {checkpoint.sha256}")
+        for e in engines:
+            word = f"{e.deviation:.1e} from torch" if e.installed else "not installed"
+            typer.echo(f"engine {e.engine}: {word}{'' if e.agrees else ', which is too far'}")
+        for d in differ:
+            typer.echo(f"{d.what}: the card says {d.card}, found {d.found}")
+        typer.echo(f"{model}: {_verdict(holds, folder)}")
+    if not holds:
+        raise typer.Exit(1)
+
+
+def _verdict(holds: bool, folder: Path | None) -> str:
+    if not holds:
+        return "it does not hold"
+    return "the card holds" if folder else "the engines agree; there is no card to check"
+
+
+def _checkpoint_of(model: Path) -> Path:
+    """The checkpoint's file: itself, or the one that the folder's card names.
+
+    Raises:
+        InputError: it is not there, or there is no card.
+    """
+    from cosmic.model.training import card as cards
+
+    path = model
+    if model.is_dir():
+        path = cards.checkpoint_path(model, str(cards.read_card(model).get("name")))
+    if not path.is_file():
+        hint = "check its name and folder"
+        raise InputError(f"{path} is not there", code="not-found", hint=hint)
+    return path
+
+
+@app.command()
+def inspect(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint, or the folder of one.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show what a checkpoint is: architecture, parameters, provenance, checksum, card.
+
+    Example: cosmic model inspect models/tiny
+
+    JSON: {"name", "sha256", "bytes", "parameters", "architecture", "training_data_sha256", "seed",
+    "z_range", "z_phot_err", "card": as card.json, or null}
+    """
+    from cosmic.model.checkpoint import load_checkpoint
+    from cosmic.model.training import card as cards
+
+    path = _checkpoint_of(checkpoint)
+    said = cards.read_card(path.parent) if (path.parent / cards.CARD_FILE).is_file() else None
+    facts = {**cards.inspect(load_checkpoint(path)), "bytes": path.stat().st_size}
+    found = {**facts, "card": said if said and said.get("sha256") == facts["sha256"] else None}
+    if as_json:
+        show_json(found)
+        return
+    for key, value in facts.items():
+        typer.echo(f"{key}: {value if isinstance(value, str | int) else json.dumps(value)}")
+    for name, test in (found["card"] or {}).get("tests", {}).items():
+        typer.echo(f"test {name}: {json.dumps(test['scores'])}")

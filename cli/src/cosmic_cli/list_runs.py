@@ -1,0 +1,83 @@
+"""Which runs there are: Step Functions has their order, their folders what became of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.status import State
+from cosmic.storage.aws_errors import translated
+from cosmic.storage.objects import Store
+from cosmic_cli.observing import read_status
+from cosmic_cli.target import Target
+
+READERS = 8
+RESUMED = re.compile(r"-r\d+$")
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """A run in a list.
+
+    Attributes:
+        state: That of its status; of its execution if it has none under the prefix.
+        execution: ARN of its latest execution.
+        started_at, stopped_at: Of that execution, UTC ISO 8601.
+    """
+
+    run: str
+    state: str
+    execution: str
+    started_at: str
+    stopped_at: str | None
+    world_size: int | None = None
+    rows_in: int | None = None
+    rows_out: int | None = None
+
+
+def list_runs(target: Target, prefix: str, limit: int) -> list[ListedRun]:
+    """The runs whose executions were started last, those first.
+
+    Raises:
+        InputError: Step Functions or S3 refuses to say.
+        TransientError: they can't be asked.
+    """
+    latest: dict[str, dict[str, Any]] = {}
+    for execution in _executions(target):
+        latest.setdefault(RESUMED.sub("", execution["name"]), execution)
+        if len(latest) > limit:
+            break
+    store = target.store()
+    with ThreadPoolExecutor(READERS) as pool:
+        wanted = islice(latest.items(), limit)
+        return list(pool.map(lambda item: _listed(store, target.bucket, prefix, *item), wanted))
+
+
+def _executions(target: Target) -> Iterator[dict[str, Any]]:
+    pages = target.client("stepfunctions").get_paginator("list_executions")
+    with translated("the runs can't be listed"):
+        for page in pages.paginate(stateMachineArn=target.pipeline_arn):
+            yield from sorted(page["executions"], key=lambda e: e["startDate"], reverse=True)
+
+
+def _listed(
+    store: Store, bucket: str, prefix: str, run: str, execution: dict[str, Any]
+) -> ListedRun:
+    status = read_status(store, RunFolder(bucket, prefix, run))
+    stopped = execution.get("stopDate")
+    ended = status is not None and status.state is not State.RUNNING
+    return ListedRun(
+        run=run,
+        state=status.state.value if status is not None else execution["status"],
+        execution=execution["executionArn"],
+        started_at=execution["startDate"].isoformat(timespec="seconds"),
+        stopped_at=stopped.isoformat(timespec="seconds") if stopped and ended else None,
+        world_size=status.world_size if status else None,
+        rows_in=status.rows_in if status else None,
+        rows_out=status.rows_out if status else None,
+    )

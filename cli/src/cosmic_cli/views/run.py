@@ -1,0 +1,132 @@
+"""What people see of a run: the progress while it lasts, the table at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from cosmic.contracts.status import Status
+from cosmic.errors import TransientError
+from cosmic.report.left_out import left_out, why_no_metrics
+from cosmic_cli.observing import Snapshot
+from cosmic_cli.progress import Progress as RunProgress
+
+
+def show_progress(snapshots: Iterable[Snapshot], console: Console) -> Status:
+    """Show how a run comes on until it ends: a bar on a terminal, else a line a change.
+
+    Returns:
+        The final status.
+
+    Raises:
+        TransientError: the snapshots ended before the run did.
+    """
+    show = _bar if console.is_terminal else _lines
+    status: Status | None = None
+    for snapshot in show(snapshots, console):
+        status = snapshot.status
+    if status is None:
+        raise TransientError("the run was not followed to its end")
+    return status
+
+
+def _bar(snapshots: Iterable[Snapshot], console: Console) -> Iterator[Snapshot]:
+    columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("waiting for init", total=None)
+        for snapshot in snapshots:
+            seen = snapshot.progress
+            total, done = seen.ranks or None, seen.done + seen.failed
+            bar.update(task, description=progress_line(seen), total=total, completed=done)
+            yield snapshot
+
+
+def _lines(snapshots: Iterable[Snapshot], console: Console) -> Iterator[Snapshot]:
+    before: tuple[Any, ...] = ()
+    for snapshot in snapshots:
+        seen = snapshot.progress
+        state = (seen.phase, seen.queued, seen.running, seen.done, seen.failed)
+        if state != before:
+            console.print(progress_line(seen), markup=False, highlight=False, soft_wrap=True)
+        before = state
+        yield snapshot
+
+
+def progress_line(seen: RunProgress) -> str:
+    """How far a run has come, in one line."""
+    if not seen.ranks:
+        return seen.phase
+    counts = f"{seen.queued} queued, {seen.running} running, {seen.done} done, {seen.failed} failed"
+    parts = [
+        f"{seen.phase}: {seen.ranks} ranks: {counts}",
+        f"{seen.rows_done:,} of {seen.rows:,} rows",
+    ]
+    if seen.rows_per_s is not None:
+        parts.append(f"{seen.rows_per_s:,.0f} rows/s")
+    if seen.eta_s:
+        parts.append(f"{seen.eta_s:,.0f} s left")
+    return " · ".join([*parts, f"${seen.usd:.6f} so far"])
+
+
+def show_problems(status: Status, console: Console) -> None:
+    """Print everything that is wrong with a run, and what is missing."""
+    for problem in status.problems:
+        text = f"{problem['code']}: {problem['pointer'] or '/'}: {problem['message']}"
+        console.print(text + (f" ({problem['hint']})" if problem["hint"] else ""), markup=False)
+    for entry in status.missing:
+        text = f"rank {entry['rank']}: {entry['rows']} rows missing: {entry['reason']}"
+        console.print(text, markup=False)
+    for warning in status.warnings:
+        console.print(f"warning: {warning}", markup=False)
+
+
+def summary_table(status: Status, metrics: dict[str, Any]) -> Table:
+    """The short table at a run's end."""
+    table = Table(title=f"{status.run}: {status.state.value}", show_header=False)
+    for name, value in summary_rows(status, metrics):
+        table.add_row(name, value)
+    return table
+
+
+def summary_rows(status: Status, metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    """Names and values of the table."""
+    run, bill = metrics["run"], metrics["bill"]
+    rows = [
+        (
+            "rows in / out / flagged",
+            f"{status.rows_in} / {status.rows_out} / {status.rows_flagged}",
+        ),
+        ("ranks", f"{status.world_size} ({run['cold_starts']} cold, {run['retries']} retries)"),
+        ("FMI", status.fmi or ""),
+        *photo_z_rows(metrics["photo_z"]),
+        ("wall time", f"{run['wall_s']:.1f} s from the execution's start to the merge's end"),
+        ("throughput", f"{run['rows_per_wall_s']:.0f} rows/s over that wall time"),
+        ("", f"{run['rows_per_compute_s']:.0f} rows/s a rank inside the model"),
+        ("peak memory of a rank", f"{run['peak_memory_mb']} MB"),
+    ]
+    per_million = bill["usd_per_million_rows"]
+    if per_million is not None:
+        cost = f"${bill['usd']:.6f} (${per_million:.2f} per million rows)"
+        rows.append(("the same usage on AWS", cost))
+    return rows
+
+
+def photo_z_rows(photo_z: dict[str, Any]) -> list[tuple[str, str]]:
+    """Names and values of the redshifts' metrics."""
+    if not photo_z["n"]:
+        return [("metrics", why_no_metrics(photo_z))]
+    r2 = photo_z["r2"]
+    rows = [
+        ("rows with z_spec", str(photo_z["n"])),
+        ("bias (mean dz)", f"{photo_z['pasquet']['bias_mean']:+.5f}"),
+        ("sigma_NMAD", f"{photo_z['sigma_nmad']:.5f}"),
+        ("outliers |dz| > 0.05", f"{100 * photo_z['pasquet']['outliers_0.05']:.2f} %"),
+        ("R²", "undefined: all z_spec are equal" if r2 is None else f"{r2:.4f}"),
+    ]
+    if reasons := left_out(photo_z):
+        rows.append(("left out of the metrics", ", ".join(reasons)))
+    return rows

@@ -1,0 +1,150 @@
+"""What `cosmic tune` shows: what was measured, what is modelled, the curve."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from cosmic.costs.bill import bill_document
+from cosmic.costs.counts import Job
+from cosmic.costs.measured import Measured
+from cosmic.costs.platform import Platform
+from cosmic.costs.predict import Prediction
+from cosmic.costs.tune import Advice
+
+WIDTH, HEIGHT = 60, 12
+COLUMNS = ("", "MB", "ranks", "batch", "part", "wall s", "MiB", "cost", "$/M rows")
+SHOWN = 12
+
+
+def document(job: Job, measured: Measured, platform: Platform, advice: Advice) -> dict[str, Any]:
+    """The answer as JSON; `measured` can be given back with `--from`."""
+    named = _named(advice)
+    return {
+        "version": 1,
+        "job": {k: v for k, v in asdict(job).items() if k != "partitions"},
+        "measured": measured.model_dump(mode="json"),
+        "modelled": {
+            "platform": asdict(platform),
+            "recommended": {
+                name: {**p.as_dict(job.rows), "bill": bill_document(list(p.lines), job.rows)}
+                for name, p in named.items()
+            },
+            "curve": [p.as_dict(job.rows) for p in advice.curve],
+            "considered": advice.considered[0],
+            "within_constraints": advice.considered[1],
+        },
+    }
+
+
+def show(
+    console: Console, job: Job, measured: Measured, platform: Platform, advice: Advice
+) -> None:
+    """Print both tables and the plot."""
+    console.print(measured_table(measured))
+    starts = "cold" if job.cold else "warm"
+    title = f"Modelled for {platform.name}: {job.rows:,} rows, environments {starts}"
+    named = _named(advice)
+    console.print(_table(title, [(n.replace("_", " "), p) for n, p in named.items()], job.rows))
+    console.print(
+        "part: rows of a partition; MiB: peak of a rank; best value: least cost x duration",
+        highlight=False,
+    )
+    curve = [("", p) for p in thinned(advice.curve, SHOWN)]
+    console.print(_table("Modelled: what no other beats in both", curve, job.rows))
+    marks = {"F": advice.fastest, "C": advice.cheapest, "V": advice.best_value}
+    console.print(plot(advice.curve, marks), highlight=False, markup=False)
+    console.print(
+        f"{advice.considered[1]:,} of {advice.considered[0]:,} configurations meet the constraints",
+        highlight=False,
+    )
+
+
+def _named(advice: Advice) -> dict[str, Prediction]:
+    return {
+        "fastest": advice.fastest,
+        "cheapest": advice.cheapest,
+        "best_value": advice.best_value,
+    }
+
+
+def measured_table(measured: Measured) -> Table:
+    """What the prediction stands on."""
+    table = Table(title=f"Measured: {measured.where}", show_header=False)
+    rates = ", ".join(f"{size}: {rate:.0f}" for size, rate in sorted(measured.rows_per_s.items()))
+    table.add_row("engine", f"{measured.engine}, {measured.precision}")
+    table.add_row("model (sha256)", (measured.model_sha256 or "not known")[:12])
+    table.add_row("rows/s of a core, by batch size", rates)
+    table.add_row("share that threads don't shorten", f"{measured.serial_share:.1%}")
+    table.add_row("start of the process", _seconds(measured.init_s))
+    table.add_row("model read and warm", _seconds(measured.load_s))
+    table.add_row("peak memory of a rank", f"{measured.peak_memory_mb} MiB")
+    return table
+
+
+def _seconds(value: float | None) -> str:
+    return "not seen" if value is None else f"{value:.2f} s"
+
+
+def _table(title: str, found: Sequence[tuple[str, Prediction]], rows: int) -> Table:
+    table = Table(title=title)
+    for column in (
+        "",
+        "MB",
+        "ranks",
+        "batch",
+        "rows/partition",
+        "wall",
+        "peak",
+        "cost",
+        "/million",
+    ):
+        table.add_column(column, justify="right" if column else "left")
+    for name, p in found:
+        c = p.configuration
+        table.add_row(
+            name,
+            f"{c.memory_mb:,}",
+            f"{c.world_size:,}",
+            str(c.batch_size),
+            f"{c.partition_rows:,}",
+            f"{p.wall_s:.1f}",
+            str(p.peak_memory_mb),
+            f"${p.usd:.4f}",
+            f"{p.usd / rows * 1e6:.2f}",
+        )
+    return table
+
+
+def thinned(curve: Sequence[Prediction], most: int) -> list[Prediction]:
+    """At most so many of them, evenly, the first and the last among them."""
+    if len(curve) <= most:
+        return list(curve)
+    return [curve[round(i * (len(curve) - 1) / (most - 1))] for i in range(most)]
+
+
+def plot(curve: Sequence[Prediction], marks: dict[str, Prediction]) -> str:
+    """Cost over wall as text, both logarithmic: a dot each, a letter where one is recommended."""
+    xs, ys = ([math.log(p.wall_s) for p in curve], [math.log(p.usd) for p in curve])
+    grid = [[" "] * WIDTH for _ in range(HEIGHT)]
+    letters = [("·", p) for p in curve] + list(marks.items())
+    for letter, p in letters:
+        x = _place(math.log(p.wall_s), xs, WIDTH)
+        y = _place(math.log(p.usd), ys, HEIGHT)
+        grid[HEIGHT - 1 - y][x] = letter
+    lines = ["│" + "".join(row) for row in grid]
+    low, high = min(p.wall_s for p in curve), max(p.wall_s for p in curve)
+    least, most = min(p.usd for p in curve), max(p.usd for p in curve)
+    scale = f"{low:.1f} s".ljust(WIDTH - 10) + f"{high:.1f} s".rjust(10)
+    legend = "  F fastest  V best value  C cheapest"
+    return "\n".join([f"${most:.4f}{legend}", *lines, "└" + "─" * WIDTH, f"${least:.4f} {scale}"])
+
+
+def _place(value: float, among: Sequence[float], cells: int) -> int:
+    low, high = min(among), max(among)
+    return round((value - low) / (high - low) * (cells - 1)) if high > low else 0

@@ -1,0 +1,238 @@
+"""What programs use of Cosmic without a stack: validate, plan, and run on this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from cosmic import __version__
+from cosmic.contracts.catalogue_schema import redshifts_of
+from cosmic.contracts.engines import AUTO_ENGINE, EngineName, Precision
+from cosmic.contracts.location import Location
+from cosmic.contracts.manifest import Manifest, check_manifest, parse_manifest
+from cosmic.contracts.plan import Limits, Plan, natural_order
+from cosmic.contracts.vcpus import MB_PER_VCPU
+from cosmic.data.formats import FORMATS
+from cosmic.errors import InputError, InvalidInput
+from cosmic.metrics.photo_z import photo_z_metrics
+from cosmic.planning.start_run import plan_run, survey_input
+from cosmic.results.catalogue_files import CatalogueWriter
+from cosmic.storage.local import FolderStore
+from cosmic.storage.objects import Readable, Store, s3_client
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+HERE = "local"  # the bucket that this machine's files are in
+LAMBDA = Limits(
+    world_size=1000, memory_mb=MB_PER_VCPU, channels=("direct", "s3"), engines=(AUTO_ENGINE,)
+)
+UNLIMITED = Limits(world_size=1, memory_mb=1 << 30, channels=())
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """What a run on this machine made.
+
+    Attributes:
+        parquet, fits: The catalogue, twice.
+        rows, rows_flagged: Rows in it, and those that have a flag.
+        metrics: Of the redshifts, as `photo_z` in a run's metrics.json.
+    """
+
+    parquet: Path
+    fits: Path
+    rows: int
+    rows_flagged: int
+    metrics: dict[str, Any]
+
+
+def validate_manifest(manifest: Mapping[str, Any] | str | bytes | Path) -> Manifest:
+    """Check a manifest, or CAI's payload as one.
+
+    Args:
+        manifest: The document as a dict, as JSON text, or the path of its file.
+
+    Raises:
+        InvalidInput: everything that is wrong with it, at once.
+        InputError: there is no such file.
+    """
+    if isinstance(manifest, Mapping):
+        return check_manifest(dict(manifest))
+    if isinstance(manifest, Path):
+        try:
+            return parse_manifest(manifest.read_bytes())
+        except OSError as error:
+            raise InputError(f"{manifest}: {error.strerror}", code="not-found") from error
+    return parse_manifest(manifest.encode() if isinstance(manifest, str) else manifest)
+
+
+def plan_manifest(
+    manifest: Manifest | Mapping[str, Any] | str | bytes | Path,
+    *,
+    folders: Mapping[str, Path] | None = None,
+    client: S3Client | None = None,
+    limits: Limits = LAMBDA,
+) -> Plan:
+    """Plan a run as `init` would: look at its input, and say which rank reads which rows.
+
+    Args:
+        manifest: The manifest, or what `validate_manifest` takes.
+        folders: Folders that stand for buckets, by the buckets' names; None: S3 is asked.
+        client: The S3 client to ask; None: one by the environment's credentials.
+        limits: Of the deployment; by default those of a fresh one.
+
+    Raises:
+        InvalidInput: everything that speaks against the run.
+        TransientError: S3 failed.
+    """
+    checked = manifest if isinstance(manifest, Manifest) else validate_manifest(manifest)
+    store: Readable = Store(client or s3_client()) if folders is None else FolderStore(folders)
+    return _planned(checked, store, limits)
+
+
+def _planned(manifest: Manifest, store: Readable, limits: Limits) -> Plan:
+    found = plan_run(manifest.job, manifest, survey_input(manifest, store, limits), limits)
+    if not isinstance(found, Plan):
+        raise InvalidInput(found)
+    return found
+
+
+def run_local(
+    data: Path | str | Sequence[Path | str],
+    model: Path | str,
+    out: Path | str,
+    *,
+    batch_size: int = 64,
+    engine: EngineName | Literal["auto"] = "auto",
+    precision: Precision = "float32",
+    threads: int | None = None,
+    limit_rows: int | None = None,
+    progress: Progress | None = None,
+) -> LocalRun:
+    """Predict the redshifts of partitions on this machine, without any stack.
+
+    Rows are streamed: memory does not grow with the partitions.
+
+    Args:
+        data: A folder of partitions, or their files in order; `.safetensors` or `.pt`.
+        model: The checkpoint.
+        out: Folder for `catalogue.parquet` and `catalogue.fits`; made if it isn't there.
+        threads: Of the engine; None: all cores that this process may use.
+        limit_rows: Only the first so many.
+        progress: Called after each block with the rows done and the rows there are.
+
+    Raises:
+        InvalidInput: everything that is wrong with the input.
+        InputError: the engine or the precision is not to be had here, or a file has changed.
+    """
+    from cosmic.data.stream import BlockReader
+    from cosmic.model.checkpoint import load_checkpoint
+    from cosmic.model.engine import Engine
+    from cosmic.ranks.predict import Progress as Counts
+    from cosmic.ranks.rows import predicted_tables
+
+    store = FolderStore({HERE: Path("/")})
+    plan = _planned(
+        _local_manifest(data, model, batch_size, engine, precision, limit_rows), store, UNLIMITED
+    )
+    ready = Engine(
+        load_checkpoint(Path(model), plan.model.sha256),
+        threads or len(os.sched_getaffinity(0)),
+        name=plan.engine,
+        precision=plan.precision,
+        batch_size=batch_size,
+    )
+    folder, counts = Path(out), Counts()
+    folder.mkdir(parents=True, exist_ok=True)
+    parquet, fits = folder / "catalogue.parquet", folder / "catalogue.fits"
+    redshifts = [np.empty((3, 0), np.float32)]
+    reader = BlockReader(store, plan.partitions, batch_size)
+    with (
+        reader.blocks(plan.ranks[0].slices) as blocks,
+        CatalogueWriter(parquet, fits) as writer,
+    ):
+        for table in predicted_tables(blocks, ready, batch_size, counts, float("inf")):
+            writer.write(table)
+            redshifts.append(redshifts_of(table))
+            if progress:
+                progress(counts.rows, plan.rows)
+        writer.finish(_provenance(plan, counts.rows_flagged))
+    metrics = photo_z_metrics(*np.concatenate(redshifts, axis=1))
+    return LocalRun(parquet, fits, counts.rows, counts.rows_flagged, metrics)
+
+
+def _local_manifest(
+    data: Path | str | Sequence[Path | str],
+    model: Path | str,
+    batch_size: int,
+    engine: str,
+    precision: str,
+    limit_rows: int | None,
+) -> Manifest:
+    files = _partition_files(data)
+    return check_manifest(
+        {
+            "version": 1,
+            "job": "local",
+            "model": {"uri": _uri(Path(model))},
+            "data": {"partitions": [_uri(f) for f in files], "format": _format(files)},
+            "inference": {
+                "batch_size": batch_size,
+                "world_size": 1,
+                "engine": engine,
+                "precision": precision,
+                "limit_rows": limit_rows,
+            },
+            "fmi": {"channel": "none"},
+        }
+    )
+
+
+def _partition_files(data: Path | str | Sequence[Path | str]) -> list[Path]:
+    if not isinstance(data, Path | str):
+        return [Path(file) for file in data]
+    folder = Path(data)
+    if not folder.is_dir():
+        return [folder]
+    suffixes = tuple(layout.suffix for layout in FORMATS.values())
+    found = natural_order(str(p) for p in folder.iterdir() if p.name.endswith(suffixes))
+    if not found:
+        hint = f"partitions end in {' or '.join(suffixes)}"
+        raise InputError(f"{folder} holds no partitions", code="no-partitions", hint=hint)
+    return [Path(path) for path in found]
+
+
+def _format(files: Sequence[Path]) -> str:
+    by_suffix = {layout.suffix: name for name, layout in FORMATS.items()}
+    kinds = {file.suffix for file in files}
+    if len(kinds) != 1 or not kinds <= by_suffix.keys():
+        message = f"partitions end in {', '.join(sorted(map(repr, kinds))) or 'nothing'}"
+        hint = f"give files of one kind: {' or '.join(by_suffix)}"
+        raise InputError(message, code="bad-partition", hint=hint)
+    return by_suffix[kinds.pop()]
+
+
+def _uri(path: Path) -> str:
+    return Location(HERE, path.absolute().as_posix().lstrip("/")).uri
+
+
+def _provenance(plan: Plan, rows_flagged: int) -> dict[str, str | int]:
+    return {
+        "cosmic.run": plan.run,
+        "cosmic.model": plan.model.key.rsplit("/", 1)[-1],
+        "cosmic.modelsha": plan.model.sha256,
+        "cosmic.software": f"cosmic {__version__}",
+        "cosmic.dataset": plan.dataset.removeprefix(f"s3://{HERE}"),
+        "cosmic.date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cosmic.rowsin": plan.rows,
+        "cosmic.rowsout": plan.rows,
+        "cosmic.flagged": rows_flagged,
+    }

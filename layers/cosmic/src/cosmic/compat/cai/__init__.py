@@ -1,0 +1,1 @@
+"""What CAI's users bring and take home."""

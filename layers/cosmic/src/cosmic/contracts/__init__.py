@@ -1,0 +1,1 @@
+"""The documents and formats that the parts of a run agree on."""

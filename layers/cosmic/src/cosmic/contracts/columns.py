@@ -1,0 +1,179 @@
+"""What a partition is made of, whatever its file layout: equally long columns that lie in a file.
+
+The rows of a column follow each other in the file, so a range of rows is a range of bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosmic.errors import Problem
+
+BANDS = ("u", "g", "r", "i", "z")
+ROWS_OF_A_PARTITION = 1_000_000_000  # object_ids that are made up leave room for so many
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column must look like: dtype and the shape of one row (None: any length)."""
+
+    dtype: np.dtype[Any]
+    row_shape: tuple[int | None, ...]
+    required: bool = True
+
+
+COLUMNS = {
+    "image": Column(np.dtype("<f4"), (len(BANDS), None, None)),
+    "mag": Column(np.dtype("<f4"), (len(BANDS),)),
+    "mag_err": Column(np.dtype("<f4"), (len(BANDS),)),
+    "object_id": Column(np.dtype("<i8"), ()),
+    "ra": Column(np.dtype("<f8"), ()),
+    "dec": Column(np.dtype("<f8"), ()),
+    "z_spec": Column(np.dtype("<f4"), (), required=False),
+}
+REQUIRED = tuple(name for name, column in COLUMNS.items() if column.required)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Where one column lies in a file.
+
+    Attributes:
+        dtype: As stored.
+        shape: Rows first.
+        offset: Its first byte.
+        axes: The order in which the axes of one row are stored, slowest first; None: as in `shape`.
+    """
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    offset: int
+    axes: tuple[int, ...] | None = None
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+        return math.prod(self.shape[1:]) * self.dtype.itemsize
+
+    def byte_range(self, start: int, stop: int) -> tuple[int, int]:
+        """First byte and length of the rows from `start` up to and without `stop`."""
+        return self.offset + start * self.row_bytes, (stop - start) * self.row_bytes
+
+    def rows(self, data: memoryview) -> NDArray[Any]:
+        """The rows whose bytes these are, C-contiguous; copied only if stored in another order."""
+        inner = self.shape[1:]
+        flat = np.frombuffer(data, self.dtype)
+        if self.axes is None:
+            return flat.reshape(-1, *inner)
+        stored = flat.reshape(-1, *(inner[a] for a in self.axes))
+        back = np.argsort(self.axes)
+        return np.ascontiguousarray(stored.transpose(0, *(1 + int(a) for a in back)))
+
+
+@dataclass(frozen=True)
+class Checksums:
+    """CRC-32 of a column's bytes, `rows` rows at a time from the first; the last may be fewer."""
+
+    rows: int
+    values: dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Header:
+    """A partition's table of contents: rows, columns by name, checksums if the file has any."""
+
+    rows: int
+    tensors: dict[str, Tensor]
+    checksums: Checksums | None = None
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row of all columns, as stored."""
+        return sum(t.row_bytes for t in self.tensors.values())
+
+
+def check_columns(
+    found: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]],
+    where: str = "",
+    required: Iterable[str] = REQUIRED,
+) -> list[Problem]:
+    """Compare columns, as (dtype, shape) by name, with `COLUMNS`; `where` names the file."""
+    problems = [
+        Problem(where, f"column {name!r} is missing", None, f"has {sorted(found)}", "bad-partition")
+        for name in required
+        if name not in found
+    ]
+    rows = {shape[0] if shape else 0 for _, shape in found.values()}
+    if len(rows) > 1:
+        lengths = {name: list(shape) for name, (_, shape) in found.items()}
+        problems.append(
+            Problem(
+                where, "columns differ in length", lengths, "one row an object", "bad-partition"
+            )
+        )
+    for name, (dtype, shape) in found.items():
+        problems += _check_column(name, dtype, shape, where)
+    return problems
+
+
+def _check_column(
+    name: str, dtype: np.dtype[Any], shape: tuple[int, ...], where: str
+) -> list[Problem]:
+    column = COLUMNS.get(name)
+    if column is None:
+        hint = f"the layout has {', '.join(COLUMNS)}"
+        return [Problem(where, f"column {name!r} is unknown", name, hint, "bad-partition")]
+    problems = []
+    if dtype != column.dtype:
+        problems.append(
+            Problem(where, f"{name} is {dtype}", str(dtype), f"use {column.dtype}", "bad-partition")
+        )
+    row_shape = shape[1:]
+    fits = len(row_shape) == len(column.row_shape) and all(
+        want in (None, got) for want, got in zip(column.row_shape, row_shape, strict=True)
+    )
+    if not shape or not fits:
+        want = ("rows", *("any" if n is None else n for n in column.row_shape))
+        problems.append(
+            Problem(
+                where,
+                f"{name} has shape {list(shape)}",
+                list(shape),
+                f"use ({', '.join(map(str, want))})",
+                "bad-partition",
+            )
+        )
+    return problems
+
+
+def completed(
+    columns: Mapping[str, NDArray[Any]], partition: int, start: int
+) -> dict[str, NDArray[Any]]:
+    """The columns in `COLUMNS`' types, with those made up that the file lacks.
+
+    A made-up `object_id` is partition x 1,000,000,000 + row, both counted from 0; everything else
+    that is lacking is NaN.
+
+    Args:
+        columns: Consecutive rows, as stored.
+        partition: The partition's index in the plan.
+        start: Index in the partition of the first row.
+    """
+    rows = len(columns["image"])
+    with np.errstate(over="ignore"):  # what float32 can't hold is missing, as infinity is
+        made = {n: c.astype(COLUMNS[n].dtype, copy=False) for n, c in columns.items()}
+    for name in (n for n in REQUIRED if n not in made):
+        column = COLUMNS[name]
+        if name == "object_id":
+            first = partition * ROWS_OF_A_PARTITION + start
+            made[name] = np.arange(first, first + rows, dtype=column.dtype)
+        else:
+            shape = [n for n in column.row_shape if n is not None]
+            made[name] = np.full((rows, *shape), np.nan, column.dtype)
+    return made

@@ -1,0 +1,318 @@
+"""The plan: which rank reads which rows.
+
+Rows are shared in whole batches of a grid that is fixed by the partition, not by the rank. A batch
+therefore holds the same rows whatever the world size, and the model returns the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from natsort import natsorted
+from pydantic import Field, TypeAdapter
+
+from cosmic.contracts.engines import AUTO_ENGINE, ENGINES, EngineName, Precision, choose_engine
+from cosmic.contracts.manifest import Contract, FormatName, Manifest
+from cosmic.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+AUTO_ROWS_PER_RANK = 1280
+GATHER_MAX_ROWS = 1_000_000
+
+
+class PlannedModel(Contract):
+    """The checkpoint as it was when the run was planned."""
+
+    bucket: str
+    key: str
+    etag: str
+    bytes: int
+    sha256: str
+
+
+class PlannedPartition(Contract):
+    """A partition as it was when the run was planned; `row_bytes` are those of all columns."""
+
+    bucket: str
+    key: str
+    etag: str
+    bytes: int
+    rows: int
+    row_bytes: int
+    format: FormatName = "safetensors"
+
+
+class Slice(Contract):
+    """Rows `start` up to and without `stop` of one partition, by its index."""
+
+    partition: int
+    start: int
+    stop: int
+
+
+class RankPlan(Contract):
+    """What one rank does; ranks without rows still join every collective."""
+
+    rank: int
+    slices: tuple[Slice, ...] = Field(strict=False)
+
+    @property
+    def rows(self) -> int:
+        """Rows of this rank."""
+        return sum(s.stop - s.start for s in self.slices)
+
+
+class CaiResults(Contract):
+    """CAI's `result_path`, and whether the functions may write there.
+
+    Attributes:
+        copied: Whether combined_data.json goes there too, not to the run's folder alone.
+    """
+
+    result_path: str
+    copied: bool
+
+
+class Plan(Contract):
+    """Everything that `infer` and `aggregate` need to know of a run.
+
+    Attributes:
+        dataset: URI of the data set, or of its first partition.
+        gather: Whether rank 0 gathers all rows and writes them as one object.
+        warnings: What the user should know of the way in which it is run.
+        cai: What CAI's combined_data.json of this run says of its place, and where it goes.
+    """
+
+    version: int = 1
+    run: str
+    dataset: str
+    model: PlannedModel
+    partitions: tuple[PlannedPartition, ...] = Field(strict=False)
+    ranks: tuple[RankPlan, ...] = Field(strict=False)
+    batch_size: int
+    engine: EngineName = AUTO_ENGINE
+    precision: Precision = "float32"
+    channel: str
+    fmi_timeout_s: float
+    failed_rows_percent: float
+    gather: bool
+    ignored_keys: tuple[str, ...] = Field(default=(), strict=False)
+    warnings: tuple[str, ...] = Field(default=(), strict=False)
+    cai: CaiResults | None = None
+
+    @property
+    def world_size(self) -> int:
+        """Number of ranks."""
+        return len(self.ranks)
+
+    @property
+    def announced(self) -> tuple[str, ...]:
+        """What the status warns of from the start."""
+        if not self.ignored_keys:
+            return self.warnings
+        keys = ", ".join(self.ignored_keys[:20])
+        return (*self.warnings, f"{len(self.ignored_keys)} objects are no partitions: {keys}")
+
+    @property
+    def rows(self) -> int:
+        """Rows that go in, and must come out."""
+        return sum(r.rows for r in self.ranks)
+
+
+_ADAPTER = TypeAdapter(Plan)
+
+
+def parse_plan(text: bytes) -> Plan:
+    """Read a plan that `init` wrote.
+
+    Raises:
+        pydantic.ValidationError: the text is not a plan of this version.
+    """
+    return _ADAPTER.validate_json(text)
+
+
+def natural_order(keys: Iterable[str]) -> list[str]:
+    """Keys as people number them: `2.pt` before `10.pt`."""
+    return list(natsorted(keys))
+
+
+def missing_from_numbered_set(keys: Sequence[str]) -> list[str]:
+    """The keys that a set numbered from 0 or 1 without a break would also have.
+
+    A set is numbered if every file name is a number and an ending; sets that start higher have
+    their start taken as it is.
+    """
+    paths = [PurePosixPath(k) for k in keys]
+    if not paths or not all(p.stem.isascii() and p.stem.isdigit() for p in paths):
+        return []
+    numbers = {int(p.stem) for p in paths}
+    width = len(paths[0].stem) if paths[0].stem.startswith("0") else 1
+    parent, suffix = keys[0].rsplit(paths[0].name, 1)[0], paths[0].suffix
+    holes = sorted(set(range(min(numbers), max(numbers))) - numbers)
+    return [f"{parent}{n:0{width}d}{suffix}" for n in holes]
+
+
+def choose_world_size(wanted: int | str, rows: int, batch_size: int, largest: int) -> int:
+    """The number of ranks; `auto` gives each about `AUTO_ROWS_PER_RANK` rows.
+
+    Returns:
+        The wanted size as it is, or between 1 and `largest` for `auto`.
+    """
+    if isinstance(wanted, int):
+        return wanted
+    return max(1, min(largest, math.ceil(rows / max(AUTO_ROWS_PER_RANK, batch_size))))
+
+
+def limit_rows(rows: Sequence[int], limit: int | None) -> list[int]:
+    """Rows to take of each partition so that the first `limit` rows are taken in all."""
+    left = sum(rows) if limit is None else limit
+    taken = []
+    for n in rows:
+        taken.append(min(n, left))
+        left -= taken[-1]
+    return taken
+
+
+def share_rows(rows: Sequence[int], world_size: int, batch_size: int) -> list[RankPlan]:
+    """Share every row of every partition exactly once, contiguous and balanced.
+
+    Args:
+        rows: Rows of each partition.
+        world_size: Number of ranks.
+        batch_size: Cuts fall on multiples of this row number in a partition.
+
+    Returns:
+        One plan a rank. Ranks differ by one batch at the most, counted in batches.
+    """
+    batches = [
+        Slice(partition=p, start=start, stop=min(start + batch_size, n))
+        for p, n in enumerate(rows)
+        for start in range(0, n, batch_size)
+    ]
+    cuts = [len(batches) * r // world_size for r in range(world_size + 1)]
+    return [
+        RankPlan(rank=r, slices=tuple(_joined(batches[cuts[r] : cuts[r + 1]])))
+        for r in range(world_size)
+    ]
+
+
+def _joined(batches: Sequence[Slice]) -> list[Slice]:
+    joined: list[Slice] = []
+    for batch in batches:
+        last = joined[-1] if joined else None
+        if last and last.partition == batch.partition and last.stop == batch.start:
+            joined[-1] = Slice(partition=batch.partition, start=last.start, stop=batch.stop)
+        else:
+            joined.append(batch)
+    return joined
+
+
+def gathers(channel: str, rows: int) -> bool:
+    """Whether rank 0 of a run gathers all rows and writes them as one object."""
+    return channel != "none" and rows <= GATHER_MAX_ROWS
+
+
+def make_plan(
+    run: str,
+    manifest: Manifest,
+    model: PlannedModel,
+    partitions: Sequence[PlannedPartition],
+    *,
+    world_size: int,
+    channel: str,
+    ignored_keys: Sequence[str] = (),
+    warnings: Sequence[str] = (),
+    output_prefixes: tuple[str, ...] = (),
+) -> Plan:
+    """Put together the plan of a run whose parts have been checked."""
+    rows = limit_rows([p.rows for p in partitions], manifest.inference.limit_rows)
+    return Plan(
+        run=run,
+        dataset=manifest.data.uri or (manifest.data.partitions or ("",))[0],
+        model=model,
+        partitions=tuple(partitions),
+        ranks=tuple(share_rows(rows, world_size, manifest.inference.batch_size)),
+        batch_size=manifest.inference.batch_size,
+        engine=choose_engine(manifest.inference.engine),
+        precision=manifest.inference.precision,
+        channel=channel,
+        fmi_timeout_s=manifest.fmi.timeout_s,
+        failed_rows_percent=manifest.tolerate.failed_rows_percent,
+        gather=gathers(channel, sum(rows)),
+        ignored_keys=tuple(ignored_keys),
+        warnings=tuple(warnings),
+        cai=_cai_results(manifest.output.cai_result_path, output_prefixes),
+    )
+
+
+def _cai_results(path: str | None, output_prefixes: tuple[str, ...]) -> CaiResults | None:
+    if path is None:
+        return None
+    copied = any(path.startswith(prefix) and path != prefix for prefix in output_prefixes)
+    return CaiResults(result_path=path, copied=copied)
+
+
+def refusals(
+    plan_rows: int, world_size: int, channel: str, limits: Limits, memory_mb: int
+) -> list[Problem]:
+    """Why a run of this shape can't work here, before anything is billed."""
+    problems = []
+    if channel != "none" and world_size > limits.world_size:
+        problems.append(
+            Problem(
+                "/inference/world_size",
+                f"{world_size} ranks, but only {limits.world_size} can run at once",
+                world_size,
+                f"use at most {limits.world_size}, let fmi.channel be auto or none, or raise "
+                "InferConcurrency and the account's concurrency",
+                "too-many-ranks",
+            )
+        )
+    if plan_rows == 0:
+        problems.append(
+            Problem("/data", "the partitions hold no rows", 0, "check the data set", "no-rows")
+        )
+    if channel not in (*limits.channels, "none"):
+        have = ", ".join((*limits.channels, "none"))
+        problems.append(
+            Problem(
+                "/fmi/channel",
+                f"channel {channel!r} is not set up in this deployment",
+                channel,
+                f"it has {have}",
+                "no-channel",
+            )
+        )
+    if memory_mb > limits.memory_mb:
+        problems.append(
+            Problem(
+                "/inference/batch_size",
+                f"a rank needs about {memory_mb} MB, its function has {limits.memory_mb} MB",
+                memory_mb,
+                "use a smaller batch_size, or deploy with a larger InferMemorySize",
+                "too-little-memory",
+            )
+        )
+    return problems
+
+
+class Limits(Contract):
+    """What the deployment can do.
+
+    Attributes:
+        world_size: Ranks that can run at once.
+        memory_mb: Memory of a rank's function.
+        channels: How ranks can talk, the best first.
+        output_prefixes: Where results may be written.
+        engines: Libraries that a rank can run the model with.
+    """
+
+    world_size: int
+    memory_mb: int
+    channels: tuple[str, ...] = Field(strict=False)
+    output_prefixes: tuple[str, ...] = Field(default=("",), strict=False)
+    engines: tuple[EngineName, ...] = Field(default=ENGINES, strict=False)

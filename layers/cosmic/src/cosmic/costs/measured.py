@@ -1,0 +1,174 @@
+"""What was measured of ranks, by a calibration or in a finished run."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+from pydantic import ConfigDict, ValidationError
+
+from cosmic.contracts.engines import EngineName, Precision
+from cosmic.contracts.manifest import Contract
+from cosmic.contracts.plan import Plan
+from cosmic.contracts.rank_record import RankRecord
+from cosmic.errors import InvalidInput, Problem
+from cosmic.planning.memory import projected_memory_mb
+
+SERIAL_SHARE = 0.09
+AROUND_S = 0.25
+INIT_S = 0.6
+LOAD_S = 0.7
+LAUNCH_S = 0.5
+AGGREGATE_S = 0.4
+AGGREGATE_S_PER_ROW = 8e-6
+
+
+class Measured(Contract):
+    """Figures of one machine; all of one thread where nothing else is said.
+
+    Attributes:
+        where: The machine or the run that they come from.
+        engine, precision: What ran the model.
+        model_bytes: Of the checkpoint.
+        model_sha256: Of its bytes; None: not known, as in files of earlier versions.
+        row_bytes: Of one row in its partition, all columns.
+        rows_per_s: Rows a second of one core inside the model, by batch size.
+        serial_share: The part of the model's work that more threads don't shorten (Amdahl).
+        init_s: Start of the process until it takes its first invocation; None: not seen.
+        load_s: Read, build and warm up the model; None: not seen.
+        around_s: A rank's time around its rows: plan, shard, closing collective, record.
+        launch_s: The execution's start to the first rank's.
+        aggregate_s: `aggregate`, without its part a row.
+        aggregate_s_per_row: And that part.
+        peak_memory_mb: Of a rank, at the batch size `memory_batch_size`, MiB.
+    """
+
+    where: str
+    engine: EngineName
+    precision: Precision
+    model_bytes: int
+    model_sha256: str | None = None
+    row_bytes: int
+    rows_per_s: dict[int, float]
+    serial_share: float = SERIAL_SHARE
+    init_s: float | None
+    load_s: float | None
+    around_s: float = AROUND_S
+    launch_s: float = LAUNCH_S
+    aggregate_s: float = AGGREGATE_S
+    aggregate_s_per_row: float = AGGREGATE_S_PER_ROW
+    peak_memory_mb: int
+    memory_batch_size: int
+
+
+class _Run(Contract):
+    """What is needed of `metrics.json`'s `run`."""
+
+    model_config = ConfigDict(extra="ignore", strict=False, frozen=True)
+
+    batch_size: int
+    model_bytes: int
+    model_sha256: str | None = None
+    engine: EngineName
+    precision: Precision
+    rows: int
+    wall_s: float
+    aggregate_s: float
+
+
+class _Metrics(Contract):
+    model_config = ConfigDict(extra="ignore", strict=False, frozen=True)
+
+    run: _Run
+    ranks: tuple[RankRecord, ...]
+
+
+def speed_up(threads: int, serial_share: float) -> float:
+    """How much faster several threads are than one (Amdahl's law)."""
+    return threads / (1 + serial_share * (threads - 1))
+
+
+def from_metrics(document: Any, where: str) -> Measured:
+    """The figures of a finished run.
+
+    Args:
+        document: Its `metrics.json`.
+        where: What to call it.
+
+    Raises:
+        InvalidInput: fields are missing or wrong, or no rank has rows.
+    """
+    try:
+        metrics = _Metrics.model_validate(document)
+    except ValidationError as error:
+        hint = "give a metrics.json that this version of Cosmic wrote"
+        raise InvalidInput([_problem(e["loc"], e["msg"], hint) for e in error.errors()]) from error
+    ranks = [r for r in metrics.ranks if r.rows]
+    if not ranks:
+        raise InvalidInput([Problem("/ranks", "no rank has rows", [], "use a run that has rows")])
+    run = metrics.run
+    cold = [r.model_loaded_at_s - r.started_at_s for r in ranks if r.cold_start]
+    warm = [r.model_loaded_at_s - r.started_at_s for r in ranks if not r.cold_start]
+    warm_s = min(warm, default=0.0)
+    span_s = max(r.finished_at_s for r in ranks) - min(r.started_at_s for r in ranks)
+    merge_s = max(0.0, run.aggregate_s - AGGREGATE_S_PER_ROW * run.rows)
+    return Measured(
+        where=where,
+        engine=run.engine,
+        precision=run.precision,
+        model_bytes=run.model_bytes,
+        model_sha256=run.model_sha256,
+        row_bytes=round(sum(r.bytes_read for r in ranks) / sum(r.rows for r in ranks)),
+        rows_per_s={run.batch_size: median(_rate(r) for r in ranks)},
+        init_s=median(r.init_s for r in ranks if r.cold_start) if cold else None,
+        load_s=max(0.0, median(cold) - warm_s) if cold else None,
+        # Who comes last waits for nobody.
+        around_s=warm_s + min(r.finished_at_s - r.inferred_at_s for r in ranks),
+        launch_s=max(0.0, run.wall_s - span_s - run.aggregate_s),
+        aggregate_s=merge_s,
+        peak_memory_mb=max(r.peak_memory_mb for r in ranks),
+        memory_batch_size=run.batch_size,
+    )
+
+
+def at_rate(rows_per_s: float, plan: Plan) -> Measured:
+    """A rate that the user states for a plan's model; the times around it are usual ones."""
+    row_bytes = max(p.row_bytes for p in plan.partitions)
+    needs = projected_memory_mb(plan.model.bytes, row_bytes, plan.batch_size, plan.engine)
+    return Measured(
+        where="stated, not measured; usual start-up times",
+        engine=plan.engine,
+        precision=plan.precision,
+        model_bytes=plan.model.bytes,
+        model_sha256=plan.model.sha256,
+        row_bytes=row_bytes,
+        rows_per_s={plan.batch_size: rows_per_s},
+        init_s=INIT_S,
+        load_s=LOAD_S,
+        peak_memory_mb=needs,
+        memory_batch_size=plan.batch_size,
+    )
+
+
+def unlike(measured: Measured, model_sha256: str, engine: EngineName, precision: Precision) -> str:
+    """Why figures say nothing of a model in an engine and a precision; empty if they do."""
+    if measured.model_sha256 is None:
+        return f"{measured.where} doesn't say which model it is of"
+    if measured.model_sha256 != model_sha256:
+        was = measured.model_sha256[:12]
+        return f"{measured.where} is of another model (sha256 {was}..., not {model_sha256[:12]}...)"
+    was, wanted = f"{measured.engine}, {measured.precision}", f"{engine}, {precision}"
+    return "" if was == wanted else f"{measured.where} is of {was}, not of {wanted}"
+
+
+def _rate(rank: RankRecord) -> float:
+    """Rows a second of one thread on a core of its own.
+
+    By processor time, which does not grow where ranks share cores.
+    """
+    threads_s = rank.compute_cpu_s or rank.compute_s * rank.threads
+    return rank.rows / threads_s * rank.threads / speed_up(rank.threads, SERIAL_SHARE)
+
+
+def _problem(loc: tuple[int | str, ...], message: str, hint: str) -> Problem:
+    return Problem("".join(f"/{part}" for part in loc), message, None, hint, "not-metrics")

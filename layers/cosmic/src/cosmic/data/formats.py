@@ -1,0 +1,44 @@
+"""The file layouts that a partition may have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from cosmic.contracts.columns import Header
+from cosmic.contracts.manifest import FormatName
+from cosmic.data import native, pt
+from cosmic.data.ranges import Window
+from cosmic.errors import Problem
+
+
+class HeaderReader(Protocol):
+    """Reads and checks a file's table of contents, or returns all that is wrong with it."""
+
+    def __call__(
+        self, read: Callable[[int, int], bytes], file_bytes: int, where: str
+    ) -> Header | list[Problem]:
+        """Read it by `read(offset, length)`; `where` is the file's URI, for messages."""
+        ...
+
+
+@dataclass(frozen=True)
+class Format:
+    """A layout: how its files' names end, and who reads their table of contents."""
+
+    suffix: str
+    read_header: HeaderReader
+
+
+FORMATS: dict[FormatName, Format] = {
+    "safetensors": Format(".safetensors", native.read_header),
+    "pt": Format(".pt", pt.read_header),
+}
+
+
+def read_header(
+    name: FormatName, read: Callable[[int, int], bytes], file_bytes: int, where: str
+) -> Header | list[Problem]:
+    """A partition's table of contents, or all that is wrong with it."""
+    return FORMATS[name].read_header(Window(read, file_bytes).read, file_bytes, where)

@@ -1,0 +1,158 @@
+"""The native partition layout: one safetensors file of equally long columns.
+
+Written with the safetensors library, read here by byte range: the header of a safetensors file
+says where each tensor lies, and the rows of a C-ordered tensor are contiguous. The header's
+metadata also hold a CRC-32 of every 64 rows of every column, so that a range can be checked.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosmic.contracts.columns import BANDS, Checksums, Header, Tensor, check_columns
+from cosmic.errors import Problem
+
+MAX_HEADER_BYTES = 1 << 20
+CHECKSUM_ROWS = 64
+CHECKSUM_KEY = "crc32."
+DTYPES: dict[str, np.dtype[Any]] = {
+    "F32": np.dtype("<f4"),
+    "F64": np.dtype("<f8"),
+    "I64": np.dtype("<i8"),
+}
+
+
+def write_partition(
+    path: Path, columns: Mapping[str, NDArray[Any]], *, pixel_scale_arcsec: float = 0.396
+) -> None:
+    """Write one native partition; equal columns give equal bytes.
+
+    Args:
+        path: File to write.
+        columns: `image` float32 (N, 5, H, W) in nanomaggies, `mag` and `mag_err` float32 (N, 5) in
+            asinh magnitudes, `object_id` int64 (N,), `ra` and `dec` float64 (N,) in degrees, and
+            optionally `z_spec` float32 (N,).
+        pixel_scale_arcsec: Side of a pixel.
+
+    Raises:
+        ValueError: a column is missing, unknown, or of the wrong dtype or shape.
+    """
+    from safetensors.numpy import save
+
+    problems = check_columns({k: (v.dtype, v.shape) for k, v in columns.items()})
+    if problems:
+        raise ValueError("; ".join(str(p) for p in problems))
+    contiguous = {name: np.ascontiguousarray(column) for name, column in columns.items()}
+    metadata = {
+        "format": "cosmic-partition",
+        "version": "1",
+        "bands": "".join(BANDS),
+        "image_unit": "nanomaggy",
+        "mag_unit": "asinh mag (AB)",
+        "pixel_scale_arcsec": str(pixel_scale_arcsec),
+        "crc32_rows": str(CHECKSUM_ROWS),
+        **{CHECKSUM_KEY + name: _checksums(column) for name, column in contiguous.items()},
+    }
+    path.write_bytes(canonical(save(contiguous, metadata=metadata)))
+
+
+def canonical(file: bytes) -> bytes:
+    """The same safetensors file with its header in one order: the library's varies."""
+    (length,) = struct.unpack_from("<Q", file)
+    header = json.dumps(json.loads(file[8 : 8 + length]), sort_keys=True, separators=(",", ":"))
+    header += " " * (-len(header) % 8)
+    return struct.pack("<Q", len(header)) + header.encode() + file[8 + length :]
+
+
+def read_header(
+    read: Callable[[int, int], bytes], file_bytes: int, where: str
+) -> Header | list[Problem]:
+    """Read and check a partition's header.
+
+    Args:
+        read: Returns `length` bytes from `offset`: `read(offset, length)`.
+        file_bytes: The file's size.
+        where: The file's URI, for messages.
+
+    Returns:
+        The header, or everything that is wrong with it.
+    """
+    try:
+        base, entries = _read_entries(read, file_bytes)
+        metadata = entries.pop("__metadata__", {})
+        tensors = {name: _tensor(entry, base) for name, entry in entries.items()}
+        checksums = _read_checksums(metadata, tensors)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        hint = "pack it again with `cosmic data pack`"
+        return [Problem(where, f"not a safetensors file: {error}", None, hint, "bad-partition")]
+    problems = check_columns({n: (t.dtype, t.shape) for n, t in tensors.items()}, where)
+    ends = [t.offset + t.row_bytes * t.shape[0] for t in tensors.values() if t.shape]
+    if ends and max(ends) != file_bytes:
+        message = f"{file_bytes} bytes long, but its header describes {max(ends)}"
+        problems.append(
+            Problem(where, message, file_bytes, "truncated? upload it again", "bad-partition")
+        )
+    if problems:
+        return problems
+    return Header(tensors["object_id"].shape[0], tensors, checksums)
+
+
+def _read_entries(
+    read: Callable[[int, int], bytes], file_bytes: int
+) -> tuple[int, dict[str, dict[str, Any]]]:
+    if file_bytes < 8:
+        raise ValueError(f"only {file_bytes} bytes long")
+    (length,) = struct.unpack("<Q", read(0, 8))
+    if not 2 <= length <= min(MAX_HEADER_BYTES, file_bytes - 8):
+        raise ValueError(f"header of {length} bytes in a file of {file_bytes}")
+    entries = json.loads(read(8, length))
+    if not isinstance(entries, dict):
+        raise TypeError("header is not a JSON object")
+    return 8 + length, entries
+
+
+def _tensor(entry: dict[str, Any], base: int) -> Tensor:
+    if entry["dtype"] not in DTYPES:
+        raise ValueError(f"dtype {entry['dtype']} (the layout uses {', '.join(DTYPES)})")
+    shape = tuple(int(n) for n in entry["shape"])
+    begin, end = (int(n) for n in entry["data_offsets"])
+    tensor = Tensor(DTYPES[entry["dtype"]], shape, base + begin)
+    described = math.prod(shape) * tensor.dtype.itemsize
+    if min(shape, default=0) < 0 or begin < 0 or end - begin != described:
+        raise ValueError(f"tensor of shape {list(shape)} occupies {end - begin} bytes")
+    return tensor
+
+
+def _checksums(column: NDArray[Any]) -> str:
+    """The CRC-32 of each `CHECKSUM_ROWS` rows, eight hexadecimal digits each."""
+    return "".join(
+        f"{zlib.crc32(column[at : at + CHECKSUM_ROWS].data):08x}"
+        for at in range(0, len(column), CHECKSUM_ROWS)
+    )
+
+
+def _read_checksums(metadata: Any, tensors: dict[str, Tensor]) -> Checksums | None:
+    """The checksums that a header holds; files of other writers have none."""
+    if not isinstance(metadata, dict):
+        raise TypeError("its metadata are not a JSON object")
+    if "crc32_rows" not in metadata:
+        return None
+    rows = int(metadata["crc32_rows"])
+    if not 1 <= rows <= CHECKSUM_ROWS:
+        raise ValueError(f"checksums of {rows} rows each (at most {CHECKSUM_ROWS})")
+    values = {}
+    for name, tensor in tensors.items():
+        digits = metadata[CHECKSUM_KEY + name]
+        if not tensor.shape or len(digits) != 8 * -(-tensor.shape[0] // rows):
+            raise ValueError(f"{len(digits) // 8} checksums of {name}")
+        values[name] = tuple(int(digits[at : at + 8], 16) for at in range(0, len(digits), 8))
+    return Checksums(rows, values)

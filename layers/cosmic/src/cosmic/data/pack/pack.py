@@ -1,0 +1,260 @@
+"""Files of any format, in order, into native partitions of one size."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosmic.data.native import write_partition
+from cosmic.data.pack.columns import Choices, Mapped, image_size, map_columns
+from cosmic.data.pack.opening import opened
+from cosmic.data.pack.reading import Reading
+from cosmic.data.pack.tally import Tally
+from cosmic.errors import InputError, InvalidInput, Problem
+
+Columns = dict[str, NDArray[Any]]
+ROW_BYTES_BESIDE_PIXELS = 28  # five magnitudes and eight bytes: how partitions are named
+BANDS_BYTES = 20
+SHOWN_IDS = 5
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What was written.
+
+    Attributes:
+        partitions: The files, in order.
+        sources: What was read of each file: path, format, rows, columns, what was taken for what.
+        tally: What was missing, of all files.
+        repeated_ids: How often an `object_id` came that had come before.
+        some_repeated: The first of those, by size.
+    """
+
+    partitions: list[Path]
+    rows: int
+    sources: list[dict[str, Any]]
+    tally: Tally
+    repeated_ids: int
+    some_repeated: list[int]
+
+
+def pack(
+    files: Sequence[Path],
+    out: Path,
+    choices: Choices,
+    *,
+    partition_bytes: int,
+    per_partition: int | None = None,
+    progress: Callable[[int], None] = lambda rows: None,
+) -> Packed:
+    """Write the rows of all files as `0.safetensors`, `1.safetensors`, …; all of them or none.
+
+    Args:
+        files: What is read, in this order.
+        out: Folder; made if it isn't there.
+        choices: What the files don't say.
+        partition_bytes: Size of a partition, counted as the field does (pixels, magnitudes, id).
+        per_partition: Rows of a partition, instead of its size.
+        progress: Called with the rows written so far.
+
+    Raises:
+        InvalidInput: everything that is wrong with the files' fields and values.
+        InputError: the folder has partitions already or is a file, or there are no rows.
+    """
+    _check_out(out)
+    sources = survey(files, choices)
+    redshifts = any("z_spec" in source["columns"] for source in sources)
+    reading = Reading(files, choices)
+    with _beside(out) as folder:
+        writer = _Writer(folder, partition_bytes, per_partition, progress)
+        for columns in reading.pieces():
+            if redshifts and "z_spec" not in columns:
+                columns["z_spec"] = np.full(len(columns["image"]), np.nan, np.float32)
+            writer.add(columns)
+        reading.check()
+        writer.finish()
+        rows = sum(source["rows"] for source in sources)
+        if writer.rows != rows:
+            raise RuntimeError(f"{rows} rows read, {writer.rows} written")
+        partitions = _moved(writer.files, folder, out)
+    tally = Tally()
+    for each in reading.tallies:
+        tally.add(each)
+    for source, each in zip(sources, reading.tallies, strict=True):
+        _count(source, each)
+    return Packed(partitions, rows, sources, tally, *_repeated(writer.ids))
+
+
+def _check_out(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file", code="not-a-folder", hint="give another --out")
+    if any(out.glob("*.safetensors")):
+        hint = "give another --out, or empty it"
+        raise InputError(f"{out} has partitions already", code="not-empty", hint=hint)
+
+
+@contextmanager
+def _beside(out: Path) -> Iterator[Path]:
+    """A folder on the file system of `out` that is gone after the block, whatever happens."""
+    there = next(p for p in out.absolute().parents if p.is_dir())
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=there) as folder:
+        made = Path(folder) / "partitions"
+        made.mkdir()
+        yield made
+
+
+def _moved(files: Sequence[Path], folder: Path, out: Path) -> list[Path]:
+    """The files in `out`, at once if it isn't there yet."""
+    if out.exists():
+        for file in files:
+            file.replace(out / file.name)
+    else:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder.replace(out)
+    return [out / file.name for file in files]
+
+
+def _repeated(ids: list[NDArray[Any]]) -> tuple[int, list[int]]:
+    values, counts = np.unique(np.concatenate(ids), return_counts=True)
+    again = values[counts > 1]
+    return int((counts - 1).sum()), [int(v) for v in again[:SHOWN_IDS]]
+
+
+def _count(source: dict[str, Any], tally: Tally) -> None:
+    """Add what was missing to the facts about a file."""
+    for column, facts in source["taken"].items():
+        facts["missing"] = tally.total(column)
+        facts["missing_by_value"] = tally.by_value(column)
+    source["pixels"] = tally.as_dict()
+
+
+def survey(files: Sequence[Path], choices: Choices) -> list[dict[str, Any]]:
+    """Path, format, rows and columns of each file, and what is taken for what.
+
+    Raises:
+        InvalidInput: everything that is in the way, of all files.
+        InputError: none of them has a row.
+    """
+    found: list[dict[str, Any]] = []
+    problems: list[Problem] = []
+    sizes: list[tuple[int, int]] = []
+    for path in files:
+        try:
+            with opened(path) as source:
+                mapped = map_columns(source, choices)
+                problems += mapped.problems
+                if not mapped.problems:
+                    found.append(_facts(path, source.format, mapped))
+                    problems += _other_size(path, mapped, sizes)
+        except InvalidInput as error:
+            problems += error.problems
+        except InputError as error:
+            problems.append(Problem(str(path), error.message, None, error.hint, error.code))
+    problems += _unused(choices, files)
+    if problems:
+        raise InvalidInput(problems)
+    if not sum(source["rows"] for source in found):
+        hint = "check that these are the files you meant"
+        raise InputError("there are no rows to pack", code="no-rows", hint=hint)
+    return found
+
+
+def _unused(choices: Choices, files: Sequence[Path]) -> list[Problem]:
+    """Options for files of a format of which there is none."""
+    suffixes = {path.suffix.lower() for path in files}
+    options = (
+        ("--hdu", choices.hdus, {".fits", ".fit"}),
+        ("--group", choices.groups, {".h5", ".hdf5"}),
+    )
+    return [
+        Problem("", f"{option} {words[0]}: none of the files has such", words[0], "", "usage")
+        for option, words, needed in options
+        if words and not suffixes & needed
+    ]
+
+
+def _other_size(path: Path, mapped: Mapped, sizes: list[tuple[int, int]]) -> list[Problem]:
+    """Whether a file's images have another size than those before, which `sizes` holds."""
+    size = image_size(mapped) if mapped.rows else None
+    if size is None:
+        return []
+    sizes.append(size)
+    if size == sizes[0]:
+        return []
+    message = f"its images have {size} pixels, those of the first file {sizes[0]}"
+    return [Problem(str(path), message, list(size), "pack them apart", "bad-partition")]
+
+
+def _facts(path: Path, layout: str, mapped: Mapped) -> dict[str, Any]:
+    return {
+        "path": str(path),
+        "format": layout,
+        "rows": mapped.rows,
+        "columns": sorted(mapped.taken),
+        "taken": {
+            column: {"field": taken.where, "unit": taken.unit, "factor": taken.factor}
+            for column, taken in mapped.taken.items()
+        },
+        "made_up": [] if "object_id" in mapped.taken else ["object_id"],
+    }
+
+
+class _Writer:
+    """Collects rows and writes a partition whenever there are enough for one."""
+
+    def __init__(
+        self, out: Path, size: int, per_partition: int | None, progress: Callable[[int], None]
+    ) -> None:
+        self._out, self._size, self._progress = out, size, progress
+        self._per_partition = per_partition
+        self._pieces: list[Columns] = []
+        self._held = 0
+        self.files: list[Path] = []
+        self.ids: list[NDArray[Any]] = []
+        self.rows = 0
+
+    def add(self, columns: Columns) -> None:
+        """Take rows."""
+        per_partition = self._rows_of_a_partition(columns["image"])
+        self._check_shape(columns["image"])
+        self.ids.append(columns["object_id"])
+        self._pieces.append(columns)
+        self._held += len(columns["image"])
+        while self._held >= per_partition:
+            self._write(per_partition)
+
+    def finish(self) -> None:
+        """Write what is left."""
+        if self._held:
+            self._write(self._held)
+
+    def _rows_of_a_partition(self, image: NDArray[Any]) -> int:
+        if self._per_partition is None:
+            row = BANDS_BYTES * image.shape[2] * image.shape[3] + ROW_BYTES_BESIDE_PIXELS
+            if self._size < row:
+                message = f"a partition of {self._size} bytes holds no row of {row}"
+                raise InputError(message, hint="give a larger --partition-size")
+            self._per_partition = self._size // row
+        return self._per_partition
+
+    def _check_shape(self, image: NDArray[Any]) -> None:
+        if self._pieces and self._pieces[0]["image"].shape[1:] != image.shape[1:]:
+            sizes = f"{self._pieces[0]['image'].shape[2:]} and {image.shape[2:]} pixels"
+            raise InputError(f"images of {sizes}", code="bad-partition", hint="pack them apart")
+
+    def _write(self, rows: int) -> None:
+        whole = {n: np.concatenate([p[n] for p in self._pieces]) for n in self._pieces[0]}
+        path = self._out / f"{len(self.files)}.safetensors"
+        write_partition(path, {name: column[:rows] for name, column in whole.items()})
+        self.files.append(path)
+        self.rows += rows
+        self._held -= rows
+        self._pieces = [{n: c[rows:] for n, c in whole.items()}] if self._held else []
+        self._progress(self.rows)

@@ -1,0 +1,1 @@
+"""Metrics of photometric redshifts, and the sums that they are made of."""

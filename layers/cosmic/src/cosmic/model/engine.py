@@ -1,0 +1,240 @@
+"""The engine: one batch of images and magnitudes in, redshifts with errors and flags out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosmic.contracts.engines import AUTO_ENGINE, ENGINES
+from cosmic.contracts.flags import Flag
+from cosmic.contracts.plausible import plausible_magnitudes
+from cosmic.errors import InputError
+from cosmic.model.checkpoint import Checkpoint
+from cosmic.model.graph import Array
+
+BATCH_SIZE = 64
+ALIGNMENT_BYTES = 64
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the model says of N objects, in their order.
+
+    Attributes:
+        z_phot: Redshifts (N,) float32; NaN where there is no prediction.
+        z_phot_err: Half-widths of their central 68 % (N,) float32; NaN likewise.
+        flags: `cosmic.contracts.flags.Flag` bitmasks (N,) int32.
+    """
+
+    z_phot: NDArray[np.float32]
+    z_phot_err: NDArray[np.float32]
+    flags: NDArray[np.int32]
+
+
+class Runner(Protocol):
+    """A model in a library's hands, for batches of one size."""
+
+    def run(self, image: Array, mag: Array) -> Array:
+        """Redshifts (N,) of exactly N objects that lack nothing."""
+
+
+MakeRunner = Callable[[Checkpoint, int, int, str], Runner]
+
+
+class Engine:
+    """Runs a checkpoint on this process's processor; one call at a time.
+
+    A batch runs alone, never split or merged, a short one filled up with empty sky. The same batch
+    gives the same bits in every process with the same engine, batch size and number of threads on
+    the same kind of processor, so a caller who cuts the data on a fixed grid gets results that
+    don't depend on who computes them.
+
+    Attributes:
+        name: One of `ENGINES`.
+        precision: `float32` or `bf16`.
+        threads: Threads of the library's pool.
+        batch_size: Rows of the largest batch.
+        config, provenance, errors, sha256: Of the checkpoint that runs; its weights are not kept.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        threads: int,
+        *,
+        name: str = "auto",
+        precision: str = "float32",
+        batch_size: int = BATCH_SIZE,
+    ) -> None:
+        """Give the checkpoint to a library.
+
+        Raises:
+            InputError: There is no such engine here, it or the processor can't compute in this
+                precision, or a number is below 1.
+        """
+        for what, value in (("threads", threads), ("batch_size", batch_size)):
+            if value < 1:
+                raise InputError(f"{what} is {value}", hint="use 1 or more")
+        self.name, self.precision = AUTO_ENGINE if name == "auto" else name, precision
+        self.threads, self.batch_size = threads, batch_size
+        c = self.config = checkpoint.config
+        self.provenance, self.errors = checkpoint.provenance, checkpoint.errors
+        self.sha256 = checkpoint.sha256
+        self._image = _aligned(batch_size, c.bands, c.image_size, c.image_size)
+        self._mag = _aligned(batch_size, c.bands)
+        self._neutral = checkpoint.state["normalise.mag_neutral"].copy()
+        self._runner = _library(self.name)(checkpoint, batch_size, threads, precision)
+
+    def warm_up(self) -> None:
+        """Run one batch of empty sky, so that the first real one finds everything in place."""
+        c = self.config
+        empty = np.zeros((1, c.bands, c.image_size, c.image_size), np.float32)
+        self._run(empty, empty[:, :, 0, 0])
+
+    def predict(
+        self, image: NDArray[np.floating[Any]], mag: NDArray[np.floating[Any]]
+    ) -> Predictions:
+        """Predict one batch.
+
+        Args:
+            image: (N, 5, H, W) float32, nanomaggies, bands u g r i z; larger than the model's
+                image on both sides is cut to its centre. Pixels that aren't finite are bad, and so
+                are all pixels of a band that has none but these and zeros.
+            mag: (N, 5) float32, asinh magnitudes; those that aren't plausible are missing.
+
+        Returns:
+            Redshifts, their errors and flags, N each. MISSING_BAND: a magnitude is missing.
+            BAD_PIXELS: a pixel of the (cut) image is bad. OUT_OF_RANGE: z_phot lies outside the
+            redshifts of the training. NO_PREDICTION: the model gave no finite number, or was given
+            neither a good pixel nor a magnitude.
+
+        Raises:
+            InputError: The shapes don't fit the model or each other, or the batch is too large.
+        """
+        image = self._centre(image, mag)
+        known = plausible_magnitudes(mag)
+        finite = np.isfinite(image)
+        filled = image if finite.all() else np.where(finite, image, 0.0)
+        z = self._run(filled, np.where(known, mag, self._neutral))
+        blank = _blank(filled)
+        incomplete = blank.any(axis=1) | ~finite.all(axis=(1, 2, 3))
+        return self._flagged(z, known, blank, incomplete)
+
+    def _centre(
+        self, image: NDArray[np.floating[Any]], mag: NDArray[np.floating[Any]]
+    ) -> NDArray[np.floating[Any]]:
+        """The central pixels the model looks at."""
+        c = self.config
+        want = f"(N, {c.bands}, {c.image_size} or more, {c.image_size} or more)"
+        if image.ndim != 4 or image.shape[1] != c.bands or min(image.shape[2:]) < c.image_size:
+            raise InputError(f"image has shape {list(image.shape)}, expected {want}")
+        if mag.shape != image.shape[:2]:
+            raise InputError(
+                f"mag has shape {list(mag.shape)}, expected {list(image.shape[:2])} as the image"
+            )
+        if len(image) > self.batch_size:
+            raise InputError(f"{len(image)} rows in a batch, the engine takes {self.batch_size}")
+        top, left = ((side - c.image_size) // 2 for side in image.shape[2:])
+        return image[:, :, top : top + c.image_size, left : left + c.image_size]
+
+    def _run(self, image: NDArray[np.floating[Any]], mag: NDArray[np.floating[Any]]) -> Array:
+        """The bare model on copies in memory of our own: a kernel may choose another order of
+        summation for another alignment."""
+        rows = len(image)
+        self._image[:rows], self._image[rows:] = image, 0.0
+        self._mag[:rows], self._mag[rows:] = mag, 0.0
+        return self._runner.run(self._image, self._mag)[:rows]
+
+    def _flagged(
+        self,
+        z: NDArray[np.float32],
+        known: NDArray[np.bool_],
+        blank: NDArray[np.bool_],
+        lacks_pixel: NDArray[np.bool_],
+    ) -> Predictions:
+        lost = ~np.isfinite(z) | ~(known.any(axis=1) | ~blank.all(axis=1))
+        z = np.where(lost, np.float32(np.nan), z)
+        p = self.provenance
+        lacks_band = ~known.all(axis=1)
+        flags = np.zeros(len(z), np.int32)
+        for flag, where in (
+            (Flag.MISSING_BAND, lacks_band),
+            (Flag.BAD_PIXELS, lacks_pixel),
+            (Flag.OUT_OF_RANGE, _beyond(z, p.z_min, p.z_max)),
+            (Flag.NO_PREDICTION, lost),
+        ):
+            flags[where] |= flag
+        table = self.errors
+        width = np.where(
+            lacks_band | lacks_pixel,
+            np.interp(z, table.z, table.incomplete),
+            np.interp(z, table.z, table.complete),
+        )
+        return Predictions(z, width.astype(np.float32), flags)
+
+
+def preload(name: str) -> None:
+    """Import an engine's library, which can go on while something else is awaited.
+
+    Raises:
+        InputError: There is no such engine here.
+    """
+    _library(AUTO_ENGINE if name == "auto" else name)
+
+
+def _blank(image: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Which bands (N, 5) of images (N, 5, H, W) have no pixel but zeros.
+
+    A band with signal has some at its centre, so few have to be looked at in whole.
+    """
+    blank: NDArray[np.bool_] = image[:, :, image.shape[2] // 2, image.shape[3] // 2] == 0
+    blank[blank] = ~image[blank].any(axis=(1, 2))
+    return blank
+
+
+def _beyond(z: NDArray[np.float32], low: float | None, high: float | None) -> NDArray[np.bool_]:
+    """Which redshifts lie outside a range whose ends may not be known."""
+    return (z < (-math.inf if low is None else low)) | (z > (math.inf if high is None else high))
+
+
+def _library(name: str) -> MakeRunner:
+    try:
+        return _imported(name)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"engine {name!r} is not installed here: {error}",
+            code="no-engine",
+            hint="leave the engine out, or install its library",
+        ) from error
+
+
+def _imported(name: str) -> MakeRunner:
+    """What makes a runner; a library is imported only where it runs: others may not be there."""
+    match name:
+        case "openvino":
+            from cosmic.model.runners.openvino import OpenVinoRunner
+
+            return OpenVinoRunner
+        case "onnxruntime":
+            from cosmic.model.runners.onnx import OnnxRunner
+
+            return OnnxRunner
+        case "torch":
+            from cosmic.model.runners.torch import TorchRunner
+
+            return TorchRunner
+    known = ", ".join(("auto", *ENGINES))
+    raise InputError(f"engine {name!r} is unknown", code="no-engine", hint=f"one of {known}")
+
+
+def _aligned(*shape: int) -> Array:
+    """Zeros (of the shape) float32 that start on a cache line."""
+    size = math.prod(shape) * 4
+    raw = np.zeros(size + ALIGNMENT_BYTES, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT_BYTES
+    return raw[start : start + size].view(np.float32).reshape(shape)

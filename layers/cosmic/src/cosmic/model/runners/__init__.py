@@ -1,0 +1,1 @@
+"""The libraries that can run the model, one a module."""

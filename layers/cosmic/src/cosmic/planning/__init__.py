@@ -1,0 +1,1 @@
+"""From an uploaded manifest to a started run: inputs, plan, admission."""

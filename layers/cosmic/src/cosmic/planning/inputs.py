@@ -1,0 +1,243 @@
+"""Look at a run's input before anything is started: the partitions there are, and the model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from cosmic.contracts.columns import Header
+from cosmic.contracts.location import Location, parse_uri
+from cosmic.contracts.manifest import Data, FormatName, Model
+from cosmic.contracts.plan import (
+    PlannedModel,
+    PlannedPartition,
+    missing_from_numbered_set,
+    natural_order,
+)
+from cosmic.data.checkpoint_header import check_start
+from cosmic.data.formats import FORMATS, read_header
+from cosmic.errors import InputError, Problem
+from cosmic.storage.objects import Readable, StoredObject
+
+HEADER_READERS = 16
+HASHED_BYTES = 8 << 20  # of a model at a time
+SHOWN_NAMES = 5
+MOST_LIKE = 1000
+
+
+@dataclass
+class RunInputs:
+    """What was found, and everything that is wrong with it."""
+
+    partitions: list[PlannedPartition] = field(default_factory=list)
+    model: PlannedModel | None = None
+    ignored_keys: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def inspect_inputs(
+    store: Readable, data: Data, model: Model, *, largest_model_bytes: int | None = None
+) -> RunInputs:
+    """List the partitions, read their headers, and check the model's header and checksum.
+
+    Args:
+        largest_model_bytes: A larger model is refused unread; None: there is no limit.
+    """
+    found = RunInputs()
+    _survey_model(store, model, largest_model_bytes, found)
+    listed = _list_partitions(store, data, found)
+    with ThreadPoolExecutor(HEADER_READERS) as pool:
+        for outcome in pool.map(lambda item: _open_partition(store, data.format, item), listed):
+            if isinstance(outcome, PlannedPartition):
+                found.partitions.append(outcome)
+            else:
+                found.problems += outcome
+    return found
+
+
+def _survey_model(store: Readable, model: Model, largest: int | None, found: RunInputs) -> None:
+    at = parse_uri(model.uri)
+    try:
+        head = store.head(at)
+        _refuse_large(head, largest)
+        digest = _checked_digest(store, at, head)
+    except InputError as error:
+        problem = _as_problem("/model/uri", model.uri, error)
+        found.problems.append(replace(problem, hint=_unconverted(store, at) or problem.hint))
+        return
+    if model.sha256 and digest != model.sha256:
+        message = f"{model.uri} has sha256 {digest}"
+        hint = "upload the model that the manifest names, or correct the manifest"
+        found.problems.append(
+            Problem("/model/sha256", message, model.sha256, hint, "checksum-differs")
+        )
+    found.model = PlannedModel(
+        bucket=at.bucket, key=at.key, etag=head.etag, bytes=head.bytes, sha256=digest
+    )
+
+
+def _refuse_large(head: StoredObject, largest: int | None) -> None:
+    if largest is not None and head.bytes > largest:
+        message = f"{head.bytes} bytes long, but a rank's memory holds a model of {largest} bytes"
+        hint = "check that this is the model, or deploy with a larger InferMemorySize"
+        raise InputError(message, code="too-little-memory", hint=hint)
+
+
+def _checked_digest(store: Readable, at: Location, head: StoredObject) -> str:
+    """SHA-256 of a checkpoint, read piece by piece, if it begins as a checkpoint does."""
+    digest = hashlib.sha256()
+    piece = memoryview(bytearray(min(HASHED_BYTES, head.bytes)))
+    for offset in range(0, head.bytes, HASHED_BYTES):
+        target = piece[: min(HASHED_BYTES, head.bytes - offset)]
+        store.read_into(target, at, offset, etag=head.etag)
+        if offset == 0:
+            check_start(target, head.bytes)
+        digest.update(target)
+    if not head.bytes:
+        check_start(piece, 0)
+    return digest.hexdigest()
+
+
+def _unconverted(store: Readable, at: Location) -> str:
+    """What to do where the checkpoint is there as torch saved it."""
+    pickled = Location(at.bucket, at.key.removesuffix(".safetensors") + ".pt")
+    if pickled.key in _beginning(store, pickled, 1):
+        return f"{pickled.uri} is there: make it of that with `cosmic model convert`"
+    return ""
+
+
+def _beginning(store: Readable, at: Location, most: int) -> Sequence[str]:
+    try:
+        return store.keys_beginning(at, most)
+    except InputError:
+        return []
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A partition to look at.
+
+    Attributes:
+        pointer: Where the manifest names it, or the folder that it was found in.
+        found: What its folder's listing says of it; None where it is named by itself.
+    """
+
+    at: Location
+    pointer: str
+    found: StoredObject | None = None
+
+
+def _list_partitions(store: Readable, data: Data, found: RunInputs) -> list[Listed]:
+    if data.partitions is not None:
+        listed = [
+            Listed(parse_uri(uri), f"/data/partitions/{index}")
+            for index, uri in enumerate(data.partitions)
+        ]
+    else:
+        listed = _list_folder(store, parse_uri(data.uri or ""), data, found)
+    if data.expect is not None and listed and len(listed) != data.expect:
+        message = f"{len(listed)} partitions found where {data.expect} are expected"
+        found.problems.append(
+            Problem("/data/expect", message, data.expect, "", "wrong-partition-count")
+        )
+    return listed
+
+
+def _list_folder(store: Readable, named: Location, data: Data, found: RunInputs) -> list[Listed]:
+    try:
+        objects = {o.key: o for o in store.list(named)}
+    except InputError as error:
+        found.problems.append(_as_problem("/data/uri", data.uri, error))
+        return []
+    if not objects:
+        found.problems.append(_no_folder(store, named, data))
+        return []
+    suffix = FORMATS[data.format].suffix
+    keys = natural_order(k for k in objects if k.endswith(suffix))
+    found.ignored_keys = sorted(
+        k for k in objects if not k.endswith(suffix) and not k.endswith("/")
+    )
+    if not keys:
+        message = f"no {suffix} partitions in {named.folder.uri}"
+        hint = _other_formats(found.ignored_keys)
+        found.problems.append(Problem("/data/uri", message, data.uri, hint, "no-partitions"))
+    missing = _missing(keys)
+    if missing:
+        message = f"{len(missing)} of the numbered partitions are missing: {', '.join(missing)}"
+        hint = "upload them, or list the partitions that you want in data.partitions"
+        found.problems.append(Problem("/data/uri", message, missing, hint, "missing-partitions"))
+    chosen = set(sorted(keys, key=str.encode)[: data.first_listed])
+    return [Listed(Location(named.bucket, k), "/data/uri", objects[k]) for k in keys if k in chosen]
+
+
+def _no_folder(store: Readable, named: Location, data: Data) -> Problem:
+    """What is wrong with a URI that has no object below it, and what begins like it."""
+    like = [] if named == named.folder else _beginning(store, named, MOST_LIKE)
+    if named.key in like:
+        message = f"{named.uri} is an object, not a folder"
+        hint = 'give its folder, or list the object: "partitions": [...] in place of "uri"'
+        return Problem("/data/uri", message, data.uri, hint, "not-a-folder")
+    message = f"there is nothing in the folder {named.folder.uri}"
+    hint = ""
+    if like:
+        shown = ", ".join(_names_like(named, like)[:SHOWN_NAMES])
+        hint = (
+            f"a folder's name is given whole; {shown} begin{'s' if len(like) == 1 else ''} so: "
+            "give one of those folders, or list the objects in data.partitions"
+        )
+    return Problem("/data/uri", message, data.uri, hint, "no-partitions")
+
+
+def _names_like(named: Location, keys: Sequence[str]) -> list[str]:
+    """The folders and objects whose names go on from this one's, each once."""
+    start = len(named.key)
+    ends = [key[start:].partition("/") for key in keys]
+    return list(dict.fromkeys(f"{named.uri}{rest}{slash}" for rest, slash, _ in ends))
+
+
+def _other_formats(keys: Sequence[str]) -> str:
+    """What to do about objects that are there, where none has the ending looked for."""
+    for name, layout in FORMATS.items():
+        if any(key.endswith(layout.suffix) for key in keys):
+            return f'{layout.suffix} objects are there: "format": "{name}" reads them'
+    return f"{len(keys)} other objects are there" if keys else ""
+
+
+def _missing(keys: Sequence[str]) -> list[str]:
+    folders: dict[str, list[str]] = {}
+    for key in keys:
+        folders.setdefault(key.rpartition("/")[0], []).append(key)
+    return [m for group in folders.values() for m in missing_from_numbered_set(group)]
+
+
+def _open_partition(
+    store: Readable, layout: FormatName, listed: Listed
+) -> PlannedPartition | list[Problem]:
+    at = listed.at
+    try:
+        found = listed.found or store.head(at)
+        header = read_header(
+            layout,
+            lambda offset, length: store.get_range(at, offset, length, etag=found.etag),
+            found.bytes,
+            at.uri,
+        )
+    except InputError as error:
+        return [_as_problem(listed.pointer, at.uri, error)]
+    if not isinstance(header, Header):
+        return header
+    return PlannedPartition(
+        bucket=at.bucket,
+        key=at.key,
+        etag=found.etag,
+        bytes=found.bytes,
+        rows=header.rows,
+        row_bytes=header.row_bytes,
+        format=layout,
+    )
+
+
+def _as_problem(pointer: str, value: str | None, error: InputError) -> Problem:
+    return Problem(pointer, error.message, value, error.hint, error.code)

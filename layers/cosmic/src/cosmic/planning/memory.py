@@ -1,0 +1,41 @@
+"""The memory that a rank needs, projected before anything is billed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from cosmic.data.blocks import BLOCK_BYTES, BLOCKS_HELD
+
+MIB = 1 << 20
+
+
+class Needs(NamedTuple):
+    """What an engine takes: the process with its library, and multiples of model and batch."""
+
+    runtime_mb: int
+    model_copies: int
+    batch_copies: int
+
+
+MEASURED = Needs(runtime_mb=256, model_copies=2, batch_copies=12)  # OpenVINO, see performance.md
+GENEROUS = Needs(runtime_mb=450, model_copies=3, batch_copies=40)  # torch's, good for all others
+
+
+def projected_memory_mb(model_bytes: int, row_bytes: int, batch_size: int, engine: str) -> int:
+    """Peak memory of a rank in MiB.
+
+    The interpreter with the engine's library, the checkpoint and the library's arrangement of it,
+    the blocks of rows held (one computed, one read ahead, one in transit) and the activations of
+    one batch. For OpenVINO it lies up to 1.3 times above what ranks were measured to take.
+    """
+    needs = MEASURED if engine == "openvino" else GENEROUS
+    batch_bytes = batch_size * row_bytes
+    blocks = BLOCKS_HELD * max(BLOCK_BYTES, batch_bytes)
+    held = needs.model_copies * model_bytes + blocks + needs.batch_copies * batch_bytes
+    return needs.runtime_mb + held // MIB
+
+
+def largest_model_bytes(memory_mb: int, engine: str) -> int:
+    """The largest checkpoint that a rank of this memory can hold beside its blocks of rows."""
+    needs = MEASURED if engine == "openvino" else GENEROUS
+    return max(0, memory_mb - projected_memory_mb(0, 0, 1, engine)) * MIB // needs.model_copies

@@ -1,0 +1,340 @@
+"""From an uploaded manifest to a started execution: once, or not at all with every reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from cosmic.contracts.engines import BF16_ENGINE, choose_engine
+from cosmic.contracts.layout import RunFolder, job_from_key, run_id
+from cosmic.contracts.location import Location
+from cosmic.contracts.manifest import MAX_MANIFEST_BYTES, Inference, Manifest, parse_manifest
+from cosmic.contracts.plan import (
+    Limits,
+    Plan,
+    choose_world_size,
+    limit_rows,
+    make_plan,
+    parse_plan,
+    refusals,
+)
+from cosmic.contracts.status import State, Status, parse_status, utc_now
+from cosmic.errors import CosmicError, InputError, InvalidInput, Problem, TransientError
+from cosmic.planning.inputs import RunInputs, inspect_inputs
+from cosmic.planning.memory import largest_model_bytes, projected_memory_mb
+from cosmic.storage.aws_errors import translated
+from cosmic.storage.objects import Readable, Store
+
+if TYPE_CHECKING:
+    from types_boto3_stepfunctions import SFNClient
+
+DEFAULT_PREFIX = "runs/"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One version of one manifest in S3.
+
+    Attributes:
+        revision: The version id, or the ETag and the event's sequencer.
+        version_id: The version to read, where the bucket has versions.
+    """
+
+    at: Location
+    revision: str
+    version_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an upload.
+
+    Attributes:
+        new: Whether this call is the first to see the upload; a repeated event's is not.
+    """
+
+    run: str
+    state: State
+    new: bool
+    status_uri: str
+    problems: tuple[Problem, ...] = ()
+
+
+def start_runs(
+    uploads: Iterable[Upload], start: Callable[[Upload], Outcome]
+) -> tuple[list[Outcome], list[CosmicError]]:
+    """Start the run of each upload, whatever becomes of the others.
+
+    Returns:
+        What became of them, and the errors of those that have no answer yet. Errors that another
+        try may mend come first.
+    """
+    outcomes: list[Outcome] = []
+    errors: list[CosmicError] = []
+    for upload in uploads:
+        try:
+            outcomes.append(start(upload))
+        except CosmicError as error:
+            errors.append(error)
+    return outcomes, sorted(errors, key=lambda e: not isinstance(e, TransientError))
+
+
+def start_run(
+    upload: Upload,
+    store: Store,
+    executions: SFNClient,
+    state_machine_arn: str,
+    limits: Limits | Callable[[], Limits],
+) -> Outcome:
+    """Validate, plan and start the run of a manifest, or reject it with every reason.
+
+    Safe to repeat after any of its writes: the run's id follows from the upload; its claim, plan
+    and items are written once, each before what needs it; and an execution of that name can be
+    started once. The status comes last, so one that says RUNNING has an execution. An upload that
+    was rejected for its input stays rejected, also where the input has been completed since.
+
+    Args:
+        limits: Of the deployment, or what asks AWS for them.
+
+    Raises:
+        InputError: the manifest is gone, or its bucket takes no answer.
+        TransientError: S3, Lambda or Step Functions failed; calling again carries on.
+    """
+    folder = _folder(upload, job_from_key(upload.at.key), DEFAULT_PREFIX)
+    try:
+        text = store.get(upload.at, version_id=upload.version_id, most=MAX_MANIFEST_BYTES)
+        manifest = parse_manifest(text)
+        folder = _folder(upload, manifest.job, manifest.output.prefix)
+        known = limits() if callable(limits) else limits
+    except InvalidInput as error:
+        return _reject(store, folder, upload, error.problems)
+    except InputError as error:
+        if error.code == "not-found":
+            raise
+        return _reject(store, folder, upload, [_whole(error)])
+    if not manifest.output.prefix.startswith(known.output_prefixes):
+        folder = _folder(upload, manifest.job, DEFAULT_PREFIX)
+    new = store.put_once(folder.manifest, _claim(upload, manifest))
+    plan = _plan_once(store, folder, manifest, known, new=new)
+    if isinstance(plan, Status):
+        return _rejected(folder, plan)
+    if not isinstance(plan, Plan):
+        return _reject(store, folder, upload, plan)
+    try:
+        _start(executions, state_machine_arn, store, folder, upload, plan, known)
+    except InputError as error:
+        return _reject(store, folder, upload, [_whole(error)])
+    _announce(store, folder, upload, plan)
+    return Outcome(folder.run, State.RUNNING, new, folder.status.uri)
+
+
+def _plan_once(
+    store: Store, folder: RunFolder, manifest: Manifest, limits: Limits, *, new: bool
+) -> Plan | Status | list[Problem]:
+    """The run's plan, written now or before; or its rejection before, or what rejects it now."""
+    if not new:
+        written = store.get_current(folder.plan)
+        if written is not None:
+            return parse_plan(written[0])
+        status, _ = _status(store, folder)
+        if status is not None and status.state is State.REJECTED:
+            return status
+    found = plan_run(folder.run, manifest, survey_input(manifest, store, limits), limits)
+    return _write_plan(store, folder, found) if isinstance(found, Plan) else found
+
+
+def _whole(error: InputError) -> Problem:
+    """A problem that no part of the manifest causes."""
+    return Problem("", error.message, None, error.hint, error.code)
+
+
+def survey_input(manifest: Manifest, store: Readable, limits: Limits) -> RunInputs:
+    """Look at a run's input; a model that fits into no rank is refused unread."""
+    engine = choose_engine(manifest.inference.engine)
+    largest = largest_model_bytes(limits.memory_mb, engine) or None  # what is wrong isn't the model
+    return inspect_inputs(store, manifest.data, manifest.model, largest_model_bytes=largest)
+
+
+def plan_run(
+    run: str, manifest: Manifest, found: RunInputs, limits: Limits
+) -> Plan | list[Problem]:
+    """The plan of a surveyed run, or everything that speaks against it."""
+    rows = limit_rows([p.rows for p in found.partitions], manifest.inference.limit_rows)
+    batch_size = manifest.inference.batch_size
+    world_size = choose_world_size(
+        manifest.inference.world_size, sum(rows), batch_size, limits.world_size
+    )
+    channel, warnings = _choose_channel(manifest.fmi.channel, world_size, limits)
+    row_bytes = max((p.row_bytes for p in found.partitions), default=0)
+    memory_mb = projected_memory_mb(
+        found.model.bytes if found.model else 0,
+        row_bytes,
+        batch_size,
+        choose_engine(manifest.inference.engine),
+    )
+    problems = list(found.problems)
+    if found.partitions or not problems:
+        problems += refusals(sum(rows), world_size, channel, limits, memory_mb)
+    if not manifest.output.prefix.startswith(limits.output_prefixes):
+        problems.append(_no_prefix(manifest.output.prefix, limits))
+    problems += _no_engine(manifest.inference, limits)
+    problems += _no_precision(manifest.inference)
+    if problems or found.model is None:
+        return problems
+    return make_plan(
+        run,
+        manifest,
+        found.model,
+        found.partitions,
+        world_size=world_size,
+        channel=channel,
+        ignored_keys=found.ignored_keys,
+        warnings=[*manifest.warnings, *warnings],
+        output_prefixes=limits.output_prefixes,
+    )
+
+
+def _no_engine(inference: Inference, limits: Limits) -> list[Problem]:
+    engine = choose_engine(inference.engine)
+    if engine in limits.engines:
+        return []
+    message = f"the engine {engine} is not installed in this deployment"
+    hint = f"it has {', '.join(limits.engines)}"
+    return [Problem("/inference/engine", message, inference.engine, hint, "no-engine")]
+
+
+def _no_precision(inference: Inference) -> list[Problem]:
+    """Whether the processor has a precision, only a rank can tell."""
+    engine = choose_engine(inference.engine)
+    if inference.precision == "float32" or engine == BF16_ENGINE:
+        return []
+    hint = f"use float32, or the engine {BF16_ENGINE}"
+    message = f"the engine {engine} does not compute in {inference.precision}"
+    return [
+        Problem("/inference/precision", message, inference.precision, hint, "no-precision"),
+    ]
+
+
+def _no_prefix(prefix: str, limits: Limits) -> Problem:
+    hint = f"use a prefix under {' or '.join(limits.output_prefixes)}"
+    message = f"the functions may not write under {prefix!r}"
+    return Problem("/output/prefix", message, prefix, hint, "no-prefix")
+
+
+def _choose_channel(wanted: str, world_size: int, limits: Limits) -> tuple[str, list[str]]:
+    """The channel, and what to warn of: ranks that can't all run at once can't talk."""
+    if wanted != "auto":
+        return wanted, []
+    best = limits.channels[0] if limits.channels else "none"
+    if best == "none" or world_size <= limits.world_size:
+        return best, []
+    warning = f"{world_size} ranks run {limits.world_size} at a time and don't talk to each other"
+    hint = "no more can run at once here (InferConcurrency, or the account's concurrency)"
+    return "none", [f"{warning}: {hint}"]
+
+
+def _folder(upload: Upload, job: str, prefix: str) -> RunFolder:
+    run = run_id(job, upload.at.bucket, upload.at.key, upload.revision)
+    return RunFolder(upload.at.bucket, prefix, run)
+
+
+def _claim(upload: Upload, manifest: Manifest) -> bytes:
+    document = {
+        "source": {"uri": upload.at.uri, "revision": upload.revision},
+        "manifest": manifest.model_dump(mode="json"),
+    }
+    return json.dumps(document, indent=1).encode()
+
+
+def _write_plan(store: Store, folder: RunFolder, plan: Plan) -> Plan:
+    if store.put_once(folder.plan, plan.model_dump_json().encode()):
+        return plan
+    return parse_plan(store.get(folder.plan))
+
+
+def _announce(store: Store, folder: RunFolder, upload: Upload, plan: Plan) -> None:
+    """Say that the run goes on, unless `aggregate` has said already how it ended.
+
+    A rejection can be there too: of the same event, delivered twice at once, one saw its input
+    before it was complete. What was started is what counts.
+    """
+    status = Status(
+        run=folder.run,
+        state=State.RUNNING,
+        manifest=upload.at.uri,
+        updated_at=utc_now(),
+        world_size=plan.world_size,
+        rows_in=plan.rows,
+        warnings=plan.announced,
+    )
+    body = status.model_dump_json(indent=1).encode()
+    if not store.put_once(folder.status, body):
+        there, etag = _status(store, folder)
+        if there is not None and there.state is State.REJECTED:
+            store.replace(folder.status, body, etag)
+
+
+def _start(
+    executions: SFNClient,
+    arn: str,
+    store: Store,
+    folder: RunFolder,
+    upload: Upload,
+    plan: Plan,
+    limits: Limits,
+) -> None:
+    items = [{"rank": rank.rank} for rank in plan.ranks]
+    store.put_once(folder.ranks, json.dumps(items).encode())  # a resumed run's are its own
+    document: dict[str, Any] = {
+        "bucket": folder.bucket,
+        "prefix": folder.prefix,
+        "run": folder.run,
+        "world_size": plan.world_size,
+        "concurrency": min(plan.world_size, limits.world_size),
+        "manifest": upload.at.uri,
+        "ranks_key": folder.ranks.key,
+        "status_key": folder.status.key,
+    }
+    try:
+        with translated(f"the execution of {folder.run} did not start"):
+            executions.start_execution(
+                stateMachineArn=arn, name=folder.run, input=json.dumps(document)
+            )
+    except InputError as error:
+        if error.code != "execution-exists":
+            raise
+
+
+def _reject(store: Store, folder: RunFolder, upload: Upload, problems: list[Problem]) -> Outcome:
+    """Say why there is no run, unless another delivery of the event has started it."""
+    status = Status(
+        run=folder.run,
+        state=State.REJECTED,
+        manifest=upload.at.uri,
+        updated_at=utc_now(),
+        problems=tuple(p.as_dict() for p in problems),
+    )
+    new = store.put_once(folder.status, status.model_dump_json(indent=1).encode())
+    there = None if new else _status(store, folder)[0]
+    if there is not None and there.state is not State.REJECTED:
+        return Outcome(folder.run, there.state, False, folder.status.uri)
+    return Outcome(folder.run, State.REJECTED, new, folder.status.uri, tuple(problems))
+
+
+def _rejected(folder: RunFolder, status: Status) -> Outcome:
+    """What an earlier delivery of the event was answered."""
+    problems = tuple(Problem(**problem) for problem in status.problems)
+    return Outcome(folder.run, State.REJECTED, False, folder.status.uri, problems)
+
+
+def _status(store: Store, folder: RunFolder) -> tuple[Status | None, str]:
+    """The status that is there, if it can be read, and its ETag."""
+    text, etag = store.get_current(folder.status) or (b"", "")
+    try:
+        return parse_status(text), etag
+    except ValidationError:
+        return None, etag

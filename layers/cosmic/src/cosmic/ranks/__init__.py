@@ -1,0 +1,1 @@
+"""One rank of a run, from its task to its record."""

@@ -1,0 +1,1 @@
+"""Work sharing: idle ranks compute batches of late ones."""

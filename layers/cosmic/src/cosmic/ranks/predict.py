@@ -1,0 +1,90 @@
+"""Blocks of rows through the engine, and what was counted on the way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from cosmic.data.stream import Block
+from cosmic.errors import InputError
+from cosmic.metrics.statistics import Statistics
+from cosmic.model.engine import Engine, Predictions
+from cosmic.ranks.prediction_block import PredictionBlock
+
+
+@dataclass
+class Progress:
+    """What a rank has counted so far."""
+
+    statistics: Statistics = field(default_factory=Statistics.none)
+    rows: int = 0
+    rows_flagged: int = 0
+    compute_s: float = 0.0
+    compute_cpu_s: float = 0.0
+    batches: int = 0
+    began: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+
+    @property
+    def batch_s(self) -> float:
+        """Wall time of a batch until now or the end, reading included."""
+        ended = time.monotonic() if self.ended is None else self.ended
+        return (ended - self.began) / max(1, self.batches)
+
+    def count(self, rows: PredictionBlock) -> None:
+        """Count rows that have their place in the shard."""
+        self.rows += rows.rows
+        self.rows_flagged += int(np.count_nonzero(rows.flags))
+        if "z_spec" in rows.columns:
+            self.statistics += Statistics.of(rows.z_phot, rows.columns["z_spec"])
+
+    def facts(self) -> dict[str, Any]:
+        """The record's fields about the rows."""
+        return {
+            "rows": self.rows,
+            "rows_flagged": self.rows_flagged,
+            "compute_s": self.compute_s,
+            "compute_cpu_s": self.compute_cpu_s,
+        }
+
+
+def predict_block(
+    block: Block,
+    engine: Engine,
+    batch_size: int,
+    progress: Progress,
+    stop_by: float,
+    go_on: Callable[[], bool] = lambda: True,
+) -> Predictions:
+    """Predict a block batch by batch, as long as `go_on` says before each that it may begin.
+
+    Raises:
+        InputError: there is no time for another batch.
+    """
+    parts = [_NOTHING]
+    for image, mag in block.batches(batch_size):
+        if time.monotonic() > stop_by:
+            raise InputError(
+                f"time runs out after {progress.rows} rows",
+                code="out-of-time",
+                hint="use more ranks (inference.world_size), or more memory for the function",
+            )
+        if not go_on():
+            break
+        began, busy = time.monotonic(), time.process_time()
+        parts.append(engine.predict(image, mag))
+        progress.compute_s += time.monotonic() - began
+        progress.compute_cpu_s += time.process_time() - busy
+        progress.batches += 1
+    return Predictions(
+        np.concatenate([p.z_phot for p in parts]),
+        np.concatenate([p.z_phot_err for p in parts]),
+        np.concatenate([p.flags for p in parts]),
+    )
+
+
+_NOTHING = Predictions(np.empty(0, np.float32), np.empty(0, np.float32), np.empty(0, np.int32))

@@ -1,0 +1,144 @@
+"""A rank's rows: block by block through the engine and into its shard."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cosmic.contracts.catalogue_schema import SCHEMA
+from cosmic.data.stream import Block, BlockReader, Stream
+from cosmic.model.engine import Engine, Predictions
+from cosmic.ranks.balance.batch_queue import BatchQueue
+from cosmic.ranks.balance.channel import BalanceChannel
+from cosmic.ranks.balance.donor import Donor
+from cosmic.ranks.predict import Progress, predict_block
+from cosmic.ranks.prediction_block import PredictionBlock
+
+LOOK_S = 0.005
+
+
+@dataclass
+class Work:
+    """A rank's rows and what it needs for them.
+
+    Attributes:
+        queue: Its batches.
+        blocks: Their rows, as they come.
+        reader: Where these come from.
+        engine: What predicts.
+        channel: Over which others may take some over.
+        stop_by: When no further batch may begin, on the clock of `time.monotonic`.
+        progress: What was counted.
+    """
+
+    queue: BatchQueue[PredictionBlock]
+    blocks: Stream
+    reader: BlockReader
+    engine: Engine
+    channel: BalanceChannel
+    stop_by: float
+    progress: Progress = field(default_factory=Progress)
+
+    def __post_init__(self) -> None:
+        self._donor = Donor(self.channel)
+
+    def facts(self) -> dict[str, Any]:
+        """The record's fields about reading, rows and which of them others computed."""
+        given = {"rows_given": self._donor.rows_given}
+        return {**self.reader.facts(), **self.progress.facts(), **given}
+
+    def predicted(self) -> Iterator[PredictionBlock]:
+        """All rows in the order of the plan, whoever computes them.
+
+        Raises:
+            InputError: a partition is not what was planned, or time ran out.
+            TransientError: S3 failed.
+        """
+        yield from self._own()
+        self._complete()
+        yield from self.queue.results
+
+    def _own(self) -> Iterator[PredictionBlock]:
+        while self.queue.open:
+            while not self.blocks.ready(LOOK_S):
+                self._exchange()
+            block = next(self.blocks, None)
+            if block is not None:
+                rows = PredictionBlock.of(block, self._predict(block, self._begin))
+                if rows.rows:
+                    yield rows
+
+    def _begin(self) -> bool:
+        self._exchange()
+        return self.queue.begin()
+
+    def _exchange(self) -> None:
+        if self._donor.exchange(self.queue, self.progress.batch_s):
+            self.blocks.stop_before(self.queue.batches[self.queue.back])
+
+    def _complete(self) -> None:
+        """Wait for what others compute while it keeps coming, and compute the rest.
+
+        If nothing has come for the time that a batch takes, one is computed here.
+        """
+        began, batch_s = time.monotonic(), self.progress.batch_s
+        with closing(self._computed_here()) as computed:
+            while missing := len(self.queue.missing):
+                self._exchange()
+                in_time = time.monotonic() + (missing + 1) * batch_s < self.stop_by
+                if in_time and self._donor.expects_results(began, batch_s):
+                    time.sleep(LOOK_S)
+                else:
+                    next(computed, None)
+
+    def _computed_here(self) -> Generator[None, None, None]:
+        """Compute what is missing, last first: helpers begin with the first."""
+        todo = self.queue.missing[::-1]
+        with self.reader.blocks([self.queue.batches[b] for b in todo]) as blocks:
+            for batch, block in zip(todo, blocks, strict=True):
+                if batch in self.queue.missing:
+                    rows = PredictionBlock.of(block, self._predict(block)).detached()
+                    self.queue.settle(batch, rows)
+                    yield
+
+    def _predict(self, block: Block, go_on: Callable[[], bool] = lambda: True) -> Predictions:
+        size = self.engine.batch_size
+        return predict_block(block, self.engine, size, self.progress, self.stop_by, go_on)
+
+
+def infer_rows(work: Work, shard: Path) -> None:
+    """Predict a rank's rows and write them to a shard, block by block.
+
+    Raises:
+        InputError: a partition is not what was planned, or time ran out.
+        TransientError: S3 failed.
+    """
+    with pq.ParquetWriter(shard, SCHEMA) as writer:
+        for rows in work.predicted():
+            writer.write_table(rows.table())
+            work.progress.count(rows)
+    work.progress.ended = time.monotonic()
+
+
+def predicted_tables(
+    blocks: Iterable[Block], engine: Engine, batch_size: int, progress: Progress, stop_by: float
+) -> Iterator[pa.Table]:
+    """Catalogue rows of each block; `progress` counts a block before its rows are given.
+
+    Raises:
+        InputError: a partition is not what was planned, or time ran out.
+        TransientError: S3 failed.
+    """
+    for block in blocks:
+        rows = PredictionBlock.of(
+            block, predict_block(block, engine, batch_size, progress, stop_by)
+        )
+        progress.count(rows)
+        yield rows.table()

@@ -1,0 +1,104 @@
+"""One rank of a run: model, rows, predictions, shard, the others, record."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cosmic.contracts.plan import Plan
+from cosmic.contracts.rank_record import RankRecord
+from cosmic.data.stream import BlockReader
+from cosmic.ranks.balance.batch_queue import BatchQueue
+from cosmic.ranks.balance.channel import BalanceChannel
+from cosmic.ranks.balance.helper import Helper
+from cosmic.ranks.environment import RankEnvironment
+from cosmic.ranks.finish import close
+from cosmic.ranks.invocation_stats import InvocationStats
+from cosmic.ranks.prediction_block import PredictionBlock
+from cosmic.ranks.rows import Work, infer_rows
+from cosmic.ranks.session import RankSession
+from cosmic.ranks.task import RankTask, read_plan
+from cosmic.results.merge import write_gathered
+
+RESERVE_S = 10.0
+
+
+def run_rank(task: RankTask, environment: RankEnvironment, deadline: float) -> RankRecord:
+    """Do one rank's part of a run and write its shard and its record.
+
+    Args:
+        task: Which rank of which run.
+        environment: The environment it runs in.
+        deadline: When the function ends, on the clock of `time.monotonic`.
+
+    Raises:
+        InputError: the model or a partition is not what was planned, or time ran out.
+        TransientError: S3 failed.
+    """
+    invocation = InvocationStats.begin(environment)
+    stop_by = deadline - RESERVE_S
+    plan = read_plan(task, environment.store)
+    session = RankSession(environment.messaging, plan, task.bucket, task.rank, task.attempt)
+    with BalanceChannel.between(session, _patience_s(plan, stop_by)) as channel:
+        work, shard = _infer(task, environment, plan, channel, invocation, stop_by)
+        helper = Helper.after(
+            work, BlockReader(environment.store, plan.partitions, plan.batch_size)
+        )
+        statistics = work.progress.statistics
+        closing = close(session, statistics, shard, _patience_s(plan, stop_by), helper)
+    if closing.joint and task.rank == 0:
+        joint = closing.joint
+        write_gathered(environment.store, task.folder, joint.statistics, joint.shards)
+    closing = closing.and_balance(channel.error)
+    facts = work.facts()
+    facts["bytes_read"] += helper.reader.bytes_read
+    record = RankRecord(
+        rank=task.rank,
+        world_size=plan.world_size,
+        attempt=task.attempt,
+        queued_at_s=task.queued_at.timestamp() if task.queued_at else None,
+        shard_sha256=hashlib.sha256(shard).hexdigest(),
+        engine=work.engine.name,
+        precision=work.engine.precision,
+        threads=work.engine.threads,
+        **closing.facts(),
+        **facts,
+        **helper.facts(),
+        **invocation.rates(facts),
+        **invocation.end(),
+    )
+    at = task.folder.record(task.rank, plan.world_size)
+    environment.store.put(at, record.model_dump_json(indent=1).encode(), "application/json")
+    return record
+
+
+def _infer(
+    task: RankTask,
+    environment: RankEnvironment,
+    plan: Plan,
+    channel: BalanceChannel,
+    invocation: InvocationStats,
+    stop_by: float,
+) -> tuple[Work, bytes]:
+    """Predict the rank's rows and write its shard; returns that, too."""
+    reader = BlockReader(environment.store, plan.partitions, plan.batch_size)
+    slices = plan.ranks[task.rank].slices
+    with TemporaryDirectory() as scratch, reader.blocks(slices) as blocks:  # comes while it loads
+        engine = environment.engine(plan)
+        invocation.mark("model_loaded_at_s")
+        path = Path(scratch) / "shard.parquet"
+        queue: BatchQueue[PredictionBlock] = BatchQueue(slices, plan.batch_size)
+        work = Work(queue, blocks, reader, engine, channel, stop_by)
+        infer_rows(work, path)
+        invocation.mark("inferred_at_s")
+        environment.store.upload(path, task.folder.shard(task.rank, plan.world_size))
+        shard = path.read_bytes()
+    invocation.mark("written_at_s")
+    return work, shard
+
+
+def _patience_s(plan: Plan, stop_by: float) -> float:
+    """How long to wait for other ranks."""
+    return min(plan.fmi_timeout_s, stop_by - time.monotonic())

@@ -1,0 +1,68 @@
+"""The standard plots as PNG and PDF, for papers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from cosmic.report.density import density_figure
+from cosmic.report.figures import BINNED_BY, binned_figure, n_of_z_figure, residual_figure
+from cosmic.report.histograms import BLOCK_ROWS, bin_redshifts
+from cosmic.report.style import styled
+
+DOTS_PER_INCH = 300
+FORMATS = ("png", "pdf")
+
+
+def write_plots(catalogue: Path, metrics: dict[str, Any], folder: Path) -> list[Path]:
+    """Draw the page's plots of redshifts, on white.
+
+    Args:
+        catalogue: `catalogue.parquet`.
+        metrics: `metrics.json`.
+        folder: Where the files go; made if it is not there.
+
+    Returns:
+        The files: each plot as PNG and PDF; N(z) alone where no object has a z_spec.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with styled():
+        return [
+            path
+            for name, figure in _plots(_redshifts(catalogue), metrics["photo_z"]).items()
+            for path in _write(figure, folder / name)
+        ]
+
+
+def _redshifts(catalogue: Path) -> list[NDArray[np.float32]]:
+    with pq.ParquetFile(catalogue) as file:
+        return [
+            np.stack([batch[c].to_numpy(zero_copy_only=False) for c in ("z_phot", "z_spec")])
+            for batch in file.iter_batches(BLOCK_ROWS, columns=["z_phot", "z_spec"])
+        ]
+
+
+def _plots(chunks: list[NDArray[np.float32]], photo_z: dict[str, Any]) -> dict[str, Figure]:
+    if not photo_z["n"]:
+        return {"n-of-z": n_of_z_figure(bin_redshifts(chunks))}
+    bias, sigma = photo_z["rail"]["bias_median"], photo_z["sigma_nmad"]
+    binned = bin_redshifts(chunks, bias=bias, sigma=sigma)
+    by = [name for name in BINNED_BY if any("sigma_nmad" in b for b in photo_z["bins"][name])]
+    return {
+        "density": density_figure(binned),
+        "residuals": residual_figure(binned, photo_z),
+        "n-of-z": n_of_z_figure(binned),
+        **{f"by-{name.replace('_', '-')}": binned_figure(photo_z, name) for name in by},
+    }
+
+
+def _write(figure: Figure, stem: Path) -> list[Path]:
+    paths = [stem.with_suffix(f".{kind}") for kind in FORMATS]
+    for path in paths:
+        figure.savefig(path, dpi=DOTS_PER_INCH, facecolor="white")
+    return paths

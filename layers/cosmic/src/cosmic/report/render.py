@@ -1,0 +1,144 @@
+"""Make the page in a process of its own, so that nothing that happens there can hurt the run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosmic import __version__
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.plan import Plan
+from cosmic.contracts.rank_record import RankRecord
+from cosmic.contracts.status import Status
+from cosmic.report.document import ReportDocument
+from cosmic.report.flagged import FlaggedRows
+from cosmic.report.histograms import bin_redshifts
+from cosmic.storage.objects import Store
+
+LONGEST_S = 60.0
+SHORTEST_S = 5.0
+RESERVE_S = 20.0
+NO_PAGE = "report.html could not be made"
+
+
+@dataclass(frozen=True)
+class PageRender:
+    """What a run has to show; the document is made of it.
+
+    Attributes:
+        redshifts: z_phot, z_spec and r magnitude, (3, N) a rank.
+    """
+
+    plan: Plan
+    records: Sequence[RankRecord]
+    metrics: dict[str, Any]
+    redshifts: Sequence[NDArray[np.float32]]
+    flagged: FlaggedRows
+
+    def document(self, status: Status) -> ReportDocument:
+        """The page's document."""
+        photo_z = self.metrics["photo_z"]
+        width = (
+            {"bias": photo_z["rail"]["bias_median"], "sigma": photo_z["sigma_nmad"]}
+            if photo_z["n"]
+            else {}
+        )
+        return ReportDocument(
+            status=status,
+            metrics={name: part for name, part in self.metrics.items() if name != "ranks"},
+            records=tuple(self.records),
+            binned=bin_redshifts(self.redshifts, **width),
+            flag_counts=self.flagged.counts,
+            flagged=tuple(self.flagged.first),
+            provenance=provenance(self.plan, status, self.metrics["run"]["wall_s"]),
+        )
+
+
+def provenance(plan: Plan, status: Status, wall_s: float) -> dict[str, str]:
+    """Where the numbers come from, in the order in which it is shown."""
+    started = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() - wall_s))
+    return {
+        "data set": plan.dataset,
+        "model": plan.model.key.rsplit("/", 1)[-1],
+        "model SHA-256": plan.model.sha256,
+        "started": started,
+        "software": f"cosmic {__version__}",
+        "engine": f"{plan.engine}, {plan.precision}, batches of {plan.batch_size}",
+        "partitions": f"{len(plan.partitions):,}",
+        "messages": f"planned over {plan.channel}",
+        "manifest": status.manifest,
+        "execution": status.execution or "–",
+    }
+
+
+def with_page(
+    status: Status,
+    making: PageRender,
+    store: Store,
+    folder: RunFolder,
+    scratch: Path,
+    ends_at_s: float,
+) -> Status:
+    """Make and upload the page; all else is in S3 by now and does not depend on it.
+
+    Returns:
+        The status, which lists the page or has a warning that says why there is none.
+
+    Raises:
+        TransientError: S3 failed.
+    """
+    made = make_page(making.document(status), scratch, ends_at_s - time.time() - RESERVE_S)
+    warnings = tuple(w for w in status.warnings if not w.startswith(NO_PAGE))
+    if isinstance(made, str):
+        return status.model_copy(update={"warnings": (*warnings, f"{NO_PAGE}: {made}")})
+    store.put(folder.report, made.read_bytes(), "text/html; charset=utf-8")
+    outputs = {**status.outputs, "report.html": folder.report.uri}
+    return status.model_copy(update={"outputs": outputs, "warnings": warnings})
+
+
+def make_page(document: ReportDocument, scratch: Path, seconds_left: float) -> Path | str:
+    """Write `report.html` into a folder.
+
+    Args:
+        document: What it is made of.
+        scratch: The folder.
+        seconds_left: What there is time for; the process is killed after it.
+
+    Returns:
+        Its path, or why there is none.
+    """
+    if seconds_left < SHORTEST_S:
+        return f"only {max(seconds_left, 0):.0f} s were left for it"
+    source, target = scratch / "report.json", scratch / "report.html"
+    source.write_text(document.model_dump_json(), encoding="utf-8")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "cosmic.report", str(source), str(target)],
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
+                "MPLCONFIGDIR": str(scratch),
+            },
+            capture_output=True,
+            text=True,
+            timeout=min(seconds_left, LONGEST_S),
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{type(error).__name__}: {error}"
+    if done.returncode:
+        return f"its process ended with {done.returncode}: {_last_line(done.stderr)}"
+    return target
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["it said nothing"])[-1]

@@ -1,0 +1,1 @@
+"""The end of a run: its shards merged, counted, billed and published."""

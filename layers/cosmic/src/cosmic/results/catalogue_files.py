@@ -1,0 +1,87 @@
+"""The catalogue's two files, Parquet and FITS, written from the same rows as these come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import fitsio
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from cosmic.contracts.catalogue_schema import COLUMNS, SCHEMA
+
+ROW_GROUP_ROWS = 65_536
+FITS_EXTENSION = "CATALOGUE"
+
+
+class CatalogueWriter:
+    """Writes rows to both files; a context manager.
+
+    Row groups are cut every `ROW_GROUP_ROWS` rows, however the rows come in, so that equal rows
+    give equal files.
+    """
+
+    def __init__(self, parquet: Path, fits: Path) -> None:
+        self._parquet = pq.ParquetWriter(parquet, SCHEMA, compression="zstd")
+        self._fits = fitsio.FITS(str(fits), "rw", clobber=True)
+        self._fits.create_table_hdu(
+            np.empty(0, _fits_dtype()),
+            units=[c.unit for c in COLUMNS.values()],
+            extname=FITS_EXTENSION,
+        )
+        self._pending: list[pa.Table] = []
+        self.rows = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._parquet.close()
+        self._fits.close()
+
+    def write(self, table: pa.Table) -> None:
+        """Append rows of `catalogue.SCHEMA`."""
+        self.rows += table.num_rows
+        self._pending.append(table)
+        if sum(t.num_rows for t in self._pending) >= ROW_GROUP_ROWS:
+            self._flush(ROW_GROUP_ROWS)
+
+    def finish(self, provenance: Mapping[str, str | int]) -> None:
+        """Write what is pending and the provenance: Parquet metadata and FITS keywords."""
+        self._flush(1)
+        self._parquet.add_key_value_metadata({k: str(v) for k, v in provenance.items()})
+        hdu = self._fits[FITS_EXTENSION]
+        for i, info in enumerate(COLUMNS.values(), start=1):
+            hdu.write_key(f"TUCD{i}", info.ucd, comment=info.description[:40])
+        for name, value in provenance.items():
+            hdu.write_key(name.upper().removeprefix("COSMIC.")[:8].replace(".", ""), value)
+
+    def _flush(self, least: int) -> None:
+        pending = pa.concat_tables([SCHEMA.empty_table(), *self._pending])
+        while pending.num_rows >= least:
+            group = pending.slice(0, ROW_GROUP_ROWS)
+            self._parquet.write_table(group)
+            self._fits[FITS_EXTENSION].append(_fits_rows(group))
+            pending = pending.slice(ROW_GROUP_ROWS)
+        self._pending = [pending]
+
+
+def _fits_dtype() -> np.dtype[Any]:
+    return np.dtype([(name, info.type.to_pandas_dtype()) for name, info in COLUMNS.items()])
+
+
+def _fits_rows(table: pa.Table) -> NDArray[Any]:
+    rows = np.empty(table.num_rows, _fits_dtype())
+    for name in COLUMNS:
+        rows[name] = table[name].to_numpy(zero_copy_only=False)
+    return rows

@@ -1,0 +1,1 @@
+"""Objects in S3, and folders that stand in for it."""

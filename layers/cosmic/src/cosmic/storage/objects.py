@@ -1,0 +1,370 @@
+"""S3 as the product uses it: ranged reads, conditional writes, paginated listings."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import boto3
+from botocore.config import Config
+from botocore.response import StreamingBody
+
+from cosmic.contracts.location import (
+    Location,
+)
+from cosmic.errors import CosmicError, InputError, TransientError
+from cosmic.storage.aws_errors import AWS_FAILURES, as_cosmic_error, translated
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+
+UPLOAD_PART_BYTES = 8 << 20
+GET_ATTEMPTS = 3
+RANGE_ATTEMPTS = 5
+CONFLICT_ATTEMPTS = 4
+RESUME_PAUSE_S = 0.1
+STEP_BYTES = 64 << 10  # what is kept of a reply that breaks off is whole steps
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """What S3 says of an object: key, size in bytes and ETag."""
+
+    key: str
+    bytes: int
+    etag: str
+
+
+class Readable(Protocol):
+    """What reading a run's input takes, of S3 or of what stands in for it.
+
+    Every method raises `InputError` where the object is not there, and `TransientError` where
+    reading it may succeed another time.
+    """
+
+    def get(self, at: Location) -> bytes:
+        """A whole object."""
+        ...
+
+    def get_range(self, at: Location, offset: int, length: int, *, etag: str) -> bytes:
+        """`length` bytes from `offset` of the object as it was when it had this ETag."""
+        ...
+
+    def read_into(self, target: memoryview, at: Location, offset: int, *, etag: str) -> None:
+        """Fill `target` with the bytes from `offset` of the object as it was with this ETag."""
+        ...
+
+    def head(self, at: Location) -> StoredObject:
+        """Size and ETag of an object."""
+        ...
+
+    def list(self, at: Location) -> Iterator[StoredObject]:
+        """All objects in a folder and below, never those of a folder whose name goes on."""
+        ...
+
+    def keys_beginning(self, at: Location, most: int) -> Sequence[str]:
+        """The first keys that begin as this one does, `at` itself among them."""
+        ...
+
+
+def s3_client() -> S3Client:
+    """An S3 client whose waits are bounded and whose connections suffice for our threads."""
+    config = Config(
+        max_pool_connections=32,
+        connect_timeout=5,
+        read_timeout=30,
+        retries={"mode": "standard", "max_attempts": 5},
+    )
+    return boto3.client("s3", config=config)
+
+
+class Requests(NamedTuple):
+    """Requests made: reads (GET, HEAD) and writes (PUT, LIST), which AWS bills apart."""
+
+    reads: int
+    writes: int
+
+    def since(self, before: Requests) -> Requests:
+        """Those that were made after `before` was taken."""
+        return Requests(self.reads - before.reads, self.writes - before.writes)
+
+
+class Store:
+    """Objects in S3.
+
+    Every method raises `InputError` where S3 or its client refuses the call for good, and
+    `TransientError` where S3 or the network failed beyond the client's own retries.
+    """
+
+    def __init__(self, client: S3Client) -> None:
+        self._s3 = client
+        self._reads, self._writes = 0, 0
+        self._lock = Lock()
+
+    @property
+    def requests(self) -> Requests:
+        """Requests made so far."""
+        with self._lock:
+            return Requests(self._reads, self._writes)
+
+    def _count(self, reads: int = 0, writes: int = 0) -> None:
+        with self._lock:
+            self._reads += reads
+            self._writes += writes
+
+    def get(self, at: Location, *, version_id: str | None = None, most: int | None = None) -> bytes:
+        """A whole object, of one version if given; read again where a reply breaks off.
+
+        Raises:
+            InputError: it has more than `most` bytes, if that is given; nothing is read then.
+        """
+        broken = ""
+        for attempt in range(GET_ATTEMPTS):
+            time.sleep(attempt * RESUME_PAUSE_S)
+            self._count(reads=1)
+            with translated(at.uri):
+                if version_id:
+                    reply = self._s3.get_object(Bucket=at.bucket, Key=at.key, VersionId=version_id)
+                else:
+                    reply = self._s3.get_object(Bucket=at.bucket, Key=at.key)
+            size = reply.get("ContentLength", 0)
+            if most is not None and size > most:
+                reply["Body"].close()
+                raise _too_large(at, size, most)
+            try:
+                return reply["Body"].read()
+            except AWS_FAILURES as error:
+                broken = _broken_off(at, error)
+        raise TransientError(f"{at.uri}: broke off {GET_ATTEMPTS} times: {broken}")
+
+    def get_range(self, at: Location, offset: int, length: int, *, etag: str) -> bytes:
+        """`length` bytes from `offset` of the object as it was when it had this ETag."""
+        data = bytearray(length)
+        self.read_into(memoryview(data), at, offset, etag=etag)
+        return bytes(data)
+
+    def read_into(self, target: memoryview, at: Location, offset: int, *, etag: str) -> None:
+        """Fill `target` with the bytes from `offset` of the object as it was with this ETag.
+
+        A reply that breaks off in the middle is resumed where it broke, a few times; one of
+        another range is not believed, and asked for again.
+        """
+        done, broken = 0, ""
+        for attempt in range(RANGE_ATTEMPTS):
+            if done == len(target):
+                return
+            time.sleep(attempt * RESUME_PAUSE_S)
+            body, broken = self._open_range(at, offset + done, len(target) - done, etag)
+            if broken:
+                body.close()
+                continue
+            try:
+                for got in _fill(target[done:], body):
+                    done += got
+            except AWS_FAILURES as error:
+                broken = _broken_off(at, error)
+            finally:
+                body.close()
+        if done < len(target):
+            message = f"{at.uri}: only {done} of {len(target)} bytes from {offset} came"
+            raise TransientError(f"{message} in {RANGE_ATTEMPTS} attempts: {broken}")
+
+    def _open_range(
+        self, at: Location, offset: int, length: int, etag: str
+    ) -> tuple[StreamingBody, str]:
+        """A reply, and what is wrong with it if it is not of the range asked for."""
+        self._count(reads=1)
+        asked = f"{offset}-{offset + length - 1}"
+        with translated(at.uri):
+            reply = self._s3.get_object(
+                Bucket=at.bucket, Key=at.key, Range=f"bytes={asked}", IfMatch=etag
+            )
+        got = reply.get("ContentRange")
+        right = got is not None and got.startswith(f"bytes {asked}/")
+        return reply["Body"], "" if right else f"asked for bytes {asked}, got {got}"
+
+    def head(self, at: Location) -> StoredObject:
+        """Size and ETag of an object."""
+        self._count(reads=1)
+        try:
+            with translated(at.uri):
+                reply = self._s3.head_object(Bucket=at.bucket, Key=at.key)
+        except InputError as error:
+            raise self._in_words(at, error) from error
+        return StoredObject(at.key, reply["ContentLength"], reply["ETag"])
+
+    def _in_words(self, at: Location, refused: InputError) -> CosmicError:
+        """Why S3 refuses a HEAD, whose reply is a number alone: a GET is refused with the reason.
+
+        A missing bucket and a missing key are both 404, a disabled KMS key is a mere 400.
+        """
+        self._count(reads=1)
+        try:
+            with translated(at.uri):
+                self._s3.get_object(Bucket=at.bucket, Key=at.key, Range="bytes=0-0")["Body"].close()
+        except CosmicError as error:
+            return error
+        return refused
+
+    def list(self, at: Location) -> Iterator[StoredObject]:
+        """All objects in a folder and below, however many there are."""
+        return self._list_prefix(at.folder)
+
+    def keys_beginning(self, at: Location, most: int) -> Sequence[str]:
+        """The first keys that begin as this one does, `at` itself among them."""
+        return [found.key for found in islice(self._list_prefix(at), most)]
+
+    def _list_prefix(self, at: Location) -> Iterator[StoredObject]:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=at.bucket, Prefix=at.key)
+        with translated(at.uri):
+            for page in pages:
+                self._count(writes=1)
+                for entry in page.get("Contents", []):
+                    yield StoredObject(entry["Key"], entry["Size"], entry["ETag"])
+
+    def put(
+        self, at: Location, body: bytes, content_type: str = "application/octet-stream"
+    ) -> None:
+        """Write an object; readers see the old one or the whole new one."""
+        self._count(writes=1)
+        with translated(at.uri):
+            self._s3.put_object(Bucket=at.bucket, Key=at.key, Body=body, ContentType=content_type)
+
+    def put_version(self, at: Location, body: bytes) -> str:
+        """Write a JSON object to a bucket with versions.
+
+        Returns:
+            The new version's id.
+        """
+        self._count(writes=1)
+        with translated(at.uri):
+            reply = self._s3.put_object(
+                Bucket=at.bucket, Key=at.key, Body=body, ContentType="application/json"
+            )
+        return reply["VersionId"]
+
+    def put_once(self, at: Location, body: bytes) -> bool:
+        """Write a JSON object unless there is one already; says whether it was written."""
+        return bool(self._put_if(at, body, ""))
+
+    def get_current(self, at: Location) -> tuple[bytes, str] | None:
+        """A small object and the ETag that it has; None if it is not there."""
+        self._count(reads=1)
+        try:
+            with translated(at.uri):
+                reply = self._s3.get_object(Bucket=at.bucket, Key=at.key)
+                return reply["Body"].read(), reply["ETag"]
+        except InputError as error:
+            if error.code == "not-found":
+                return None
+            raise
+
+    def replace(self, at: Location, body: bytes, etag: str) -> str:
+        """Write a JSON object if it still has this ETag; "": if it is still not there.
+
+        The reply to a write may be lost: the client then writes again and is refused, because
+        of its own first write. What is refused is therefore read back before it counts as
+        another's.
+
+        Returns:
+            Its new ETag if it was written, or an empty string.
+        """
+        written = self._put_if(at, body, etag)
+        if written:
+            return written
+        found = self.get_current(at)
+        return found[1] if found and found[0] == body else ""
+
+    def _put_if(self, at: Location, body: bytes, etag: str) -> str:
+        """One conditional write; a 409 to one of two at the same moment is asked again."""
+        put = partial(
+            self._s3.put_object,
+            Bucket=at.bucket,
+            Key=at.key,
+            Body=body,
+            ContentType="application/json",
+        )
+        for attempt in range(CONFLICT_ATTEMPTS):
+            time.sleep(attempt * RESUME_PAUSE_S)
+            self._count(writes=1)
+            try:
+                with translated(at.uri):
+                    return (put(IfMatch=etag) if etag else put(IfNoneMatch="*"))["ETag"]
+            except InputError as error:
+                if error.code == "precondition-failed":
+                    return ""
+                raise
+            except TransientError as error:
+                if error.code != "conflict":
+                    raise
+                conflict = error
+        raise conflict
+
+    def mark_scratch(self, at: Location) -> None:
+        """Tag an object as one that the bucket's lifecycle may remove."""
+        self._count(writes=1)
+        with translated(at.uri):
+            self._s3.put_object_tagging(
+                Bucket=at.bucket,
+                Key=at.key,
+                Tagging={"TagSet": [{"Key": "cosmic", "Value": "scratch"}]},
+            )
+
+    def put_json(self, at: Location, document: Any) -> None:
+        """Write a JSON object, keys in the order given.
+
+        Raises:
+            ValueError: it holds an infinity or NaN, which JSON doesn't have.
+        """
+        text = json.dumps(document, indent=1, allow_nan=False)
+        self.put(at, text.encode(), "application/json")
+
+    def upload(self, path: Path, at: Location) -> None:
+        """Upload a file, in parts where it is large; it appears when it is whole."""
+        parts = 1 + path.stat().st_size // UPLOAD_PART_BYTES
+        self._count(writes=parts if parts == 1 else parts + 2)
+        with translated(at.uri):
+            self._s3.upload_file(str(path), at.bucket, at.key)
+
+    def download(self, at: Location, path: Path) -> None:
+        """Download an object into a file, in parts if large; it appears when it is whole."""
+        beside = path.with_name(path.name + ".part")
+        self._count(reads=1)
+        try:
+            with translated(at.uri):
+                self._s3.download_file(at.bucket, at.key, str(beside))
+        except InputError as error:
+            raise self._in_words(at, error) from error  # it asks for the size by HEAD first
+        beside.replace(path)
+
+
+def _fill(target: memoryview, body: StreamingBody) -> Iterator[int]:
+    """Read a reply into `target` step by step; says how many bytes each step brought."""
+    done = 0
+    while done < len(target):
+        got = body.readinto(target[done : done + STEP_BYTES])  # type: ignore[arg-type]  # its stub errs
+        if got == 0:
+            return
+        yield got
+        done += got
+    body.read()  # nothing is left, but what checks length and checksum wants to see the end
+
+
+def _broken_off(at: Location, error: Exception) -> str:
+    """What ended a reply in the middle, if it may be asked for again."""
+    found = as_cosmic_error(at.uri, error)
+    if isinstance(found, InputError):
+        raise found from error
+    return str(error)
+
+
+def _too_large(at: Location, size: int, most: int) -> InputError:
+    return InputError(f"{at.uri} is {size} bytes long, at most {most} are read", code="too-large")

@@ -1,0 +1,67 @@
+"""Writing a run's status, which only the run's newest execution may."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.status import State, Status, parse_status
+from cosmic.storage.objects import Store
+
+BY_INIT = (State.RUNNING, State.REJECTED)
+
+
+class StatusWriter:
+    """The status of a run, as one execution finds it and replaces it.
+
+    A run that was stopped may be resumed while `aggregate` still ends its earlier execution. What
+    has been written since is therefore never written over.
+
+    Args:
+        store: S3.
+        folder: The run's.
+        execution: ARN of the execution that writes.
+    """
+
+    def __init__(self, store: Store, folder: RunFolder, execution: str) -> None:
+        self._store = store
+        self._at = folder.status
+        self._execution = execution
+        self._etag = ""
+        self.found = self._read()
+
+    def _read(self) -> Status | None:
+        """The status as it is now, if it is there and can be read."""
+        text, self._etag = self._store.get_current(self._at) or (b"", "")
+        try:
+            return parse_status(text)
+        except ValidationError:
+            return None
+
+    @property
+    def successor(self) -> Status | None:
+        """The status that was found, if it is of a later execution."""
+        found = self.found
+        return found if found and found.execution not in (None, self._execution) else None
+
+    def write(self, status: Status) -> bool:
+        """Write the status unless another end has been written since it was last read here.
+
+        What `init` says is no end and is replaced. It says it after it has started the execution,
+        so perhaps only now: RUNNING, or REJECTED if it was called twice at once.
+
+        Returns:
+            Whether it was written; if not, `found` is what is there instead.
+
+        Raises:
+            TransientError: S3 failed.
+        """
+        body = status.model_dump_json(indent=1).encode()
+        etag = self._store.replace(self._at, body, self._etag)
+        while not etag:
+            self.found = self._read()
+            if self.found is None or self.found.state not in BY_INIT or self.successor:
+                return False
+            etag = self._store.replace(self._at, body, self._etag)
+        self.found, self._etag = status, etag
+        return True

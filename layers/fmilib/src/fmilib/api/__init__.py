@@ -1,0 +1,1 @@
+"""What users call: `connect`, messages, collectives, and a communicator's lifecycle."""

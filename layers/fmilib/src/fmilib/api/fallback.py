@@ -1,0 +1,56 @@
+"""The last step of all: a job that can't be linked goes over a store, as a whole.
+
+The ranks form in the store first, so that they can agree there. Each then makes the links of
+its graph by a barrier over the direct channel and says whether that went well; unless all say
+so, all stay in the store. A rank that dies meanwhile is noticed by the store's own lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from fmilib.errors import FmiError
+
+if TYPE_CHECKING:
+    from fmilib.api.communicator import Communicator
+
+Join = Callable[[], "Communicator"]
+
+
+def safest(direct: Join, stored: Join) -> Communicator:
+    """Return the job over links if all ranks have theirs, else over the store.
+
+    Raises:
+        FmiError: it can't be formed in the store either.
+    """
+    store = stored()
+    linked: Communicator | None = None
+    try:
+        linked = _linked(direct)
+        all_linked = store.allreduce(linked is not None, "land")
+    except BaseException:
+        if linked is not None:
+            linked.close()
+        store.close()
+        raise
+    if linked is not None and all_linked:
+        store.close()
+        return linked
+    if linked is not None:
+        linked.close()
+    return store
+
+
+def _linked(direct: Join) -> Communicator | None:
+    """Return the job over links that are all there, or None."""
+    try:
+        comm = direct()
+    except FmiError:
+        return None
+    try:
+        comm.barrier()
+    except FmiError:
+        comm.close()
+        return None
+    return comm

@@ -1,0 +1,1 @@
+"""Channels over a store: Redis, S3, or a folder on one machine."""

@@ -1,0 +1,1 @@
+"""What an operation takes and costs on each channel, and the channel to choose."""

@@ -1,0 +1,1 @@
+"""Authenticated TCP links between two ranks, and the messages on them."""

@@ -1,0 +1,232 @@
+"""The stack's process: `python -m cosmic_local --template template.yaml --state-dir DIR`.
+
+It ends on SIGTERM or SIGINT and, unless detached, when its standard input does, which is when
+the process that started it has gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import secrets
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from cosmic.contracts.engines import ENGINES
+from cosmic.errors import CosmicError
+from cosmic_local import state
+from cosmic_local.api_call_log import ApiCallLog
+from cosmic_local.client import client
+from cosmic_local.console.server import console
+from cosmic_local.emulator import ACCOUNT, LOOPBACK, Functions, account_settings, bind, serving
+from cosmic_local.guard import refusal
+from cosmic_local.lambda_pool.event_queue import EventQueue
+from cosmic_local.lambda_pool.function import FunctionSpec, Surroundings
+from cosmic_local.lambda_pool.pool import Limits, Pool
+from cosmic_local.moto_adapter import adapted
+from cosmic_local.options import StackOptions
+from cosmic_local.supervised_process import SupervisedProcess, rendezvous
+from cosmic_local.template.deploy import Deployment, deploy
+from cosmic_local.template.intrinsics import Place
+from cosmic_local.template.template import load, read
+
+TEMPORARY = ("environments", "layouts", "tmp")
+
+
+def main() -> int:
+    """Run a stack until told to stop."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        options = StackOptions.parse()
+        if not options.detached:
+            threading.Thread(target=_follow_parent, args=(stop,), daemon=True).start()
+        with running(options):
+            stop.wait()
+    except CosmicError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+def _follow_parent(stop: threading.Event) -> None:
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    stop.set()
+
+
+@contextlib.contextmanager
+def running(options: StackOptions) -> Iterator[state.StackInfo]:
+    """A stack in this process, for as long as the block lasts."""
+    folder = options.state_dir.resolve()
+    clean(folder)
+    with contextlib.ExitStack() as stack:
+        stack.callback(clean, folder)
+        (folder / "tmp").mkdir(parents=True)
+        os.environ["TMPDIR"] = str(folder / "tmp")
+        server = bind(options.host, options.port)
+        stack.callback(server.server_close)
+        endpoint_url = f"http://{options.host}:{server.port}"
+        place = Place(options.name, options.region, ACCOUNT, endpoint_url)
+        parameters, variables = dict(options.parameters), dict(options.environment)
+        side = _rendezvous(options, folder, parameters, variables) if options.rendezvous else None
+        if side is not None:
+            stack.callback(side.stop)
+        _offer_engines(options, parameters)
+        template = load(options.template, parameters, place)
+
+        @functools.cache
+        def clients(service: str) -> Any:
+            return client(service, endpoint_url, options.region)
+
+        around = Surroundings(options.region, endpoint_url, variables)
+        limits = Limits(options.concurrency, options.idle_s)
+        pool = stack.enter_context(contextlib.closing(Pool(folder, around, limits)))
+        queue = EventQueue(pool, folder, _destination(clients, endpoint_url))
+        stack.callback(queue.close)
+        functions = Functions(pool, queue)
+        stack.enter_context(adapted(functions))
+        server.app = Guarded(
+            Control(server.app, pool, options.concurrency), server.port, options.host
+        )
+        stack.enter_context(serving(server))
+        if options.host != LOOPBACK:  # moto's Step Functions looks for S3 on loopback
+            inner = bind(LOOPBACK, server.port)
+            inner.app = server.app
+            stack.enter_context(serving(inner))
+        deployment = deploy(
+            template, pool, clients, folder / "layouts", elsewhere=options.lambda_endpoint
+        )
+        functions.rules.extend(deployment.rules)
+        info = _describe(options, place, deployment, side)
+        if options.console:
+            info = replace(info, console=stack.enter_context(console(info, clients)))
+        state.write(folder, info)
+        stack.callback(state.remove, folder)
+        # Running work ends first: nothing that stops below may wait for it.
+        stack.callback(pool.close)
+        stack.callback(queue.close)
+        yield info
+
+
+def clean(folder: Path) -> None:
+    """Remove what a stack that was killed could not."""
+    for name in TEMPORARY:
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+class Guarded:
+    """An application that only programs on this machine, and its containers, may speak to."""
+
+    def __init__(self, app: Any, port: int, bound: str) -> None:
+        self._app, self._port, self._bound = app, port, bound
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Answer a request, or refuse a foreign one."""
+
+        def header(name: str) -> str | None:
+            return environ.get(f"HTTP_{name.upper().replace('-', '_')}")
+
+        refused = refusal(header, self._port, self._bound)
+        if refused is None:
+            return self._app(environ, start_response)
+        start_response(f"{refused.value} {refused.phrase}", [("Content-Length", "0")])
+        return []
+
+
+class Control:
+    """The emulator's application, with four more addresses.
+
+    They are what is running now, what was refused, which calls were made, and Lambda's
+    `GetAccountSettings`, which moto lacks.
+    """
+
+    def __init__(self, app: Any, pool: Pool, concurrency: int) -> None:
+        self._app = app
+        self._calls = ApiCallLog()
+        self._answers: dict[str, Callable[[], Any]] = {
+            "/_cosmic/running": pool.running,
+            "/_cosmic/throttles": pool.throttles,
+            "/_cosmic/calls": self._calls.seen,
+            "/2016-08-19/account-settings": lambda: account_settings(pool, concurrency),
+        }
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Answer a request."""
+        self._calls.note(environ)
+        answer = self._answers.get(environ.get("PATH_INFO", "").rstrip("/"))
+        if answer is None:
+            return self._app(environ, start_response)
+        body = json.dumps(answer()).encode()
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        start_response("200 OK", headers)
+        return [body]
+
+
+def _rendezvous(
+    options: StackOptions, folder: Path, parameters: dict[str, str], variables: dict[str, str]
+) -> SupervisedProcess:
+    secret = secrets.token_hex(32)
+    side = rendezvous(folder, secret)
+    side.start()
+    address = f"127.0.0.1:{side.port}"
+    variables |= {"FMI_RENDEZVOUS": address, "FMI_DEPLOYMENT_SECRET": secret}
+    if "RendezvousAddress" in read(options.template).get("Parameters", {}):
+        parameters.setdefault("RendezvousAddress", address)
+    return side
+
+
+def _offer_engines(options: StackOptions, parameters: dict[str, str]) -> None:
+    """Let `init` accept the engines that are installed here, unless ranks run in images."""
+    installed = ",".join(name for name in ENGINES if find_spec(name))
+    declared = read(options.template).get("Parameters", {})
+    if installed and not options.lambda_endpoint and "InferEngines" in declared:
+        parameters.setdefault("InferEngines", installed)
+
+
+def _destination(clients: Any, endpoint_url: str) -> Any:
+    def deliver(spec: FunctionSpec, record: dict[str, Any]) -> None:
+        event = {"arn": spec.events.dead_letter, "body": record["requestPayload"]}
+        for arn, body in ((spec.events.on_failure, record), (event["arn"], event["body"])):
+            if arn and arn.split(":")[2] == "sqs":
+                url = f"{endpoint_url}/{arn.split(':')[4]}/{arn.split(':')[5]}"
+                clients("sqs").send_message(QueueUrl=url, MessageBody=json.dumps(body))
+
+    return deliver
+
+
+def _describe(
+    options: StackOptions, place: Place, deployment: Deployment, side: SupervisedProcess | None
+) -> state.StackInfo:
+    return state.StackInfo(
+        pid=os.getpid(),
+        created_s=state.own_start(),
+        endpoint_url=place.endpoint_url,
+        region=place.region,
+        account=place.account,
+        stack=place.stack,
+        template=str(options.template.resolve()),
+        outputs=deployment.outputs,
+        functions={
+            spec.logical_id: state.FunctionInfo(spec.name, spec.arn, spec.memory_mb, spec.timeout_s)
+            for spec in deployment.functions
+        },
+        left_out=deployment.left_out,
+        rendezvous=f"127.0.0.1:{side.port}" if side is not None else "",
+    )
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stderr.flush()
+    os._exit(status)  # All is cleaned up; taking an emulator apart in memory takes a second.

@@ -1,0 +1,1 @@
+"""The SAM template: read, resolved without CloudFormation, and created."""

@@ -1,0 +1,110 @@
+"""A new account: ten invocations at once, which other functions and other runs want too."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from cosmic.contracts.location import Location
+from cosmic.costs.bill import TRANSITIONS_OF_A_LOOK
+from cosmic.data.synth.dataset import Sample, write_dataset
+from cosmic_cli.target import local_target
+from cosmic_local.stack import LocalStack
+
+from .conftest import CHECKPOINT, ROOT, Cosmic, Run
+
+ACCOUNT, RANKS, HELD, ROWS = 10, 8, 6, 64
+TRIES = 4  # that a rank has for what is broken
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cosmic]:
+    """The product in an account of ten."""
+    data = tmp_path_factory.mktemp("data")
+    write_dataset(data, Sample("catalog"), ROWS)
+    template = ROOT / "template.yaml"
+    with LocalStack(template=template, rendezvous=True, concurrency=ACCOUNT) as stack:
+        made = Cosmic(stack, local_target(stack), data, rows=ROWS)
+        made.store.upload(CHECKPOINT, Location(made.bucket, "models/tiny.safetensors"))
+        first = min(data.iterdir(), key=lambda path: path.name)
+        made.store.upload(first, Location(made.bucket, f"data/{first.name}"))
+        yield made
+
+
+def drop(cosmic: Cosmic) -> Run:
+    """A run that needs all the room there is."""
+    sections = {"inference": {"world_size": RANKS, "batch_size": 8}, "fmi": {"timeout_s": 60}}
+    return cosmic.drop(cosmic.manifest(**sections))
+
+
+def until(found: Callable[[], Any], timeout_s: float = 60.0) -> Any:
+    """What is found, as soon as it is."""
+    give_up = time.monotonic() + timeout_s
+    while not (seen := found()):
+        assert time.monotonic() < give_up, "it did not come"
+        time.sleep(0.05)
+    return seen
+
+
+def held(cosmic: Cosmic, run: str) -> list[int]:
+    """Processes that serve ranks of a run."""
+    serving = cosmic.stack.running()
+    return [int(one["pid"]) for one in serving if json.loads(one["event"]).get("run") == run]
+
+
+def failed_calls(cosmic: Cosmic) -> list[Any]:
+    """Invocations of `init` that an alarm would count."""
+    return [one for one in cosmic.stack.invocations("InitFunction") if one.outcome != "ok"]
+
+
+@pytest.fixture(scope="module")
+def waited(small: Cosmic) -> list[Run]:
+    """Two runs that were dropped at once, and have ended."""
+    runs = [drop(small) for _ in range(2)]
+    assert [run.wait().state for run in runs] == ["SUCCEEDED"] * len(runs)
+    return runs
+
+
+def test_a_run_that_waits_fails_no_invocation(small: Cosmic, waited: list[Run]) -> None:
+    asked = [one for one in small.stack.invocations("InitFunction") if one.source == "states"]
+    assert len(waited) < len(asked) < 20, "one waited, and did not hammer"
+    assert failed_calls(small) == []
+    assert "No application metrics" not in small.stack.logs("InitFunction")
+    bills = [json.loads(run.object("metrics.json"))["bill"]["lines"] for run in waited]
+    steps = [int(b["formula"].split()[0]) for lines in bills for b in lines if "Step" in b["item"]]
+    assert max(steps) - min(steps) == TRANSITIONS_OF_A_LOOK * (len(asked) - len(waited))
+
+
+def test_a_rank_outlasts_another_function_that_holds_the_account(
+    small: Cosmic, waited: list[Run]
+) -> None:
+    other, client = waited[0].folder.run, small.stack.client("lambda")
+    name = small.stack.functions["InferFunction"].name
+    event = {"bucket": small.bucket, "prefix": "runs/", "run": other, "attempt": 1}
+
+    def hold(rank: int) -> None:
+        """A rank that waits for others, which never come."""
+        client.invoke(FunctionName=name, Payload=json.dumps({**event, "rank": rank}).encode())
+
+    with ThreadPoolExecutor(HELD) as holders:
+        for rank in range(HELD):
+            holders.submit(hold, rank)
+        pids = until(lambda: (seen := held(small, other)) and len(seen) == HELD and seen)
+        before = small.stack.throttles().get(name, 0)
+        run = drop(small)
+        too_many = TRIES * (RANKS - (ACCOUNT - HELD))
+        try:
+            until(lambda: small.stack.throttles().get(name, 0) > before + too_many)
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+    status = run.wait()
+    assert (status.state, status.rows_out) == ("SUCCEEDED", ROWS), status
+    assert failed_calls(small) == []

@@ -1,0 +1,36 @@
+"""How the page is made: in a process of its own, whose end in any way is told and not raised."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cosmic.report.render import make_page
+from report_support.samples import sample
+
+
+def test_the_page_of_a_document_is_made(tmp_path: Path) -> None:
+    made = make_page(sample(2, 300), tmp_path, seconds_left=120)
+    assert isinstance(made, Path)
+    assert made.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_without_time_there_is_no_page(tmp_path: Path) -> None:
+    assert make_page(sample(1, 100), tmp_path, seconds_left=4.2) == "only 4 s were left for it"
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_process_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "matplotlib.py").write_text("raise ImportError('no figures layer')")
+    monkeypatch.syspath_prepend(tmp_path)
+    made = make_page(sample(1, 100), tmp_path, seconds_left=120)
+    assert made == "its process ended with 1: ImportError: no figures layer"
+
+
+def test_a_process_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "matplotlib.py").write_text("import signal; signal.pause()")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("cosmic.report.render.SHORTEST_S", 0.1)
+    made = make_page(sample(1, 100), tmp_path, seconds_left=1.0)
+    assert "timed out" in str(made)

@@ -1,0 +1,190 @@
+"""A run whose status says RUNNING, and of which Step Functions knows no execution."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.location import Location
+from cosmic.contracts.plan import Limits, Plan, parse_plan
+from cosmic.contracts.status import State, Status, parse_status, utc_now
+from cosmic.errors import InputError, TransientError
+from cosmic.planning.start_run import Upload, start_run
+from cosmic.storage.objects import Store
+from cosmic.storage.status_writer import StatusWriter
+from cosmic_cli.executions import cancel, resume
+from cosmic_cli.observing import Observer, execution_arn
+from cosmic_cli.submission import follow
+from cosmic_cli.target import Target
+
+LIMITS = Limits(world_size=3, memory_mb=1769, channels=("s3",))
+WAITING = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}}}
+ROLE = "arn:aws:iam::123456789012:role/r"
+
+
+@dataclass
+class Planned:
+    """A run that `init` has planned, and a deployment that doesn't know its execution.
+
+    Attributes:
+        input: What `init` started its execution with, elsewhere.
+    """
+
+    target: Target
+    folder: RunFolder
+    store: Store
+    input: dict[str, Any]
+
+    @property
+    def status(self) -> Status:
+        return parse_status(self.store.get(self.folder.status))
+
+    @property
+    def plan(self) -> Plan:
+        return parse_plan(self.store.get(self.folder.plan))
+
+    def write(self, **changes: Any) -> Status:
+        """Change the status."""
+        status = self.status.model_copy(update=changes)
+        self.store.put(self.folder.status, status.model_dump_json().encode())
+        return status
+
+    def finish(self, rank: int) -> None:
+        """Leave what a rank leaves."""
+        for at in (self.folder.shard(rank, 4), self.folder.record(rank, 4)):
+            self.store.put(at, b"{}")
+
+    def described(self, arn: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.target.client("stepfunctions").describe_execution(
+            executionArn=arn
+        )
+        return found
+
+
+@pytest.fixture
+def planned(
+    aws: Callable[[str], Any],
+    store: Store,
+    bucket: str,
+    put_partition: Callable[..., Location],
+    make_columns: Callable[..., Any],
+    tiny_checkpoint: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Planned:
+    steps = aws("stepfunctions")
+    elsewhere, here = (
+        steps.create_state_machine(
+            name=f"{bucket}-{name}", definition=json.dumps(WAITING), roleArn=ROLE
+        )["stateMachineArn"]
+        for name in ("elsewhere", "here")
+    )
+    put_partition("d/0.safetensors", make_columns(100, size=8))
+    store.put(Location(bucket, "models/m"), tiny_checkpoint)
+    manifest = {
+        "version": 1,
+        "job": "test",
+        "model": {"uri": f"s3://{bucket}/models/m"},
+        "data": {"uri": f"s3://{bucket}/d/"},
+        "inference": {"world_size": 4, "batch_size": 8},
+        "fmi": {"channel": "auto"},
+    }
+    at = Location(bucket, "manifests/m.json")
+    store.put(at, json.dumps(manifest).encode())
+    large = Limits(world_size=4, memory_mb=1769, channels=("s3",))
+    outcome = start_run(Upload(at, "v1"), store, steps, elsewhere, large)
+    folder = RunFolder(bucket, "runs/", outcome.run)
+    target = Target(aws, {"DataBucketName": bucket, "PipelineArn": here}, poll_s=0.01)
+    monkeypatch.setattr("cosmic_cli.executions.limits_of", lambda _: LIMITS)
+    monkeypatch.setattr(Observer, "_memory", lambda _: 1769)
+    arn = elsewhere.replace(":stateMachine:", ":execution:") + f":{outcome.run}"
+    started = steps.describe_execution(executionArn=arn)["input"]
+    return Planned(target, folder, store, json.loads(started))
+
+
+def test_following_ends_and_says_what_to_do(planned: Planned) -> None:
+    with pytest.raises(TransientError) as ended:
+        for _ in follow(planned.target, planned.folder, start_timeout_s=0.05):
+            pass
+    assert ended.value.code == "no-execution"
+    assert execution_arn(planned.target, planned.folder.run) in ended.value.message
+    assert f"cosmic resume {planned.folder.run}" in ended.value.hint
+
+
+def test_resume_starts_it_as_init_would_have(planned: Planned) -> None:
+    before = planned.plan
+    resumed = resume(planned.target, planned.folder, planned.status)
+    assert resumed.ranks == (0, 1, 2, 3)
+    assert resumed.execution == execution_arn(planned.target, planned.folder.run)
+    described = planned.described(resumed.execution)
+    wanted = {**planned.input, "concurrency": LIMITS.world_size}
+    assert (described["status"], json.loads(described["input"])) == ("RUNNING", wanted)
+    assert planned.plan == before, "its ranks talk, as planned"
+    assert planned.status.execution == resumed.execution
+    with pytest.raises(InputError, match="is still running"):
+        resume(planned.target, planned.folder, planned.status)
+
+
+def test_resume_goes_on_where_an_earlier_one_was_interrupted(planned: Planned) -> None:
+    for rank in (0, 1):
+        planned.finish(rank)
+    first = execution_arn(planned.target, planned.folder.run)
+    status = planned.write(execution=f"{first}-r1")
+    resumed = resume(planned.target, planned.folder, status)
+    assert (resumed.ranks, resumed.execution) == ((2, 3), f"{first}-r1")
+    assert planned.plan.channel == "none", "those that are there don't talk"
+    assert json.loads(planned.store.get(planned.folder.ranks)) == [{"rank": 2}, {"rank": 3}]
+
+
+def test_resume_of_an_end_that_step_functions_has_forgotten_has_a_new_name(
+    planned: Planned,
+) -> None:
+    planned.finish(0)
+    first = execution_arn(planned.target, planned.folder.run)
+    status = planned.write(state=State.FAILED, execution=first)
+    resumed = resume(planned.target, planned.folder, status)
+    assert (resumed.ranks, resumed.execution) == ((1, 2, 3), f"{first}-r1")
+
+
+def test_cancel_says_that_nothing_runs(planned: Planned) -> None:
+    with pytest.raises(InputError, match="there is no execution") as refused:
+        cancel(planned.target, planned.folder, planned.status)
+    assert refused.value.code == "no-execution"
+    assert re.search(r"nothing runs; `cosmic resume .*` starts it", refused.value.hint)
+
+
+def test_resume_of_a_rejected_run_says_what_to_do(planned: Planned) -> None:
+    status = planned.write(state=State.REJECTED)
+    with pytest.raises(InputError, match="was rejected") as refused:
+        resume(planned.target, planned.folder, status)
+    assert "submit it again" in refused.value.hint
+
+
+def test_a_write_whose_reply_was_lost_is_found_again(
+    planned: Planned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = Store.replace
+
+    def twice(self: Store, at: Location, body: bytes, etag: str) -> str:
+        """The client's second try of a write that was done, and whose reply was lost."""
+        replace(self, at, body, etag)
+        return replace(self, at, body, etag)
+
+    monkeypatch.setattr(Store, "replace", twice)
+    writer = StatusWriter(planned.store, planned.folder, "arn")
+    ended = planned.status.model_copy(
+        update={"state": State.SUCCEEDED, "execution": "arn", "updated_at": utc_now()}
+    )
+    assert writer.write(ended)
+    assert writer.found == ended
+    with_page = ended.model_copy(update={"outputs": {"report.html": "s3://b/report.html"}})
+    assert writer.write(with_page), "the page is announced, too"
+    assert planned.status == with_page
+    other = StatusWriter(planned.store, planned.folder, "arn")
+    planned.write(state=State.FAILED)
+    assert not other.write(with_page.model_copy(update={"rows_out": 1}))

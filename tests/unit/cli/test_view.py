@@ -1,0 +1,34 @@
+"""The table at a run's end."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cosmic.metrics.photo_z import photo_z_metrics
+from cosmic_cli.views.run import photo_z_rows
+
+
+def rows(z_phot: list[float], z_spec: list[float]) -> dict[str, str]:
+    phot, spec = np.array(z_phot, np.float32), np.array(z_spec, np.float32)
+    return dict(photo_z_rows(photo_z_metrics(phot, spec, np.full(len(phot), 17.0))))
+
+
+def test_a_metric_that_is_undefined_says_so() -> None:
+    assert rows([0.1, 0.2], [0.1, 0.1])["R²"] == "undefined: all z_spec are equal"
+
+
+def test_what_the_metrics_leave_out_is_said() -> None:
+    shown = rows([0.1, 0.2, 0.3, np.nan], [0.1, 0.2, -9, 0.1])
+    assert shown["rows with z_spec"] == "2"
+    assert shown["left out of the metrics"] == (
+        "1 without a prediction, 1 with an implausible z_spec"
+    )
+    assert "left out of the metrics" not in rows([0.1, 0.2], [0.1, 0.2])
+
+
+def test_a_run_without_any_metric_says_why() -> None:
+    assert rows([0.1], [np.nan]) == {"metrics": "no object has both redshifts: 1 without a z_spec"}
+
+
+def test_results_of_an_earlier_version_can_be_shown() -> None:
+    assert photo_z_rows({"n": 0}) == [("metrics", "no object has both redshifts: there are none")]
