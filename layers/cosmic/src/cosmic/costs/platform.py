@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cosmic.costs import vcpus
+from cosmic.contracts import vcpus
 
 
 @dataclass(frozen=True)
