@@ -202,9 +202,12 @@ def _partition_files(data: Path | str | Sequence[Path | str]) -> list[Path]:
     folder = Path(data)
     if not folder.is_dir():
         return [folder]
-    suffixes = tuple(layout.suffix for layout in FORMATS.values())
-    found = natural_order(str(p) for p in folder.iterdir() if p.name.endswith(suffixes))
+    layouts = FORMATS.values()
+    found = natural_order(
+        str(p) for p in folder.iterdir() if any(layout.is_partition(p.name) for layout in layouts)
+    )
     if not found:
+        suffixes = [layout.suffix for layout in layouts]
         hint = f"partitions end in {' or '.join(suffixes)}"
         raise InputError(f"{folder} holds no partitions", code="no-partitions", hint=hint)
     return [Path(path) for path in found]
