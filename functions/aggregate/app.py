@@ -11,7 +11,8 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from cosmic.contracts.status import State
-from cosmic.results.aggregate import AggregateTask, aggregate
+from cosmic.results.aggregate import aggregate
+from cosmic.results.task import AggregateTask
 from cosmic.storage.objects import Store, s3_client
 
 logger = Logger(service="aggregate")

@@ -29,9 +29,11 @@ from cosmic.costs.workload import of_plan
 from cosmic.metrics.photo_z import photo_z_metrics
 from cosmic.metrics.statistics import Statistics
 from cosmic.report.document import ReportDocument
-from cosmic.results.aggregate import AggregateTask, aggregate
-from cosmic.results.merge import write_gathered
+from cosmic.results.aggregate import aggregate
+from cosmic.results.collective import write_gathered
+from cosmic.results.task import AggregateTask
 from cosmic.storage.objects import Store
+from cosmic.storage.run_store import RunStore
 
 ROWS = (100, 70)
 BATCH = 16
@@ -120,7 +122,7 @@ class Run:
                     self.record(rank, fmi="ok" if collective else "degraded"),
                 )
         if collective:
-            write_gathered(self.store, self.folder, self.statistics, self.shards)
+            write_gathered(RunStore(self.store, self.folder), self.statistics, self.shards)
 
     def record(self, rank: int, fmi: str) -> bytes:
         times: dict[str, Any] = dict.fromkeys(
@@ -359,7 +361,7 @@ def test_a_gathered_object_that_is_not_the_shards_is_not_used(
     done.write()
     other = run(1)
     other.folder = done.folder
-    write_gathered(done.store, done.folder, done.statistics, other.shards)
+    write_gathered(RunStore(done.store, done.folder), done.statistics, other.shards)
     assert done.aggregate(tmp_path).state is State.SUCCEEDED
 
 
@@ -637,7 +639,7 @@ def _resume(done: Run) -> Status:
     return resumed
 
 
-@pytest.mark.parametrize("during", ["report.render.make_page", "results.aggregate.photo_z_metrics"])
+@pytest.mark.parametrize("during", ["report.render.make_page", "results.summarise.photo_z_metrics"])
 def test_a_run_resumed_meanwhile_keeps_its_new_status(
     run: Callable[[int], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, during: str
 ) -> None:
@@ -681,7 +683,7 @@ def test_what_init_says_late_is_no_end(
         done.store.put(done.folder.status, late.model_dump_json().encode())
         return photo_z_metrics(*given)
 
-    monkeypatch.setattr("cosmic.results.aggregate.photo_z_metrics", announced_meanwhile)
+    monkeypatch.setattr("cosmic.results.summarise.photo_z_metrics", announced_meanwhile)
     assert done.aggregate(tmp_path).state is State.SUCCEEDED
     assert parse_status(done.object("status.json")).state is State.SUCCEEDED
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cosmic.metrics.photo_z import photo_z_metrics, residuals
 from cosmic.metrics.statistics import BINS, Statistics, disagreements, summation_bound
-from cosmic.results.merge import CollectiveRecord, parse_collective
+from cosmic.results.collective import CollectiveRecord, parse_collective
 
 seeds = st.integers(0, 2**32 - 1)
 Redshifts = tuple[np.ndarray, np.ndarray]

@@ -10,7 +10,7 @@ from cosmic.contracts.layout import run_id
 from cosmic.contracts.manifest import parse_manifest
 from cosmic.planning.events import uploads
 from cosmic.ranks.task import RankTask
-from cosmic.results.aggregate import AggregateTask
+from cosmic.results.task import AggregateTask
 
 EVENTS = Path(__file__).parents[2] / "events"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cosmic.results.aggregate import AggregateTask
+from cosmic.results.task import AggregateTask
 from cosmic_local.template.event_rules import execution_notice, matches
 
 ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:cosmic-pipeline"

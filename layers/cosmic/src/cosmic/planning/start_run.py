@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from cosmic.contracts.engines import BF16_ENGINE, choose_engine
 from cosmic.contracts.layout import RunFolder, job_from_key, run_id
 from cosmic.contracts.location import Location
@@ -19,15 +17,15 @@ from cosmic.contracts.plan import (
     choose_world_size,
     limit_rows,
     make_plan,
-    parse_plan,
     refusals,
 )
-from cosmic.contracts.status import State, Status, parse_status, utc_now
+from cosmic.contracts.status import State, Status, utc_now
 from cosmic.errors import CosmicError, InputError, InvalidInput, Problem, TransientError
 from cosmic.planning.inputs import RunInputs, inspect_inputs
 from cosmic.planning.memory import largest_model_bytes, projected_memory_mb
 from cosmic.storage.aws_errors import translated
 from cosmic.storage.objects import Readable, Store
+from cosmic.storage.run_store import RunStore
 
 if TYPE_CHECKING:
     from types_boto3_stepfunctions import SFNClient
@@ -104,47 +102,47 @@ def start_run(
         InputError: the manifest is gone, or its bucket takes no answer.
         TransientError: S3, Lambda or Step Functions failed; calling again carries on.
     """
-    folder = _folder(upload, job_from_key(upload.at.key), DEFAULT_PREFIX)
+    run = _run(store, upload, job_from_key(upload.at.key), DEFAULT_PREFIX)
     try:
         text = store.get(upload.at, version_id=upload.version_id, most=MAX_MANIFEST_BYTES)
         manifest = parse_manifest(text)
-        folder = _folder(upload, manifest.job, manifest.output.prefix)
+        run = _run(store, upload, manifest.job, manifest.output.prefix)
         known = limits() if callable(limits) else limits
     except InvalidInput as error:
-        return _reject(store, folder, upload, error.problems)
+        return _reject(run, upload, error.problems)
     except InputError as error:
         if error.code == "not-found":
             raise
-        return _reject(store, folder, upload, [_whole(error)])
+        return _reject(run, upload, [_whole(error)])
     if not manifest.output.prefix.startswith(known.output_prefixes):
-        folder = _folder(upload, manifest.job, DEFAULT_PREFIX)
-    new = store.put_once(folder.manifest, _claim(upload, manifest))
-    plan = _plan_once(store, folder, manifest, known, new=new)
+        run = _run(store, upload, manifest.job, DEFAULT_PREFIX)
+    new = run.claim(_claim(upload, manifest))
+    plan = _plan_once(run, manifest, known, new=new)
     if isinstance(plan, Status):
-        return _rejected(folder, plan)
+        return _rejected(run.folder, plan)
     if not isinstance(plan, Plan):
-        return _reject(store, folder, upload, plan)
+        return _reject(run, upload, plan)
     try:
-        _start(executions, state_machine_arn, store, folder, upload, plan, known)
+        _start(executions, state_machine_arn, run, upload, plan, known)
     except InputError as error:
-        return _reject(store, folder, upload, [_whole(error)])
-    _announce(store, folder, upload, plan)
-    return Outcome(folder.run, State.RUNNING, new, folder.status.uri)
+        return _reject(run, upload, [_whole(error)])
+    run.announce(_running(run.folder, upload, plan))
+    return Outcome(run.folder.run, State.RUNNING, new, run.folder.status.uri)
 
 
 def _plan_once(
-    store: Store, folder: RunFolder, manifest: Manifest, limits: Limits, *, new: bool
+    run: RunStore, manifest: Manifest, limits: Limits, *, new: bool
 ) -> Plan | Status | list[Problem]:
     """The run's plan, written now or before; or its rejection before, or what rejects it now."""
     if not new:
-        written = store.get_current(folder.plan)
+        written = run.find_plan()
         if written is not None:
-            return parse_plan(written[0])
-        status, _ = _status(store, folder)
+            return written
+        status = run.status()
         if status is not None and status.state is State.REJECTED:
             return status
-    found = plan_run(folder.run, manifest, survey_input(manifest, store, limits), limits)
-    return _write_plan(store, folder, found) if isinstance(found, Plan) else found
+    found = plan_run(run.folder.run, manifest, survey_input(manifest, run.objects, limits), limits)
+    return run.plan_once(found) if isinstance(found, Plan) else found
 
 
 def _whole(error: InputError) -> Problem:
@@ -237,32 +235,20 @@ def _choose_channel(wanted: str, world_size: int, limits: Limits) -> tuple[str, 
     return "none", [f"{warning}: {hint}"]
 
 
-def _folder(upload: Upload, job: str, prefix: str) -> RunFolder:
+def _run(store: Store, upload: Upload, job: str, prefix: str) -> RunStore:
     run = run_id(job, upload.at.bucket, upload.at.key, upload.revision)
-    return RunFolder(upload.at.bucket, prefix, run)
+    return RunStore(store, RunFolder(upload.at.bucket, prefix, run))
 
 
-def _claim(upload: Upload, manifest: Manifest) -> bytes:
-    document = {
+def _claim(upload: Upload, manifest: Manifest) -> dict[str, Any]:
+    return {
         "source": {"uri": upload.at.uri, "revision": upload.revision},
         "manifest": manifest.model_dump(mode="json"),
     }
-    return json.dumps(document, indent=1).encode()
 
 
-def _write_plan(store: Store, folder: RunFolder, plan: Plan) -> Plan:
-    if store.put_once(folder.plan, plan.model_dump_json().encode()):
-        return plan
-    return parse_plan(store.get(folder.plan))
-
-
-def _announce(store: Store, folder: RunFolder, upload: Upload, plan: Plan) -> None:
-    """Say that the run goes on, unless `aggregate` has said already how it ended.
-
-    A rejection can be there too: of the same event, delivered twice at once, one saw its input
-    before it was complete. What was started is what counts.
-    """
-    status = Status(
+def _running(folder: RunFolder, upload: Upload, plan: Plan) -> Status:
+    return Status(
         run=folder.run,
         state=State.RUNNING,
         manifest=upload.at.uri,
@@ -271,24 +257,18 @@ def _announce(store: Store, folder: RunFolder, upload: Upload, plan: Plan) -> No
         rows_in=plan.rows,
         warnings=plan.announced,
     )
-    body = status.model_dump_json(indent=1).encode()
-    if not store.put_once(folder.status, body):
-        there, etag = _status(store, folder)
-        if there is not None and there.state is State.REJECTED:
-            store.replace(folder.status, body, etag)
 
 
 def _start(
     executions: SFNClient,
     arn: str,
-    store: Store,
-    folder: RunFolder,
+    run: RunStore,
     upload: Upload,
     plan: Plan,
     limits: Limits,
 ) -> None:
-    items = [{"rank": rank.rank} for rank in plan.ranks]
-    store.put_once(folder.ranks, json.dumps(items).encode())  # a resumed run's are its own
+    folder = run.folder
+    run.items_once(rank.rank for rank in plan.ranks)
     document: dict[str, Any] = {
         "bucket": folder.bucket,
         "prefix": folder.prefix,
@@ -309,8 +289,9 @@ def _start(
             raise
 
 
-def _reject(store: Store, folder: RunFolder, upload: Upload, problems: list[Problem]) -> Outcome:
+def _reject(run: RunStore, upload: Upload, problems: list[Problem]) -> Outcome:
     """Say why there is no run, unless another delivery of the event has started it."""
+    folder = run.folder
     status = Status(
         run=folder.run,
         state=State.REJECTED,
@@ -318,23 +299,13 @@ def _reject(store: Store, folder: RunFolder, upload: Upload, problems: list[Prob
         updated_at=utc_now(),
         problems=tuple(p.as_dict() for p in problems),
     )
-    new = store.put_once(folder.status, status.model_dump_json(indent=1).encode())
-    there = None if new else _status(store, folder)[0]
-    if there is not None and there.state is not State.REJECTED:
-        return Outcome(folder.run, there.state, False, folder.status.uri)
-    return Outcome(folder.run, State.REJECTED, new, folder.status.uri, tuple(problems))
+    found = run.reject(status)
+    if found is not None and found.state is not State.REJECTED:
+        return Outcome(folder.run, found.state, False, folder.status.uri)
+    return Outcome(folder.run, State.REJECTED, found is None, folder.status.uri, tuple(problems))
 
 
 def _rejected(folder: RunFolder, status: Status) -> Outcome:
     """What an earlier delivery of the event was answered."""
     problems = tuple(Problem(**problem) for problem in status.problems)
     return Outcome(folder.run, State.REJECTED, False, folder.status.uri, problems)
-
-
-def _status(store: Store, folder: RunFolder) -> tuple[Status | None, str]:
-    """The status that is there, if it can be read, and its ETag."""
-    text, etag = store.get_current(folder.status) or (b"", "")
-    try:
-        return parse_status(text), etag
-    except ValidationError:
-        return None, etag

@@ -20,7 +20,8 @@ from cosmic.ranks.prediction_block import PredictionBlock
 from cosmic.ranks.rows import Work, infer_rows
 from cosmic.ranks.session import RankSession
 from cosmic.ranks.task import RankTask, read_plan
-from cosmic.results.merge import write_gathered
+from cosmic.results.collective import write_gathered
+from cosmic.storage.run_store import RunStore
 
 RESERVE_S = 10.0
 
@@ -39,6 +40,7 @@ def run_rank(task: RankTask, environment: RankEnvironment, deadline: float) -> R
     """
     invocation = InvocationStats.begin(environment)
     stop_by = deadline - RESERVE_S
+    run = RunStore(environment.store, task.folder)
     plan = read_plan(task, environment.store)
     session = RankSession(environment.messaging, plan, task.bucket, task.rank, task.attempt)
     with BalanceChannel.between(session, _patience_s(plan, stop_by)) as channel:
@@ -50,7 +52,7 @@ def run_rank(task: RankTask, environment: RankEnvironment, deadline: float) -> R
         closing = close(session, statistics, shard, _patience_s(plan, stop_by), helper)
     if closing.joint and task.rank == 0:
         joint = closing.joint
-        write_gathered(environment.store, task.folder, joint.statistics, joint.shards)
+        write_gathered(run, joint.statistics, joint.shards)
     closing = closing.and_balance(channel.error)
     facts = work.facts()
     facts["bytes_read"] += helper.reader.bytes_read
@@ -69,8 +71,7 @@ def run_rank(task: RankTask, environment: RankEnvironment, deadline: float) -> R
         **invocation.rates(facts),
         **invocation.end(),
     )
-    at = task.folder.record(task.rank, plan.world_size)
-    environment.store.put(at, record.model_dump_json(indent=1).encode(), "application/json")
+    run.write_record(record)
     return record
 
 
@@ -93,7 +94,8 @@ def _infer(
         work = Work(queue, blocks, reader, engine, channel, stop_by)
         infer_rows(work, path)
         invocation.mark("inferred_at_s")
-        environment.store.upload(path, task.folder.shard(task.rank, plan.world_size))
+        run = RunStore(environment.store, task.folder)
+        run.write_shard(task.rank, plan.world_size, path)
         shard = path.read_bytes()
     invocation.mark("written_at_s")
     return work, shard

@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosmic import __version__
-from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.plan import Plan
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.contracts.status import Status
 from cosmic.report.document import ReportDocument
 from cosmic.report.flagged import FlaggedRows
 from cosmic.report.histograms import bin_redshifts
-from cosmic.storage.objects import Store
+from cosmic.storage.run_store import RunStore
 
 LONGEST_S = 60.0
 SHORTEST_S = 5.0
@@ -83,8 +82,7 @@ def provenance(plan: Plan, status: Status, wall_s: float) -> dict[str, str]:
 def with_page(
     status: Status,
     making: PageRender,
-    store: Store,
-    folder: RunFolder,
+    run: RunStore,
     scratch: Path,
     ends_at_s: float,
 ) -> Status:
@@ -100,8 +98,8 @@ def with_page(
     warnings = tuple(w for w in status.warnings if not w.startswith(NO_PAGE))
     if isinstance(made, str):
         return status.model_copy(update={"warnings": (*warnings, f"{NO_PAGE}: {made}")})
-    store.put(folder.report, made.read_bytes(), "text/html; charset=utf-8")
-    outputs = {**status.outputs, "report.html": folder.report.uri}
+    run.write_report(made.read_bytes())
+    outputs = {**status.outputs, "report.html": run.folder.report.uri}
     return status.model_copy(update={"outputs": outputs, "warnings": warnings})
 
 

@@ -2,74 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field, TypeAdapter
+from numpy.typing import NDArray
 
-from cosmic.contracts.catalogue_schema import SCHEMA
+from cosmic.contracts.catalogue_schema import SCHEMA, redshifts_of
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
-from cosmic.contracts.manifest import Contract
 from cosmic.contracts.plan import Plan, RankPlan
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.errors import InputError
-from cosmic.metrics.statistics import Statistics
+from cosmic.report.flagged import FlaggedRows
+from cosmic.results.catalogue_files import CatalogueWriter
+from cosmic.results.collective import CollectiveRecord
 from cosmic.storage.objects import Store
-
-
-class CollectiveRecord(Contract):
-    """What rank 0 knows after the closing collective.
-
-    Attributes:
-        reduced: The sums over all ranks, as `Statistics.named` gives them.
-        dz_counts: The histogram, as `Statistics.counts` gives it.
-        shard_sha256: Of each rank's shard as it was gathered, by rank; empty if none were.
-    """
-
-    version: int = 2
-    reduced: dict[str, float]
-    dz_counts: dict[int, int] = Field(strict=False)
-    shard_sha256: tuple[str, ...] = Field(strict=False)
-
-    @property
-    def statistics(self) -> Statistics:
-        """The statistics of all ranks' rows, as FMI added them up."""
-        return Statistics.restored(self.reduced, self.dz_counts)
-
-
-_ADAPTER = TypeAdapter(CollectiveRecord)
-
-
-def parse_collective(text: bytes) -> CollectiveRecord:
-    """Read what rank 0 wrote.
-
-    Raises:
-        pydantic.ValidationError: the text is not such a record.
-    """
-    return _ADAPTER.validate_json(text)
-
-
-def write_gathered(
-    store: Store, folder: RunFolder, statistics: Statistics, shards: Sequence[bytes]
-) -> None:
-    """Write what rank 0 gathered: all rows as one object, then the record that vouches for it."""
-    if shards:
-        out = io.BytesIO()
-        with pq.ParquetWriter(out, SCHEMA) as writer:
-            for shard in shards:
-                writer.write_table(pq.read_table(io.BytesIO(shard)))
-        store.put(folder.gathered, out.getvalue())
-    digests = tuple(hashlib.sha256(shard).hexdigest() for shard in shards)
-    record = CollectiveRecord(
-        reduced=statistics.named(), dz_counts=statistics.counts(), shard_sha256=digests
-    )
-    store.put(folder.collective, record.model_dump_json(indent=1).encode(), "application/json")
 
 
 @dataclass(frozen=True)
@@ -136,3 +88,38 @@ def planned_rows(rank: RankPlan) -> np.ndarray[tuple[int, int], np.dtype[np.int6
         for s in rank.slices
     ]
     return np.concatenate([np.empty((2, 0), np.int64), *parts], axis=1)
+
+
+@dataclass
+class Merged:
+    """What the merge counted.
+
+    Attributes:
+        rows: Rows that are in the catalogue.
+        rows_unpredicted: Of these, those without a finite prediction.
+    """
+
+    rows: int = 0
+    rows_unpredicted: int = 0
+    rows_flagged: int = 0
+    missing: list[dict[str, Any]] = field(default_factory=list)
+    redshifts: list[NDArray[np.float32]] = field(default_factory=list)
+    flagged: FlaggedRows = field(default_factory=FlaggedRows)
+
+
+def merge_rows(ranks: Iterable[RankRows], writer: CatalogueWriter, plan: Plan) -> Merged:
+    """Write the ranks' rows to the catalogue, and count them."""
+    merged = Merged()
+    for rank in ranks:
+        if rank.table is None:
+            rows = plan.ranks[rank.rank].rows
+            merged.missing.append({"rank": rank.rank, "rows": rows, "reason": rank.reason})
+            continue
+        writer.write(rank.table)
+        merged.flagged.see(rank.table)
+        flags = rank.table["flags"].to_numpy()
+        merged.rows += len(flags)
+        merged.rows_unpredicted += rank.table["z_phot"].null_count
+        merged.rows_flagged += int(np.count_nonzero(flags))
+        merged.redshifts.append(redshifts_of(rank.table))
+    return merged

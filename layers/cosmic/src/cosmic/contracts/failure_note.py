@@ -1,0 +1,47 @@
+"""A failure note: what the state machine writes of a rank that failed for good."""
+
+from __future__ import annotations
+
+import json
+
+from pydantic import TypeAdapter
+
+from cosmic.contracts.manifest import Contract
+
+
+class FailureNote(Contract):
+    """Why a rank failed.
+
+    Attributes:
+        error: The error's name, as Step Functions has it.
+        cause: A Lambda error's JSON, or plain text if the process died.
+    """
+
+    rank: int
+    error: str
+    cause: str
+
+    @property
+    def reason(self) -> str:
+        """The error's name and its message."""
+        return f"{self.error}: {_message(self.cause)}"
+
+
+def _message(cause: str) -> str:
+    try:
+        document = json.loads(cause)
+    except ValueError:
+        return cause
+    return str(document.get("errorMessage", cause)) if isinstance(document, dict) else cause
+
+
+_ADAPTER = TypeAdapter(FailureNote)
+
+
+def parse_failure(text: bytes) -> FailureNote:
+    """Read a note that the state machine wrote.
+
+    Raises:
+        pydantic.ValidationError: the text is not such a note.
+    """
+    return _ADAPTER.validate_json(text)

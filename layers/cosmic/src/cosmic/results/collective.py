@@ -1,0 +1,65 @@
+"""What rank 0 writes of the closing collective: the sums, and all ranks' rows where they fit."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+
+import pyarrow.parquet as pq
+from pydantic import Field, TypeAdapter
+
+from cosmic.contracts.catalogue_schema import SCHEMA
+from cosmic.contracts.manifest import Contract
+from cosmic.metrics.statistics import Statistics
+from cosmic.storage.run_store import RunStore
+
+
+class CollectiveRecord(Contract):
+    """What rank 0 knows after the closing collective.
+
+    Attributes:
+        reduced: The sums over all ranks, as `Statistics.named` gives them.
+        dz_counts: The histogram, as `Statistics.counts` gives it.
+        shard_sha256: Of each rank's shard as it was gathered, by rank; empty if none were.
+    """
+
+    version: int = 2
+    reduced: dict[str, float]
+    dz_counts: dict[int, int] = Field(strict=False)
+    shard_sha256: tuple[str, ...] = Field(strict=False)
+
+    @property
+    def statistics(self) -> Statistics:
+        """The statistics of all ranks' rows, as FMI added them up."""
+        return Statistics.restored(self.reduced, self.dz_counts)
+
+
+_ADAPTER = TypeAdapter(CollectiveRecord)
+
+
+def parse_collective(text: bytes) -> CollectiveRecord:
+    """Read what rank 0 wrote.
+
+    Raises:
+        pydantic.ValidationError: the text is not such a record.
+    """
+    return _ADAPTER.validate_json(text)
+
+
+def write_gathered(run: RunStore, statistics: Statistics, shards: Sequence[bytes]) -> None:
+    """Write what rank 0 gathered: all rows as one object, then the record that vouches for it."""
+    digests = tuple(hashlib.sha256(shard).hexdigest() for shard in shards)
+    record = CollectiveRecord(
+        reduced=statistics.named(), dz_counts=statistics.counts(), shard_sha256=digests
+    )
+    gathered = _one_table(shards) if shards else None
+    run.write_collective(record.model_dump_json(indent=1).encode(), gathered)
+
+
+def _one_table(shards: Sequence[bytes]) -> bytes:
+    out = io.BytesIO()
+    with pq.ParquetWriter(out, SCHEMA) as writer:
+        for shard in shards:
+            writer.write_table(pq.read_table(io.BytesIO(shard)))
+    return out.getvalue()

@@ -1,0 +1,240 @@
+"""What became of a run, from what was read of it: nothing here touches S3."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from cosmic import __version__
+from cosmic.contracts.flags import Flag
+from cosmic.contracts.plan import Plan
+from cosmic.contracts.rank_record import RankRecord
+from cosmic.contracts.status import State, Status, utc_now
+from cosmic.costs.bill import bill, bill_document, billed_ms, billed_s, usage_of_run
+from cosmic.errors import Problem
+from cosmic.metrics.photo_z import photo_z_metrics
+from cosmic.metrics.statistics import Statistics, disagreements
+from cosmic.results.collective import CollectiveRecord
+from cosmic.results.merge import Merged
+from cosmic.results.read_run import RunParts
+from cosmic.results.task import AggregateTask
+from cosmic.storage.objects import Requests
+
+NO_PREDICTION = "have no prediction"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run's status, before it is known what was published, and its metrics."""
+
+    status: Status
+    metrics: dict[str, Any]
+
+
+def summarise(
+    task: AggregateTask,
+    parts: RunParts,
+    merged: Merged,
+    announced: tuple[str, ...],
+    requests: Requests,
+) -> Summary:
+    """Judge a run, and count what it did and cost.
+
+    Args:
+        task: Which run.
+        parts: What was read of it.
+        merged: What the merge counted; the ranks that lack rows get their reasons here.
+        announced: The warnings that the run had before.
+        requests: Of `aggregate` to S3 until now.
+    """
+    plan = parts.plan
+    _explain(merged, parts.failures, task.map_failure)
+    metrics = _metrics(plan, parts.records, merged, task, requests)
+    problems, fmi = _judge_fmi(plan, parts.records, parts.collective, merged)
+    state = _state(plan, merged, problems)
+    status = Status(
+        run=plan.run,
+        state=state,
+        manifest=task.manifest_uri,
+        updated_at=utc_now(),
+        execution=task.execution,
+        world_size=plan.world_size,
+        rows_in=plan.rows,
+        rows_out=merged.rows,
+        rows_flagged=merged.rows_flagged,
+        fmi=fmi,
+        problems=tuple(p.as_dict() for p in problems),
+        warnings=_warnings(announced, parts.failures, plan, merged, state),
+        missing=tuple(merged.missing),
+    )
+    return Summary(status, metrics)
+
+
+def _explain(merged: Merged, failures: dict[int, str], map_failure: dict[str, str] | None) -> None:
+    for entry in merged.missing:
+        if entry["rank"] in failures:
+            entry["reason"] = failures[entry["rank"]]
+        elif map_failure:
+            entry["reason"] = f"{map_failure.get('Error')}: {map_failure.get('Cause')}"
+
+
+def _judge_fmi(
+    plan: Plan,
+    records: Sequence[RankRecord],
+    collective: CollectiveRecord | None,
+    merged: Merged,
+) -> tuple[list[Problem], str]:
+    """What speaks against what FMI reduced, and how FMI did.
+
+    A catalogue that lacks rows can't be compared; that they are missing is told elsewhere.
+    """
+    if plan.channel == "none":
+        return [], "none"
+    joined = len(records) == plan.world_size and all(r.fmi == "ok" for r in records)
+    if not joined or collective is None:
+        return [], "degraded"
+    if merged.missing:
+        return [], "ok"
+    parts = (Statistics.of(z_phot, z_spec) for z_phot, z_spec, _ in merged.redshifts)
+    differ = disagreements(collective.statistics, sum(parts, Statistics.none()))
+    return [Problem("metrics", d, None, "report it", "metrics-disagree") for d in differ], "ok"
+
+
+def _state(plan: Plan, merged: Merged, problems: list[Problem]) -> State:
+    """The run's end; adds to the problems why it failed."""
+    lost = plan.rows - merged.rows + merged.rows_unpredicted
+    if 100 * lost / plan.rows > plan.failed_rows_percent:
+        hint = "the shards that are there are kept; " + (
+            "`missing` says why ranks failed" if merged.missing else "check the model and its input"
+        )
+        problems.append(
+            Problem("rows", _without_prediction(plan, merged), lost, hint, "rows-missing")
+        )
+    if problems:
+        return State.FAILED
+    return State.PARTIAL if lost else State.SUCCEEDED
+
+
+def _without_prediction(plan: Plan, merged: Merged) -> str:
+    """How many rows have no prediction, and why."""
+    absent, unpredicted = plan.rows - merged.rows, merged.rows_unpredicted
+    reasons = [f"{absent} belong to ranks that failed"] if absent else []
+    if unpredicted:
+        flag = f"flag {Flag.NO_PREDICTION.value} in the catalogue"
+        reasons.append(f"for {unpredicted} the model gave no finite redshift ({flag})")
+    lost = absent + unpredicted
+    percent = 100 * lost / plan.rows
+    return f"{lost} of {plan.rows} rows ({percent:.3g} %) {NO_PREDICTION}: {'; '.join(reasons)}"
+
+
+def provenance(plan: Plan, task: AggregateTask, merged: Merged) -> dict[str, str | int]:
+    """What the catalogue says of its origin; the date is in UTC."""
+    return {
+        "cosmic.run": plan.run,
+        "cosmic.model": plan.model.key.rsplit("/", 1)[-1],
+        "cosmic.modelsha": plan.model.sha256,
+        "cosmic.software": f"cosmic {__version__}",
+        "cosmic.dataset": plan.dataset,
+        "cosmic.date": datetime.fromtimestamp(task.run_started_at_s, UTC).isoformat(),
+        "cosmic.rowsin": plan.rows,
+        "cosmic.rowsout": merged.rows,
+        "cosmic.flagged": merged.rows_flagged,
+    }
+
+
+def _metrics(
+    plan: Plan,
+    records: Sequence[RankRecord],
+    merged: Merged,
+    task: AggregateTask,
+    requests: Requests,
+) -> dict[str, Any]:
+    redshifts = np.concatenate([np.empty((3, 0), np.float32), *merged.redshifts], axis=1)
+    wall_s = time.time() - task.run_started_at_s
+    return {
+        "version": 1,
+        "photo_z": photo_z_metrics(*redshifts),
+        "run": _run_metrics(plan, records, wall_s, time.time() - task.began_at_s),
+        "bill": _bill(plan, records, task, requests),
+        "ranks": [r.model_dump(mode="json") for r in records],
+    }
+
+
+def _run_metrics(
+    plan: Plan, records: Sequence[RankRecord], wall_s: float, aggregate_s: float
+) -> dict[str, Any]:
+    """Of the run as a whole; `wall_s` runs from the execution's start to the merge's end.
+
+    Shares are of the ranks' wall times from start to last prediction, summed.
+    """
+    ranks_s = sum(r.inferred_at_s - r.started_at_s for r in records)
+    spent_s = {
+        "download": sum(r.download_s for r in records),
+        "read_wait": sum(r.read_wait_s for r in records),
+        "compute": sum(r.compute_s for r in records),
+    }
+    idle_s, helped_s = sum(r.idle_s for r in records), sum(r.helped_s for r in records)
+    computing_s = spent_s["compute"] + sum(r.helped_compute_s for r in records)
+    return {
+        "world_size": plan.world_size,
+        "engine": plan.engine,
+        "precision": plan.precision,
+        "batch_size": plan.batch_size,
+        "model_bytes": plan.model.bytes,
+        "model_sha256": plan.model.sha256,
+        "threads": sorted({r.threads for r in records}),
+        "rows": plan.rows,
+        "wall_s": wall_s,
+        "aggregate_s": aggregate_s,
+        "rows_per_wall_s": plan.rows / wall_s,
+        "bytes_read": sum(r.bytes_read for r in records),
+        "rank_s_summed": ranks_s,
+        **{f"{name}_s_summed": seconds for name, seconds in spent_s.items()},
+        "shares": {name: seconds / max(ranks_s, 1e-9) for name, seconds in spent_s.items()},
+        "fmi_s_summed": sum(r.finished_at_s - r.written_at_s - r.helped_s for r in records),
+        "rows_moved": sum(r.rows_given for r in records),
+        "helped_s_summed": helped_s,
+        "idle_s_summed": idle_s,
+        "idle_share": idle_s / max(sum(billed_s(r) for r in records), 1e-9),
+        "rows_per_compute_s": plan.rows / max(computing_s, 1e-9),
+        "peak_memory_mb": max((r.peak_memory_mb for r in records), default=0),
+        "cold_starts": sum(r.cold_start for r in records),
+        "retries": sum(r.attempt for r in records),
+    }
+
+
+def _bill(
+    plan: Plan, records: Sequence[RankRecord], task: AggregateTask, requests: Requests
+) -> dict[str, Any]:
+    """What the run cost until now; the few milliseconds that follow are not in it."""
+    own = (billed_ms(time.time() - task.began_at_s), task.memory_mb)
+    usage = usage_of_run(records, plan.world_size, own, requests, task.looks)
+    return bill_document(bill(usage), plan.rows)
+
+
+def _warnings(
+    earlier: tuple[str, ...],
+    failures: dict[int, str],
+    plan: Plan,
+    merged: Merged,
+    state: State,
+) -> tuple[str, ...]:
+    """Those that the run had, ranks that failed after their rows were safe, rows tolerated."""
+    stay = tuple(w for w in earlier if NO_PREDICTION not in w)
+    partial = state is State.PARTIAL and merged.rows_unpredicted > 0
+    tolerated = (_without_prediction(plan, merged),) if partial else ()
+    return tuple(dict.fromkeys(stay + _late_failures(failures, merged) + tolerated))
+
+
+def _late_failures(failures: dict[int, str], merged: Merged) -> tuple[str, ...]:
+    missing = {entry["rank"] for entry in merged.missing}
+    return tuple(
+        f"rank {rank} failed after its rows were written: {why}"
+        for rank, why in sorted(failures.items())
+        if rank not in missing
+    )

@@ -1,0 +1,64 @@
+"""What the state machine asks of `aggregate`."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from cosmic.contracts.layout import RunFolder
+
+
+@dataclass(frozen=True)
+class AggregateTask:
+    """What the state machine asks of `aggregate`.
+
+    Attributes:
+        map_failure: Why the Map as a whole failed, if it did.
+        looks: How often the run looked for room and had to wait.
+        began_at_s: When this invocation began, seconds since 1970.
+        ends_at_s: When this invocation will be ended, seconds since 1970.
+    """
+
+    folder: RunFolder
+    manifest_uri: str
+    execution: str
+    run_started_at_s: float
+    memory_mb: int
+    began_at_s: float
+    map_failure: dict[str, str] | None = None
+    looks: int = 0
+    ends_at_s: float = math.inf
+
+    @classmethod
+    def from_event(
+        cls, event: dict[str, Any], memory_mb: int, remaining_s: float = math.inf
+    ) -> Self:
+        """Read the state machine's input, or EventBridge's notice that an execution was stopped."""
+        if "detail" in event:
+            event = _input_of_stopped(event["detail"])
+        run = event["run"]
+        return cls(
+            folder=RunFolder(run["bucket"], run["prefix"], run["run"]),
+            manifest_uri=run["manifest"],
+            execution=event["execution"],
+            run_started_at_s=datetime.fromisoformat(event["started_at"]).timestamp(),
+            memory_mb=memory_mb,
+            began_at_s=time.time(),
+            map_failure=run.get("failure"),
+            looks=run.get("admission", {}).get("looks", 0),
+            ends_at_s=time.time() + remaining_s,
+        )
+
+
+def _input_of_stopped(notice: dict[str, Any]) -> dict[str, Any]:
+    """What the state machine would have asked, had its execution not been stopped."""
+    failure = {"Error": notice["status"], "Cause": "the execution was stopped"}
+    return {
+        "run": {**json.loads(notice["input"]), "failure": failure},
+        "execution": notice["executionArn"],
+        "started_at": datetime.fromtimestamp(notice["startDate"] / 1000, UTC).isoformat(),
+    }

@@ -1,0 +1,189 @@
+"""The objects of one run: the one place that writes them.
+
+`init`, the ranks, `aggregate` and whoever resumes a run write through a `RunStore`. The state
+machine's two direct writes (a rank's failure note, and the status if `aggregate` itself fails) are
+held to the same contracts by a test.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from cosmic.contracts.failure_note import parse_failure
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.location import Location
+from cosmic.contracts.plan import Plan, parse_plan
+from cosmic.contracts.rank_record import RankRecord, parse_record
+from cosmic.contracts.status import State, Status, parse_status
+from cosmic.errors import InputError, TransientError
+from cosmic.storage.objects import Store
+from cosmic.storage.status_writer import StatusWriter
+
+THREADS = 16
+JSON = "application/json"
+
+
+class RunStore:
+    """One run's objects in S3.
+
+    Every method raises `InputError` where S3 refuses, and `TransientError` where S3 failed.
+
+    Args:
+        objects: S3.
+        folder: The run's.
+    """
+
+    def __init__(self, objects: Store, folder: RunFolder) -> None:
+        self.objects = objects
+        self.folder = folder
+
+    def claim(self, document: Mapping[str, Any]) -> bool:
+        """Write what started the run, once; says whether this call was the first."""
+        return self.objects.put_once(self.folder.manifest, json.dumps(document, indent=1).encode())
+
+    def plan(self) -> Plan:
+        """The run's plan."""
+        return parse_plan(self.objects.get(self.folder.plan))
+
+    def find_plan(self) -> Plan | None:
+        """The run's plan, if it has been written."""
+        found = self.objects.get_current(self.folder.plan)
+        return parse_plan(found[0]) if found else None
+
+    def plan_once(self, plan: Plan) -> Plan:
+        """Write the plan unless there is one; returns the one that counts."""
+        if self.objects.put_once(self.folder.plan, plan.model_dump_json().encode()):
+            return plan
+        return self.plan()
+
+    def replan(self, plan: Plan, ranks: Iterable[int]) -> None:
+        """Replace the plan and the Map's items by those of a resumed run."""
+        self.objects.put(self.folder.plan, plan.model_dump_json().encode(), JSON)
+        self.objects.put_json(self.folder.ranks, _items(ranks))
+
+    def items_once(self, ranks: Iterable[int]) -> None:
+        """Write the Map's items unless there are some: a resumed run has its own."""
+        self.objects.put_once(self.folder.ranks, json.dumps(_items(ranks)).encode())
+
+    def status(self) -> Status | None:
+        """The status, if it is there and can be read."""
+        return self._status()[0]
+
+    def _status(self) -> tuple[Status | None, str]:
+        text, etag = self.objects.get_current(self.folder.status) or (b"", "")
+        try:
+            return parse_status(text), etag
+        except ValidationError:
+            return None, etag
+
+    def announce(self, status: Status) -> None:
+        """Say that the run goes on, unless `aggregate` has said already how it ended.
+
+        A rejection can be there too: of the same event, delivered twice at once, one saw its
+        input before it was complete. What was started is what counts.
+        """
+        body = _text(status)
+        if not self.objects.put_once(self.folder.status, body):
+            found, etag = self._status()
+            if found is not None and found.state is State.REJECTED:
+                self.objects.replace(self.folder.status, body, etag)
+
+    def announce_resumed(self, status: Status, seen: Status) -> None:
+        """Say that a resumed run goes on, if its status is still the one that was seen.
+
+        Raises:
+            TransientError: somebody else has written it since.
+        """
+        found, etag = self._status()
+        if found != seen or not self.objects.replace(self.folder.status, _text(status), etag):
+            message = f"{self.folder.status.uri} was written by another at the same time"
+            raise TransientError(message)
+
+    def reject(self, status: Status) -> Status | None:
+        """Write a rejection unless there is a status.
+
+        Returns:
+            None if it was written, else what is there; the rejection if that can't be read.
+        """
+        if self.objects.put_once(self.folder.status, _text(status)):
+            return None
+        return self.status() or status
+
+    def status_writer(self, execution: str) -> StatusWriter:
+        """The status as one execution finds and replaces it."""
+        return StatusWriter(self.objects, self.folder, execution)
+
+    def records(self, world_size: int) -> list[RankRecord]:
+        """The records of the ranks that wrote one, by rank."""
+        places = [self.folder.record(rank, world_size) for rank in range(world_size)]
+        with ThreadPoolExecutor(THREADS) as pool:
+            texts = pool.map(self._get_or_none, places)
+            return [parse_record(text) for text in texts if text is not None]
+
+    def write_record(self, record: RankRecord) -> None:
+        """Write a rank's record, which vouches for its shard."""
+        at = self.folder.record(record.rank, record.world_size)
+        self.objects.put(at, record.model_dump_json(indent=1).encode(), JSON)
+
+    def write_shard(self, rank: int, world_size: int, path: Path) -> None:
+        """Upload a rank's predictions."""
+        self.objects.upload(path, self.folder.shard(rank, world_size))
+
+    def collective(self) -> bytes | None:
+        """What rank 0 wrote of the closing collective, if it did."""
+        return self._get_or_none(self.folder.collective)
+
+    def write_collective(self, record: bytes, gathered: bytes | None) -> None:
+        """Write all ranks' rows, if they were gathered, then the record that vouches for them."""
+        if gathered is not None:
+            self.objects.put(self.folder.gathered, gathered)
+        self.objects.put(self.folder.collective, record, JSON)
+
+    def failures(self) -> dict[int, str]:
+        """Why ranks failed for good, as the state machine noted it, by rank."""
+        notes = [parse_failure(self.objects.get(at)) for at in self._listed("failures/")]
+        return {note.rank: note.reason for note in notes}
+
+    def write_results(self, files: Mapping[str, Path]) -> None:
+        """Upload files for the user under their names."""
+        for name, path in files.items():
+            self.objects.upload(path, self.folder.at(name))
+
+    def write_json(self, name: str, document: Any) -> None:
+        """Write a JSON document for the user under its name."""
+        self.objects.put_json(self.folder.at(name), document)
+
+    def write_report(self, page: bytes) -> None:
+        """Write the run page."""
+        self.objects.put(self.folder.report, page, "text/html; charset=utf-8")
+
+    def release_shards(self) -> None:
+        """Mark what the catalogue has made superfluous; a failed run's shards are kept."""
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(self.objects.mark_scratch, self._listed("shards/")))
+
+    def _listed(self, name: str) -> Sequence[Location]:
+        found = self.objects.list(self.folder.at(name))
+        return [Location(self.folder.bucket, entry.key) for entry in found]
+
+    def _get_or_none(self, at: Location) -> bytes | None:
+        try:
+            return self.objects.get(at)
+        except InputError as error:
+            if error.code != "not-found":
+                raise
+            return None
+
+
+def _items(ranks: Iterable[int]) -> list[dict[str, int]]:
+    return [{"rank": rank} for rank in ranks]
+
+
+def _text(status: Status) -> bytes:
+    return status.model_dump_json(indent=1).encode()
