@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -272,6 +273,8 @@ def test_provenance_is_in_both_files(run: Callable[[int], Run], tmp_path: Path) 
     assert metadata[b"cosmic.run"] == b"test-2"
     assert metadata[b"cosmic.modelsha"] == b"0" * 64
     assert metadata[b"cosmic.rowsout"] == b"170"
+    date = datetime.fromisoformat(metadata[b"cosmic.date"].decode())
+    assert date.utcoffset() == timedelta(0), "the machine's time zone is not the catalogue's"
     header = Table.read(io.BytesIO(done.object("catalogue.fits")), hdu=1).meta
     assert (header["RUN"], header["MODELSHA"], header["ROWSOUT"]) == ("test-2", "0" * 64, 170)
 

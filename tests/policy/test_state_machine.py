@@ -16,6 +16,9 @@ from moto.stepfunctions.parser.asl.parse.asl_parser import (
 )
 from statelint.linter import Linter
 
+from cosmic.contracts.failure_note import parse_failure
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.status import State, parse_status
 from cosmic.costs.bill import (
     TRANSITIONS_OF_A_LOOK,
     TRANSITIONS_OF_A_RANK,
@@ -23,6 +26,7 @@ from cosmic.costs.bill import (
 )
 from cosmic.costs.predict import AGGREGATE_MB
 from cosmic.costs.prices import price
+from cosmic.errors import Problem
 from cosmic.planning.admission import LEASE_S, Answer, look_after_s
 
 from .conftest import ROOT, Deployed
@@ -81,6 +85,63 @@ def test_paths_lead_to_something(name: str) -> None:
     for path in paths(STATES[name]):
         where, document = (path[1:], CONTEXT) if path.startswith("$$.") else (path, known)
         assert JsonPathParser().parse(where).find(document), f"{name}: nothing is at {path}"
+
+
+def written(state: str, given: dict[str, Any]) -> bytes:
+    """What S3 gets of a state that writes an object, from the definition's own parameters."""
+    body = _filled(STATES[state]["Parameters"]["Body"], given)
+    return json.dumps(body).encode()
+
+
+def _filled(template: Any, given: dict[str, Any]) -> Any:
+    """The payload template with its paths resolved, as the States Language does it."""
+    if isinstance(template, list):
+        return [_filled(one, given) for one in template]
+    if not isinstance(template, dict):
+        return template
+    return {
+        name.removesuffix(".$"): _read(value, given)
+        if name.endswith(".$")
+        else _filled(value, given)
+        for name, value in template.items()
+    }
+
+
+def _read(path: str, given: dict[str, Any]) -> Any:
+    of_context = path.startswith("$$")
+    (found,) = JsonPathParser().parse(path[of_context:]).find(CONTEXT if of_context else given)
+    return found.value
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [
+        ("the process died", "e: the process died"),
+        (json.dumps({"errorMessage": "no memory", "errorType": "X"}), "e: no memory"),
+        ("[1]", "e: [1]"),
+    ],
+)
+def test_a_failure_note_of_the_state_machine_keeps_the_contract(cause: str, reason: str) -> None:
+    note = parse_failure(written("NoteFailure", ITEM | {"failure": {"Error": "e", "Cause": cause}}))
+    assert (note.rank, note.reason) == (0, reason)
+
+
+def test_failure_notes_are_written_where_aggregate_reads_them() -> None:
+    template = STATES["NoteFailure"]["Parameters"]["Key.$"]
+    text, *names = template.removeprefix("States.Format(").removesuffix(")").split(", ")
+    key = text.strip("'").format(*(_read(name, ITEM) for name in names))
+    folder = RunFolder(ITEM["bucket"], ITEM["prefix"], ITEM["run"])
+    assert key.startswith(folder.at("failures/").key)
+
+
+def test_the_status_of_a_failed_aggregate_keeps_the_contract() -> None:
+    status = parse_status(written("NoteAggregateFailure", INPUT))
+    assert (status.state, status.run, status.execution) == (State.FAILED, "r", "arn")
+    assert (status.world_size, status.manifest) == (2, "s3://b/m")
+    (problem,) = status.problems
+    told = Problem(**problem)
+    assert (told.code, told.message) == ("e", "c")
+    assert problem == told.as_dict()
 
 
 def test_init_starts_executions_with_that_input() -> None:
