@@ -130,7 +130,7 @@ def test_failure_notes_are_written_where_aggregate_reads_them() -> None:
     template = STATES["NoteFailure"]["Parameters"]["Key.$"]
     text, *names = template.removeprefix("States.Format(").removesuffix(")").split(", ")
     key = text.strip("'").format(*(_read(name, ITEM) for name in names))
-    folder = RunFolder(ITEM["bucket"], ITEM["prefix"], ITEM["run"])
+    folder = RunFolder(*(str(ITEM[name]) for name in ("bucket", "prefix", "run")))
     assert key.startswith(folder.at("failures/").key)
 
 

@@ -1,12 +1,84 @@
-"""A rank's record: when it did what, and what that took."""
+"""A rank's record: when it did what, and what that took.
+
+Its JSON is flat. Who knows a part of it gives that as a typed dictionary, so that the type checker
+sees that the parts make a whole record, and that no two say the same.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 from pydantic import Field, TypeAdapter
 
 from cosmic.contracts.manifest import Contract
+
+
+class ReadingPart(TypedDict):
+    """What the reader of the partitions says."""
+
+    bytes_read: int
+    download_s: float
+    read_wait_s: float
+    first_byte_at_s: float | None
+
+
+class ComputePart(TypedDict):
+    """What the model's progress says."""
+
+    rows: int
+    rows_flagged: int
+    compute_s: float
+    compute_cpu_s: float | None
+
+
+class WorkPart(ReadingPart, ComputePart):
+    """What a rank's own rows took, and how many of them others computed."""
+
+    rows_given: int
+
+
+class HelpPart(TypedDict):
+    """What a rank did for others."""
+
+    rows_taken: int
+    helped_s: float
+    helped_compute_s: float
+
+
+class MessagesPart(TypedDict):
+    """How the conversation with the other ranks ended."""
+
+    fmi: str
+    fmi_error: str | None
+    joined_at_s: float | None
+    left_at_s: float | None
+    fmi_stats: dict[str, Any]
+    idle_s: float
+
+
+class RatesPart(TypedDict):
+    """Throughput and shares of the wall time until the last prediction."""
+
+    rows_per_s: float
+    shares: dict[str, float]
+
+
+class InvocationPart(TypedDict):
+    """The environment's time stamps, memory and requests."""
+
+    started_at_s: float
+    imported_at_s: float
+    model_loaded_at_s: float
+    inferred_at_s: float
+    written_at_s: float
+    finished_at_s: float
+    init_s: float
+    cold_start: bool
+    s3_reads: int
+    s3_writes: int
+    peak_memory_mb: int
+    memory_mb: int
+    pid: int
 
 
 class RankRecord(Contract):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from cosmic.contracts.columns import Header, completed
 from cosmic.contracts.location import Location
 from cosmic.contracts.plan import PlannedPartition, Slice
+from cosmic.contracts.rank_record import ReadingPart
 from cosmic.data.blocks import AHEAD_BYTES, BLOCK_BYTES
 from cosmic.data.fetch import CONNECTIONS, Fetcher
 from cosmic.data.formats import read_header
@@ -80,7 +81,7 @@ class BlockReader:
         """
         return Stream(self, slices)
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> ReadingPart:
         """A record's fields about reading."""
         return {
             "bytes_read": self.bytes_read,

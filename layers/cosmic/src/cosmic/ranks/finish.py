@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import Any
 
+from cosmic.contracts.rank_record import MessagesPart
 from cosmic.errors import CommunicationError
 from cosmic.metrics.statistics import Statistics
 from cosmic.ranks.balance.helper import Helper
@@ -31,7 +31,7 @@ class Closing:
             return self
         return replace(self, state="degraded", error=self.error or error)
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> MessagesPart:
         """The record's fields about FMI."""
         return {
             "fmi": self.state,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
+from cosmic.contracts.rank_record import InvocationPart, RatesPart, WorkPart
 from cosmic.ranks.environment import RankEnvironment
 from cosmic.storage.objects import Requests
 
@@ -35,20 +35,26 @@ class InvocationStats:
         """Note that something has just happened."""
         self.at_s[name] = time.time()
 
-    def rates(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+    def rates(self, work: WorkPart) -> RatesPart:
         """The record's throughput and shares, over the wall time until all rows were inferred."""
         wall_s = self.at_s["inferred_at_s"] - self.at_s["started_at_s"]
         shares = {
-            name: facts[f"{name}_s"] / wall_s for name in ("download", "read_wait", "compute")
+            "download": work["download_s"] / wall_s,
+            "read_wait": work["read_wait_s"] / wall_s,
+            "compute": work["compute_s"] / wall_s,
         }
-        return {"rows_per_s": facts["rows"] / wall_s, "shares": shares}
+        return {"rows_per_s": work["rows"] / wall_s, "shares": shares}
 
-    def end(self) -> dict[str, Any]:
+    def end(self) -> InvocationPart:
         """The record's fields about time, memory and S3; the record's own PUT is counted."""
         self.mark("finished_at_s")
         requests = self.environment.store.requests.since(self.before)
         return {
-            **self.at_s,
+            "started_at_s": self.at_s["started_at_s"],
+            "model_loaded_at_s": self.at_s["model_loaded_at_s"],
+            "inferred_at_s": self.at_s["inferred_at_s"],
+            "written_at_s": self.at_s["written_at_s"],
+            "finished_at_s": self.at_s["finished_at_s"],
             "imported_at_s": self.environment.ready_at_s,
             "init_s": self.environment.init_s if self.cold_start else 0.0,
             "cold_start": self.cold_start,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from cosmic.contracts.rank_record import ComputePart
 from cosmic.data.stream import Block
 from cosmic.errors import InputError
 from cosmic.metrics.statistics import Statistics
@@ -42,7 +42,7 @@ class Progress:
         if "z_spec" in rows.columns:
             self.statistics += Statistics.of(rows.z_phot, rows.columns["z_spec"])
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> ComputePart:
         """The record's fields about the rows."""
         return {
             "rows": self.rows,

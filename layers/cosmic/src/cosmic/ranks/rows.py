@@ -7,12 +7,12 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cosmic.contracts.catalogue_schema import SCHEMA
+from cosmic.contracts.rank_record import WorkPart
 from cosmic.data.stream import Block, BlockReader, Stream
 from cosmic.model.engine import Engine, Predictions
 from cosmic.ranks.balance.batch_queue import BatchQueue
@@ -49,10 +49,13 @@ class Work:
     def __post_init__(self) -> None:
         self._donor = Donor(self.channel)
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> WorkPart:
         """The record's fields about reading, rows and which of them others computed."""
-        given = {"rows_given": self._donor.rows_given}
-        return {**self.reader.facts(), **self.progress.facts(), **given}
+        return {
+            **self.reader.facts(),
+            **self.progress.facts(),
+            "rows_given": self._donor.rows_given,
+        }
 
     def predicted(self) -> Iterator[PredictionBlock]:
         """All rows in the order of the plan, whoever computes them.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import fmilib
 from cosmic.contracts.plan import Slice
+from cosmic.contracts.rank_record import HelpPart
 from cosmic.data.stream import Block, BlockReader
 from cosmic.errors import CosmicError
 from cosmic.model.engine import Engine
@@ -73,7 +74,7 @@ class Helper:
         else:
             time.sleep(LOOK_S)
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> HelpPart:
         """The record's fields about help."""
         return {
             "rows_taken": self.rows_taken,
