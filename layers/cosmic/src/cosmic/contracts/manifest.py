@@ -111,7 +111,7 @@ class Data(Contract):
     first_listed: int | None = Field(
         default=None,
         ge=1,
-        description="only the first so many under uri, as S3 lists them: 1, 10, 100, 2",
+        description="use at most this many partitions, in S3's listing order (1, 10, 100, 2)",
     )
 
     @model_validator(mode="after")
@@ -146,7 +146,7 @@ class Inference(Contract):
         description="bf16 computes with fewer digits; openvino only, and refused where the "
         "processor has no bf16 arithmetic",
     )
-    limit_rows: int | None = Field(default=None, ge=1, description="only the first so many rows")
+    limit_rows: int | None = Field(default=None, ge=1, description="read at most this many rows")
 
 
 class Fmi(Contract):
