@@ -37,7 +37,7 @@ def main() -> None:
                 took_s[node.node_type] += node.real_time.total_seconds()
                 times[node.node_type] += node.real_time.total_seconds() > 0
     whole_s = sum(took_s.values())
-    print("| operation | of the time | ms a batch | times a batch |")
+    print("| operation | of the time | ms per batch | calls per batch |")
     print("|---|---|---|---|")
     for kind, spent_s in took_s.most_common():
         if times[kind]:

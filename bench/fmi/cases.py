@@ -39,7 +39,7 @@ CASES = (
     Case("bcast 16 MiB", "bcast", 16 * MIB, "u1", 3, False, (1.1, 1.2)),
     Case("allreduce 1 Mi float32", "allreduce", MIB, "f4", 5, True, (0.9, 1.1)),
     Case("allgather 64 KiB", "allgather", 64 * KIB, "u1", 20, True, None),
-    Case("alltoall 64 KiB a rank", "alltoall", 64 * KIB, "u1", 20, True, None),
+    Case("alltoall 64 KiB per rank", "alltoall", 64 * KIB, "u1", 20, True, None),
     Case("reduce_scatter 1 Mi float32", "reduce_scatter", MIB, "f4", 5, True, None),
     Case("scan 8 doubles", "scan", 8, "f8", 200, True, None),
 )

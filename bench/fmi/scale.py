@@ -153,8 +153,8 @@ def _line(number: int, size: int, reports: list[Report], took_s: float) -> str:
     return (
         f"run {number + 1}: {len(reports)} of {size} ranks; formed within {most.formed_s:.1f} s, "
         f"first barrier with its links {most.first_s:.1f} s, the rest "
-        f"{most.rest_s:.2f} s; at most {most.links} links and {most.descriptors} descriptors a "
-        f"rank; {took_s:.1f} s in all"
+        f"{most.rest_s:.2f} s; at most {most.links} links and {most.descriptors} descriptors per "
+        f"rank; {took_s:.1f} s in total"
     )
 
 

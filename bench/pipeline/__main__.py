@@ -71,7 +71,7 @@ def _in_turn(
 def print_rows(product: Product, loops: BareLoops, options: argparse.Namespace) -> None:
     """Overhead by the number of rows, and where it went."""
     print(f"{options.ranks} ranks, {options.cores} bare loops, model {options.model}\n")
-    print("| rows | bare s | pipeline s | over s | over | bare rows/s | pipeline rows/s |")
+    print("| rows | bare s | pipeline s | overhead s | overhead | bare rows/s | pipeline rows/s |")
     print("|---" * 7 + "|")
     found = []
     for rows in options.rows:
@@ -83,7 +83,7 @@ def print_rows(product: Product, loops: BareLoops, options: argparse.Namespace) 
             f"| {run.wall_s / bare - 1:+.1%} | {rows / bare:.0f} | {rows / run.wall_s:.0f} |",
             flush=True,
         )
-    print("\n| rows | processor s: bare | functions | over | in the model | emulator |")
+    print("\n| rows | processor s: bare | functions | overhead | in the model | emulator |")
     print("|---" * 6 + "|")
     for rows, busy, run in found:
         model_s = sum(rank["compute_cpu_s"] for rank in run.metrics["ranks"])
@@ -103,7 +103,9 @@ def print_rows(product: Product, loops: BareLoops, options: argparse.Namespace) 
 def print_ranks(product: Product, loops: BareLoops, options: argparse.Namespace) -> None:
     """The same rows by the number of ranks."""
     rows = options.ranks_rows
-    print("| ranks | rows | bare loops s | pipeline s | speed-up | rows/s | in the model, a rank |")
+    print(
+        "| ranks | rows | bare loops s | pipeline s | speed-up | rows/s | in the model, per rank |"
+    )
     print("|---" * 7 + "|")
     (bare, _), alone = loops.run(rows), None
     for world_size in options.worlds:

@@ -11,10 +11,11 @@ from bench.source_tables import published
 from bench.source_tables.here import BATCH, S3_MB_PER_S, Here, our_rank, their_loop
 from bench.stream.stage import BUCKET
 from cosmic.contracts.rank_record import RankRecord
+from cosmic.contracts.vcpus import MB_PER_VCPU
+from cosmic.costs.counts import Configuration, Job
 from cosmic.costs.measured import Measured
 from cosmic.costs.platform import LAMBDA
-from cosmic.costs.predict import Configuration, Job, Prediction, predict
-from cosmic.model.engine import MB_PER_VCPU
+from cosmic.costs.predict import Prediction, predict
 
 
 def main() -> int:
@@ -86,9 +87,9 @@ def _measured(record: RankRecord, model_bytes: int) -> Measured:
 def print_modelled(rows: list[published.Row], measured: Measured) -> None:
     """The same rows as our model sees them on Lambda."""
     print(f"**Modelled for Lambda** (`cosmic.costs`; a vCPU as fast as a core here: "
-          f"{measured.rows_per_s[BATCH]:.0f} rows/s; cold; ranks and rows a rank as "
+          f"{measured.rows_per_s[BATCH]:.0f} rows/s; cold; ranks and rows per rank as "
           f"published)\n")  # fmt: skip
-    print("| partition MB | ranks | MB | run s | rank s (billed) | peak MiB | $ | Mbit/s a rank "
+    print("| partition MB | ranks | MB | run s | rank s (billed) | peak MiB | $ | Mbit/s per rank "
           "| published row at 10,240 MB $ |")  # fmt: skip
     print("|---" * 9 + "|")
     for row in rows:
@@ -105,7 +106,7 @@ def print_modelled(rows: list[published.Row], measured: Measured) -> None:
 
 def _predicted(row: published.Row, memory_mb: int, measured: Measured) -> Prediction:
     how = Configuration(memory_mb, row.world_size, BATCH, row.rows)
-    return predict(Job(row.rows * row.world_size), how, measured, LAMBDA)
+    return predict(Job(row.rows * row.world_size, measured.row_bytes), how, measured, LAMBDA)
 
 
 def print_local(folder: Path, row: published.Row) -> None:
@@ -115,7 +116,7 @@ def print_local(folder: Path, row: published.Row) -> None:
     print("|---|---|---|---|---|")
     print(f"| published, batch 512 | {published.LOCAL_S} | | {published.LOCAL_GB} GB (summed "
           f"allocations) | {published.LOCAL_MBIT_S} |")  # fmt: skip
-    print(f"| published, a Lambda function of {row.world_size} | {row.duration_s} | "
+    print(f"| published, one of {row.world_size} Lambda functions | {row.duration_s} | "
           f"| {row.used_gb} GB | {row.mbit_s} |")  # fmt: skip
     for threads in (1, 2):
         found = their_loop(folder, row.rows, "plain-loop", threads)

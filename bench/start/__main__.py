@@ -64,7 +64,7 @@ def _steps(run: str) -> list[dict[str, Any]]:
 
 def print_steps(rounds: list[list[dict[str, Any]]]) -> None:
     """Each step with the medians of its duration and of the process's age at its end."""
-    print("| function | step | took s | process is old s |")
+    print("| function | step | duration s | process age s |")
     print("|---" * 4 + "|")
     for same in zip(*rounds, strict=True):
         took, age = (median(one[key] for one in same) for key in ("took_s", "age_s"))

@@ -20,9 +20,9 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 STEPS = (  # of a rank: what each is called, and the function that is one
     ("plan read", "cosmic.ranks.run_rank", "read_plan"),
-    ("library imported (beside the model's read)", "cosmic.ranks.environment", "preload"),
+    ("library imported (while the model is read)", "cosmic.ranks.environment", "preload"),
     (
-        "model read and checked, library there",
+        "model read and checked, library imported",
         "cosmic.ranks.environment",
         "RankEnvironment._checkpoint",
     ),

@@ -49,8 +49,8 @@ def print_overlap(folder: Path, options: argparse.Namespace) -> None:
     By waiting: of what the download takes alone, what the model did not stand still for. By walls:
     what together takes less than one after the other; the machine's noise is in it three times.
     """
-    print("| model | partition MB | rate MB/s | download s | compute s | together s "
-          "| stood still s | hidden by waiting | by walls |")  # fmt: skip
+    print("| model | partition MB | rate MB/s | download s | compute s | overlapped s "
+          "| waited for rows s | hidden by waiting | by walls |")  # fmt: skip
     print("|---" * 9 + "|")
     for size, rate in product(options.sizes, options.rates):
         with serving(folder, rate, LATENCY_MS) as environment:
@@ -68,7 +68,9 @@ def print_overlap(folder: Path, options: argparse.Namespace) -> None:
 
 def print_memory(folder: Path, options: argparse.Namespace) -> None:
     """A rank's peak memory, in a fresh process for each partition size."""
-    print("| model | partition MB | rows | peak MiB | rows/s | download | stood still | compute |")
+    print(
+        "| model | partition MB | rows | peak MiB | rows/s | download | waited for rows | compute |"
+    )
     print("|---" * 8 + "|")
     for size in options.sizes:
         with serving(folder, FAST, LATENCY_MS) as environment:

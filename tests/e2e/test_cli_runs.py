@@ -19,6 +19,7 @@ import pytest
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
 from cosmic.contracts.status import State, Status, parse_status, utc_now
+from cosmic.costs.measured import from_metrics
 from cosmic.data.synth.dataset import Sample, write_dataset
 from cosmic.storage.objects import Store
 from cosmic_cli.target import Target, local_target
@@ -282,12 +283,18 @@ def test_a_plan_says_what_a_manifest_would_do(lab: Lab) -> None:
         rank["stop"] * 20 * 32 * 32 + rank["stop"] * 68 for rank in ({"stop": 128}, {"stop": 128})
     )
     assert plan["memory_mb"] < plan["function_mb"]
-    assert plan["bill"]["usd"] == pytest.approx(sum(x["usd"] for x in plan["bill"]["lines"]))
+    assert (plan["expected"], plan["bill"]) == (None, None)
+    assert "unknown until this model is measured" in lab("plan", "lab.json")
     like = json.loads(lab("plan", "lab.json", "--like", lab.finished, "--json"))
     metrics = json.loads(lab.store.get(lab.at(lab.finished).metrics))
-    rates = like["expected"]["rates"]
-    assert rates["rows_per_s"] == metrics["run"]["rows_per_compute_s"]
-    assert "expected cost" in lab("plan", "lab.json")
+    measured = from_metrics(metrics, f"run {lab.finished}")
+    assert like["expected"]["measured"] == measured.model_dump(mode="json")
+    assert like["bill"]["usd"] == pytest.approx(sum(x["usd"] for x in like["bill"]["lines"]))
+    assert like["counts"] == plan["counts"]
+    (lab.folder / "past.json").write_text(json.dumps(metrics))
+    past = json.loads(lab("plan", "lab.json", "--from", "past.json", "--json"))
+    assert past["bill"] == like["bill"]
+    assert f"run {lab.finished}" in lab("plan", "lab.json", "--like", lab.finished)
     assert lab("plan", "lab.json", "--like", "x", code=4) == ""
 
 

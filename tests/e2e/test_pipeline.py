@@ -71,7 +71,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 from cosmic.model.checkpoint import load_checkpoint
-from cosmic.model.engine import Engine, threads_for_memory
+from cosmic.contracts.vcpus import threads_for_memory
+from cosmic.model.engine import Engine
 checkpoint, memory_mb, batch, out, *files = sys.argv[1:]
 engine = Engine(load_checkpoint(Path(checkpoint)), threads_for_memory(int(memory_mb)))
 batch = int(batch)

@@ -37,6 +37,7 @@ class Forms:
     Attributes:
         plain: whether the dtype is a machine's number.
         countable: whether it adds up.
+        summed: the dtype of its sum, in which booleans are counted.
         share: elements of each equal share of such an array, rounded up.
         counts: elements that each rank hands in or gets where they differ.
         ragged: what all ranks hand in then, one after another.
@@ -51,6 +52,7 @@ class Forms:
         self.share = -(-count // size)
         self.plain = dtype in PLAIN
         self.countable = dtype in NUMBERS
+        self.summed = np.dtype("i8" if dtype == "?" else dtype)
         values = _VALUES.get(self.dtype.kind)
         self._values = np.arange(3).astype(dtype) if values is None else np.array(values, dtype)
         self._line = _round(self._values, size * self.share + 3)
@@ -89,37 +91,33 @@ class Forms:
         """Return a rank's array of an equal share for each rank."""
         return self._line[rank % 3 : rank % 3 + self.size * self.share]
 
-    def share_of_sum(self, rank: int, *, counted: bool = False) -> Array:
+    def share_of_sum(self, rank: int) -> Array:
         """Return the sum over all ranks of that share of `wide` which is a rank's."""
-        start = rank * self.share
-        return self.sum_of(self.size, start % 3, counted=counted)[: self.share]
+        return self.sum_of(self.size, rank * self.share % 3)[: self.share]
 
-    def sum_of(self, ranks: int, start: int = 0, *, counted: bool = False) -> Array:
+    def sum_of(self, ranks: int, start: int = 0) -> Array:
         """Return the sum of elements start … start + count, over the first ranks.
 
         Args:
             ranks: how many.
             start: first element, 0 … 2; sums go round in threes too.
-            counted: whether booleans are counted, as the object interface does; numpy's own
-                sum of booleans is whether there is any.
         """
-        key = (ranks, counted and self.dtype.kind == "b")
-        if key not in self._sums:
-            self._sums[key] = _round(self._sum_of_values(*key), self.count + 3)
-        return self._sums[key][start : start + self.count]
+        if ranks not in self._sums:
+            self._sums[ranks] = _round(self._sum_of_values(ranks), self.count + 3)
+        return self._sums[ranks][start : start + self.count]
 
     @cached_property
-    def _sums(self) -> dict[tuple[int, bool], Array]:
+    def _sums(self) -> dict[int, Array]:
         return {}
 
-    def _sum_of_values(self, ranks: int, counted: bool) -> Array:
+    def _sum_of_values(self, ranks: int) -> Array:
         kind = self.dtype.kind
         wide = {"b": "i8", "c": "G", "f": "g", "m": "m8[s]"}.get(kind, "i8")
         rounds, rest = divmod(ranks, 3)
         values = self._values.astype(wide)
         left = [np.roll(values, -step) for step in range(rest)]
         total: Array = rounds * values.sum() + sum(left, np.zeros(3, wide))
-        return total.astype("i8" if counted else self.dtype)
+        return total.astype(self.summed)
 
 
 def _round(values: Array, length: int) -> Array:

@@ -93,7 +93,15 @@ def _all_same(found: list[Any], expected: Iterable[Array]) -> None:
 
 def _blank(forms: Forms, *shape: int) -> Array:
     """Return a buffer to be filled, in which something else lies."""
-    found = np.empty(shape, forms.dtype)
+    return _filled(np.empty(shape, forms.dtype))
+
+
+def _blank_sum(forms: Forms, *shape: int) -> Array:
+    """Return a buffer to be filled with a sum."""
+    return _filled(np.empty(shape, forms.summed))
+
+
+def _filled(found: Array) -> Array:
     found.view(np.uint8)[...] = 1
     return found
 
@@ -133,13 +141,13 @@ def _scatter(comm: Comm, forms: Forms, root: int) -> None:
 
 def _reduce(comm: Comm, forms: Forms, root: int, *, deterministic: bool = False) -> None:
     mine = forms.mine(comm.rank)
-    out = _blank(forms, forms.count) if comm.rank == root else None
+    out = _blank_sum(forms, forms.count) if comm.rank == root else None
     comm.Reduce(mine, out, root=root, deterministic=deterministic)
     found = comm.reduce(mine, root=root, deterministic=deterministic)
     assert (found is None) == (out is None)
     if out is not None:
         _same(out, forms.sum_of(comm.size))
-        _same(found, forms.sum_of(comm.size, counted=True))
+        _same(found, forms.sum_of(comm.size))
 
 
 # -- without ----------------------------------------------------------------------
@@ -162,11 +170,11 @@ def _alltoall(comm: Comm, forms: Forms) -> None:
 
 
 def _allreduce(comm: Comm, forms: Forms, *, deterministic: bool) -> None:
-    mine, out = forms.mine(comm.rank), _blank(forms, forms.count)
+    mine, out = forms.mine(comm.rank), _blank_sum(forms, forms.count)
     comm.Allreduce(mine, out, deterministic=deterministic)
     _same(out, forms.sum_of(comm.size))
     found = comm.allreduce(mine, deterministic=deterministic)
-    _same(found, forms.sum_of(comm.size, counted=True))
+    _same(found, forms.sum_of(comm.size))
 
 
 def _lowest(comm: Comm, forms: Forms) -> None:
@@ -177,27 +185,27 @@ def _lowest(comm: Comm, forms: Forms) -> None:
 
 
 def _reduce_scatter(comm: Comm, forms: Forms, *, deterministic: bool) -> None:
-    wide, out = forms.wide(comm.rank), _blank(forms, forms.share)
+    wide, out = forms.wide(comm.rank), _blank_sum(forms, forms.share)
     comm.Reduce_scatter(wide, out, deterministic=deterministic)
     _same(out, forms.share_of_sum(comm.rank))
     rows: Any = wide.reshape(comm.size, forms.share)
     found = comm.reduce_scatter(rows, deterministic=deterministic)
-    _same(found, forms.share_of_sum(comm.rank, counted=True))
-    out = _blank(forms, forms.parts[comm.rank])
+    _same(found, forms.share_of_sum(comm.rank))
+    out = _blank_sum(forms, forms.parts[comm.rank])
     comm.Reduce_scatter(forms.mine(comm.rank), out, forms.parts, deterministic=deterministic)
     _same(out, forms.sum_of(comm.size)[forms.edges[comm.rank] : forms.edges[comm.rank + 1]])
 
 
 def _scan(comm: Comm, forms: Forms, *, deterministic: bool) -> None:
-    mine, out = forms.mine(comm.rank), _blank(forms, forms.count)
+    mine, out = forms.mine(comm.rank), _blank_sum(forms, forms.count)
     comm.Scan(mine, out, deterministic=deterministic)
     _same(out, forms.sum_of(comm.rank + 1))
     found = comm.scan(mine, deterministic=deterministic)
-    _same(found, forms.sum_of(comm.rank + 1, counted=True))
+    _same(found, forms.sum_of(comm.rank + 1))
 
 
 def _exscan(comm: Comm, forms: Forms, *, deterministic: bool) -> None:
-    mine, out = forms.mine(comm.rank), _blank(forms, forms.count)
+    mine, out = forms.mine(comm.rank), _blank_sum(forms, forms.count)
     untouched = out.copy()
     comm.Exscan(mine, out, deterministic=deterministic)
     found = comm.exscan(mine, deterministic=deterministic)
@@ -206,4 +214,4 @@ def _exscan(comm: Comm, forms: Forms, *, deterministic: bool) -> None:
         assert found is None
         return
     _same(out, forms.sum_of(comm.rank))
-    _same(found, forms.sum_of(comm.rank, counted=True))
+    _same(found, forms.sum_of(comm.rank))

@@ -24,6 +24,8 @@ from cosmic.contracts.location import Location
 from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, share_rows
 from cosmic.contracts.rank_record import RankRecord, parse_record
 from cosmic.contracts.status import State, Status, parse_status
+from cosmic.costs.counts import WRITES_OF_AGGREGATE, count, reads_of_aggregate
+from cosmic.costs.workload import of_plan
 from cosmic.metrics.photo_z import photo_z_metrics
 from cosmic.metrics.statistics import Statistics
 from cosmic.report.document import ReportDocument
@@ -506,6 +508,25 @@ def test_metrics_and_bill(run: Callable[[int], Run], tmp_path: Path) -> None:
     lines = {line["item"]: line for line in metrics["bill"]["lines"]}
     assert lines["Lambda requests"]["formula"].startswith("5 x")
     assert metrics["bill"]["usd"] == pytest.approx(sum(x["usd"] for x in lines.values()))
+
+
+@pytest.mark.parametrize("channel", ["direct", "none"])
+def test_the_bill_counts_what_was_expected_and_nothing_of_runs_before(
+    run: Callable[[int], Run], tmp_path: Path, channel: str
+) -> None:
+    done = run(4)
+    talks = channel != "none"
+    done.plan = done.plan.model_copy(update={"channel": channel, "gather": talks})
+    done.write(collective=talks)
+    for _ in range(2):  # the second time in a warm environment
+        done.aggregate(tmp_path)
+        lines = json.loads(done.object("metrics.json"))["bill"]["lines"]
+        billed = {line["item"]: int(line["formula"].split()[0]) for line in lines[1:]}
+        expected = count(*of_plan(done.plan, 1769), environments=4)
+        assert billed["Step Functions"] == expected.transitions
+        assert billed["Lambda requests"] == expected.invocations
+        assert billed["S3 reads"] == 4 * 10 + reads_of_aggregate(4, gathered=talks)
+        assert billed["S3 writes and lists"] == 4 * 2 + WRITES_OF_AGGREGATE
 
 
 def test_warnings_of_the_start_stay(run: Callable[[int], Run], tmp_path: Path) -> None:

@@ -53,6 +53,35 @@ def test_partitions_come_in_natural_order_with_their_rows(
     assert found.model.sha256 == hashlib.sha256(tiny_checkpoint).hexdigest()
 
 
+def test_hidden_files_are_no_partitions_and_are_named(
+    store: Store,
+    bucket: str,
+    model: Model,
+    put_partition: PutPartition,
+    make_columns: Callable[..., Any],
+) -> None:
+    hidden = ["d/.ipynb_checkpoints/1.safetensors", "d/._0.safetensors"]
+    put_partition("d/0.safetensors", make_columns(1))
+    for key in hidden:
+        store.put(Location(bucket, key), b"junk")
+    found = inspect_inputs(store, Data(uri=f"s3://{bucket}/d"), model)
+    assert [p.key for p in found.partitions] == ["d/0.safetensors"]
+    assert found.ignored_keys == sorted(hidden)
+    assert found.problems == []
+
+
+def test_a_hidden_folder_that_is_named_itself_is_read(
+    store: Store,
+    bucket: str,
+    model: Model,
+    put_partition: PutPartition,
+    make_columns: Callable[..., Any],
+) -> None:
+    put_partition(".mine/0.safetensors", make_columns(1))
+    found = inspect_inputs(store, Data(uri=f"s3://{bucket}/.mine/"), model)
+    assert [p.key for p in found.partitions] == [".mine/0.safetensors"]
+
+
 def test_more_partitions_than_a_page_are_all_found(
     store: Store,
     bucket: str,

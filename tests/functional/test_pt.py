@@ -148,6 +148,7 @@ def test_without_redshifts_and_with_none(
         (lambda i, m, z: [i[..., :16], m, z], "image has gaps"),
         (lambda i, m, z: [i[:, :4].clone(), m, z], r"image has shape \[300, 4, 32, 32\]"),
         (lambda i, m, z: [i[::2], m[::2].clone(), z[::2].clone()], "image's rows have gaps"),
+        (lambda i, m, z: [torch._neg_view(i), m, z], r"properties of its own \(neg\)"),
         (lambda i, m, z: [i, m[:200], z], "columns differ in length"),
         (lambda i, m, z: [i.half(), m, z], "asks for torch.HalfStorage"),
         (lambda i, _, z: {"image": i, "z": z}, "'z' is no column"),

@@ -20,8 +20,9 @@ from cosmic.costs.bill import (
     TRANSITIONS_OF_A_LOOK,
     TRANSITIONS_OF_A_RANK,
     TRANSITIONS_OF_A_RUN,
-    price_table,
 )
+from cosmic.costs.predict import AGGREGATE_MB
+from cosmic.costs.prices import price
 from cosmic.planning.admission import LEASE_S, Answer, look_after_s
 
 from .conftest import ROOT, Deployed
@@ -165,7 +166,7 @@ def _looks_in(time_s: float) -> int:
 
 def test_waiting_costs_cents() -> None:
     transitions = TRANSITIONS_OF_A_LOOK * _looks_in(MACHINE["TimeoutSeconds"])
-    assert transitions * price_table()["state_transition"] < 0.05
+    assert transitions * price("state_transition").usd < 0.05
 
 
 def test_the_state_machine_reads_what_admit_answers() -> None:
@@ -194,6 +195,11 @@ def test_the_bill_counts_the_states_that_a_run_passes() -> None:
     assert len([*ways, start]) + 2 == TRANSITIONS_OF_A_RUN
     assert len(["Admit", "HasRoom", "WaitForRoom"]) == TRANSITIONS_OF_A_LOOK
     assert TRANSITIONS_OF_A_RANK == 3  # start, Rank, Done
+
+
+def test_aggregate_has_the_memory_that_predictions_are_made_with(deployed: Deployed) -> None:
+    properties = deployed().resolver.properties("AggregateFunction")
+    assert properties["MemorySize"] == AGGREGATE_MB
 
 
 # The language: statelint knows its rules, the local stack's interpreter its vocabulary.

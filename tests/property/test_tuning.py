@@ -10,28 +10,27 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cosmic.contracts.plan import share_rows
+from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, Slice, gathers, share_rows
 from cosmic.costs.bill import Usage, bill, billed_ms, transitions
+from cosmic.costs.counts import Configuration, Job, blocks, count, row_reads, shares
 from cosmic.costs.measured import Measured
 from cosmic.costs.platform import LAMBDA, local_stack
-from cosmic.costs.predict import (
-    AGGREGATE_MB,
-    Configuration,
-    Job,
-    Prediction,
-    batches_of_ranks,
-    predict,
-)
+from cosmic.costs.predict import AGGREGATE_MB, Prediction, predict
 from cosmic.costs.tune import Advice, Constraints, advise, candidates, front, world_sizes
+from cosmic.costs.workload import of_plan
+from cosmic.data.blocks import BLOCK_BYTES
+from cosmic.data.ranges import spans
+from cosmic.data.stream import pieces
 from cosmic.errors import InputError
 from cosmic.planning.memory import projected_memory_mb
 
+ROW_BYTES = 20_568
 MEASURED = Measured(
     where="test",
     engine="openvino",
     precision="float32",
     model_bytes=64_000_000,
-    row_bytes=20_568,
+    row_bytes=ROW_BYTES,
     rows_per_s={32: 390.0, 64: 400.0, 512: 350.0},
     init_s=0.8,
     load_s=0.5,
@@ -43,7 +42,7 @@ worlds = st.integers(1, 2000)
 memories = st.integers(1024, 10_240)
 batch_sizes = st.sampled_from(sorted(MEASURED.rows_per_s))
 partitions = st.integers(1, 6000)
-jobs = st.builds(Job, rows, st.booleans(), st.sampled_from(["direct", "none"]))
+jobs = st.builds(Job, rows, st.just(ROW_BYTES), st.booleans(), st.sampled_from(["direct", "none"]))
 configurations = st.builds(Configuration, memories, worlds, batch_sizes, partitions)
 
 
@@ -51,16 +50,144 @@ def predicted(job: Job, how: Configuration) -> Prediction:
     return predict(job, how, MEASURED, LAMBDA)
 
 
-@given(st.integers(1, 5000), st.integers(1, 900), st.integers(1, 130), st.integers(1, 60))
-def test_ranks_get_the_batches_that_the_planner_gives_them(
-    n: int, of_partition: int, batch_size: int, world: int
+def equal_partitions(rows: int, size: int) -> list[int]:
+    return [min(size, rows - at) for at in range(0, rows, size)]
+
+
+def plan_of(sizes: list[int], world: int, batch_size: int, channel: str) -> Plan:
+    partitions = tuple(
+        PlannedPartition(bucket="b", key="k", etag="e", bytes=1, rows=n, row_bytes=ROW_BYTES)
+        for n in sizes
+    )
+    model = PlannedModel(bucket="b", key="m", etag="e", bytes=MEASURED.model_bytes, sha256="0")
+    return Plan(
+        run="r",
+        dataset="d",
+        model=model,
+        partitions=partitions,
+        ranks=tuple(share_rows(sizes, world, batch_size)),
+        batch_size=batch_size,
+        channel=channel,
+        fmi_timeout_s=60.0,
+        failed_rows_percent=0.0,
+        gather=gathers(channel, sum(sizes)),
+    )
+
+
+sizes_of_partitions = st.lists(st.integers(0, 900), min_size=1, max_size=12).filter(any)
+talking = st.sampled_from(["direct", "none"])
+small_batches = st.sampled_from([32, 64, 512])
+several = st.integers(1, 60)
+
+
+@given(sizes_of_partitions, several, st.integers(1, 130))
+def test_ranks_get_the_batches_and_partitions_that_the_planner_gives_them(
+    sizes: list[int], world: int, batch_size: int
 ) -> None:
-    sizes = [min(of_partition, n - at) for at in range(0, n, of_partition)]
-    planned = [
-        sum(math.ceil((s.stop - s.start) / batch_size) for s in rank.slices)
-        for rank in share_rows(sizes, world, batch_size)
+    job = Job(sum(sizes), ROW_BYTES, partitions=tuple(sizes))
+    found = shares(job, Configuration(1769, world, batch_size, max(sizes)))
+    ranks = share_rows(sizes, world, batch_size)
+    assert found.batches.tolist() == [
+        sum(math.ceil((s.stop - s.start) / batch_size) for s in rank.slices) for rank in ranks
     ]
-    assert batches_of_ranks(n, of_partition, batch_size, world).tolist() == planned
+    assert found.partitions.tolist() == [len(rank.slices) for rank in ranks]
+
+
+@given(st.integers(1, 5000), st.integers(100, 900), several, small_batches, talking, memories)
+def test_a_plan_and_the_tuner_expect_exactly_the_same(
+    n: int, size: int, world: int, batch_size: int, channel: str, memory_mb: int
+) -> None:
+    """A plan of data that exist, and the tuner's configuration of data that don't yet."""
+    plan = plan_of(equal_partitions(n, size), world, batch_size, channel)
+    planned = predict(*of_plan(plan, memory_mb), MEASURED, LAMBDA)
+    job = Job(n, ROW_BYTES, channel=channel)
+    tuned = predict(job, Configuration(memory_mb, world, batch_size, size), MEASURED, LAMBDA)
+    how = replace(planned.configuration, partition_rows=size)
+    assert replace(planned, configuration=how) == tuned
+    assert planned.usd == tuned.usd
+
+
+@given(sizes_of_partitions, st.integers(1, 20), memories)
+def test_a_plan_expects_what_the_tuner_advised_for_its_data(
+    sizes: list[int], concurrency: int, memory_mb: int
+) -> None:
+    job = Job(sum(sizes), ROW_BYTES, partitions=tuple(sizes))
+    limits = Constraints(memory_mb, concurrency)
+    advice = advise(job, MEASURED, LAMBDA, limits, (max(sizes),))
+    for advised in (advice.fastest, advice.cheapest, advice.best_value, *advice.curve):
+        how = advised.configuration
+        plan = plan_of(sizes, how.world_size, how.batch_size, job.channel)
+        assert predict(*of_plan(plan, how.memory_mb), MEASURED, LAMBDA) == advised
+
+
+@given(st.integers(1, 3000), st.integers(1, 300), st.integers(100, 50_000))
+def test_blocks_are_counted_as_the_reader_cuts_them(
+    batches: int, batch_size: int, row_bytes: int
+) -> None:
+    rows = batches * batch_size
+    whole = PlannedPartition(
+        bucket="b", key="k", etag="e", bytes=rows * row_bytes, rows=rows, row_bytes=row_bytes
+    )
+    cut = [
+        (piece.stop - piece.start) // batch_size
+        for piece in pieces([Slice(partition=0, start=0, stop=rows)], [whole], batch_size)
+    ]
+    largest = max(1, BLOCK_BYTES // (row_bytes * batch_size))
+    assert [size for size, many in blocks(batches, largest) for _ in range(many)] == cut
+
+
+@pytest.mark.parametrize(
+    ("sizes", "world", "batch_size", "factor"),
+    [
+        ([1278] * 52, 52, 64, 1.1),
+        ([5112] * 20, 10, 64, 1.1),
+        ([40_000] * 3, 20, 64, 1.1),  # columns so far apart that none is read with another
+        ([1278] * 40, 7, 512, 1.5),
+        ([200] * 5, 2, 64, 1.5),  # blocks of a whole partition
+    ],
+)
+def test_requests_for_rows_are_those_that_the_reader_makes(
+    sizes: list[int], world: int, batch_size: int, factor: float
+) -> None:
+    plan = plan_of(sizes, world, batch_size, "none")
+    made = sum(
+        1 + sum(requests_for(piece, sizes) for piece in pieces([part], plan.partitions, batch_size))
+        for rank in plan.ranks
+        for part in rank.slices
+    )
+    assert 1 / factor < row_reads(*of_plan(plan, 1769)) / made < factor
+
+
+def requests_for(piece: Slice, sizes: list[int]) -> int:
+    """Of a block, with the columns in the order in which a native partition has them."""
+    at, ranges = 0, {}
+    for name, size in (("dec", 8), ("object_id", 8), ("ra", 8), ("image", 20_480)):
+        ranges[name] = (at + piece.start * size, (piece.stop - piece.start) * size)
+        at += sizes[piece.partition] * size
+    for name, size in (("mag", 20), ("mag_err", 20), ("z_spec", 4)):
+        ranges[name] = (at + piece.start * size, (piece.stop - piece.start) * size)
+        at += sizes[piece.partition] * size
+    return sum(len(list(span.parts())) for span in spans(ranges))
+
+
+@given(jobs, configurations)
+def test_what_is_billed_by_number_is_known_before_anything_is_measured(
+    job: Job, how: Configuration
+) -> None:
+    p = predicted(job, how)
+    assert p.counts == count(job, how, how.world_size)
+    assert list(p.lines[1:]) == p.counts.lines()
+
+
+def test_ranks_that_cannot_all_run_at_once_come_in_waves_into_warm_environments() -> None:
+    job = Job(12_800, ROW_BYTES, channel="none")
+    how = Configuration(1769, 10, 64, 1280)
+    together, half = (
+        predict(job, how, MEASURED, replace(LAMBDA, ranks_at_once=n)) for n in (10, 5)
+    )
+    assert together.wall_s < half.wall_s < 2 * together.wall_s
+    assert half.billed_s < together.billed_s  # the second wave starts warm
+    assert together.counts.s3_gets - half.counts.s3_gets == 5  # and has the model
 
 
 @given(jobs, configurations, st.integers(1, 1_000_000))
@@ -68,7 +195,7 @@ def test_more_rows_never_take_less_time_or_money(job: Job, how: Configuration, m
     less, greater = predicted(job, how), predicted(replace(job, rows=job.rows + more), how)
     assert greater.wall_s >= less.wall_s
     assert greater.compute_s >= less.compute_s
-    assert greater.usd >= less.usd - 1e-12
+    assert greater.lines[0].usd >= less.lines[0].usd - 1e-12
 
 
 @given(jobs, configurations, memories)
@@ -122,21 +249,21 @@ def test_the_memory_that_is_demanded_is_what_init_demands(job: Job, how: Configu
 
 
 def test_below_one_vcpu_a_rank_is_slower_at_the_same_price() -> None:
-    job = Job(100_000, cold=False, channel="none")
+    job = Job(100_000, ROW_BYTES, cold=False, channel="none")
     half, whole = (predicted(job, Configuration(mb, 10, 64, 1278)) for mb in (1769 // 2, 1769))
     assert half.compute_s == pytest.approx(2 * whole.compute_s, rel=0.01)
     assert half.lines[0].usd == pytest.approx(whole.lines[0].usd, rel=0.02)
 
 
 def test_the_thousand_and_first_environment_waits_for_ten_seconds() -> None:
-    job = Job(1_000_000)
+    job = Job(1_000_000, ROW_BYTES)
     walls = [predicted(job, Configuration(1769, n, 64, 1278)).wall_s for n in (1000, 1001)]
     assert walls[1] > walls[0] + 5
 
 
 def test_ranks_that_share_cores_gain_nothing_beyond_them() -> None:
     machine = local_stack(cores=2, launch_s=0.1)
-    job = Job(12_800, cold=False)
+    job = Job(12_800, ROW_BYTES, cold=False)
     walls = [
         predict(job, Configuration(1769, n, 64, 1280), MEASURED, machine).wall_s for n in (1, 2, 8)
     ]
@@ -147,14 +274,14 @@ def test_ranks_that_share_cores_gain_nothing_beyond_them() -> None:
 def test_what_was_not_measured_is_refused() -> None:
     how = Configuration(1769, 4, 128, 1278)
     with pytest.raises(InputError, match="batch size 128"):
-        predicted(Job(1000), how)
+        predicted(Job(1000, ROW_BYTES), how)
     warm_only = MEASURED.model_copy(update={"init_s": None})
     with pytest.raises(InputError, match="no cold start"):
-        predict(Job(1000), replace(how, batch_size=64), warm_only, LAMBDA)
+        predict(Job(1000, ROW_BYTES), replace(how, batch_size=64), warm_only, LAMBDA)
 
 
 def some_advice(n: int, limits: Constraints) -> Advice:
-    return advise(Job(n), MEASURED, LAMBDA, limits, (1278,))
+    return advise(Job(n, ROW_BYTES), MEASURED, LAMBDA, limits, (1278,))
 
 
 limits_strategy = st.builds(Constraints, st.integers(1024, 10_240), st.integers(1, 300))
@@ -165,11 +292,10 @@ def test_all_that_is_recommended_lies_on_the_front_of_all_there_is(
     n: int, limits: Constraints
 ) -> None:
     assume(n < 100_000 * limits.max_concurrency)
-    found = some_advice(n, limits)
+    found, job = some_advice(n, limits), Job(n, ROW_BYTES)
+    asked = (predicted(job, how) for how in candidates(job, MEASURED, limits, (1278,)))
     everything = [
-        p
-        for how in candidates(Job(n), MEASURED, limits, (1278,))
-        if (p := predicted(Job(n), how)).needs_mb <= how.memory_mb and p.rank_s <= LAMBDA.longest_s
+        p for p in asked if p.needs_mb <= p.configuration.memory_mb and p.rank_s <= LAMBDA.longest_s
     ]
     for chosen in (found.fastest, found.cheapest, found.best_value):
         assert chosen.configuration.memory_mb <= limits.max_memory_mb

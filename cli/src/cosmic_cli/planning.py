@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from cosmic.contracts.engines import choose_engine
+from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.manifest import Manifest
 from cosmic.contracts.plan import Limits, Plan
-from cosmic.costs.bill import (
-    TRANSITIONS_OF_A_RANK,
-    TRANSITIONS_OF_A_RUN,
-    Line,
-    Usage,
-    bill,
-    billed_ms,
-)
-from cosmic.data.ranges import PART_BYTES
+from cosmic.costs import counts
+from cosmic.costs.bill import bill_document, total_usd
+from cosmic.costs.measured import Measured, at_rate, from_metrics, unlike
+from cosmic.costs.platform import LAMBDA
+from cosmic.costs.predict import Prediction, predict
+from cosmic.costs.workload import earlier, of_plan
 from cosmic.errors import InputError
 from cosmic.planning.concurrency import ranks_at_once
 from cosmic.planning.inputs import RunInputs
@@ -25,54 +26,37 @@ from cosmic.planning.memory import projected_memory_mb
 from cosmic.planning.settings import InitSettings
 from cosmic_cli.target import Target
 
-MB_PER_VCPU = 1769
-AGGREGATE_MB = 1769
-REQUESTS_OF_A_RANK = (4, 4)  # S3 reads and writes beside its rows
-REQUESTS_OF_A_RUN = (4, 16)
-FULL_ROWS_PER_S = {"openvino": 359.0, "onnxruntime": 264.0, "torch": 220.0}
-FULL_BASIS = (
-    "the full AstroMAE on one vCPU, as docs/performance.md measured it; a smaller model is faster "
-    "(--like RUN takes a finished run's rate, --rows-per-s your own)"
+UNMEASURED = "unknown until this model is measured"
+HOW_TO_MEASURE = (
+    "cosmic tune --manifest FILE --json > measured.json, then cosmic plan --from measured.json; "
+    "or --like RUN, a finished run of the same model"
 )
 
 
 @dataclass(frozen=True)
-class Rates:
-    """What the expected time is worked out from.
+class Source:
+    """Where the model's throughput is to come from; at most one is given.
 
     Attributes:
-        rows_per_s: Rows that one rank's model does in a second of a whole vCPU.
-        basis: Where that number comes from.
-        bytes_per_s: That one rank reads.
-        start_s: Cold start, imports and model of a rank.
-        close_s: From a rank's last row to its end.
-        merge_s, merged_rows_per_s: Of `aggregate`.
+        like: A finished run in the same bucket.
+        measured: A file: a run's metrics.json, or what `cosmic tune --json` printed.
+        rows_per_s: Stated by the user, of one core.
     """
 
-    rows_per_s: float
-    basis: str
-    bytes_per_s: float = 75e6
-    start_s: float = 4.0
-    close_s: float = 1.0
-    merge_s: float = 3.0
-    merged_rows_per_s: float = 100_000.0
+    like: str | None = None
+    measured: Path | None = None
+    rows_per_s: float | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse several.
 
-@dataclass(frozen=True)
-class Expected:
-    """How long a run will take, and its bill.
-
-    Attributes:
-        rank_s: Of the rank with the most rows.
-        waves: How often ranks have to wait for others to end.
-        wall_s: From the execution's start to the merge's end, without a wait for room.
-        lines: The bill.
-    """
-
-    rank_s: float
-    waves: int
-    wall_s: float
-    lines: list[Line]
+        Raises:
+            InputError: more than one is given.
+        """
+        given = [s for s in (self.like, self.measured, self.rows_per_s) if s is not None]
+        if len(given) > 1:
+            message = f"{len(given)} of --like, --from and --rows-per-s are given"
+            raise InputError(message, hint="give one")
 
 
 def limits_of(target: Target) -> Limits:
@@ -114,35 +98,63 @@ def bytes_to_read(plan: Plan) -> int:
     )
 
 
-def default_rates(plan: Plan) -> Rates:
-    """The rates if nothing better is known."""
-    return Rates(FULL_ROWS_PER_S[plan.engine], FULL_BASIS)
+def measured_for(plan: Plan, source: Source, target: Target, prefix: str) -> Measured | None:
+    """The figures of the plan's own model; None if no source is given.
+
+    Raises:
+        InputError: they are of another model, engine, precision or batch size, or can't be read.
+    """
+    if source.rows_per_s is not None:
+        return at_rate(source.rows_per_s, plan)
+    if source.measured is not None:
+        found, _ = earlier(source.measured)
+    elif source.like is not None:
+        found = _of_run(target, RunFolder(target.bucket, prefix, source.like))
+    else:
+        return None
+    reason = unlike(found, plan.model.sha256, plan.engine, plan.precision)
+    if reason:
+        raise InputError(reason, code="other-model", hint=HOW_TO_MEASURE)
+    return found
 
 
-def expect(plan: Plan, limits: Limits, rates: Rates) -> Expected:
-    """Work out time and bill; reading and computing overlap."""
-    vcpus = limits.memory_mb / MB_PER_VCPU
-    rows_per_s = rates.rows_per_s * (vcpus if vcpus < 1 else int(vcpus))
-    row_bytes = bytes_to_read(plan) / max(1, plan.rows)
-
-    def seconds(rows: int) -> float:
-        busy = max(rows / rows_per_s, rows * row_bytes / rates.bytes_per_s)
-        return rates.start_s + busy + rates.close_s
-
-    ranks_s = [seconds(rank.rows) for rank in plan.ranks]
-    waves = -(-plan.world_size // limits.world_size)
-    merge_s = rates.merge_s + plan.rows / rates.merged_rows_per_s
-    usage = Usage(
-        lambda_billed_ms=(
-            *((billed_ms(rank_s), limits.memory_mb) for rank_s in ranks_s),
-            (billed_ms(merge_s), AGGREGATE_MB),
-        ),
-        state_transitions=TRANSITIONS_OF_A_RUN + TRANSITIONS_OF_A_RANK * plan.world_size,
-        s3_gets=_requests(plan, 0) + -(-bytes_to_read(plan) // PART_BYTES) + len(plan.partitions),
-        s3_puts=_requests(plan, 1),
-    )
-    return Expected(max(ranks_s), waves, waves * max(ranks_s) + merge_s, bill(usage))
+def _of_run(target: Target, folder: RunFolder) -> Measured:
+    try:
+        metrics = json.loads(target.store().get(folder.metrics))
+    except InputError as error:
+        message = f"no finished run {folder.run}: {error.message}"
+        raise InputError(message, code="no-run") from error
+    return from_metrics(metrics, f"run {folder.run}")
 
 
-def _requests(plan: Plan, kind: int) -> int:
-    return REQUESTS_OF_A_RUN[kind] + REQUESTS_OF_A_RANK[kind] * plan.world_size
+def expect(plan: Plan, limits: Limits, measured: Measured) -> Prediction:
+    """What the plan will take on Lambda, by the function that `cosmic tune` calls."""
+    job, how = of_plan(plan, limits.memory_mb, cold=measured.init_s is not None)
+    return predict(job, how, measured, replace(LAMBDA, ranks_at_once=limits.world_size))
+
+
+def expected_document(plan: Plan, limits: Limits, measured: Measured | None) -> dict[str, Any]:
+    """Time, counts and bill as JSON; what only a measured model tells is null without one."""
+    at_once = min(plan.world_size, limits.world_size)
+    job, how = of_plan(plan, limits.memory_mb)
+    if measured is None:
+        known = counts.count(job, how, at_once)
+        return {
+            "expected": None,
+            "counts": counts.as_dict(known),
+            "usd_at_least": total_usd(known.lines()),
+            "bill": None,
+        }
+    found = expect(plan, limits, measured)
+    return {
+        "expected": {
+            "wall_s": found.wall_s,
+            "rank_s": found.rank_s,
+            "waves": -(-plan.world_size // at_once),
+            "starts": "warm" if measured.init_s is None else "cold",
+            "measured": measured.model_dump(mode="json"),
+        },
+        "counts": counts.as_dict(found.counts),
+        "usd_at_least": total_usd(found.counts.lines()),
+        "bill": bill_document(found.lines, plan.rows),
+    }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cosmic.contracts.plan import Plan
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.contracts.status import Status
-from cosmic.costs.bill import TRANSITIONS_OF_A_RANK, TRANSITIONS_OF_A_RUN, Usage, bill, billed_ms
+from cosmic.costs.bill import Usage, bill, billed_ms, invocation, total_usd, transitions
 
 
 @dataclass(frozen=True)
@@ -111,14 +111,14 @@ def _rows_of(plan: Plan | None, ranks: frozenset[int]) -> int:
 
 def _usd(seen: Seen, running: int, ended: int, elapsed_s: float) -> float:
     """From the records that were read; ranks without one count as those with, on average."""
-    known = [(billed_ms(r.init_s + r.finished_at_s - r.started_at_s), r) for r in seen.records]
+    known = seen.records
     share = len(seen.done) / len(known) if known else 0.0
-    memory_mb = known[0][1].memory_mb if known else seen.memory_mb
-    done = [(round(ms * share), r.memory_mb) for ms, r in known]
+    memory_mb = known[0].memory_mb if known else seen.memory_mb
+    done = [(round(ms * share), mb) for ms, mb in map(invocation, known)]
     usage = Usage(
         lambda_billed_ms=(*done, *((billed_ms(elapsed_s), memory_mb),) * running),
-        state_transitions=TRANSITIONS_OF_A_RUN + TRANSITIONS_OF_A_RANK * ended,
-        s3_gets=round(share * sum(r.s3_reads for _, r in known)),
-        s3_puts=round(share * sum(r.s3_writes for _, r in known)),
+        state_transitions=transitions(ended),
+        s3_gets=round(share * sum(r.s3_reads for r in known)),
+        s3_puts=round(share * sum(r.s3_writes for r in known)),
     )
-    return sum(line.usd for line in bill(usage)) if seen.began_at_s else 0.0
+    return total_usd(bill(usage)) if seen.began_at_s else 0.0

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import socket
 import struct
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
@@ -74,3 +75,19 @@ def test_the_server_keeps_nothing_of_a_connection_that_is_reset(talk: Talk) -> N
             assert _writers() == before
 
     asyncio.run(scenario())
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_tags_that_are_used_once_leave_nothing_behind() -> None:
+    def queues() -> int:
+        return sum(type(thing) is deque for thing in gc.get_objects())
+
+    with fmilib.connect(0, 1) as comm:
+        before = queues()
+        for tag in range(50):
+            request = comm.irecv(0, tag)
+            comm.send(tag, 0, tag)
+            assert request.wait() == tag
+        del request
+        gc.collect()  # a request and its end know each other
+        assert queues() <= before + 1

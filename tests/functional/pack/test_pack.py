@@ -155,8 +155,8 @@ def test_pt_files_are_packed_without_running_them(columns: Columns, tmp_path: Pa
     (path,) = packed.partitions
     assert [Path(s["path"]).name for s in packed.sources] == ["2.pt", "10.pt"]
     with opened(path) as source:
-        assert np.array_equal(source.fields["image"].read(ROWS, 2 * ROWS), columns["image"])
-        ids = source.fields["object_id"].read(0, 2 * ROWS)
+        assert np.array_equal(source.fields["image"].read(ROWS, 2 * ROWS).data, columns["image"])
+        ids = source.fields["object_id"].read(0, 2 * ROWS).data
     assert list(ids) == [*range(ROWS), *range(1_000_000_000, 1_000_000_000 + ROWS)]
 
 
@@ -184,8 +184,9 @@ def test_pixels_are_scaled_and_columns_renamed_on_request(columns: Columns, tmp_
     choices = Choices({"mag": "petro"}, image_scale=2.0)
     packed = pack([npz(tmp_path, renamed)], tmp_path / "o", choices, partition_bytes=1 << 20)
     with opened(packed.partitions[0]) as source:
-        assert np.array_equal(source.fields["image"].read(0, ROWS), 2 * columns["image"])
-        assert np.array_equal(source.fields["mag"].read(0, ROWS), columns["mag"], equal_nan=True)
+        assert np.array_equal(source.fields["image"].read(0, ROWS).data, 2 * columns["image"])
+        magnitudes = source.fields["mag"].read(0, ROWS).data
+        assert np.array_equal(magnitudes, columns["mag"], equal_nan=True)
 
 
 def test_ids_that_a_float_would_break_are_refused(columns: Columns, tmp_path: Path) -> None:

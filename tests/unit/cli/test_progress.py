@@ -9,7 +9,7 @@ import pytest
 from cosmic.contracts.plan import Plan, PlannedModel, RankPlan, Slice
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.contracts.status import State, Status
-from cosmic.costs.bill import price_table
+from cosmic.costs.prices import gb_second, price
 from cosmic_cli.executions import next_name
 from cosmic_cli.progress import Seen, progress_of
 from cosmic_cli.views.run import progress_line
@@ -109,16 +109,16 @@ def test_nothing_is_said_of_rates_before_a_rank_is_done() -> None:
 
 
 def test_the_cost_so_far_takes_ranks_without_a_record_as_those_with_one() -> None:
-    price = price_table()["lambda_gb_second"]["x86_64"]
+    second = gb_second("x86_64").usd
     known = [record(0, 10.0), record(1, 20.0)]
     both = Seen(status(), done=frozenset({0, 1}), records=known, began_at_s=1.0, now_s=1.0)
     four = Seen(status(), done=frozenset(range(4)), records=known, began_at_s=1.0, now_s=1.0)
     more = progress_of(four).usd - progress_of(both).usd
-    assert more == pytest.approx(30 * price + 6 * price_table()["state_transition"])
+    assert more == pytest.approx(30 * second + 6 * price("state_transition").usd)
     running = Seen(status(), running=1, began_at_s=1.0, now_s=11.0, memory_mb=2048)
     idle = Seen(status(), began_at_s=1.0, now_s=11.0, memory_mb=2048)
     extra = progress_of(running).usd - progress_of(idle).usd
-    assert extra == pytest.approx(10 * 2 * price + price_table()["lambda_request"])
+    assert extra == pytest.approx(10 * 2 * second + price("lambda_request").usd)
 
 
 def test_executions_of_a_run_are_numbered() -> None:

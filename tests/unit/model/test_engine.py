@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from cosmic.contracts.engines import ENGINES
 from cosmic.contracts.flags import Flag
+from cosmic.contracts.vcpus import threads_for_memory
 from cosmic.errors import InputError
 from cosmic.model.checkpoint import load_checkpoint
-from cosmic.model.engine import Engine, threads_for_memory
+from cosmic.model.engine import Engine
 
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from cosmic.data.synth import tables
@@ -17,6 +19,9 @@ from cosmic.errors import InputError
 from cosmic_cli.exit_codes import Exit, err, show_json
 from cosmic_cli.exit_codes import out as shown
 from cosmic_cli.options import AsJson
+
+if TYPE_CHECKING:
+    from cosmic.data.pack.pack import Packed
 
 app = typer.Typer(help="Data sets: make, pack, inspect.", no_args_is_help=True)
 
@@ -101,7 +106,17 @@ def pack(
         int | None, typer.Option(min=1, help="Rows of a partition, instead of its size.")
     ] = None,
     column: Annotated[
-        list[str] | None, typer.Option(metavar="OURS=THEIRS", help="Their name of a column.")
+        list[str] | None,
+        typer.Option(metavar="OURS=THEIRS", help="Their name of a column; a,b,c,d,e for bands."),
+    ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(metavar="OURS", help="A column not to take.")
+    ] = None,
+    hdu: Annotated[
+        list[str] | None, typer.Option(metavar="NAME|N", help="HDU of a FITS file to read.")
+    ] = None,
+    group: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Group of an HDF5 file to read.")
     ] = None,
     image_scale: Annotated[
         float | None, typer.Option(help="Nanomaggies of one unit of their pixels.")
@@ -113,17 +128,28 @@ def pack(
 ) -> None:
     """Convert files into native partitions: .pt .npz .npy .h5 .fits .parquet .safetensors.
 
-    Rows keep their order; folders are read in natural order. Nothing is unpickled.
+    Rows keep their order; folders are read in natural order. Nothing is unpickled. What is missing
+    or can't be a magnitude, a redshift or a position becomes NaN and is counted. Everything is
+    written or nothing.
 
     Example: cosmic data pack survey/ --out data/survey --partition-size 100MB
 
-    JSON: {"out", "rows", "partitions", "bytes", "sources": [{"path", "format", "rows", "columns"}]}
+    JSON: {"out", "rows", "partitions", "bytes", "ignored", "repeated_ids", "sources": [{"path",
+    "format", "rows", "columns", "taken": {column: {"field", "unit", "factor", "missing",
+    "missing_by_value"}}, "made_up", "pixels": {"lost_images", "images_with_bad_pixels",
+    "images_with_an_empty_band"}}]}
     """
     from cosmic.data.pack.columns import Choices
-    from cosmic.data.pack.opening import files_of
+    from cosmic.data.pack.opening import files_of, ignored_in
     from cosmic.data.pack.pack import pack as pack_files
+    from cosmic.data.pack.summary import warnings_of
 
-    choices = Choices(_pairs(column or []), image_scale, number_objects)
+    if image_scale is not None and not 0 < image_scale < math.inf:
+        hint = "nanomaggies of one unit, a number above 0"
+        raise InputError(f"--image-scale {image_scale}", code="usage", hint=hint)
+    choices = Choices(
+        _pairs(column or []), image_scale, number_objects, hdu or (), group or (), _ours(without)
+    )
     packed = pack_files(
         files_of(paths),
         out,
@@ -132,29 +158,61 @@ def pack(
         per_partition=per_partition,
         progress=lambda rows: err.print(f"{rows:,} rows", highlight=False),
     )
+    ignored = ignored_in(paths)
+    for line in warnings_of(packed, ignored):
+        err.print(line, markup=False, highlight=False, soft_wrap=True)
     found = {
         "out": str(out),
         "rows": packed.rows,
         "partitions": len(packed.partitions),
         "bytes": sum(f.stat().st_size for f in packed.partitions),
+        "ignored": [str(path) for path in ignored],
+        "repeated_ids": packed.repeated_ids,
         "sources": packed.sources,
     }
     summary = f"{packed.rows:,} rows of {len(packed.sources)} files in {found['partitions']}"
     if as_json:
         show_json(found)
     else:
+        _show_taken(packed)
         typer.echo(f"{summary} partitions, {found['bytes']:,} bytes, {out}")
 
 
+def _show_taken(packed: Packed) -> None:
+    from cosmic.data.pack.summary import taken_rows
+
+    table = Table("column", "taken from", "unit", "missing")
+    for row in taken_rows(packed):
+        table.add_row(*(escape(text) for text in row))
+    shown.print(table)
+
+
 def _pairs(words: list[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for word in words:
+        ours, _, theirs = word.partition("=")
+        _ours([ours], f"--column {word}")
+        if not theirs or ours in pairs:
+            why = "names no field" if not theirs else f"names {ours} again, after {pairs[ours]}"
+            hint = "ours=theirs, each once; five bands are ours=a,b,c,d,e"
+            raise InputError(f"--column {word} {why}", code="usage", hint=hint)
+        pairs[ours] = theirs
+    return pairs
+
+
+def _ours(words: list[str] | None, said: str | None = None) -> list[str]:
+    """Names of columns.
+
+    Raises:
+        InputError: one is none.
+    """
     from cosmic.contracts.columns import COLUMNS
 
-    pairs = dict(word.partition("=")[::2] for word in words)
-    for ours, theirs in pairs.items():
-        if ours not in COLUMNS or not theirs:
-            hint = f"ours=theirs, where ours is one of {', '.join(COLUMNS)}"
-            raise InputError(f"--column {ours}={theirs}", code="usage", hint=hint)
-    return pairs
+    for word in words or []:
+        if word not in COLUMNS:
+            hint = f"ours is one of {', '.join(COLUMNS)}"
+            raise InputError(said or f"--without {word}", code="usage", hint=hint)
+    return words or []
 
 
 @app.command()
@@ -167,17 +225,22 @@ def inspect(
 ) -> None:
     """Show what is in files of data: fields, units, what is missing, checksums, some rows.
 
-    Exits with 1 if a native partition's rows don't have the checksums of its header.
+    Says which field would be packed as which column. Exits with 1 if a native partition's rows
+    don't have the checksums of its header.
 
     Example: cosmic data inspect data/real/0.safetensors
 
     JSON: {"files": [{"path", "format", "bytes", "rows", "fields": {name: {"dtype", "shape", "unit",
-    "missing", "min", "max"}}, "checksums": ok, damaged or none, "damaged", "metadata", "sample"}]}
+    "missing", "min", "max", "column", "problem"}}, "problems", "checksums": ok, damaged or none,
+    "damaged", "metadata", "sample"}]}
     """
     from cosmic.data.pack.look import look
-    from cosmic.data.pack.opening import files_of
+    from cosmic.data.pack.opening import files_of, ignored_in
+    from cosmic.data.pack.summary import ignored_line
 
     found = [look(path, sample) for path in files_of(paths)]
+    for line in ignored_line(ignored_in(paths)):
+        err.print(line, markup=False, highlight=False, soft_wrap=True)
     if as_json:
         show_json({"files": found})
     else:
@@ -189,11 +252,16 @@ def inspect(
 
 def _show(facts: dict[str, Any]) -> None:
     title = f"{facts['path']}: {facts['format']}, {facts['rows']:,} rows, {facts['bytes']:,} bytes"
-    table = Table("field", "type", "shape", "unit", "missing", "min", "max", title=title)
+    table = Table("field", "type", "shape", "unit", "missing", "min", "max", "column", title=title)
     for name, f in facts["fields"].items():
         ends = ("" if f[end] is None else f"{f[end]:.6g}" for end in ("min", "max"))
-        table.add_row(name, f["dtype"], str(f["shape"]), f["unit"], f"{f['missing']:,}", *ends)
+        shape = "varying" if None in f["shape"] or "problem" in f else str(f["shape"])
+        texts = (name, f["dtype"], shape, f["unit"], f"{f['missing']:,}", *ends, f["column"] or "")
+        table.add_row(*(escape(text) for text in texts))
     shown.print(table)
+    for problem in facts["problems"]:
+        hint = f" ({problem['hint']})" if problem["hint"] else ""
+        shown.print(f"to pack: {problem['message']}{hint}", markup=False, soft_wrap=True)
     damaged = f": {', '.join(facts['damaged'])}" if facts["damaged"] else ""
     shown.print(f"checksums: {facts['checksums']}{damaged}", highlight=False)
     for name, value in facts["metadata"].items():

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.manifest import parse_manifest
 from cosmic.contracts.plan import Limits, Plan
-from cosmic.costs.bill import bill_document
-from cosmic.errors import InputError, InvalidInput
+from cosmic.errors import InvalidInput
 from cosmic.planning.start_run import plan_run, survey_input
 from cosmic_cli.exit_codes import Exit, out, show_json
 from cosmic_cli.files import read_file
 from cosmic_cli.options import PREFIX, AsJson, ManifestFile, Prefix, on_target
 from cosmic_cli.planning import (
-    Rates,
+    HOW_TO_MEASURE,
+    UNMEASURED,
+    Source,
     bytes_to_read,
-    default_rates,
-    expect,
+    expected_document,
     limits_of,
+    measured_for,
     needed_mb,
 )
 from cosmic_cli.target import Target
@@ -33,24 +33,35 @@ from cosmic_cli.target import Target
 def plan(
     target: Target,
     manifest: ManifestFile,
-    like: Annotated[str | None, typer.Option(help="A finished run whose rate is taken.")] = None,
-    rows_per_s: Annotated[float | None, typer.Option(min=0.001, help="A rank's rate.")] = None,
+    like: Annotated[
+        str | None, typer.Option(help="A finished run of the same model, whose rate is taken.")
+    ] = None,
+    measured: Annotated[
+        Path | None,
+        typer.Option("--from", help="A run's metrics.json, or what `cosmic tune --json` printed."),
+    ] = None,
+    rows_per_s: Annotated[
+        float | None, typer.Option(min=0.001, help="The model's rate on one core, if you know it.")
+    ] = None,
     prefix: Prefix = PREFIX,
     as_json: AsJson = False,
 ) -> None:
     """Say what a manifest would do: ranks, bytes, memory, time and cost, or why it is refused.
 
-    Data and model are looked at as `init` would; nothing is written, nothing is started.
+    Data and model are looked at as `init` would; nothing is written, nothing is started. Time and
+    cost follow from how fast this model runs: from `cosmic tune`, or a finished run of it. Without
+    either, only what is billed by number is known.
 
     Example: cosmic plan manifest.json --local
 
     JSON: {"ok", "problems", "warnings", "ranks", "rows", "partitions", "bytes", "rows_per_rank",
-    "memory_mb", "function_mb", "channel", "engine", "precision", "expected": {"wall_s", "rank_s",
-    "waves", "rates"}, "bill": as in metrics.json}
+    "memory_mb", "function_mb", "channel", "engine", "precision", "expected": null or {"wall_s",
+    "rank_s", "waves", "starts", "measured"}, "counts": {"invocations", "transitions", "s3_gets",
+    "s3_puts"}, "usd_at_least", "bill": null or as in metrics.json}
     """
-    text = read_file(manifest)
+    text, source = read_file(manifest), Source(like, measured, rows_per_s)
     try:
-        document = _planned(target, text, _rates(target, prefix, like, rows_per_s))
+        document = _planned(target, text, source, prefix)
     except InvalidInput as error:
         if not as_json:
             raise
@@ -62,31 +73,19 @@ def plan(
         _show(document)
 
 
-def _planned(target: Target, text: bytes, rates: Rates | None) -> dict[str, Any]:
+def _planned(target: Target, text: bytes, source: Source, prefix: str) -> dict[str, Any]:
     parsed = parse_manifest(text)
     limits = limits_of(target)
     found = survey_input(parsed, target.store(), limits)
     planned = plan_run("plan", parsed, found, limits)
     if not isinstance(planned, Plan):
         raise InvalidInput(planned)
-    return _document(planned, limits, needed_mb(parsed, found), rates or default_rates(planned))
+    rates = measured_for(planned, source, target, prefix)
+    shape = _document(planned, limits, needed_mb(parsed, found))
+    return shape | expected_document(planned, limits, rates)
 
 
-def _rates(target: Target, prefix: str, like: str | None, rows_per_s: float | None) -> Rates | None:
-    if rows_per_s is not None:
-        return Rates(rows_per_s, "--rows-per-s")
-    if like is None:
-        return None
-    folder = RunFolder(target.bucket, prefix, like)
-    try:
-        run = json.loads(target.store().get(folder.metrics))["run"]
-    except InputError as error:
-        raise InputError(f"no finished run {like}: {error.message}", code="no-run") from error
-    return Rates(run["rows_per_compute_s"], f"run {like}")
-
-
-def _document(plan: Plan, limits: Limits, memory_mb: int, rates: Rates) -> dict[str, Any]:
-    expected = expect(plan, limits, rates)
+def _document(plan: Plan, limits: Limits, memory_mb: int) -> dict[str, Any]:
     rows = [rank.rows for rank in plan.ranks]
     return {
         "ok": True,
@@ -103,33 +102,45 @@ def _document(plan: Plan, limits: Limits, memory_mb: int, rates: Rates) -> dict[
         "channel": plan.channel,
         "engine": plan.engine,
         "precision": plan.precision,
-        "expected": {
-            "wall_s": expected.wall_s,
-            "rank_s": expected.rank_s,
-            "waves": expected.waves,
-            "rates": asdict(rates),
-        },
-        "bill": bill_document(expected.lines, plan.rows),
     }
 
 
 def _show(document: dict[str, Any]) -> None:
-    rows, expected, bill = document["rows_per_rank"], document["expected"], document["bill"]
+    rows = document["rows_per_rank"]
     table = Table(show_header=False)
     for name, value in (
         ("ranks", f"{document['ranks']}, {document['at_once']} at once"),
         ("rows", f"{document['rows']:,} in {document['partitions']} partitions"),
-        ("rows of a rank", f"{rows['least']:,} to {rows['most']:,}"),
+        ("rows per rank", f"{rows['least']:,} to {rows['most']:,}"),
         ("bytes to read", f"{document['bytes']:,}"),
-        ("memory of a rank", f"{document['memory_mb']} of {document['function_mb']} MB"),
+        ("memory per rank", f"{document['memory_mb']} of {document['function_mb']} MB"),
         ("messages", document["channel"]),
         ("engine", f"{document['engine']}, {document['precision']}"),
-        ("expected time", f"{expected['wall_s']:.0f} s, a rank {expected['rank_s']:.0f} s"),
-        ("", f"{expected['rates']['rows_per_s']:.0f} rows/s: {expected['rates']['basis']}"),
-        *((line["item"], f"{line['formula']} = ${line['usd']:.6f}") for line in bill["lines"]),
-        ("expected cost", f"${bill['usd']:.6f} (${bill['usd_per_million_rows']:.2f} a million)"),
+        *(_expected(document) if document["expected"] else _unknown(document)),
     ):
         table.add_row(name, value)
     out.print(table)
     for warning in document["warnings"]:
         out.print(f"warning: {warning}", markup=False)
+
+
+def _expected(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    expected, bill = document["expected"], document["bill"]
+    wall_s, rank_s = expected["wall_s"], expected["rank_s"]
+    yield "expected time", f"{wall_s:.0f} s, a rank {rank_s:.0f} s; {expected['starts']} start"
+    measured = expected["measured"]
+    rates = ", ".join(f"{rate:.0f}" for rate in measured["rows_per_s"].values())
+    yield "rows/s of a core", f"{rates} ({measured['where']})"
+    for line in bill["lines"]:
+        yield line["item"], f"{line['formula']} = ${line['usd']:.6f}"
+    million = bill["usd_per_million_rows"]
+    yield "expected cost", f"${bill['usd']:.6f} (${million:.2f} per million rows)"
+
+
+def _unknown(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    counts = document["counts"]
+    yield "expected time", UNMEASURED
+    yield "S3 requests", f"{counts['s3_gets']:,} reads, {counts['s3_puts']:,} writes and lists"
+    yield "state transitions", f"{counts['transitions']:,}"
+    yield "expected cost", f"${document['usd_at_least']:.6f} and Lambda's time, {UNMEASURED}"
+    yield "to measure it", HOW_TO_MEASURE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,17 +12,17 @@ import typer
 
 from cosmic.calibration.measure import Calibration, measure
 from cosmic.contracts.engines import EngineName, Precision
-from cosmic.costs.measured import Measured
+from cosmic.costs.measured import Measured, unlike
 from cosmic.costs.platform import LAMBDA
-from cosmic.costs.predict import Job
 from cosmic.costs.tune import Constraints, advise
+from cosmic.costs.workload import Workload, earlier, of_folder, of_manifest, of_rows
 from cosmic.errors import InputError
 from cosmic_cli.demo import CHECKPOINT
 from cosmic_cli.exit_codes import err, out, show_json
+from cosmic_cli.files import read_file
 from cosmic_cli.options import AsJson
 from cosmic_cli.target import STATE_DIR, find_target
 from cosmic_cli.views.tuning import document, show
-from cosmic_cli.workload import Workload, earlier, of_folder, of_manifest
 
 Rows = Annotated[int | None, typer.Option(min=1, help="Rows of the run.")]
 Data = Annotated[Path | None, typer.Option(help="Or: a folder of partitions on this machine.")]
@@ -84,12 +85,13 @@ def tune(
                 profile=profile,
                 region=region,
             )
-            work = of_manifest(manifest, target, copy)
+            work = of_manifest(read_file(manifest), target.store(), copy)
         else:
             work = _here(rows, data, past)
         checkpoint = model or (copy if copy.exists() else CHECKPOINT)
-        found = before or _measured(checkpoint, engine, precision, work.row_bytes)
-    job = Job(work.rows, cold=not warm)
+        found = before or _measured(checkpoint, engine, precision, work.job.row_bytes)
+        _same_model(found, copy)
+    job = replace(work.job, cold=not warm)
     lambda_ = replace(LAMBDA, vcpu_speed=vcpu_speed)
     limits = Constraints(max_memory, max_concurrency, deadline)
     advice = advise(job, found, lambda_, limits, work.partition_rows)
@@ -106,7 +108,22 @@ def _here(rows: int | None, data: Path | None, past: Workload | None) -> Workloa
         return of_folder(data)
     if rows is None:
         raise InputError("nothing says how many rows", hint="give --rows, --data or --manifest")
-    return replace(past, rows=rows) if past else Workload(rows)
+    return of_rows(rows, past.job.row_bytes) if past else of_rows(rows)
+
+
+def _same_model(found: Measured, named: Path) -> None:
+    """Hold figures to the model that a manifest names, if there is one.
+
+    Raises:
+        InputError: they are of another model.
+    """
+    if not named.exists():
+        return
+    sha256 = hashlib.sha256(named.read_bytes()).hexdigest()
+    reason = unlike(found, sha256, found.engine, found.precision)
+    if reason:
+        hint = "leave --model and --from out, to measure the manifest's own model here"
+        raise InputError(reason, code="other-model", hint=hint)
 
 
 def _one_of(*sources: object) -> bool:

@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from cosmic.costs.bill import bill_document
+from cosmic.costs.counts import Job
 from cosmic.costs.measured import Measured
 from cosmic.costs.platform import Platform
-from cosmic.costs.predict import Job, Prediction
+from cosmic.costs.predict import Prediction
 from cosmic.costs.tune import Advice
 
 WIDTH, HEIGHT = 60, 12
@@ -26,7 +27,7 @@ def document(job: Job, measured: Measured, platform: Platform, advice: Advice) -
     named = _named(advice)
     return {
         "version": 1,
-        "job": asdict(job),
+        "job": {k: v for k, v in asdict(job).items() if k != "partitions"},
         "measured": measured.model_dump(mode="json"),
         "modelled": {
             "platform": asdict(platform),
@@ -77,6 +78,7 @@ def measured_table(measured: Measured) -> Table:
     table = Table(title=f"Measured: {measured.where}", show_header=False)
     rates = ", ".join(f"{size}: {rate:.0f}" for size, rate in sorted(measured.rows_per_s.items()))
     table.add_row("engine", f"{measured.engine}, {measured.precision}")
+    table.add_row("model (sha256)", (measured.model_sha256 or "not known")[:12])
     table.add_row("rows/s of a core, by batch size", rates)
     table.add_row("share that threads don't shorten", f"{measured.serial_share:.1%}")
     table.add_row("start of the process", _seconds(measured.init_s))

@@ -17,6 +17,7 @@ from cosmic.contracts.engines import AUTO_ENGINE, EngineName, Precision
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import Manifest, check_manifest, parse_manifest
 from cosmic.contracts.plan import Limits, Plan, natural_order
+from cosmic.contracts.vcpus import MB_PER_VCPU
 from cosmic.data.formats import FORMATS
 from cosmic.errors import InputError, InvalidInput
 from cosmic.metrics.photo_z import photo_z_metrics
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 HERE = "local"  # the bucket that this machine's files are in
-LAMBDA = Limits(world_size=1000, memory_mb=1769, channels=("direct", "s3"), engines=(AUTO_ENGINE,))
+LAMBDA = Limits(
+    world_size=1000, memory_mb=MB_PER_VCPU, channels=("direct", "s3"), engines=(AUTO_ENGINE,)
+)
 UNLIMITED = Limits(world_size=1, memory_mb=1 << 30, channels=())
 Progress = Callable[[int, int], None]
 
@@ -199,9 +202,12 @@ def _partition_files(data: Path | str | Sequence[Path | str]) -> list[Path]:
     folder = Path(data)
     if not folder.is_dir():
         return [folder]
-    suffixes = tuple(layout.suffix for layout in FORMATS.values())
-    found = natural_order(str(p) for p in folder.iterdir() if p.name.endswith(suffixes))
+    layouts = FORMATS.values()
+    found = natural_order(
+        str(p) for p in folder.iterdir() if any(layout.is_partition(p.name) for layout in layouts)
+    )
     if not found:
+        suffixes = [layout.suffix for layout in layouts]
         hint = f"partitions end in {' or '.join(suffixes)}"
         raise InputError(f"{folder} holds no partitions", code="no-partitions", hint=hint)
     return [Path(path) for path in found]

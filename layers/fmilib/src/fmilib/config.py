@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ ON_FAILURE = ("abort", "rejoin")
 AUTO = "auto"
 TYPICAL_BYTES = 64 * 1024
 DEFAULT_MEMORY_MB = 1024
+MAX_TIMEOUT_S = 7 * 86_400.0  # poll takes 31 bits of milliseconds
+MAX_DETECT_S = 86_400.0  # a quarter of it is the keepalive's, which takes 32,767 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,10 @@ class Settings:
         _require(1 <= self.size <= MAX_RANKS, f"size must be 1..{MAX_RANKS}, got {self.size}")
         _require(0 <= self.rank < self.size, f"rank must be 0..{self.size - 1}, got {self.rank}")
         _require(0 <= self.generation <= MAX_GENERATION, f"bad generation {self.generation}")
-        _require(self.timeout_s > 0, f"timeout_s must be above 0, got {self.timeout_s}")
-        _require(self.detect_s > 0, f"detect_s must be above 0, got {self.detect_s}")
+        check_timeout(self.timeout_s)
+        _require_seconds("detect_s", self.detect_s, MAX_DETECT_S)
+        finite = self.deadline is None or math.isfinite(self.deadline)
+        _require(finite, "deadline, remaining_s and reserve_s must be finite; leave out for none")
         _require(self.channel in CHANNELS, f"channel must be one of {CHANNELS}: {self.channel}")
         _require(self.integrity in INTEGRITY, f"integrity must be one of {INTEGRITY}")
         _require(
@@ -90,11 +95,18 @@ class Settings:
             f"secret must be at least {keys.MIN_SECRET_BYTES} bytes, got {len(self.secret)}",
         )
         if self.channel == "direct":
-            _require(bool(self.host) and 0 < self.port < 65536, "rendezvous must be host:port")
+            bare = bool(self.host) and not set(self.host) & set("/@?# ")
+            _require(
+                bare and 0 < self.port < 65536,
+                f"rendezvous must be host:port, without http:// or a path; got {self._endpoint()}",
+            )
             can = payload_auth.HAVE_GMAC or not self.encrypt
             _require(can, "encrypt needs the package cryptography: pip install 'fmilib[encrypt]'")
         elif self.channel != "local":
             _require(bool(self.store), f"channel {self.channel} needs a store")
+
+    def _endpoint(self) -> str:
+        return f"host {self.host!r} and port {self.port or 'none'}"
 
     def __repr__(self) -> str:
         return f"Settings(job={self.job!r}, rank={self.rank}, size={self.size})"
@@ -255,6 +267,19 @@ def _endpoint(text: str) -> tuple[str, int]:
     if not port.isdecimal():
         return (host, 0)
     return (host.strip("[]"), int(port))
+
+
+def check_timeout(seconds: float) -> None:
+    """Refuse a bound of waits that the system can't keep.
+
+    Raises:
+        ValueError: it isn't above 0 and at most a week.
+    """
+    _require_seconds("timeout_s", seconds, MAX_TIMEOUT_S)
+
+
+def _require_seconds(name: str, seconds: float, most: float) -> None:
+    _require(0 < seconds <= most, f"{name} must be above 0 and at most {most:g}, got {seconds}")
 
 
 def _require(holds: bool, message: str) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cosmic.contracts.vcpus import threads_for_memory
+
 VERSION = "$LATEST"
-MIB_PER_VCPU = 1769
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,8 @@ def lambda_variables(
 
 
 def threads_for(memory_mb: int) -> int:
-    """Threads for numeric libraries: a function has one vCPU for each 1,769 MB."""
-    return max(1, min(os.cpu_count() or 1, memory_mb // MIB_PER_VCPU))
+    """Threads for numeric libraries: as many as in Lambda, at most one per core of this machine."""
+    return min(os.cpu_count() or 1, threads_for_memory(memory_mb))
 
 
 def function_name(reference: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -51,6 +52,7 @@ def measure(wanted: Calibration, row_bytes: int, progress: Progress) -> Measured
     if not wanted.model.is_file():
         hint = "give --model a checkpoint"
         raise InputError(f"{wanted.model} is not there", code="not-found", hint=hint)
+    checkpoint = wanted.model.read_bytes()
     progress("start-up")
     (start, *found) = _told(wanted, 1, wanted.batch_sizes, progress)
     first = found[0]
@@ -58,7 +60,8 @@ def measure(wanted: Calibration, row_bytes: int, progress: Progress) -> Measured
         where=f"this machine ({platform.machine()}, {os.cpu_count()} cores)",
         engine=first["engine"],
         precision=wanted.precision,
-        model_bytes=wanted.model.stat().st_size,
+        model_bytes=len(checkpoint),
+        model_sha256=hashlib.sha256(checkpoint).hexdigest(),
         row_bytes=row_bytes,
         rows_per_s={one["batch_size"]: one["rows_per_cpu_s"] for one in found},
         serial_share=_serial_share(wanted, found, progress),

@@ -211,6 +211,11 @@ def _joined(batches: Sequence[Slice]) -> list[Slice]:
     return joined
 
 
+def gathers(channel: str, rows: int) -> bool:
+    """Whether rank 0 of a run gathers all rows and writes them as one object."""
+    return channel != "none" and rows <= GATHER_MAX_ROWS
+
+
 def make_plan(
     run: str,
     manifest: Manifest,
@@ -237,7 +242,7 @@ def make_plan(
         channel=channel,
         fmi_timeout_s=manifest.fmi.timeout_s,
         failed_rows_percent=manifest.tolerate.failed_rows_percent,
-        gather=channel != "none" and sum(rows) <= GATHER_MAX_ROWS,
+        gather=gathers(channel, sum(rows)),
         ignored_keys=tuple(ignored_keys),
         warnings=tuple(warnings),
         cai=_cai_results(manifest.output.cai_result_path, output_prefixes),

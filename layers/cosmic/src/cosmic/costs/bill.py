@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import asdict, dataclass
-from functools import cache
-from importlib.resources import files
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cosmic.contracts.rank_record import RankRecord
+from cosmic.costs.prices import Architecture, Price, gb_second, price
+
+if TYPE_CHECKING:
+    from cosmic.storage.objects import Requests
 
 TRANSITIONS_OF_A_RUN = 7
 TRANSITIONS_OF_A_RANK = 3
@@ -33,18 +37,19 @@ class Usage:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the bill in US dollars."""
+    """A line of the bill.
+
+    Attributes:
+        item: What is billed.
+        formula: Quantity times price, as text.
+        usd: US dollars.
+        price: The price with its region, date and source.
+    """
 
     item: str
     formula: str
     usd: float
-
-
-@cache
-def price_table() -> dict[str, Any]:
-    """Prices in US dollars with their region, date and source."""
-    table: dict[str, Any] = json.loads(files("cosmic.costs").joinpath("prices.json").read_text())
-    return table
+    price: Price = field(compare=False)
 
 
 def billed_ms(duration_s: float) -> int:
@@ -52,42 +57,103 @@ def billed_ms(duration_s: float) -> int:
     return math.ceil(duration_s * 1000)
 
 
-def transitions(world_size: int, retries: int = 0, looks: int = 0) -> int:
-    """State transitions of a run; each retry of a rank is one more, each look for room three."""
+def billed_s(record: RankRecord) -> float:
+    """Seconds for which a rank is billed, the start of its environment included."""
+    return record.init_s + record.finished_at_s - record.started_at_s
+
+
+def invocation(record: RankRecord) -> tuple[int, int]:
+    """Billed milliseconds and configured MB of a rank."""
+    return billed_ms(billed_s(record)), record.memory_mb
+
+
+def transitions(ranks: int, retries: int = 0, looks: int = 0) -> int:
+    """State transitions of a run: the only place where they are counted.
+
+    Prediction, progress and bill all call this; the test of the state machine holds both constants
+    to `infra/statemachine/pipeline.asl.json`. A standard workflow is billed for each state entered.
+
+    Args:
+        ranks: Ranks that were started, each a child execution: start, `Rank`, `Done`.
+        retries: Further attempts of ranks; Step Functions bills each as one transition.
+        looks: How often the run looked for room and had to wait.
+
+    Returns:
+        Those of the execution itself (start, its states, end) with those of its ranks.
+    """
     waiting = TRANSITIONS_OF_A_LOOK * looks
-    return TRANSITIONS_OF_A_RUN + TRANSITIONS_OF_A_RANK * world_size + retries + waiting
+    return TRANSITIONS_OF_A_RUN + TRANSITIONS_OF_A_RANK * ranks + retries + waiting
 
 
-def bill(usage: Usage, architecture: str = "x86_64") -> list[Line]:
+def usage_of_run(
+    records: Sequence[RankRecord],
+    world_size: int,
+    aggregate: tuple[int, int],
+    requests: Requests,
+    looks: int = 0,
+) -> Usage:
+    """What a finished run used, from what its ranks recorded.
+
+    Args:
+        records: Of the ranks that have one.
+        world_size: Ranks that were started.
+        aggregate: Billed milliseconds and configured MB of `aggregate`.
+        requests: Of `aggregate` to S3 for this run.
+        looks: How often the run looked for room and had to wait.
+    """
+    return Usage(
+        lambda_billed_ms=(*map(invocation, records), aggregate),
+        state_transitions=transitions(world_size, sum(r.attempt for r in records), looks),
+        s3_gets=requests.reads + sum(r.s3_reads for r in records),
+        s3_puts=requests.writes + sum(r.s3_writes for r in records),
+    )
+
+
+def bill(usage: Usage, architecture: Architecture = "x86_64") -> list[Line]:
     """The lines of the bill; configured memory counts, not what was used."""
-    prices = price_table()
-    gb_s_price = prices["lambda_gb_second"][architecture]
+    memory = gb_second(architecture)
     gb_s = sum(ms / 1000 * mb / 1024 for ms, mb in usage.lambda_billed_ms)
-    calls = len(usage.lambda_billed_ms)
+    formula = f"{gb_s:.3f} GB-s of configured memory x ${memory.usd}"
+    duration = Line("Lambda duration", formula, gb_s * memory.usd, memory)
+    return [duration, *counted_lines(len(usage.lambda_billed_ms), usage)]
+
+
+def counted_lines(invocations: int, usage: Usage) -> list[Line]:
+    """The lines of what is billed by number, not by time."""
     return [
-        Line(
-            "Lambda duration",
-            f"{gb_s:.3f} GB-s of configured memory x ${gb_s_price}",
-            gb_s * gb_s_price,
-        ),
-        _per_unit("Lambda requests", calls, prices["lambda_request"]),
-        _per_unit("Step Functions", usage.state_transitions, prices["state_transition"]),
-        _per_unit("S3 writes and lists", usage.s3_puts, prices["s3_put"]),
-        _per_unit("S3 reads", usage.s3_gets, prices["s3_get"]),
+        _per_unit("Lambda requests", invocations, price("lambda_request")),
+        _per_unit("Step Functions", usage.state_transitions, price("state_transition")),
+        _per_unit("S3 writes and lists", usage.s3_puts, price("s3_put")),
+        _per_unit("S3 reads", usage.s3_gets, price("s3_get")),
     ]
 
 
-def _per_unit(item: str, count: int, price: float) -> Line:
-    return Line(item, f"{count} x ${price:.8f}", count * price)
+def _per_unit(item: str, count: int, unit: Price) -> Line:
+    return Line(item, f"{count} x ${unit.usd:.8f}", count * unit.usd, unit)
 
 
-def bill_document(lines: list[Line], rows: int) -> dict[str, Any]:
-    """The bill as JSON: lines, total, per million rows, and the price table's date and source."""
-    total = sum(line.usd for line in lines)
-    prices = price_table()
+def total_usd(lines: Iterable[Line]) -> float:
+    """The sum of a bill's lines, in US dollars."""
+    return sum(line.usd for line in lines)
+
+
+def bill_document(lines: Sequence[Line], rows: int) -> dict[str, Any]:
+    """The bill as JSON: lines with their prices, total, per million rows.
+
+    `prices` sums up the region, the earliest date and the sources of the prices that were used.
+    """
+    total = total_usd(lines)
     return {
         "usd": total,
         "usd_per_million_rows": total / rows * 1e6 if rows else None,
         "lines": [asdict(line) for line in lines],
-        "prices": {k: prices[k] for k in ("region", "date", "source")},
+        "prices": {
+            "region": _listed(line.price.region for line in lines),
+            "date": min(line.price.date for line in lines),
+            "source": _listed(line.price.source for line in lines),
+        },
     }
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(texts))

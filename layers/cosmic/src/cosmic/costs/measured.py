@@ -9,11 +9,15 @@ from pydantic import ConfigDict, ValidationError
 
 from cosmic.contracts.engines import EngineName, Precision
 from cosmic.contracts.manifest import Contract
+from cosmic.contracts.plan import Plan
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.errors import InvalidInput, Problem
+from cosmic.planning.memory import projected_memory_mb
 
 SERIAL_SHARE = 0.09
 AROUND_S = 0.25
+INIT_S = 0.6
+LOAD_S = 0.7
 LAUNCH_S = 0.5
 AGGREGATE_S = 0.4
 AGGREGATE_S_PER_ROW = 8e-6
@@ -26,6 +30,7 @@ class Measured(Contract):
         where: The machine or the run that they come from.
         engine, precision: What ran the model.
         model_bytes: Of the checkpoint.
+        model_sha256: Of its bytes; None: not known, as in files of earlier versions.
         row_bytes: Of one row in its partition, all columns.
         rows_per_s: Rows a second of one core inside the model, by batch size.
         serial_share: The part of the model's work that more threads don't shorten (Amdahl).
@@ -42,6 +47,7 @@ class Measured(Contract):
     engine: EngineName
     precision: Precision
     model_bytes: int
+    model_sha256: str | None = None
     row_bytes: int
     rows_per_s: dict[int, float]
     serial_share: float = SERIAL_SHARE
@@ -62,6 +68,7 @@ class _Run(Contract):
 
     batch_size: int
     model_bytes: int
+    model_sha256: str | None = None
     engine: EngineName
     precision: Precision
     rows: int
@@ -110,6 +117,7 @@ def from_metrics(document: Any, where: str) -> Measured:
         engine=run.engine,
         precision=run.precision,
         model_bytes=run.model_bytes,
+        model_sha256=run.model_sha256,
         row_bytes=round(sum(r.bytes_read for r in ranks) / sum(r.rows for r in ranks)),
         rows_per_s={run.batch_size: median(_rate(r) for r in ranks)},
         init_s=median(r.init_s for r in ranks if r.cold_start) if cold else None,
@@ -121,6 +129,36 @@ def from_metrics(document: Any, where: str) -> Measured:
         peak_memory_mb=max(r.peak_memory_mb for r in ranks),
         memory_batch_size=run.batch_size,
     )
+
+
+def at_rate(rows_per_s: float, plan: Plan) -> Measured:
+    """A rate that the user states for a plan's model; the times around it are usual ones."""
+    row_bytes = max(p.row_bytes for p in plan.partitions)
+    needs = projected_memory_mb(plan.model.bytes, row_bytes, plan.batch_size, plan.engine)
+    return Measured(
+        where="stated, not measured; usual start-up times",
+        engine=plan.engine,
+        precision=plan.precision,
+        model_bytes=plan.model.bytes,
+        model_sha256=plan.model.sha256,
+        row_bytes=row_bytes,
+        rows_per_s={plan.batch_size: rows_per_s},
+        init_s=INIT_S,
+        load_s=LOAD_S,
+        peak_memory_mb=needs,
+        memory_batch_size=plan.batch_size,
+    )
+
+
+def unlike(measured: Measured, model_sha256: str, engine: EngineName, precision: Precision) -> str:
+    """Why figures say nothing of a model in an engine and a precision; empty if they do."""
+    if measured.model_sha256 is None:
+        return f"{measured.where} doesn't say which model it is of"
+    if measured.model_sha256 != model_sha256:
+        was = measured.model_sha256[:12]
+        return f"{measured.where} is of another model (sha256 {was}..., not {model_sha256[:12]}...)"
+    was, wanted = f"{measured.engine}, {measured.precision}", f"{engine}, {precision}"
+    return "" if was == wanted else f"{measured.where} is of {was}, not of {wanted}"
 
 
 def _rate(rank: RankRecord) -> float:

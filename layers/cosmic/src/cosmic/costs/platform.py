@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cosmic.model.engine import MB_PER_VCPU
+from cosmic.contracts import vcpus
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Platform:
         s3_bytes_per_s: What one rank gets of S3.
         s3_latency_s: To the first byte.
         longest_s: A rank's longest time.
+        ranks_at_once: Most ranks that run at the same time; None: all of them.
     """
 
     name: str
@@ -36,10 +37,15 @@ class Platform:
     s3_bytes_per_s: float = 75e6
     s3_latency_s: float = 0.03
     longest_s: float = 890.0
+    ranks_at_once: int | None = None
 
     def vcpus(self, memory_mb: int) -> float:
         """Cores that a function of this memory has."""
-        return memory_mb / MB_PER_VCPU
+        return vcpus.vcpus(memory_mb)
+
+    def slots(self, world_size: int) -> int:
+        """Ranks of a run that are at work at the same time; the others wait for one to end."""
+        return world_size if self.ranks_at_once is None else min(world_size, self.ranks_at_once)
 
     def contention(self, world_size: int, threads: int) -> float:
         """How many times longer all computing takes because ranks share cores."""

@@ -2,51 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmic.costs.bill import Line, Usage, bill, billed_ms, transitions
+from cosmic.contracts.vcpus import MB_PER_VCPU, threads_for_memory
+from cosmic.costs.bill import Line, bill, billed_ms, total_usd
+from cosmic.costs.counts import Configuration, Counts, Job, count, shares
 from cosmic.costs.measured import Measured, speed_up
 from cosmic.costs.platform import Platform
-from cosmic.data.blocks import BLOCK_BYTES
-from cosmic.data.ranges import PART_BYTES
 from cosmic.errors import InputError
-from cosmic.model.engine import threads_for_memory
 from cosmic.planning.memory import projected_memory_mb
 
-AGGREGATE_MB = 1769
-FMI_TIMEOUT_S = 60.0
+AGGREGATE_MB = MB_PER_VCPU  # of `aggregate`, as template.yaml configures it
 
 Seconds = NDArray[np.floating[Any]]
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is to be done.
-
-    Attributes:
-        rows: In all.
-        cold: Whether all environments have yet to start.
-        channel: Of FMI, or `none`; ranks that talk leave together.
-    """
-
-    rows: int
-    cold: bool = True
-    channel: str = "direct"
-
-
-@dataclass(frozen=True, order=True)
-class Configuration:
-    """How it is done; all four are free to choose."""
-
-    memory_mb: int
-    world_size: int
-    batch_size: int
-    partition_rows: int
 
 
 @dataclass(frozen=True)
@@ -61,6 +33,7 @@ class Prediction:
         idle_s: Of that, waiting for others at the closing collective.
         peak_memory_mb: Of a rank.
         needs_mb: What `init` demands of the function, a safe bound.
+        counts: What is billed by number.
         lines: The bill.
     """
 
@@ -72,12 +45,13 @@ class Prediction:
     idle_s: float
     peak_memory_mb: int
     needs_mb: int
+    counts: Counts
     lines: tuple[Line, ...]
 
     @property
     def usd(self) -> float:
         """The bill's total."""
-        return sum(line.usd for line in self.lines)
+        return total_usd(self.lines)
 
     def as_dict(self, rows: int) -> dict[str, Any]:
         """As JSON, without the bill's lines."""
@@ -100,16 +74,25 @@ class Prediction:
         }
 
 
-def batches_of_ranks(rows: int, partition_rows: int, batch_size: int, world: int) -> Seconds:
-    """Batches of each rank, as `share_rows` cuts equal partitions (the last shorter).
+class Timeline(NamedTuple):
+    """Seconds of each rank (world,), the first three from the execution's start.
 
-    Returns:
-        (world,) float64 whole numbers; they differ by 1 at the most.
+    Attributes:
+        arrives: When it starts.
+        done: When its own work is done.
+        left: When it ends, having waited for others.
+        compute: Inside the model.
     """
-    whole, rest = divmod(rows, partition_rows)
-    batches = whole * math.ceil(partition_rows / batch_size) + math.ceil(rest / batch_size)
-    cuts = batches * np.arange(world + 1, dtype=np.int64) // world
-    return np.diff(cuts).astype(np.float64)
+
+    arrives: Seconds
+    done: Seconds
+    left: Seconds
+    compute: Seconds
+
+    @property
+    def billed(self) -> Seconds:
+        """What the rank is billed for."""
+        return self.left - self.arrives
 
 
 def predict(job: Job, how: Configuration, measured: Measured, platform: Platform) -> Prediction:
@@ -119,35 +102,49 @@ def predict(job: Job, how: Configuration, measured: Measured, platform: Platform
         InputError: the job starts cold and no cold start was measured, or nothing was measured with
             this batch size.
     """
-    batches = batches_of_ranks(job.rows, how.partition_rows, how.batch_size, how.world_size)
-    threads = threads_for_memory(how.memory_mb)
-    slower = platform.contention(how.world_size, threads) / platform.vcpu_speed
-    core_s = slower / min(1.0, platform.vcpus(how.memory_mb))
-    compute = batches * (_batch_s(measured, how, threads) * core_s)
-    download = batches * (how.batch_size * measured.row_bytes / platform.s3_bytes_per_s)
-    start_s = _start_s(job, measured, platform, core_s)
-    busy = start_s + np.maximum(compute, download) + platform.s3_latency_s
-    busy += measured.around_s * core_s
-    arrives = _arrivals(job, how.world_size, platform)
-    done = arrives + busy
-    left = done if job.channel == "none" else np.minimum(done.max(), done + FMI_TIMEOUT_S)
-    billed = left - arrives
+    ranks = _timeline(job, how, measured, platform)
     merge_s = measured.aggregate_s + measured.aggregate_s_per_row * job.rows
-    needs, was = (
-        projected_memory_mb(measured.model_bytes, measured.row_bytes, size, measured.engine)
-        for size in (how.batch_size, measured.memory_batch_size)
-    )
+    merge_s /= platform.vcpu_speed
+    counts = count(job, how, platform.slots(how.world_size))
+    billed = [(billed_ms(s), how.memory_mb) for s in ranks.billed.tolist()]
+    usage = counts.usage((*billed, (billed_ms(merge_s), AGGREGATE_MB)))
+    needs, beyond_measured = _memory(job, how, measured)
     return Prediction(
         configuration=how,
-        wall_s=float(left.max()) + merge_s / platform.vcpu_speed,
-        rank_s=float(billed.max()),
-        compute_s=float(compute.sum()),
-        billed_s=float(billed.sum()),
-        idle_s=float((left - done).sum()),
-        peak_memory_mb=measured.peak_memory_mb + needs - was,
+        wall_s=float(ranks.left.max()) + merge_s,
+        rank_s=float(ranks.billed.max()),
+        compute_s=float(ranks.compute.sum()),
+        billed_s=float(ranks.billed.sum()),
+        idle_s=float((ranks.left - ranks.done).sum()),
+        peak_memory_mb=measured.peak_memory_mb + beyond_measured,
         needs_mb=needs,
-        lines=tuple(bill(_usage(job, how, measured, billed, merge_s / platform.vcpu_speed))),
+        counts=counts,
+        lines=tuple(bill(usage)),
     )
+
+
+def _timeline(job: Job, how: Configuration, measured: Measured, platform: Platform) -> Timeline:
+    """When each rank does what; reading hides behind computing, or computing behind reading."""
+    batches, threads = shares(job, how).batches, threads_for_memory(how.memory_mb)
+    slots = platform.slots(how.world_size)
+    slower = platform.contention(slots, threads) / platform.vcpu_speed
+    core_s = slower / min(1.0, platform.vcpus(how.memory_mb))
+    compute = batches * (_batch_s(measured, how, threads) * core_s)
+    download = batches * (how.batch_size * job.row_bytes / platform.s3_bytes_per_s)
+    busy = np.maximum(compute, download) + platform.s3_latency_s + measured.around_s * core_s
+    busy[:slots] += _start_s(job, measured, platform, core_s)
+    arrives = _arrivals(job, busy, slots, platform)
+    done = arrives + busy
+    left = done if job.channel == "none" else np.minimum(done.max(), done + job.fmi_timeout_s)
+    return Timeline(arrives, done, left, compute)
+
+
+def _memory(job: Job, how: Configuration, measured: Measured) -> tuple[int, int]:
+    """MiB that `init` demands, and how much that is beyond what it would of the measured rank."""
+    model, engine = measured.model_bytes, measured.engine
+    needs = projected_memory_mb(model, job.row_bytes, how.batch_size, engine)
+    was = projected_memory_mb(model, measured.row_bytes, measured.memory_batch_size, engine)
+    return needs, needs - was
 
 
 def _batch_s(measured: Measured, how: Configuration, threads: int) -> float:
@@ -173,30 +170,19 @@ def _start_s(job: Job, measured: Measured, platform: Platform, core_s: float) ->
     return (measured.init_s + measured.load_s) * core_s + model_s
 
 
-def _arrivals(job: Job, world_size: int, platform: Platform) -> Seconds:
-    """When each rank starts, from the execution's start."""
-    rank = np.arange(world_size)
-    started: Seconds = platform.launch_s + rank / platform.starts_per_s
-    if not job.cold:
-        return started
-    full: Seconds = rank // platform.environments_at_once * platform.environments_pause_s
-    allowed: Seconds = np.maximum(started, platform.launch_s + full)
-    return allowed
+def _arrivals(job: Job, busy: Seconds, slots: int, platform: Platform) -> Seconds:
+    """When each rank starts, from the execution's start.
 
-
-def _usage(
-    job: Job, how: Configuration, measured: Measured, billed: Seconds, merge_s: float
-) -> Usage:
-    """What `aggregate` would find used."""
-    ranks = [(billed_ms(s), how.memory_mb) for s in billed.tolist()]
-    data = job.rows * measured.row_bytes
-    blocks = math.ceil(data / BLOCK_BYTES) + how.world_size
-    partitions = math.ceil(job.rows / how.partition_rows)
-    ranges = math.ceil(data / PART_BYTES) + blocks
-    of_ranks = how.world_size * (2 if job.cold else 1)
-    return Usage(
-        lambda_billed_ms=(*ranks, (billed_ms(merge_s), AGGREGATE_MB)),
-        state_transitions=transitions(how.world_size),
-        s3_gets=ranges + partitions + of_ranks + 2 * how.world_size,
-        s3_puts=3 * how.world_size + 10,
-    )
+    Only the first `slots` ranks start at once; each later one takes the place, and the warm
+    environment, of the rank `slots` before it.
+    """
+    rank = np.arange(len(busy))
+    arrives: Seconds = platform.launch_s + rank / platform.starts_per_s
+    if job.cold:
+        pauses = rank[:slots] // platform.environments_at_once * platform.environments_pause_s
+        arrives[:slots] = np.maximum(arrives[:slots], platform.launch_s + pauses)
+    for at in range(slots, len(busy), slots):
+        wave = slice(at, min(at + slots, len(busy)))
+        before = slice(at - slots, wave.stop - slots)
+        arrives[wave] = np.maximum(arrives[wave], arrives[before] + busy[before])
+    return arrives

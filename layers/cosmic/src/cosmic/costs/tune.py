@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from cosmic.contracts.vcpus import MB_PER_VCPU
+from cosmic.costs.counts import Configuration, Job
 from cosmic.costs.measured import Measured
 from cosmic.costs.platform import Platform
-from cosmic.costs.predict import Configuration, Job, Prediction, predict
+from cosmic.costs.predict import Prediction, predict
 from cosmic.errors import InputError
 
-MEMORIES_MB = (1024, 1769, 2654, 3538, 5307, 7076, 8845, 10_240)
+MEMORIES_MB = (1024, *(-(-MB_PER_VCPU * halves // 2) for halves in (2, 3, 4, 6, 8, 10)), 10_240)
 WORLD_STEPS = (1, 2, 3, 5, 7)
 LARGEST_WORLD = 10_000
 PARTITION_ROWS = (1278, 2556, 3834, 5112)  # "25" to "100 MB", as the source document names them

@@ -30,6 +30,18 @@ class Format:
     suffix: str
     read_header: HeaderReader
 
+    def is_partition(self, name: str) -> bool:
+        """Whether a name below the data's folder is a partition's.
+
+        Hidden files (`._0.safetensors`, `.ipynb_checkpoints/0.safetensors`) are leftovers of
+        operating systems and editors, whatever their names end in.
+
+        Args:
+            name: The path below the folder, with slashes.
+        """
+        hidden = any(part.startswith(".") for part in name.split("/"))
+        return name.endswith(self.suffix) and not hidden
+
 
 FORMATS: dict[FormatName, Format] = {
     "safetensors": Format(".safetensors", native.read_header),

@@ -23,6 +23,7 @@ STORAGES: dict[str, np.dtype[Any]] = {
     "torch.DoubleStorage": np.dtype("<f8"),
 }
 REBUILD = "torch._utils._rebuild_tensor_v2"
+GRADIENT_AND_HOOKS = 2
 HOOKS = "collections.OrderedDict"
 DATASETS = ("torch.utils.data.dataset.TensorDataset", "torch.utils.data.TensorDataset")
 MAX_NUMBER = 1 << 62
@@ -207,7 +208,8 @@ class Machine:
         match callee, arguments:
             case Name(dotted=name), () if name == HOOKS:
                 return None
-            case Name(dotted=name), (Storage(), _, tuple(), tuple(), *_) if name == REBUILD:
+            case Name(dotted=name), (Storage(), _, tuple(), tuple(), *more) if name == REBUILD:
+                check_view(more)
                 return stored_tensor(*arguments[:4])
         raise LayoutError("its pickle calls something with unexpected arguments")
 
@@ -215,6 +217,22 @@ class Machine:
         if isinstance(kind, Name) and kind.dotted in DATASETS and arguments == ():
             return Dataset()
         raise LayoutError("its pickle makes an object that is no TensorDataset")
+
+
+def check_view(more: list[Any]) -> None:
+    """Refuse what says that the values are others than those stored: negated, conjugated, ….
+
+    Args:
+        more: `requires_grad`, hooks, and such properties if there are any.
+
+    Raises:
+        LayoutError: it says so.
+    """
+    properties = more[GRADIENT_AND_HOOKS:]
+    if any(properties):
+        said = properties[0]
+        names = ", ".join(map(str, said))[:MAX_SHOWN] if isinstance(said, dict) else "unknown ones"
+        raise LayoutError(f"a tensor has properties of its own ({names}); save its clone()")
 
 
 def stored_tensor(

@@ -19,12 +19,6 @@ from cosmic.model.graph import Array
 
 BATCH_SIZE = 64
 ALIGNMENT_BYTES = 64
-MB_PER_VCPU = 1769  # AWS Lambda: memory at which a function has one whole vCPU
-
-
-def threads_for_memory(mb: int) -> int:
-    """Threads worth starting in a function of `mb` MB: one a whole vCPU, at least one."""
-    return max(1, mb // MB_PER_VCPU)
 
 
 @dataclass(frozen=True)

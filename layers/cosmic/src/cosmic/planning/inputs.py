@@ -154,13 +154,11 @@ def _list_folder(store: Readable, named: Location, data: Data, found: RunInputs)
     if not objects:
         found.problems.append(_no_folder(store, named, data))
         return []
-    suffix = FORMATS[data.format].suffix
-    keys = natural_order(k for k in objects if k.endswith(suffix))
-    found.ignored_keys = sorted(
-        k for k in objects if not k.endswith(suffix) and not k.endswith("/")
-    )
+    layout, start = FORMATS[data.format], len(named.folder.key)
+    keys = natural_order(k for k in objects if layout.is_partition(k[start:]))
+    found.ignored_keys = sorted(k for k in objects.keys() - set(keys) if not k.endswith("/"))
     if not keys:
-        message = f"no {suffix} partitions in {named.folder.uri}"
+        message = f"no {layout.suffix} partitions in {named.folder.uri}"
         hint = _other_formats(found.ignored_keys)
         found.problems.append(Problem("/data/uri", message, data.uri, hint, "no-partitions"))
     missing = _missing(keys)

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Self
 
 from cosmic.contracts.location import Location
 from cosmic.contracts.plan import Plan, PlannedModel
+from cosmic.contracts.vcpus import threads_for_memory
 from cosmic.model.baked import baked_checkpoint
 from cosmic.model.checkpoint import Checkpoint, load_checkpoint
-from cosmic.model.engine import Engine, preload, threads_for_memory
+from cosmic.model.engine import Engine, preload
 from cosmic.ranks.session import Messaging
 from cosmic.storage.objects import Store
 

@@ -46,14 +46,14 @@ class InvocationStats:
     def end(self) -> dict[str, Any]:
         """The record's fields about time, memory and S3; the record's own PUT is counted."""
         self.mark("finished_at_s")
-        requests = self.environment.store.requests
+        requests = self.environment.store.requests.since(self.before)
         return {
             **self.at_s,
             "imported_at_s": self.environment.ready_at_s,
             "init_s": self.environment.init_s if self.cold_start else 0.0,
             "cold_start": self.cold_start,
-            "s3_reads": requests.reads - self.before.reads,
-            "s3_writes": requests.writes - self.before.writes + 1,
+            "s3_reads": requests.reads,
+            "s3_writes": requests.writes + 1,
             "peak_memory_mb": peak_memory_mb(),
             "memory_mb": self.environment.memory_mb,
             "pid": os.getpid(),

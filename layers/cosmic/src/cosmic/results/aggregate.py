@@ -24,7 +24,7 @@ from cosmic.contracts.location import Location
 from cosmic.contracts.plan import Plan, parse_plan
 from cosmic.contracts.rank_record import RankRecord, parse_record
 from cosmic.contracts.status import State, Status, utc_now
-from cosmic.costs.bill import Usage, bill, bill_document, billed_ms, transitions
+from cosmic.costs.bill import bill, bill_document, billed_ms, billed_s, usage_of_run
 from cosmic.errors import InputError, Problem
 from cosmic.metrics.photo_z import photo_z_metrics
 from cosmic.metrics.statistics import Statistics, disagreements
@@ -38,7 +38,7 @@ from cosmic.results.merge import (
     parse_collective,
     shard_rows,
 )
-from cosmic.storage.objects import Store
+from cosmic.storage.objects import Requests, Store
 from cosmic.storage.status_writer import StatusWriter
 
 READERS = 16
@@ -132,7 +132,7 @@ def aggregate(task: AggregateTask, store: Store, scratch: Path) -> Status:
     Raises:
         TransientError: S3 failed; calling again does the same again.
     """
-    folder = task.folder
+    folder, before = task.folder, store.requests  # the store outlives runs in a warm environment
     writer = StatusWriter(store, folder, task.execution)
     if writer.successor:
         return writer.successor
@@ -146,7 +146,7 @@ def aggregate(task: AggregateTask, store: Store, scratch: Path) -> Status:
         catalogue.finish(_provenance(plan, task, merged))
     failures = _failures(store, folder)
     _explain(merged, failures, task.map_failure)
-    metrics = _metrics(plan, records, merged, task, store)
+    metrics = _metrics(plan, records, merged, task, store.requests.since(before))
     problems, fmi = _judge_fmi(plan, records, collective, merged)
     state = _state(plan, merged, problems)
     outputs = _write(store, folder, state, parquet, fits, metrics)
@@ -350,7 +350,11 @@ def _provenance(plan: Plan, task: AggregateTask, merged: Merged) -> dict[str, st
 
 
 def _metrics(
-    plan: Plan, records: Sequence[RankRecord], merged: Merged, task: AggregateTask, store: Store
+    plan: Plan,
+    records: Sequence[RankRecord],
+    merged: Merged,
+    task: AggregateTask,
+    requests: Requests,
 ) -> dict[str, Any]:
     redshifts = np.concatenate([np.empty((3, 0), np.float32), *merged.redshifts], axis=1)
     wall_s = time.time() - task.run_started_at_s
@@ -358,7 +362,7 @@ def _metrics(
         "version": 1,
         "photo_z": photo_z_metrics(*redshifts),
         "run": _run_metrics(plan, records, wall_s, time.time() - task.began_at_s),
-        "bill": _bill(plan, records, task, store),
+        "bill": _bill(plan, records, task, requests),
         "ranks": [r.model_dump(mode="json") for r in records],
     }
 
@@ -384,6 +388,7 @@ def _run_metrics(
         "precision": plan.precision,
         "batch_size": plan.batch_size,
         "model_bytes": plan.model.bytes,
+        "model_sha256": plan.model.sha256,
         "threads": sorted({r.threads for r in records}),
         "rows": plan.rows,
         "wall_s": wall_s,
@@ -397,7 +402,7 @@ def _run_metrics(
         "rows_moved": sum(r.rows_given for r in records),
         "helped_s_summed": helped_s,
         "idle_s_summed": idle_s,
-        "idle_share": idle_s / max(sum(_billed_s(r) for r in records), 1e-9),
+        "idle_share": idle_s / max(sum(billed_s(r) for r in records), 1e-9),
         "rows_per_compute_s": plan.rows / max(computing_s, 1e-9),
         "peak_memory_mb": max((r.peak_memory_mb for r in records), default=0),
         "cold_starts": sum(r.cold_start for r in records),
@@ -405,23 +410,12 @@ def _run_metrics(
     }
 
 
-def _billed_s(record: RankRecord) -> float:
-    return record.init_s + record.finished_at_s - record.started_at_s
-
-
 def _bill(
-    plan: Plan, records: Sequence[RankRecord], task: AggregateTask, store: Store
+    plan: Plan, records: Sequence[RankRecord], task: AggregateTask, requests: Requests
 ) -> dict[str, Any]:
     """What the run cost until now; the few milliseconds that follow are not in it."""
-    ranks = [(billed_ms(_billed_s(r)), r.memory_mb) for r in records]
     own = (billed_ms(time.time() - task.began_at_s), task.memory_mb)
-    retries = sum(r.attempt for r in records)
-    usage = Usage(
-        lambda_billed_ms=(*ranks, own),
-        state_transitions=transitions(plan.world_size, retries, task.looks),
-        s3_gets=store.requests.reads + sum(r.s3_reads for r in records),
-        s3_puts=store.requests.writes + sum(r.s3_writes for r in records),
-    )
+    usage = usage_of_run(records, plan.world_size, own, requests, task.looks)
     return bill_document(bill(usage), plan.rows)
 
 

@@ -92,6 +92,10 @@ class Requests(NamedTuple):
     reads: int
     writes: int
 
+    def since(self, before: Requests) -> Requests:
+        """Those that were made after `before` was taken."""
+        return Requests(self.reads - before.reads, self.writes - before.writes)
+
 
 class Store:
     """Objects in S3.

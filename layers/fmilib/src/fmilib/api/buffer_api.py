@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from fmilib.api.engine import Array, Engine
+from fmilib.api.operands import (
+    alike,
+    apart,
+    as_buffer,
+    at_root,
+    counts_of,
+    parts,
+    reduced_alike,
+    working_copy,
+)
 from fmilib.collectives.barrier import barrier
 from fmilib.collectives.bcast import bcast
 from fmilib.collectives.exchange import allgather_into, alltoall_into
 from fmilib.collectives.gather import gather_into
 from fmilib.collectives.reduce import reduce_scatter
 from fmilib.collectives.scatter import scatter
-from fmilib.wire import codec
+from fmilib.wire import codec, frames
 from fmilib.wire.frames import Operation
 from fmilib.wire.reductions import Combine, Op, named
 
@@ -30,9 +38,9 @@ class BufferCalls(Engine):
             ValueError, TypeError: before anything is sent.
             FmiError: the job failed.
         """
-        call = self._message(dest, tag, buffer)
-        parts: list[codec.Buffer] = [_flat(buffer)]
-        self._run("Send", lambda: self._to(dest).send(self._place(dest), call, parts))
+        call = self._message(dest, tag, as_buffer(buffer))
+        payload: list[codec.Buffer] = [codec.flat(buffer)]
+        self._run("Send", lambda: self._to(dest).send(self._place(dest), call, payload))
 
     def Recv(self, buffer: Array, source: int, tag: int = 0) -> None:  # noqa: N802
         """Fill a C-contiguous array with what `source` sent with this tag.
@@ -42,8 +50,8 @@ class BufferCalls(Engine):
             MismatchError: dtype or size differ from what was sent.
             FmiError: the job failed.
         """
-        call = self._message(source, tag, buffer)
-        into = _flat(buffer, write=True)
+        call = self._message(source, tag, as_buffer(buffer, write=True))
+        into = codec.flat(buffer)
         self._run("Recv", lambda: self._to(source).receive(self._place(source), call, into))
 
     def Bcast(self, buffer: Array, root: int = 0) -> None:  # noqa: N802
@@ -53,8 +61,8 @@ class BufferCalls(Engine):
             ValueError, TypeError: before anything is sent.
             FmiError: the job failed.
         """
-        self._check_rank("root", root)
-        payload = _flat(buffer, write=self.rank != root)
+        root = self._checked("root", root)
+        payload = codec.flat(as_buffer(buffer, write=self.rank != root))
         call = self._collective(Operation.BCAST, root=root, like=buffer)
         self._run("Bcast", lambda: bcast(self._channel, call, root, payload))
 
@@ -68,32 +76,35 @@ class BufferCalls(Engine):
     ) -> None:
         """Reduce `send` over all ranks into `out`, both C-contiguous and alike; they may be one.
 
+        sum and prod count booleans: `out` is int64 then.
+
         Raises:
             ValueError, TypeError: before anything is sent.
             FmiError: the job failed.
         """
         reduction = named(op)
-        _check(out, write=True)
+        as_buffer(out, write=True)
+        reduced_alike("Allreduce", as_buffer(send), out, reduction)
+        self._prove(reduction, out.dtype)
         if send is not out:
-            _check_alike(send, out)
-            self._prove(reduction, out.dtype)
             out[...] = send
         self._allreduce("Allreduce", out, reduction, deterministic=deterministic)
 
     def Sendrecv(  # noqa: N802
         self, send: Array, dest: int, out: Array, source: int, sendtag: int = 0, recvtag: int = 0
     ) -> None:
-        """Send one array and fill another, side by side.
+        """Send one array and fill another that shares no memory with it, side by side.
 
         Raises:
             ValueError, TypeError: before anything is sent.
             FmiError: the job failed.
         """
-        outgoing = self._message(dest, sendtag, send)
-        incoming = self._message(source, recvtag, out)
-        parts: list[codec.Buffer] = [_flat(send)]
-        into = _flat(out, write=True)
-        self._run("Sendrecv", lambda: self._swap(dest, outgoing, parts, source, incoming, into))
+        outgoing = self._message(dest, sendtag, as_buffer(send))
+        incoming = self._message(source, recvtag, as_buffer(out, write=True))
+        apart("Sendrecv", send, out)
+        payload: list[codec.Buffer] = [codec.flat(send)]
+        into = codec.flat(out)
+        self._run("Sendrecv", lambda: self._swap(dest, outgoing, payload, source, incoming, into))
 
     def Barrier(self) -> None:  # noqa: N802
         """Return once every rank has called it."""
@@ -115,14 +126,14 @@ class BufferCalls(Engine):
             ValueError, TypeError: before anything is sent.
             FmiError: the job failed.
         """
-        self._check_rank("root", root)
-        _flat(send)
-        reduction, array = named(op), send.copy()
-        if self.rank == root:
-            _check_alike(send, _given(out))
+        root, reduction = self._checked("root", root), named(op)
+        array = working_copy(as_buffer(send), reduction)
+        found = as_buffer(at_root("out", out), write=True) if self.rank == root else None
+        if found is not None:
+            reduced_alike("Reduce", send, found, reduction)
         self._reduce("Reduce", array, reduction, root, deterministic=deterministic)
-        if self.rank == root:
-            _given(out)[...] = array
+        if found is not None:
+            found[...] = array
 
     def Scan(  # noqa: N802
         self,
@@ -132,11 +143,11 @@ class BufferCalls(Engine):
         *,
         deterministic: bool = False,
     ) -> None:
-        """Reduce over the ranks up to this one into `out`, which is like `send`."""
-        _flat(send)
-        _check_alike(send, out)
-        array = send.copy()
-        self._scan("Scan", Operation.SCAN, array, named(op), deterministic=deterministic)
+        """Reduce over the ranks up to this one into `out`, which is like `send` or is it."""
+        reduction = named(op)
+        reduced_alike("Scan", as_buffer(send), as_buffer(out, write=True), reduction)
+        array = working_copy(send, reduction)
+        self._scan("Scan", Operation.SCAN, array, reduction, deterministic=deterministic)
         out[...] = array
 
     def Exscan(  # noqa: N802
@@ -147,11 +158,15 @@ class BufferCalls(Engine):
         *,
         deterministic: bool = False,
     ) -> None:
-        """Reduce over the ranks before this one into `out`, left alone at rank 0."""
-        _flat(send)
-        _check_alike(send, out)
+        """Reduce over the ranks before this one into `out`, left alone at rank 0.
+
+        `out` is like `send`, or is it.
+        """
+        reduction = named(op)
+        reduced_alike("Exscan", as_buffer(send), as_buffer(out, write=True), reduction)
+        array = working_copy(send, reduction)
         found = self._scan(
-            "Exscan", Operation.EXSCAN, send.copy(), named(op), deterministic=deterministic
+            "Exscan", Operation.EXSCAN, array, reduction, deterministic=deterministic
         )
         if found is not None:
             out[...] = found
@@ -161,10 +176,11 @@ class BufferCalls(Engine):
 
         Args:
             send: alike on all ranks.
-            out: at the root, (size, *send.shape) of the same dtype; ignored elsewhere.
+            out: at the root, (size, *send.shape) of the same dtype; ignored elsewhere. `send`
+                may be the root's own row of it, and no other part.
             root: the rank that gathers.
         """
-        counts = [send.size] * self.size
+        counts = [as_buffer(send).size] * self.size
         self._gather("Gather", send, out, counts, root, ragged=False)
 
     def Gatherv(  # noqa: N802
@@ -185,10 +201,11 @@ class BufferCalls(Engine):
 
         Args:
             send: at the root, (size, *out.shape) of the same dtype; ignored elsewhere.
-            out: alike on all ranks.
+            out: alike on all ranks; at the root it may be its own row of `send`, and no other part.
             root: the rank that scatters.
         """
-        self._scatter("Scatter", send, [out.size] * self.size, out, root, ragged=False)
+        counts = [as_buffer(out, write=True).size] * self.size
+        self._scatter("Scatter", send, counts, out, root, ragged=False)
 
     def Scatterv(  # noqa: N802
         self, send: Array | None, counts: Sequence[int] | None, out: Array, root: int = 0
@@ -197,21 +214,27 @@ class BufferCalls(Engine):
         self._scatter("Scatterv", send, counts, out, root, ragged=True)
 
     def Allgather(self, send: Array, out: Array) -> None:  # noqa: N802
-        """Bring every rank's array to every rank: row r of `out` is rank r's."""
-        _flat(send)
-        rows = _parts(out, [send.size] * self.size, send.dtype, write=True)
+        """Bring every rank's array to every rank: row r of `out` is rank r's.
+
+        `send` may be this rank's own row of `out`, and no other part of it.
+        """
+        counts = [as_buffer(send).size] * self.size
+        rows = parts(as_buffer(out, write=True), counts, send.dtype)
+        apart("Allgather", send, out, rows[self.rank])
         rows[self.rank][...] = send.reshape(-1)
         into = [codec.flat(row) for row in rows]
         call = self._collective(Operation.ALLGATHER, like=send)
         self._run("Allgather", lambda: allgather_into(self._channel, call, into))
 
     def Alltoall(self, send: Array, out: Array) -> None:  # noqa: N802
-        """Hand row r of `send` to rank r; row r of `out` is what rank r handed to this one."""
-        _flat(send)
-        _check_alike(send, out)
+        """Hand row r of `send` to rank r; row r of `out` is what rank r handed to this one.
+
+        Both are alike, and may be one.
+        """
+        alike("Alltoall", as_buffer(send), as_buffer(out, write=True))
         given = send.copy() if np.may_share_memory(send, out) else send
         counts = [send.size // self.size] * self.size
-        rows, into = _parts(given, counts, send.dtype), _parts(out, counts, send.dtype)
+        rows, into = parts(given, counts, send.dtype), parts(out, counts, send.dtype)
         into[self.rank][...] = rows[self.rank]
         ours, theirs = [codec.flat(row) for row in rows], [codec.flat(row) for row in into]
         call = self._collective(Operation.ALLTOALL, like=send)
@@ -230,24 +253,25 @@ class BufferCalls(Engine):
 
         Args:
             send: alike on all ranks.
-            out: counts[rank] elements.
+            out: counts[rank] elements; it may be this rank's part of `send`, and no other.
             counts: elements of each rank's part, the same on all ranks; equal parts if None.
             op: as in `allreduce`.
             deterministic: as in `allreduce`.
         """
-        _flat(send)
-        given = [send.size // self.size] * self.size if counts is None else list(counts)
-        _parts(send, given, send.dtype)
-        _parts(out, [given[self.rank]], send.dtype)
-        _flat(out, write=True)
-        array, reduction = send.reshape(-1).copy(), named(op)
-        call = self._reduction(Operation.REDUCE_SCATTER, array, reduction)
+        reduction, size = named(op), self.size
+        array = working_copy(as_buffer(send), reduction).reshape(-1)
+        given = counts_of([send.size // size] * size if counts is None else counts, size)
+        mine = parts(send, given, send.dtype)[self.rank]
+        reduced_alike("Reduce_scatter", mine, as_buffer(out, write=True).reshape(-1), reduction)
+        apart("Reduce_scatter", out, send, mine)
+        code = frames.counts_code(given)
+        call = self._reduction(Operation.REDUCE_SCATTER, array, reduction, code)
         ordered = deterministic or reduction.ordered
-        mine = self._run(
+        found = self._run(
             "Reduce_scatter",
             lambda: reduce_scatter(self._channel, call, array, reduction, given, ordered=ordered),
         )
-        out.reshape(-1)[...] = mine
+        out.reshape(-1)[...] = found
 
     def _gather(
         self,
@@ -259,12 +283,12 @@ class BufferCalls(Engine):
         *,
         ragged: bool,
     ) -> None:
-        self._check_rank("root", root)
-        mine, rows = _flat(send), list[Array]()
+        root = self._checked("root", root)
+        mine, rows = codec.flat(as_buffer(send)), list[Array]()
         if self.rank == root:
-            rows = _parts(_given(out), counts, send.dtype, write=True)
-            if len(rows) != self.size or rows[root].size != send.size:
-                raise ValueError("counts don't fit the ranks, or this rank's own array")
+            whole = as_buffer(at_root("out", out), write=True)
+            rows = self._rows(whole, counts, send)
+            apart(name, send, whole, rows[root])
         call = self._collective(Operation.GATHER, root=root, like=send, ragged=ragged)
         into = [codec.flat(row) for row in rows]
         self._run(name, lambda: gather_into(self._channel, call, root, mine, into))
@@ -281,63 +305,24 @@ class BufferCalls(Engine):
         *,
         ragged: bool,
     ) -> None:
-        self._check_rank("root", root)
-        into = _flat(out, write=True)
+        root = self._checked("root", root)
+        into = codec.flat(as_buffer(out, write=True))
         rows: list[Array] = []
         if self.rank == root:
-            rows = _parts(_given(send), counts, out.dtype)
-            if len(rows) != self.size or rows[root].size != out.size:
-                raise ValueError("counts don't fit the ranks, or this rank's own array")
+            whole = as_buffer(at_root("send", send))
+            rows = self._rows(whole, counts, out)
+            apart(name, out, whole, rows[root])
         blobs: list[list[codec.Buffer]] = [[codec.flat(row)] for row in rows]
         call = self._collective(Operation.SCATTER, root=root, like=out, ragged=ragged)
         self._run(name, lambda: scatter(self._channel, call, root, blobs, into))
         if rows:
             out.reshape(-1)[...] = rows[root]
 
-
-def _flat(array: Array, *, write: bool = False) -> memoryview:
-    """Return the bytes of a user's buffer.
-
-    Raises:
-        TypeError: it is no array, or has Python objects in it.
-        ValueError: it isn't C-contiguous, or must be written and can't be.
-    """
-    _check(array, write=write)
-    return codec.flat(array)
-
-
-def _check(array: Array, *, write: bool) -> None:
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"a buffer is a numpy array, got {type(array).__name__}")
-    codec.dtype_code(array.dtype)
-    flags = array.flags
-    if not flags.c_contiguous or (write and not flags.writeable):
-        raise ValueError("a buffer must be C-contiguous" + (" and writable" if write else ""))
-
-
-def _given(array: Array | None) -> Array:
-    if array is None:
-        raise ValueError("the root needs an array here")
-    return array
-
-
-def _check_alike(send: Array, out: Array) -> None:
-    _flat(out, write=True)
-    if send.dtype != out.dtype or send.shape != out.shape:
-        raise ValueError(f"{send.dtype}{send.shape} doesn't fit {out.dtype}{out.shape}")
-
-
-def _parts(
-    array: Array, counts: Sequence[int] | None, dtype: np.dtype[Any], *, write: bool = False
-) -> list[Array]:
-    """Return views of an array's parts, one after another.
-
-    Raises:
-        ValueError: they aren't the whole of it, or it has another dtype.
-    """
-    _flat(array, write=write)
-    if array.dtype != dtype or array.size != sum(counts or ()) or min(counts or (0,)) < 0:
-        raise ValueError(f"{array.size} of {array.dtype} don't fit {counts} of {dtype}")
-    edges = [sum((counts or ())[:part]) for part in range(len(counts or ()) + 1)]
-    flat = array.reshape(-1)
-    return [flat[start:stop] for start, stop in itertools.pairwise(edges)]
+    def _rows(self, array: Array, counts: Sequence[int] | None, own: Array) -> list[Array]:
+        """Return the parts of the root's array, of which its own is as large as `own`."""
+        rows = parts(array, counts_of(counts, self.size), own.dtype)
+        if rows[self.rank].size != own.size:
+            raise ValueError(
+                f"{own.size} elements of this rank don't fit its count, {rows[self.rank].size}"
+            )
+        return rows

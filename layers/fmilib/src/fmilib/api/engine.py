@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fmilib.api.failure_reporter import FailureReporter
+from fmilib.api.operands import whole
 from fmilib.api.requests import PostedReceives
 from fmilib.channels.base import Channel
 from fmilib.channels.loopback import LoopbackChannel
@@ -22,9 +23,9 @@ from fmilib.errors import Aborted, FmiError, PeerFailed, Timeout
 from fmilib.links.job_state import JobState
 from fmilib.links.link import LinkLost, LinkQuiet, LinkTrouble, PeerLeft, Poisoned
 from fmilib.stats import Stats
-from fmilib.wire import codec, failure, frames
+from fmilib.wire import arrays, codec, failure, frames
 from fmilib.wire.frames import NO_TYPE, Envelope, Operation
-from fmilib.wire.reductions import BUILTIN, Op
+from fmilib.wire.reductions import Op
 
 Array = npt.NDArray[Any]
 Result = TypeVar("Result")
@@ -52,7 +53,7 @@ class Engine:
         self.advisor = Advisor(settings)
         self._settings = settings
         self._channel = channel
-        self._own = LoopbackChannel()
+        self._own = LoopbackChannel(settings.rank)
         self._state = state
         self._control = control
         self._stats = stats
@@ -61,7 +62,7 @@ class Engine:
         self._sequence = 0
         self._closed = False
         self._join_again: Callable[[float | None], Self] | None = None
-        self._proven: set[tuple[str, np.dtype[Any]]] = set()
+        self._proven: set[tuple[Op, np.dtype[Any]]] = set()
 
     def _collective(
         self,
@@ -72,11 +73,16 @@ class Engine:
         reduction: int = 0,
         ragged: bool = False,
     ) -> Envelope:
-        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
-        dtype = NO_TYPE if like is None else codec.dtype_code(like.dtype)
-        return frames.collective(
+        """Take the next collective's number.
+
+        The last thing before it runs: an argument that is refused afterwards would leave this
+        rank one number ahead of the others.
+        """
+        sequence = (self._sequence + 1) & 0xFFFFFFFF
+        dtype = NO_TYPE if like is None else arrays.dtype_code(like.dtype)
+        call = frames.collective(
             operation,
-            self._sequence,
+            sequence,
             root=root,
             reduction=reduction,
             dtype=dtype,
@@ -84,32 +90,42 @@ class Engine:
             context=self._context,
             shape=0 if like is None or ragged else frames.shape_code(like.shape),
         )
+        self._sequence = sequence
+        return call
 
     def _message(self, peer: int, tag: int, like: Array | None = None) -> Envelope:
-        self._check_rank("peer", peer)
+        self._checked("peer", peer)
+        tag = whole("tag", tag)
         if not 0 <= tag <= MAX_TAG:
             raise ValueError(f"tag must be 0..{MAX_TAG}, got {tag}")
-        dtype = NO_TYPE if like is None else codec.dtype_code(like.dtype)
+        dtype = NO_TYPE if like is None else arrays.dtype_code(like.dtype)
         count = 0 if like is None else like.size
         return frames.message(tag, dtype=dtype, count=count, context=self._context)
 
-    def _check_rank(self, name: str, rank: int) -> None:
+    def _checked(self, name: str, rank: int) -> int:
+        """Return a rank as Python's integer: arithmetic with numpy's small ones would wrap.
+
+        Raises:
+            TypeError: it is no integer.
+            ValueError: there is no such rank.
+        """
+        rank = whole(name, rank)
         if not 0 <= rank < self.size:
             raise ValueError(f"{name} must be 0..{self.size - 1}, got {rank}")
+        return rank
 
     def _to(self, peer: int) -> Channel:
         return self._own if peer == self.rank else self._channel
 
     def _place(self, peer: int) -> int:
-        return 0 if peer == self.rank else peer
+        return 0 if peer == self.rank else int(peer)
 
     def _prove(self, op: Op, dtype: np.dtype[Any]) -> None:
         """Find out before anything is sent whether a reduction takes a dtype."""
-        builtin = op.name in BUILTIN
-        if builtin and (op.name, dtype) not in self._proven:
-            nothing = np.empty(0, dtype)
-            op.into(nothing, nothing)
-            self._proven.add((op.name, dtype))
+        if (op, dtype) not in self._proven:
+            op.check(dtype)
+            if op.ufunc is not None:  # functions may be new ones every time
+                self._proven.add((op, dtype))
 
     def _run(
         self, name: str, action: Callable[[], Result], only_needed: int | None = None
@@ -118,14 +134,27 @@ class Engine:
 
         `only_needed` is the one rank that it can't do without; None if that is every rank.
         """
-        self._state.enter(only_needed)
+        if not self._state.claim():
+            raise self._second_call(name)
         try:
+            self._state.enter(only_needed)
             return self._counted(name, action)
         finally:
             self._state.leave()
 
+    def _second_call(self, name: str) -> FmiError:
+        """Fail the job: frames of two calls at once would be taken for each other's."""
+        error = Aborted(
+            self._settings.rank,
+            f"{name} was called while another call was still running: a communicator, and all "
+            "that came of it, belong to one thread",
+        )
+        self._spread(error)
+        return error
+
     def _counted(self, name: str, action: Callable[[], Result]) -> Result:
-        if self._closed or self._state.epoch is None:
+        state = self._state
+        if self._closed or state.closed or state.epoch is None:
             self._ready()
         stats = self._stats
         line = stats.op(name)
@@ -138,7 +167,8 @@ class Engine:
             self._spread(error)
             raise
         except BaseException as error:
-            self._spread(Aborted(self.rank, f"{name} was broken off by {type(error).__name__}"))
+            reason = f"{name} was broken off by {type(error).__name__}: {error}"
+            self._spread(Aborted(self._settings.rank, reason))
             raise
         finally:
             seconds = time.perf_counter() - began
@@ -153,7 +183,7 @@ class Engine:
     ) -> memoryview:  # fmt: skip
         """Send to one rank while another's message is received; either may be this one."""
         if self.rank not in (dest, source):
-            return self._channel.swap(dest, outgoing, parts, source, incoming, into)
+            return self._channel.swap(int(dest), outgoing, parts, int(source), incoming, into)
         self._to(dest).send(self._place(dest), outgoing, parts)
         return self._to(source).receive(self._place(source), incoming, into)
 
@@ -182,6 +212,8 @@ class Engine:
         if self._closed:
             raise ValueError("the communicator is closed")
         self._state.check()
+        if self._state.closed:
+            raise ValueError("the communicator that this one came of is closed")
         if self._control is not None and self._state.epoch is None:
             self._wait_for_all(self._control)
 
@@ -214,7 +246,9 @@ class Engine:
         if isinstance(trouble, LinkQuiet):
             return Timeout(name, (trouble.peer,))
         if isinstance(trouble, PeerLeft):
-            cause = f"it {trouble.cause} while rank {self.rank} still needed it for {name}"
+            cause = (
+                f"it {trouble.cause} while rank {self._settings.rank} still needed it for {name}"
+            )
             return PeerFailed(trouble.peer, cause)
         return PeerFailed(trouble.peer, trouble.cause)
 

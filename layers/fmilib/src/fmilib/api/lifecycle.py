@@ -9,8 +9,10 @@ from types import TracebackType
 from typing import Self
 
 from fmilib.api.engine import Engine
+from fmilib.api.operands import whole
 from fmilib.channels.subchannel import SubChannel
 from fmilib.collectives.exchange import allgather
+from fmilib.config import check_timeout
 from fmilib.cost_model.estimate import Explanation
 from fmilib.errors import Aborted
 from fmilib.links.link import LinkTrouble
@@ -59,7 +61,7 @@ class Lifecycle(Engine):
 
     def abort(self, reason: str) -> None:
         """Stop the job: every rank, this one included, raises Aborted from now on."""
-        self._spread(Aborted(self.rank, reason))
+        self._spread(Aborted(self._settings.rank, reason))
 
     def close(self) -> None:
         """Leave: wait until what was sent has reached its ranks' machines, then let go.
@@ -104,6 +106,8 @@ class Lifecycle(Engine):
             )
         if not self._state.failed:
             raise ValueError("the job hasn't failed: rejoin is for a job that has")
+        if timeout_s is not None:
+            check_timeout(timeout_s)
         self.close()
         return self._join_again(timeout_s)
 
@@ -147,14 +151,15 @@ class Lifecycle(Engine):
             key: any integer.
 
         Raises:
-            ValueError: before anything is sent.
+            ValueError, TypeError: before anything is sent.
             FmiError: the job failed.
         """
+        color, key = None if color is None else whole("color", color), whole("key", key)
         if color is not None and color < 0:
             raise ValueError(f"color must be None or 0 or more, got {color}")
-        call = self._collective(Operation.ALLGATHER)
         mine = (color, key, self.rank, self._last_context[0])
         parts = codec.encode(mine)
+        call = self._collective(Operation.ALLGATHER)
         blobs = self._run("split", lambda: allgather(self._channel, call, parts))
         told = [mine, *(codec.decode(blob) for blob in blobs.values())]
         colors = sorted({one[0] for one in told} - {None})

@@ -8,6 +8,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from fmilib.api.engine import Array
+from fmilib.api.operands import one_a_rank, reducible
 from fmilib.api.partial_gather import Gathered, ReportCalls
 from fmilib.collectives.barrier import barrier
 from fmilib.collectives.bcast import bcast_blob
@@ -15,12 +16,9 @@ from fmilib.collectives.exchange import allgather, alltoall
 from fmilib.collectives.gather import gather
 from fmilib.collectives.reduce import reduce_scatter
 from fmilib.collectives.scatter import scatter
-from fmilib.wire import codec
+from fmilib.wire import codec, frames
 from fmilib.wire.frames import Operation
-from fmilib.wire.reductions import Combine, Op, named, pairs
-
-_COUNTING = ("sum", "prod")
-_LOCATING = ("minloc", "maxloc")
+from fmilib.wire.reductions import Combine, Op, named
 
 
 class ObjectCalls(ReportCalls):
@@ -49,7 +47,7 @@ class ObjectCalls(ReportCalls):
             ValueError, TypeError: before anything is sent.
             FmiError: the job failed.
         """
-        self._check_rank("root", root)
+        root = self._checked("root", root)
         parts = codec.encode(value) if self.rank == root else None
         call = self._collective(Operation.BCAST, root=root)
         blob = self._run("bcast", lambda: bcast_blob(self._channel, call, root, parts))
@@ -99,7 +97,7 @@ class ObjectCalls(ReportCalls):
             ValueError, TypeError: before anything is sent.
             FmiError: the job failed.
         """
-        self._check_rank("root", root)
+        root = self._checked("root", root)
         if missing == "report":
             return self._gather_report(value, root, deadline)
         if missing != "raise" or deadline is not None:
@@ -119,7 +117,8 @@ class ObjectCalls(ReportCalls):
         Args:
             value: array of any numeric dtype, or a number; equal dtype and size on all ranks.
                 Booleans are counted (int64) by sum and prod.
-            op: sum prod min max land lor lxor band bor bxor, or a callable (see `ops.named`).
+            op: sum prod min max land lor lxor band bor bxor, or a callable, whose result must have
+                its operands' dtype and shape (see `reductions.named`).
             deterministic: fold in rank order, ((x0 ∘ x1) ∘ x2) ∘ …, whatever the size; the
                 result then depends on the values alone. All ranks get the same bits anyway.
 
@@ -131,7 +130,7 @@ class ObjectCalls(ReportCalls):
             FmiError: the job failed.
         """
         reduction = named(op)
-        array = _reducible(value, reduction)
+        array = reducible(value, reduction)
         self._allreduce("allreduce", array, reduction, deterministic=deterministic)
         return _like(value, array)
 
@@ -152,9 +151,9 @@ class ObjectCalls(ReportCalls):
             ValueError, TypeError: before anything is sent.
             FmiError: the job failed.
         """
-        self._check_rank("root", root)
+        root = self._checked("root", root)
         reduction = named(op)
-        array = _reducible(value, reduction)
+        array = reducible(value, reduction)
         self._reduce("reduce", array, reduction, root, deterministic=deterministic)
         return _like(value, array) if self.rank == root else None
 
@@ -168,7 +167,7 @@ class ObjectCalls(ReportCalls):
             FmiError: the job failed.
         """
         reduction = named(op)
-        array = _reducible(value, reduction)
+        array = reducible(value, reduction)
         self._scan("scan", Operation.SCAN, array, reduction, deterministic=deterministic)
         return _like(value, array)
 
@@ -182,7 +181,7 @@ class ObjectCalls(ReportCalls):
             FmiError: the job failed.
         """
         reduction = named(op)
-        array = _reducible(value, reduction)
+        array = reducible(value, reduction)
         before = self._scan(
             "exscan", Operation.EXSCAN, array, reduction, deterministic=deterministic
         )
@@ -201,11 +200,12 @@ class ObjectCalls(ReportCalls):
             ValueError, TypeError: before anything is sent.
             FmiError: the job failed.
         """
-        self._check_count(values)
-        reduction = named(op)
-        array = _reducible(values, reduction)
-        call = self._reduction(Operation.REDUCE_SCATTER, array, reduction)
+        values, reduction = one_a_rank(values, self.size), named(op)
+        array = reducible(values, reduction)
         counts = [array.size // self.size] * self.size
+        call = self._reduction(
+            Operation.REDUCE_SCATTER, array, reduction, frames.counts_code(counts)
+        )
         ordered = deterministic or reduction.ordered
         mine = self._run(
             "reduce_scatter",
@@ -227,10 +227,10 @@ class ObjectCalls(ReportCalls):
             ValueError, TypeError: before anything is sent.
             FmiError: the job failed.
         """
-        self._check_rank("root", root)
-        blobs, items = None, () if values is None else values
+        root = self._checked("root", root)
+        blobs, items = None, list[Any]()
         if self.rank == root:
-            self._check_count(values)
+            items = list(one_a_rank(values, self.size))
             blobs = [codec.encode(value) for value in items]
         call = self._collective(Operation.SCATTER, root=root)
         blob = self._run("scatter", lambda: scatter(self._channel, call, root, blobs))
@@ -257,7 +257,7 @@ class ObjectCalls(ReportCalls):
             ValueError, TypeError: before anything is sent.
             FmiError: the job failed.
         """
-        self._check_count(values)
+        values = one_a_rank(values, self.size)
         blobs = [codec.encode(value) for value in values]
         call = self._collective(Operation.ALLTOALL)
         found = self._run("alltoall", lambda: alltoall(self._channel, call, blobs))
@@ -267,26 +267,6 @@ class ObjectCalls(ReportCalls):
         ]
 
     gatherv, scatterv = gather, scatter
-
-    def _check_count(self, values: Sequence[Any] | None) -> None:
-        if values is None or len(values) != self.size:
-            given = "none" if values is None else len(values)
-            raise ValueError(f"one item a rank is needed, {self.size} of them; got {given}")
-
-
-def _reducible(value: Any, op: Op) -> Array:
-    """Return a new C-contiguous array of what is to be reduced.
-
-    Raises:
-        TypeError: it has Python objects in it.
-    """
-    if op.name in _LOCATING and isinstance(value, tuple) and len(value) == 2:
-        value = pairs(np.asarray(value[0]), value[1])
-    array = np.array(value, order="C", copy=True)
-    codec.dtype_text(array.dtype)
-    if array.dtype == np.bool_ and op.name in _COUNTING:
-        return array.astype(np.int64)
-    return array
 
 
 def _like(value: Any, array: Array) -> Any:

@@ -81,6 +81,8 @@ class PostedReceives:
                 queue[0].wait()
             value = finish()
             queue.popleft()
+            if not queue and self._queues.get((source, tag)) is queue:
+                del self._queues[source, tag]  # tags that are used once leave nothing behind
             return value
 
         request = Request(test_in_turn, finish_in_turn)

@@ -1,13 +1,14 @@
-"""The channel of a job with one rank: a mailbox to itself, no sockets."""
+"""A rank's mailbox to itself, no sockets: all that a job of one rank needs."""
 
 from __future__ import annotations
 
 from collections import deque
 
 from fmilib.channels.base import Sending
+from fmilib.errors import MismatchError
 from fmilib.links.link import Buffer, LinkQuiet
 from fmilib.links.transfer import Arrived
-from fmilib.wire.frames import Envelope
+from fmilib.wire.frames import Envelope, describe
 
 
 class Sent:
@@ -22,17 +23,22 @@ class Sent:
 
 
 class LoopbackChannel:
-    """Messages of rank 0 to itself; a receive with nothing there can't ever end."""
+    """Messages of a rank to itself, as rank 0 of one; a receive with nothing there can't ever end.
+
+    Args:
+        me: the rank, to name it in errors.
+    """
 
     rank = 0
     size = 1
 
-    def __init__(self) -> None:
-        self._mail: dict[tuple[int, int], deque[bytes]] = {}
+    def __init__(self, me: int = 0) -> None:
+        self._me = me
+        self._mail: dict[tuple[int, int], deque[tuple[bytes, bytes]]] = {}
 
     def send(self, peer: int, call: Envelope, parts: list[Buffer]) -> None:
         """Keep a copy; see `Channel`."""
-        self._mail.setdefault(call.queue, deque()).append(b"".join(parts))
+        self._mail.setdefault(call.queue, deque()).append((call.stamp, b"".join(parts)))
 
     def relay(self, peer: int, call: Envelope, part: memoryview, total: int) -> None:
         """Keep a copy; see `Channel`."""
@@ -48,11 +54,27 @@ class LoopbackChannel:
         """Return what was kept; see `Channel`."""
         queue = self._mail.get(call.queue)
         if not queue:
-            raise LinkQuiet(peer, "never sent it")
-        payload = memoryview(bytearray(queue.popleft()))
-        if into is not None:
+            raise LinkQuiet(self._me, "never sent it")
+        stamp, payload = queue.popleft()
+        if not queue:  # tags that are used once leave nothing behind
+            del self._mail[call.queue]
+        self._check(call, stamp, payload, into)
+        if into is None:
+            return memoryview(bytearray(payload))
+        if payload:  # room for nothing may be read-only
             into[:] = payload
-        return payload if into is None else into
+        return into
+
+    def _check(self, call: Envelope, stamp: bytes, payload: bytes, into: memoryview | None) -> None:
+        if stamp != call.stamp:
+            raise MismatchError(
+                f"rank {self._me} sent itself {describe(stamp)}, it receives {describe(call.stamp)}"
+            )
+        if into is not None and len(into) != len(payload):
+            raise MismatchError(
+                f"rank {self._me} sent itself {len(payload)} bytes in {describe(stamp)}, "
+                f"it expects {len(into)}"
+            )
 
     def exchange(
         self,

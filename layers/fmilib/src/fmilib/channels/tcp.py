@@ -146,7 +146,7 @@ class TcpChannel:
 
     def _enter(self, call: Envelope) -> None:
         self._last = call.stamp
-        if call.exact and frames.collective_number(call.stamp) is not None:
+        if frames.collective_number(call.stamp) is not None:
             self._state.doing.append(call.stamp)
 
     def _make(self, peer: int, *, now: bool) -> Link:

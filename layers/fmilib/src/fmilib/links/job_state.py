@@ -45,6 +45,7 @@ class JobState:
         self.missing: tuple[int, ...] | None = None
         self.doing: deque[bytes] = deque(maxlen=REMEMBERED)
         self.lost: dict[int, str] = {}
+        self._calling = threading.Lock()
         self._in_call = False
         self._only_needed: int | None = None
         self.link_wait: Wait = wait_for
@@ -53,6 +54,11 @@ class JobState:
     def failed(self) -> bool:
         """Whether the job has failed."""
         return self._error is not None
+
+    @property
+    def closed(self) -> bool:
+        """Whether this rank has left the job."""
+        return self._closed
 
     def check(self) -> None:
         """Raise the job's failure, if there is one."""
@@ -90,8 +96,12 @@ class JobState:
             link.poison(poison)
         return True
 
+    def claim(self) -> bool:
+        """Take the links for one call; return False if another call has them. `leave` ends it."""
+        return self._calling.acquire(blocking=False)
+
     def enter(self, only_needed: int | None = None) -> None:
-        """The data thread begins a call.
+        """The call that has claimed the links begins.
 
         Args:
             only_needed: the one rank whose loss the call can't bear; None if it can bear none.
@@ -108,6 +118,7 @@ class JobState:
     def leave(self) -> None:
         """The data thread's call is over."""
         self._in_call, self._only_needed = False, None
+        self._calling.release()
 
     def bear(self, peer: int, cause: str, *, told: bool) -> bool:
         """Take in that a rank is lost; return False if that is the job's failure now.

@@ -129,7 +129,7 @@ class IncomingMessage:
         return head
 
     def _accept(self, head: Head) -> None:
-        if self._call.exact and head.stamp != self._call.stamp:
+        if head.stamp != self._call.stamp:
             raise MismatchError(
                 f"rank {self._link.peer} called {describe(head.stamp)}, "
                 f"rank {self._me} called {describe(self._call.stamp)}"
@@ -199,7 +199,7 @@ def receive(
         LinkTrouble, MismatchError.
     """
     few = into is not None and len(into) <= SMALL_BYTES
-    if into is not None and few and call.exact and not arrived and link.reader.take(call, into):
+    if into is not None and few and not arrived and link.reader.take(call, into):
         return into
     return IncomingMessage(link, call, me, into, arrived).run()
 

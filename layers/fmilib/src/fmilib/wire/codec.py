@@ -3,25 +3,25 @@
 A blob is a 4-byte head length, the head (a typed tree in a few bytes), and then the
 bodies of the arrays in it, each aligned to 64 bytes so that they are used where they lie.
 Known: None, bool, int, float, complex, str, bytes, list, tuple, dict, numpy arrays and
-numpy scalars of any dtype without Python objects in it.
+numpy scalars of any dtype that has a name (see `fmilib.wire.arrays`). Of the subclasses of arrays
+record arrays and memory maps are known; what a mask or a unit says would be lost, so arrays
+that have one are refused.
 """
 
 from __future__ import annotations
 
-import ast
-import functools
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fmilib.wire.frames import type_code
+from fmilib.wire import arrays
 
 ALIGN = 64
 MAX_DEPTH = 32
-MAX_DTYPE_TEXT = 4096
+MAX_LENGTH = 2**32 - 1
 _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
 _F64 = struct.Struct("<d")
@@ -37,8 +37,8 @@ def encode(value: Any) -> list[Buffer]:
     """Return the buffers that together are the blob of `value`; array bodies aren't copied.
 
     Raises:
-        TypeError: a type that isn't known, or a dtype with Python objects in it.
-        ValueError: nested deeper than 32.
+        TypeError: a type that isn't known, or an array that can't travel as it is.
+        ValueError: nested deeper than 32; text or bytes of 4 GiB or more.
     """
     head = bytearray()
     bodies: list[npt.NDArray[Any]] = []
@@ -76,27 +76,6 @@ def size_of(buffers: list[Buffer]) -> int:
     return sum(len(buffer) for buffer in buffers)
 
 
-def dtype_text(dtype: np.dtype[Any]) -> str:
-    """Return a dtype's name, from which it can be made again.
-
-    Raises:
-        TypeError: it has Python objects in it.
-    """
-    if dtype.hasobject:
-        raise TypeError(f"arrays of {dtype} hold Python objects; send plain dtypes")
-    return dtype.str if dtype.fields is None else repr(np.lib.format.dtype_to_descr(dtype))
-
-
-@functools.lru_cache(maxsize=256)
-def dtype_code(dtype: np.dtype[Any]) -> bytes:
-    """Return the 8 bytes that stand for a dtype in a frame.
-
-    Raises:
-        TypeError: it has Python objects in it.
-    """
-    return type_code(dtype_text(dtype))
-
-
 def _padding(length: int) -> bytes:
     return bytes(-length % ALIGN)
 
@@ -104,10 +83,13 @@ def _padding(length: int) -> bytes:
 def _put(value: Any, head: bytearray, bodies: list[npt.NDArray[Any]], depth: int) -> None:
     if depth > MAX_DEPTH:
         raise ValueError(f"nested deeper than {MAX_DEPTH}")
-    if isinstance(value, np.ndarray):
+    if type(value) is np.recarray:
+        _put_array(b"r", value, head, bodies)
+    elif isinstance(value, np.ndarray):
+        arrays.check_plain(value)
         _put_array(b"a", value, head, bodies)
     elif isinstance(value, np.generic):
-        _put_array(b"g", np.asarray(value), head, bodies)
+        _put_scalar(value, head, bodies)
     elif type(value) in (list, tuple, dict):
         _put_container(value, head, bodies, depth)
     else:
@@ -119,10 +101,17 @@ def _put(value: Any, head: bytearray, bodies: list[npt.NDArray[Any]], depth: int
         head += put(value)
 
 
+def _put_scalar(value: np.generic, head: bytearray, bodies: list[npt.NDArray[Any]]) -> None:
+    array = np.asarray(value)
+    if array.dtype.type is not type(value):
+        raise TypeError(f"{type(value).__name__} can't be sent; numpy's own scalars can")
+    _put_array(b"g", array, head, bodies)
+
+
 def _put_array(
     mark: bytes, array: npt.NDArray[Any], head: bytearray, bodies: list[npt.NDArray[Any]]
 ) -> None:
-    head += mark + _text(dtype_text(array.dtype)) + bytes([array.ndim])
+    head += mark + _text(arrays.object_dtype_text(array.dtype)) + bytes([array.ndim])
     for length in array.shape:
         head += _U64.pack(length)
     bodies.append(np.ascontiguousarray(array))
@@ -134,7 +123,7 @@ def _put_container(
     bodies: list[npt.NDArray[Any]],
     depth: int,
 ) -> None:
-    head += {list: b"l", tuple: b"t", dict: b"d"}[type(value)] + _U32.pack(len(value))
+    head += {list: b"l", tuple: b"t", dict: b"d"}[type(value)] + _length(value)
     if isinstance(value, dict):
         value = [part for pair in value.items() for part in pair]
     for part in value:
@@ -143,12 +132,28 @@ def _put_container(
 
 def _text(value: str) -> bytes:
     raw = value.encode()
-    return _U32.pack(len(raw)) + raw
+    return _length(raw) + raw
+
+
+def _length(value: Sized) -> bytes:
+    """Return a length in 4 bytes.
+
+    Raises:
+        ValueError: it doesn't fit.
+    """
+    length = len(value)
+    if length > MAX_LENGTH:
+        kind = type(value).__name__
+        raise ValueError(
+            f"{kind} of length {length}: {MAX_LENGTH} is the most; send a numpy array, "
+            "such as numpy.frombuffer(value, numpy.uint8)"
+        )
+    return _U32.pack(length)
 
 
 def _int(value: int) -> bytes:
     raw = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
-    return b"i" + _U32.pack(len(raw)) + raw
+    return b"i" + _length(raw) + raw
 
 
 _SCALARS: dict[type, Callable[[Any], bytes]] = {
@@ -158,7 +163,7 @@ _SCALARS: dict[type, Callable[[Any], bytes]] = {
     float: lambda value: b"f" + _F64.pack(value),
     complex: lambda value: b"c" + _C128.pack(value.real, value.imag),
     str: lambda value: b"s" + _text(value),
-    bytes: lambda value: b"b" + _U32.pack(len(value)) + value,
+    bytes: lambda value: b"b" + _length(value) + value,
 }
 
 
@@ -193,7 +198,7 @@ class _Reader:
         mark = bytes(self._take(1))
         if mark in b"ltd":
             return self._container(mark, depth)
-        if mark in b"ag":
+        if mark in b"agr":
             return self._array(mark)
         read = _READERS.get(mark)
         if read is None:
@@ -216,19 +221,18 @@ class _Reader:
         stop = self._body + count * dtype.itemsize
         if stop > len(self._blob):
             raise CodecError("a blob's array is cut short")
-        array = np.frombuffer(self._blob[self._body : stop], np.uint8).view(dtype)
+        flat = np.frombuffer(self._blob[self._body : stop], np.uint8).view(dtype)
         self._body = stop + len(_padding(stop))
-        return array.reshape(shape)[()] if mark == b"g" else array.reshape(shape)
+        array = flat.reshape(shape)
+        if mark == b"r":
+            return array.view(np.recarray)
+        return array[()] if mark == b"g" else array
 
     def _dtype(self) -> np.dtype[Any]:
-        text = self.text()
-        if len(text) > MAX_DTYPE_TEXT:
-            raise CodecError(f"a dtype's name of {len(text)} characters")
-        descr: Any = ast.literal_eval(text) if text[:1] in "[(" else text
-        dtype = np.lib.format.descr_to_dtype(descr)
-        if dtype.hasobject:
-            raise CodecError("a dtype with Python objects in it")
-        return dtype
+        try:
+            return arrays.dtype_of(self.text())
+        except ValueError as error:
+            raise CodecError(str(error)) from error
 
     def raw(self) -> bytes:
         return bytes(self._take(self._number()))

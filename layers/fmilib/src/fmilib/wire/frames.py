@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -66,12 +67,10 @@ class Envelope(NamedTuple):
     Attributes:
         stamp: the 32 bytes that every frame of it carries.
         queue: (context, tag) for messages, (context, -1) for collectives, which go in order.
-        exact: whether the other side's stamp must be the same, byte for byte.
     """
 
     stamp: bytes
     queue: tuple[int, int]
-    exact: bool
 
 
 class Head(NamedTuple):
@@ -112,7 +111,7 @@ def collective(
     Args:
         operation: which one.
         sequence: the how-manieth collective of its context.
-        root: the root, -1 for none.
+        root: the root, -1 for none; or the `counts_code` of what isn't cut evenly.
         reduction: code of the reduction, 0 for none.
         dtype, count: element type (8 bytes) and elements, if all ranks must agree on them.
         context: which communicator.
@@ -120,14 +119,14 @@ def collective(
     """
     stamp = _STAMP.pack(operation, reduction, shape, context, sequence, root, dtype, count)
     if operation == _REPORT:
-        return Envelope(stamp, queue_of(stamp), exact=True)
-    return Envelope(stamp, (context, _IN_ORDER), exact=True)
+        return Envelope(stamp, queue_of(stamp))
+    return Envelope(stamp, (context, _IN_ORDER))
 
 
 def message(tag: int, *, dtype: bytes = NO_TYPE, count: int = 0, context: int = 0) -> Envelope:
-    """Return the call of a point-to-point message; with a dtype, both sides must agree."""
+    """Return the call of a point-to-point message; that of an object has no dtype."""
     stamp = _STAMP.pack(Operation.MESSAGE, 0, 0, context, tag, -1, dtype, count)
-    return Envelope(stamp, (context, tag), exact=dtype != NO_TYPE)
+    return Envelope(stamp, (context, tag))
 
 
 def queue_of(stamp: bytes) -> tuple[int, int]:
@@ -149,7 +148,8 @@ def describe(stamp: bytes) -> str:
     operation, reduction, shape, _, operand, root, dtype, count = _STAMP.unpack(stamp)
     known = operation in Operation.__members__.values()
     name = Operation(operation).name.lower() if known else f"operation {operation}"
-    facts = [f"root={root}"] if root >= 0 else []
+    told = "counts #" if operation == Operation.REDUCE_SCATTER else "root="
+    facts = [f"{told}{root}"] if root >= 0 else []
     if dtype != NO_TYPE:
         facts += [f"dtype={dtype.rstrip(bytes(1)).decode(errors='replace')}", f"count={count}"]
     if shape:
@@ -217,6 +217,12 @@ def shape_code(shape: tuple[int, ...]) -> int:
     if len(shape) == 1:
         return 0
     return int.from_bytes(hashlib.sha256(repr(shape).encode()).digest()[:2]) or 1
+
+
+def counts_code(counts: Sequence[int]) -> int:
+    """Return 31 bits for how many elements each rank gets."""
+    digest = hashlib.sha256(repr(list(counts)).encode()).digest()
+    return int.from_bytes(digest[:4]) >> 1
 
 
 def type_code(text: str) -> bytes:

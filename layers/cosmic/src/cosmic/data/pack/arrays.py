@@ -4,24 +4,62 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from cosmic.data.pack.source import Array, Source, from_arrays, unreadable
+from cosmic.data.pack.source import Array, Field, Source, array_fields, keyed, unreadable
+
+BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile)
 
 
 def open_npz(path: Path) -> Source:
-    """An archive of arrays; all of them are read into memory.
+    """An archive of arrays; one is read into memory when its rows are first asked for.
 
     Raises:
-        InputError: it is not one, or holds objects.
+        InputError: it is not one.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        archive = np.load(path, allow_pickle=False)
+        headers = {name: _header(archive, name) for name in archive.files}
+    except BROKEN as error:
         raise unreadable(path, error) from error
-    return from_arrays(path, "npz", arrays)
+    fields = [
+        field
+        for name, (shape, dtype) in headers.items()
+        if shape
+        for field in array_fields(name, _Member(path, archive, name), dtype, shape)
+    ]
+    return Source(path, "npz", keyed(fields), close=archive.close)
+
+
+def _header(archive: Any, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and dtype of a member, without its values."""
+    member = name if name in archive.zip.namelist() else f"{name}.npy"
+    with archive.zip.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }.get(version, np.lib.format.read_array_header_2_0)
+        shape, _, dtype = read(file)
+    return shape, dtype
+
+
+class _Member:
+    """An array of an archive, read when it is first sliced."""
+
+    def __init__(self, path: Path, archive: Any, name: str) -> None:
+        self._path, self._archive, self._name = path, archive, name
+        self._array: Array | None = None
+
+    def __getitem__(self, rows: slice) -> Array:
+        if self._array is None:
+            try:
+                self._array = self._archive[self._name]
+            except BROKEN as error:
+                raise unreadable(self._path, f"{self._name}: {error}") from error
+        return self._array[rows]
 
 
 def open_npy(path: Path) -> Source:
@@ -31,25 +69,29 @@ def open_npy(path: Path) -> Source:
         InputError: it is not one.
     """
     array = _mapped(path)
-    if array.dtype.names is None:
+    if array.dtype.names is None or not array.ndim:
         columns = "image.npy, mag.npy and so on"
         raise unreadable(path, f"one plain array has no columns; put {columns} into a folder")
-    return from_arrays(path, "npy", {name: array[name] for name in array.dtype.names})
+    return Source(path, "npy", keyed(array_fields(path.stem, array, array.dtype, array.shape)))
 
 
 def open_npy_folder(path: Path) -> Source:
-    """A folder with one array a column, mapped.
+    """A folder with one array a column, mapped; files whose names begin with a dot are left out.
 
     Raises:
         InputError: a file in it is no array.
     """
-    arrays = {file.stem: _mapped(file) for file in sorted(path.glob("*.npy"))}
-    return from_arrays(path, "npy folder", arrays)
+    fields: list[Field] = []
+    for file in sorted(p for p in path.glob("*.npy") if not p.name.startswith(".")):
+        array = _mapped(file)
+        if array.ndim:
+            fields += array_fields(file.stem, array, array.dtype, array.shape)
+    return Source(path, "npy folder", keyed(fields))
 
 
 def _mapped(path: Path) -> Array:
     try:
         array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except BROKEN as error:
         raise unreadable(path, error) from error
     return array

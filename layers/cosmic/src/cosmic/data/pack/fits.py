@@ -1,64 +1,161 @@
-"""FITS: a binary table, or an image cube of all objects beside one."""
+"""FITS, read by astropy: binary tables, and image cubes of all objects beside one."""
 
 from __future__ import annotations
 
+import warnings
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import fitsio
 import numpy as np
+from astropy.io import fits
+from astropy.io.fits.verify import VerifyError
+from astropy.utils.exceptions import AstropyUserWarning
 
-from cosmic.data.pack.source import Field, Source, unreadable
+from cosmic.data.pack.source import Array, Field, Source, Values, keyed, stacked, unreadable
 
 CUBE_AXES = 4
+OPTIONS = {"character_as_bytes": True, "lazy_load_hdus": False}
 
 
 def open_fits(path: Path) -> Source:
-    """The first binary table; and, as `image`, an image extension (N, band, H, W) if there is one.
+    """All binary tables, and as cubes all images of four axes (N, band, H, W).
+
+    TSCAL, TZERO, BSCALE and BZERO are applied, TNULL and BLANK are missing values.
 
     Raises:
-        InputError: it is no FITS file, has no table, or cube and table are not equally long.
+        InputError: it is no whole FITS file, or has neither.
     """
-    try:
-        file = fitsio.FITS(str(path))
-    except OSError as error:
-        raise unreadable(path, error) from error
-    tables = [hdu for hdu in file if hdu.get_exttype() == "BINARY_TBL"]
-    if not tables:
-        file.close()
-        raise unreadable(path, "it has no binary table")
-    table = tables[0]
-    rows, fields = int(table.get_nrows()), _columns(table)
-    for hdu in file:
-        if hdu.get_exttype() == "IMAGE_HDU" and len(hdu.get_dims()) == CUBE_AXES:
-            if hdu.get_dims()[0] != rows:
-                raise unreadable(path, f"a cube of {hdu.get_dims()[0]} images, {rows} table rows")
-            fields["image"] = _cube(hdu)
-    return Source(path, "fits", rows, fields, _keywords(table), file.close)
+    size = path.stat().st_size
+    with ExitStack() as stack:
+        try:
+            with warnings.catch_warnings():
+                # Of headers that are not quite to the standard; of files that are cut off, which
+                # is checked below.
+                warnings.simplefilter("ignore", AstropyUserWarning)
+                # A map stays in memory as far as it is read, so only heaps are read by one.
+                tables = stack.enter_context(fits.open(path, memmap=True, **OPTIONS))
+                cubes = stack.enter_context(fits.open(path, memmap=False, **OPTIONS))
+                fields = [
+                    field
+                    for number, (table, cube) in enumerate(zip(tables, cubes, strict=True))
+                    for field in _fields(path, number, table, cube, size)
+                ]
+        except (OSError, ValueError, TypeError, KeyError, VerifyError) as error:
+            raise unreadable(path, error) from error
+        if not fields:
+            raise unreadable(path, "it has no binary table")
+        return Source(path, "fits", keyed(fields), _keywords(fields), stack.pop_all().close)
 
 
-def _columns(table: Any) -> dict[str, Field]:
-    header = table.read_header()
-    kind = table.get_rec_dtype()[0]
-    found = {}
-    for number, name in enumerate(table.get_colnames(), start=1):
-        base, shape = kind[name].base, kind[name].shape
-        unit = str(header.get(f"TUNIT{number}") or "").strip()
-        found[name] = Field(str(base), shape, _reader(table, name), unit)
-    return found
+def _fields(path: Path, number: int, table: Any, cube: Any, size: int) -> list[Field]:
+    place = {
+        "place": f"HDU {number} ({table.name})" if table.name else f"HDU {number}",
+        "place_names": (table.name, str(number)) if table.name else (str(number),),
+    }
+    if isinstance(table, fits.BinTableHDU) and not isinstance(table, fits.CompImageHDU):
+        info = table.fileinfo()
+        if info["datLoc"] + table.header["NAXIS1"] * table.header["NAXIS2"] > size:
+            raise ValueError(f"the table in HDU {number} is cut off")
+        return _columns(path, table, place)
+    if isinstance(table, (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)):
+        return [_cube(cube, place)] if len(cube.shape) == CUBE_AXES else []
+    return []
 
 
-def _reader(table: Any, name: str) -> Any:
-    return lambda start, stop: np.asarray(table[name][start:stop])
+class _Table:
+    """Reads rows of a table as astropy would read a table of these rows alone; keeps the last.
+
+    The map that astropy offers of a whole table stays in memory as far as it was read. A table
+    whose rows refer to a heap is read by it all the same.
+    """
+
+    def __init__(self, path: Path, hdu: Any) -> None:
+        self._path, self._hdu = path, hdu
+        self._at = hdu.fileinfo()["datLoc"]
+        self._row_bytes = hdu.header["NAXIS1"]
+        self._piece: tuple[int, int] | None = None
+        self._records: Any = None
+
+    def records(self, start: int, stop: int) -> Any:
+        """Rows from the first number up to and without the second."""
+        if self._hdu.header["PCOUNT"]:
+            return self._hdu.data[start:stop]
+        if self._piece != (start, stop):
+            self._records = None
+            self._records = self._read(start, stop)
+            self._piece = start, stop
+        return self._records
+
+    def _read(self, start: int, stop: int) -> Any:
+        header = self._hdu.header.copy()
+        header["NAXIS2"] = stop - start
+        with self._path.open("rb") as file:
+            file.seek(self._at + start * self._row_bytes)
+            rows = file.read((stop - start) * self._row_bytes)
+        data = header.tostring().encode("ascii") + rows
+        return fits.BinTableHDU.fromstring(data, uint=True, character_as_bytes=True).data
 
 
-def _cube(hdu: Any) -> Field:
-    unit = str(hdu.read_header().get("BUNIT") or "").strip()
-    shape = tuple(int(n) for n in hdu.get_dims()[1:])
-    kind = str(hdu[0:1, :, :, :].dtype)
-    return Field(kind, shape, lambda a, b: np.asarray(hdu[a:b, :, :, :]), unit)
+def _columns(path: Path, hdu: Any, place: dict[str, Any]) -> list[Field]:
+    table = _Table(path, hdu)
+    return [_column(table, hdu, at, place) for at in range(len(hdu.columns))]
 
 
-def _keywords(table: Any) -> dict[str, str]:
-    name = table.get_extname()
-    return {"EXTNAME": name} if name else {}
+def _column(table: _Table, hdu: Any, at: int, place: dict[str, Any]) -> Field:
+    column = hdu.columns[at]
+    rows = int(hdu.header["NAXIS2"])
+    first = table.records(0, min(rows, 1)).field(at)
+    varying = first.dtype.kind == "O"
+    sample = np.asarray(first[0]) if varying and rows else np.asarray(first)
+    shape = tuple(sample.shape if varying else sample.shape[1:])
+
+    def read(start: int, stop: int) -> Values:
+        records = table.records(start, stop)
+        data = records.field(at)
+        if varying:
+            return Values(stacked([np.array(row) for row in data], column.name, start, shape))
+        return _without_nulls(np.asarray(data), records, at, column.null)
+
+    return Field(
+        name=column.name,
+        rows=rows,
+        dtype=str(sample.dtype.newbyteorder("=")),
+        kind=sample.dtype.kind,
+        row_shape=shape,
+        read=read,
+        unit=str(column.unit or "").strip(),
+        **place,
+    )
+
+
+def _without_nulls(data: Array, records: Any, at: int, null: int | None) -> Values:
+    """TNULL is in the numbers as stored, before they are scaled."""
+    if data.dtype.kind == "S":
+        texts = np.strings.rstrip(data, b" \0")
+        return Values(texts, texts == b"")
+    if null is None:
+        return Values(data)
+    stored = np.asarray(records)[records.dtype.names[at]].reshape(data.shape)
+    return Values(data, stored == null) if stored.dtype.kind in "iu" else Values(data)
+
+
+def _cube(hdu: Any, place: dict[str, Any]) -> Field:
+    shape = tuple(int(n) for n in hdu.shape)
+    dtype = hdu.section[0:1].dtype.newbyteorder("=") if shape[0] else np.dtype("f4")
+    return Field(
+        name=hdu.name or place["place"],
+        rows=shape[0],
+        dtype=str(dtype),
+        kind=dtype.kind,
+        row_shape=shape[1:],
+        read=lambda a, b: Values(np.asarray(hdu.section[a:b])),
+        unit=str(hdu.header.get("BUNIT") or "").strip(),
+        cube=True,
+        **place,
+    )
+
+
+def _keywords(fields: list[Field]) -> dict[str, str]:
+    places = dict.fromkeys(f.place for f in fields)
+    return {"HDUs": ", ".join(places)}

@@ -1,48 +1,170 @@
-"""HDF5: datasets side by side, in the root or in its only group."""
+"""HDF5: datasets in any groups, as they are or as records of a compound type."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from cosmic.data.pack.source import Field, Source, unreadable
+from cosmic.data.pack.source import (
+    Array,
+    Field,
+    Source,
+    Values,
+    array_fields,
+    keyed,
+    stacked,
+    unreadable,
+)
+from cosmic.data.pack.units import astropy_units
+
+DEPTH = 8
+ASTROPY_META = ".__table_column_meta__"
+SCALES = ("scale_factor", "add_offset")
+FILLS = ("_FillValue", "missing_value")
+CONVENTIONS = (*SCALES, *FILLS, "valid_min", "valid_max", "valid_range", "_Unsigned")
+BAND_ATTRIBUTES = ("bands", "band", "filters")
 
 
 def open_hdf5(path: Path) -> Source:
     """A file of datasets whose first axes are rows; also as MultimodalUniverse lays them out.
 
+    `scale_factor`, `add_offset`, `_FillValue`, `missing_value` and `valid_range` (the CF
+    conventions) are applied.
+
     Raises:
-        InputError: it is no HDF5 file, or its datasets are not equally long.
+        InputError: it is no HDF5 file.
     """
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise unreadable(path, error) from error
-    datasets = _datasets(file)
-    rows = {d.shape[0] for d in datasets.values()}
-    if len(rows) != 1:
-        shapes = {name: list(d.shape) for name, d in datasets.items()}
-        file.close()
-        raise unreadable(path, f"its datasets are not equally long: {shapes}")
-    fields = {name: _field(dataset) for name, dataset in datasets.items()}
-    return Source(path, "hdf5", rows.pop(), fields, _attributes(file), file.close)
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(h5py.File(path, "r"))
+        except OSError as error:
+            raise unreadable(path, error) from error
+        found = _datasets(file, "", DEPTH)
+        fields = [field for at, dataset in found for field in _fields(path, at, dataset)]
+        return Source(path, "hdf5", keyed(fields), _attributes(file), stack.pop_all().close)
 
 
-def _datasets(file: Any) -> dict[str, Any]:
-    """Those of the root; or, if it has none and one group, those of that group."""
-    found = {k: d for k, d in file.items() if isinstance(d, h5py.Dataset) and d.shape}
-    groups = [g for g in file.values() if isinstance(g, h5py.Group)]
-    return found if found or len(groups) != 1 else _datasets(groups[0])
+def _datasets(group: Any, at: str, depth: int) -> Iterator[tuple[str, Any]]:
+    """All datasets with rows; links that lead nowhere are passed over, loops end at `depth`."""
+    for name in group:
+        found = group.get(name)
+        if isinstance(found, h5py.Dataset) and found.shape:
+            yield f"{at}{name}", found
+        elif isinstance(found, h5py.Group) and depth:
+            yield from _datasets(found, f"{at}{name}/", depth - 1)
 
 
-def _field(dataset: Any) -> Field:
-    unit = dataset.attrs.get("unit", dataset.attrs.get("units", ""))
-    text = unit.decode() if isinstance(unit, bytes) else str(unit)
-    shape = tuple(dataset.shape[1:])
-    return Field(str(dataset.dtype), shape, lambda a, b: np.asarray(dataset[a:b]), text)
+def _fields(path: Path, at: str, dataset: Any) -> list[Field]:
+    group, _, name = at.rpartition("/")
+    if name.endswith(ASTROPY_META):
+        return []
+    if dataset.dtype.names:  # records are a table of their own
+        units = _record_units(dataset, at)
+        found = array_fields(name, dataset, dataset.dtype, dataset.shape, **_place("dataset", at))
+        return [replace(f, unit=units.get(f.name, "")) for f in found]
+    place = _place("group", group)
+    (field,) = array_fields(name, dataset, dataset.dtype, dataset.shape, **place)
+    field = replace(field, unit=_unit(dataset.attrs), bands=_bands(dataset.attrs))
+    return [_texts(field, dataset) if dataset.dtype.kind == "O" else _scaled(path, field, dataset)]
+
+
+def _place(kind: str, at: str) -> dict[str, Any]:
+    return {"place": f"{kind} {at}", "place_names": (at, f"/{at}")} if at else {}
+
+
+def _record_units(dataset: Any, at: str) -> dict[str, str]:
+    """Units that astropy's own writer keeps in a dataset beside the table's."""
+    meta = dataset.file.get(f"{at}{ASTROPY_META}")
+    return {} if meta is None else astropy_units([line.decode() for line in meta[:]])
+
+
+def _unit(attributes: Mapping[str, Any]) -> str:
+    return next((_text(attributes[k]) for k in ("unit", "units") if k in attributes), "")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(-1)[0]
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _bands(attributes: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of bands that a dataset says of itself: one text, or an array of them."""
+    said = next((attributes[k] for k in BAND_ATTRIBUTES if k in attributes), None)
+    if said is None:
+        return ()
+    if np.ndim(said):
+        return tuple(_text(each) for each in np.ravel(said))
+    text = _text(said)
+    return tuple(text.replace(",", " ").split()) if set(text) & set(", ") else tuple(text)
+
+
+def _texts(field: Field, dataset: Any) -> Field:
+    """Texts and arrays of varying length: h5py gives objects."""
+    if h5py.check_string_dtype(dataset.dtype):
+        return replace(field, kind="S", dtype="text")
+    base = h5py.check_vlen_dtype(dataset.dtype)
+    if base is None or not field.rows or dataset.ndim > 1:
+        return field
+    shape = np.shape(dataset[0])
+
+    def read(start: int, stop: int) -> Values:
+        return Values(stacked(list(dataset[start:stop]), field.name, start, shape))
+
+    return replace(field, kind=base.kind, dtype=str(base), row_shape=shape, read=read)
+
+
+def _scaled(path: Path, field: Field, dataset: Any) -> Field:
+    """The CF conventions' attributes: values are packed x scale_factor + add_offset.
+
+    Attributes that can't be honoured are told when the values are asked for.
+    """
+    said = dataset.attrs
+    if not any(name in said for name in CONVENTIONS):
+        return field
+
+    def read(start: int, stop: int) -> Values:
+        if "_Unsigned" in said:
+            raise unreadable(path, f"{field.name} has the attribute _Unsigned, which is not read")
+        scale, offset = (_number(path, said, name) for name in SCALES)
+        values = packed = np.asarray(dataset[start:stop])
+        if scale is not None or offset is not None:
+            values = packed * (1.0 if scale is None else scale) + (offset or 0.0)
+        return Values(values, _missing(path, said, packed))
+
+    scaled = any(name in said for name in SCALES)
+    return replace(field, read=read, kind="f" if scaled else field.kind)
+
+
+def _missing(path: Path, said: Mapping[str, Any], packed: Array) -> Array:
+    """Which packed values the attributes say are missing."""
+    missing = np.zeros(packed.shape, bool)
+    for fill in (np.ravel(said[name]) for name in FILLS if name in said):
+        missing |= np.isin(packed, fill)
+    low, high = (_number(path, said, name) for name in ("valid_min", "valid_max"))
+    if "valid_range" in said:
+        low, high = (v.item() for v in np.ravel(said["valid_range"]))
+    if low is not None:
+        missing |= packed < low
+    if high is not None:
+        missing |= packed > high
+    return missing
+
+
+def _number(path: Path, said: Mapping[str, Any], name: str) -> float | int | None:
+    if name not in said:
+        return None
+    value = np.asarray(said[name])
+    if value.size != 1 or value.dtype.kind not in "iuf":
+        raise unreadable(path, f"its attribute {name} is {value!r}, not a number")
+    number: float | int = value.reshape(-1)[0].item()
+    return number
 
 
 def _attributes(file: Any) -> dict[str, str]:

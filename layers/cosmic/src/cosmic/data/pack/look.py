@@ -2,48 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cosmic.contracts.plausible import plausible_magnitude_errors, plausible_magnitudes
+from cosmic.data.pack.columns import Choices, Mapped, map_columns
 from cosmic.data.pack.opening import opened
 from cosmic.data.pack.partitions import damaged
-from cosmic.data.pack.source import Array, Field, Source
+from cosmic.data.pack.source import Array, Field, Source, Values
+from cosmic.data.pack.values import PLAUSIBLE
+from cosmic.errors import InputError
 
+BYTES_AT_ONCE = 16 << 20
 ROWS_AT_ONCE = 2048
 SHOWN_VALUES = 8
+SHOWN_TEXT = 200
 
 
-def look(path: Path, sample: int) -> dict[str, Any]:
+def look(path: Path, sample: int, choices: Choices | None = None) -> dict[str, Any]:
     """Everything about one file, as JSON.
 
     Args:
         path: The file, or a folder of `.npy` files.
         sample: So many of its first rows are shown; arrays of more than eight numbers as shapes.
+        choices: What a packer would be told of it.
 
     Returns:
         `path`, `format`, `bytes`, `rows`, `fields` (each with `dtype`, `shape`, `unit`, `missing`,
-        `min`, `max`), `checksums` (`ok`, `damaged` or `none`), `damaged` columns, `metadata` and
-        `sample`.
+        `min`, `max`, `column` that it would be packed as, `problem` if its values can't be read as
+        one array), `problems` that would keep it from being packed, `checksums` (`ok`, `damaged`
+        or `none`), `damaged` columns, `metadata` and `sample`.
 
     Raises:
         InputError: it is not what its name says.
     """
     with opened(path) as source:
         bad = damaged(path) if source.format == "safetensors" else None
+        mapped = map_columns(source, choices or Choices())
+        fields = {n: _facts(f, _column(mapped, f)) for n, f in source.fields.items()}
         return {
             "path": str(path),
             "format": source.format,
             "bytes": _size(path),
             "rows": source.rows,
-            "fields": {name: _facts(name, f, source.rows) for name, f in source.fields.items()},
+            "fields": fields,
+            "problems": [p.as_dict() for p in mapped.problems],
             "checksums": "none" if bad is None else "damaged" if bad else "ok",
             "damaged": bad or [],
-            "metadata": dict(source.metadata),
+            "metadata": {str(name): _shown(value) for name, value in source.metadata.items()},
             "sample": _sample(source, min(sample, source.rows)),
         }
+
+
+def _column(mapped: Mapped, each: Field) -> str | None:
+    """What a field would be packed as."""
+    taken = mapped.taken.items()
+    return next((column for column, t in taken if any(f is each for f in t.fields)), None)
 
 
 def _size(path: Path) -> int:
@@ -51,33 +67,48 @@ def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def _facts(name: str, field: Field, rows: int) -> dict[str, Any]:
-    missing, ends = 0, []
-    for start in range(0, rows, ROWS_AT_ONCE):
-        values = field.read(start, min(start + ROWS_AT_ONCE, rows))
-        if values.dtype.kind not in "iuf":
-            break
-        there = _there(name, values)
-        missing += int(values.size - np.count_nonzero(there))
-        known = values[there]
-        ends += [known.min(), known.max()] if known.size else []
-    return {
-        "dtype": field.dtype,
-        "shape": list(field.row_shape),
-        "unit": field.unit,
-        "missing": missing,
-        "min": _plain(min(ends)) if ends else None,
-        "max": _plain(max(ends)) if ends else None,
+def _facts(each: Field, column: str | None) -> dict[str, Any]:
+    facts = {
+        "dtype": each.dtype,
+        "shape": list(each.row_shape),
+        "unit": each.unit,
+        "missing": 0,
+        "min": None,
+        "max": None,
+        "column": column,
     }
+    try:
+        return {**facts, **_ends(each, column)}
+    except InputError as error:
+        return {**facts, "problem": error.message}
 
 
-def _there(name: str, values: Array) -> Array:
-    """99 is a missing magnitude, but a pixel or an id may be 99."""
-    if values.dtype.kind != "f":
-        return np.ones(values.shape, bool)
-    if "mag" not in name.lower():
-        return np.isfinite(values)
-    return (plausible_magnitude_errors if "err" in name.lower() else plausible_magnitudes)(values)
+def _ends(each: Field, column: str | None) -> dict[str, Any]:
+    """What is missing, the least and the greatest of the rest."""
+    missing, ends = 0, []
+    row = max(1, 8 * int(np.prod([n or 1 for n in each.row_shape])))
+    step = max(1, min(ROWS_AT_ONCE, BYTES_AT_ONCE // row))
+    for start in range(0, each.rows, step):
+        values = each.read(start, min(start + step, each.rows))
+        there = _there(column, each.name, values)
+        missing += int(there.size - np.count_nonzero(there))
+        if values.data.dtype.kind in "iuf":
+            known = values.data[there]
+            ends += [known.min(), known.max()] if known.size else []
+    least, most = (_plain(min(ends)), _plain(max(ends))) if ends else (None, None)
+    return {"missing": missing, "min": least, "max": most}
+
+
+def _there(column: str | None, name: str, values: Values) -> Array:
+    """As a packer sees it: 99 is no magnitude, but a pixel or an id may be 99."""
+    there = ~values.missing_values()
+    if values.data.dtype.kind not in "iuf":
+        return there
+    if column is None and "mag" in name.lower():
+        column = "mag"
+    if column in PLAUSIBLE:
+        return there & PLAUSIBLE[column](values.data)
+    return there & np.isfinite(values.data)
 
 
 def _plain(value: Any) -> int | float:
@@ -85,15 +116,48 @@ def _plain(value: Any) -> int | float:
 
 
 def _sample(source: Source, rows: int) -> list[dict[str, Any]]:
-    columns = {name: field.read(0, rows) for name, field in source.fields.items()}
-    return [{name: _shown(values[i]) for name, values in columns.items()} for i in range(rows)]
+    columns = {name: _first(each, rows) for name, each in source.fields.items()}
+    return [
+        {name: values[i] for name, values in columns.items() if i < len(values)}
+        for i in range(rows)
+    ]
+
+
+def _first(each: Field, rows: int) -> list[Any]:
+    """The first values of a field, for people."""
+    rows = min(rows, each.rows)
+    try:
+        values = each.read(0, rows)
+    except InputError:
+        return ["rows of different shapes"] * rows
+    gone = values.missing_rows()
+    return [None if gone[i] else _shown(values.data[i]) for i in range(rows)]
 
 
 def _shown(value: Any) -> Any:
-    array = np.asarray(value)
+    """As JSON, whatever it is."""
+    if isinstance(value, np.ndarray | np.generic):
+        return _shown_array(np.asarray(value))
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(k): _shown(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        few = len(value) <= SHOWN_VALUES
+        return [_shown(v) for v in value] if few else f"{len(value)} values"
+    return _short(value.decode(errors="replace") if isinstance(value, bytes) else str(value))
+
+
+def _shown_array(array: Array) -> Any:
     if array.size > SHOWN_VALUES:
         return f"{array.dtype} {list(array.shape)}"
-    if array.dtype.kind == "f":
-        plain = [None if not np.isfinite(v) else float(v) for v in array.reshape(-1)]
-        return plain if array.ndim else plain[0]
-    return value.decode(errors="replace") if isinstance(value, bytes) else array.tolist()
+    if array.dtype.kind in "mM":
+        array = array.astype(str)
+    plain = array.tolist()
+    return _short(str(plain)) if isinstance(plain, np.ndarray | np.generic) else _shown(plain)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN_TEXT else text[:SHOWN_TEXT] + "…"

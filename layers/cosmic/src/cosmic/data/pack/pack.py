@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosmic.data.native import write_partition
-from cosmic.data.pack.columns import Choices, Mapped, map_columns, read_columns
+from cosmic.data.pack.columns import Choices, Mapped, image_size, map_columns
 from cosmic.data.pack.opening import opened
+from cosmic.data.pack.reading import Reading
+from cosmic.data.pack.tally import Tally
 from cosmic.errors import InputError, InvalidInput, Problem
 
 Columns = dict[str, NDArray[Any]]
 ROW_BYTES_BESIDE_PIXELS = 28  # five magnitudes and eight bytes: how partitions are named
 BANDS_BYTES = 20
+SHOWN_IDS = 5
 
 
 @dataclass(frozen=True)
@@ -26,12 +31,18 @@ class Packed:
 
     Attributes:
         partitions: The files, in order.
-        sources: Path, format and rows of what was read.
+        sources: What was read of each file: path, format, rows, columns, what was taken for what.
+        tally: What was missing, of all files.
+        repeated_ids: How often an `object_id` came that had come before.
+        some_repeated: The first of those, by size.
     """
 
     partitions: list[Path]
     rows: int
     sources: list[dict[str, Any]]
+    tally: Tally
+    repeated_ids: int
+    some_repeated: list[int]
 
 
 def pack(
@@ -43,7 +54,7 @@ def pack(
     per_partition: int | None = None,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> Packed:
-    """Write the rows of all files as `0.safetensors`, `1.safetensors`, …
+    """Write the rows of all files as `0.safetensors`, `1.safetensors`, …; all of them or none.
 
     Args:
         files: What is read, in this order.
@@ -54,57 +65,145 @@ def pack(
         progress: Called with the rows written so far.
 
     Raises:
-        InvalidInput: everything that is wrong with the files' fields.
-        InputError: the folder has partitions already, or a column can't be what it has to be.
+        InvalidInput: everything that is wrong with the files' fields and values.
+        InputError: the folder has partitions already or is a file, or there are no rows.
     """
+    _check_out(out)
+    sources = survey(files, choices)
+    redshifts = any("z_spec" in source["columns"] for source in sources)
+    reading = Reading(files, choices)
+    with _beside(out) as folder:
+        writer = _Writer(folder, partition_bytes, per_partition, progress)
+        for columns in reading.pieces():
+            if redshifts and "z_spec" not in columns:
+                columns["z_spec"] = np.full(len(columns["image"]), np.nan, np.float32)
+            writer.add(columns)
+        reading.check()
+        writer.finish()
+        rows = sum(source["rows"] for source in sources)
+        if writer.rows != rows:
+            raise RuntimeError(f"{rows} rows read, {writer.rows} written")
+        partitions = _moved(writer.files, folder, out)
+    tally = Tally()
+    for each in reading.tallies:
+        tally.add(each)
+    for source, each in zip(sources, reading.tallies, strict=True):
+        _count(source, each)
+    return Packed(partitions, rows, sources, tally, *_repeated(writer.ids))
+
+
+def _check_out(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file", code="not-a-folder", hint="give another --out")
     if any(out.glob("*.safetensors")):
         hint = "give another --out, or empty it"
         raise InputError(f"{out} has partitions already", code="not-empty", hint=hint)
-    sources = survey(files, choices)
-    redshifts = any("z_spec" in source["columns"] for source in sources)
-    out.mkdir(parents=True, exist_ok=True)
-    writer = _Writer(out, partition_bytes, per_partition, progress)
-    for columns in _pieces(files, choices):
-        if redshifts and "z_spec" not in columns:
-            columns["z_spec"] = np.full(len(columns["image"]), np.nan, np.float32)
-        writer.add(columns)
-    writer.finish()
-    rows = sum(source["rows"] for source in sources)
-    if writer.rows != rows:
-        raise RuntimeError(f"{rows} rows read, {writer.rows} written")
-    return Packed(writer.files, rows, sources)
+
+
+@contextmanager
+def _beside(out: Path) -> Iterator[Path]:
+    """A folder on the file system of `out` that is gone after the block, whatever happens."""
+    there = next(p for p in out.absolute().parents if p.is_dir())
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=there) as folder:
+        made = Path(folder) / "partitions"
+        made.mkdir()
+        yield made
+
+
+def _moved(files: Sequence[Path], folder: Path, out: Path) -> list[Path]:
+    """The files in `out`, at once if it isn't there yet."""
+    if out.exists():
+        for file in files:
+            file.replace(out / file.name)
+    else:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder.replace(out)
+    return [out / file.name for file in files]
+
+
+def _repeated(ids: list[NDArray[Any]]) -> tuple[int, list[int]]:
+    values, counts = np.unique(np.concatenate(ids), return_counts=True)
+    again = values[counts > 1]
+    return int((counts - 1).sum()), [int(v) for v in again[:SHOWN_IDS]]
+
+
+def _count(source: dict[str, Any], tally: Tally) -> None:
+    """Add what was missing to the facts about a file."""
+    for column, facts in source["taken"].items():
+        facts["missing"] = tally.total(column)
+        facts["missing_by_value"] = tally.by_value(column)
+    source["pixels"] = tally.as_dict()
 
 
 def survey(files: Sequence[Path], choices: Choices) -> list[dict[str, Any]]:
-    """Path, format, rows and columns of each file.
+    """Path, format, rows and columns of each file, and what is taken for what.
 
     Raises:
         InvalidInput: everything that is in the way, of all files.
+        InputError: none of them has a row.
     """
     found: list[dict[str, Any]] = []
     problems: list[Problem] = []
+    sizes: list[tuple[int, int]] = []
     for path in files:
-        with opened(path) as source:
-            mapped = map_columns(source, choices)
-            if isinstance(mapped, Mapped):
-                facts = {"path": str(path), "format": source.format, "rows": source.rows}
-                found.append({**facts, "columns": sorted(mapped.fields)})
-            else:
-                problems += mapped
+        try:
+            with opened(path) as source:
+                mapped = map_columns(source, choices)
+                problems += mapped.problems
+                if not mapped.problems:
+                    found.append(_facts(path, source.format, mapped))
+                    problems += _other_size(path, mapped, sizes)
+        except InvalidInput as error:
+            problems += error.problems
+        except InputError as error:
+            problems.append(Problem(str(path), error.message, None, error.hint, error.code))
+    problems += _unused(choices, files)
     if problems:
         raise InvalidInput(problems)
+    if not sum(source["rows"] for source in found):
+        hint = "check that these are the files you meant"
+        raise InputError("there are no rows to pack", code="no-rows", hint=hint)
     return found
 
 
-def _pieces(files: Sequence[Path], choices: Choices, rows: int = 1024) -> Iterator[Columns]:
-    for index, path in enumerate(files):
-        with opened(path) as source:
-            mapped = map_columns(source, choices)
-            if not isinstance(mapped, Mapped):
-                raise InvalidInput(mapped)
-            for start in range(0, source.rows, rows):
-                stop = min(start + rows, source.rows)
-                yield read_columns(source, mapped, index, start, stop)
+def _unused(choices: Choices, files: Sequence[Path]) -> list[Problem]:
+    """Options for files of a format of which there is none."""
+    suffixes = {path.suffix.lower() for path in files}
+    options = (
+        ("--hdu", choices.hdus, {".fits", ".fit"}),
+        ("--group", choices.groups, {".h5", ".hdf5"}),
+    )
+    return [
+        Problem("", f"{option} {words[0]}: none of the files has such", words[0], "", "usage")
+        for option, words, needed in options
+        if words and not suffixes & needed
+    ]
+
+
+def _other_size(path: Path, mapped: Mapped, sizes: list[tuple[int, int]]) -> list[Problem]:
+    """Whether a file's images have another size than those before, which `sizes` holds."""
+    size = image_size(mapped) if mapped.rows else None
+    if size is None:
+        return []
+    sizes.append(size)
+    if size == sizes[0]:
+        return []
+    message = f"its images have {size} pixels, those of the first file {sizes[0]}"
+    return [Problem(str(path), message, list(size), "pack them apart", "bad-partition")]
+
+
+def _facts(path: Path, layout: str, mapped: Mapped) -> dict[str, Any]:
+    return {
+        "path": str(path),
+        "format": layout,
+        "rows": mapped.rows,
+        "columns": sorted(mapped.taken),
+        "taken": {
+            column: {"field": taken.where, "unit": taken.unit, "factor": taken.factor}
+            for column, taken in mapped.taken.items()
+        },
+        "made_up": [] if "object_id" in mapped.taken else ["object_id"],
+    }
 
 
 class _Writer:
@@ -118,12 +217,14 @@ class _Writer:
         self._pieces: list[Columns] = []
         self._held = 0
         self.files: list[Path] = []
+        self.ids: list[NDArray[Any]] = []
         self.rows = 0
 
     def add(self, columns: Columns) -> None:
         """Take rows."""
         per_partition = self._rows_of_a_partition(columns["image"])
         self._check_shape(columns["image"])
+        self.ids.append(columns["object_id"])
         self._pieces.append(columns)
         self._held += len(columns["image"])
         while self._held >= per_partition:

@@ -1,79 +1,134 @@
-"""Parquet: numbers, and images and magnitudes as lists of one length."""
+"""Parquet, read by Arrow in batches: numbers, lists, tensors and structs of them."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cosmic.data.pack.source import Array, Field, Source, unreadable
+from cosmic.data.pack.arrow import Leaf, common_shape, decoded, leaves
+from cosmic.data.pack.source import Field, Shape, Source, Values, keyed, unreadable
+from cosmic.data.pack.units import astropy_units, votable_units
+
+BATCH_ROWS = 1024
+BUFFER_BYTES = 1 << 20
+ASTROPY_META = b"table_meta_yaml"
+VOTABLE_META = b"IVOA.VOTable-Parquet.content"
+UNIT_KEYS = (b"unit", b"units")
+NOT_SHOWN = (b"pandas", b"ARROW:schema", ASTROPY_META, VOTABLE_META)
 
 
 def open_parquet(path: Path) -> Source:
-    """A Parquet file, read by the row groups that a range lies in.
+    """A Parquet file; a range of rows is read in batches, not by whole row groups.
 
     Raises:
         InputError: it is none.
     """
     try:
-        file = pq.ParquetFile(path)
+        # Pages are read as they are needed: a row group may be the whole file.
+        file = pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES)
+        said = file.schema_arrow.metadata or {}
+        units = _units(said)
+        fields = [
+            field
+            for column in file.schema_arrow
+            for field in _fields(path, file, column, units.get(column.name, ""))
+        ]
     except (OSError, pa.ArrowInvalid) as error:
         raise unreadable(path, error) from error
-    reader = _Reader(path, file)
-    fields = {column.name: reader.field(column) for column in file.schema_arrow}
-    said = file.schema_arrow.metadata or {}
-    metadata = {k.decode(): v.decode(errors="replace") for k, v in said.items() if k != b"pandas"}
-    return Source(path, "parquet", file.metadata.num_rows, fields, metadata, file.close)
+    metadata = {
+        k.decode(errors="replace"): v.decode(errors="replace")
+        for k, v in said.items()
+        if k not in NOT_SHOWN
+    }
+    return Source(path, "parquet", keyed(fields), metadata, file.close)
+
+
+def _units(said: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Units by column that the writer keeps for the whole file."""
+    if ASTROPY_META in said:
+        return astropy_units(said[ASTROPY_META].decode().split("\n"))
+    return votable_units(said[VOTABLE_META]) if VOTABLE_META in said else {}
+
+
+def _fields(path: Path, file: pq.ParquetFile, column: pa.Field, unit: str) -> Iterator[Field]:
+    rows = file.metadata.num_rows
+    said = column.metadata or {}
+    unit = next((said[k].decode(errors="replace") for k in UNIT_KEYS if k in said), unit)
+    for leaf in leaves(column.name, column.type):
+        reader = _Reader(path, file, column.name, leaf)
+        yield Field(
+            name=leaf.name,
+            rows=rows,
+            dtype=str(leaf.type),
+            kind=leaf.kind,
+            row_shape=reader.shape,
+            read=reader.rows,
+            unit=unit,
+        )
 
 
 class _Reader:
-    """Reads ranges of one column; keeps the row groups read last."""
+    """Reads one field forwards; a range before the last one starts again at the top."""
 
-    def __init__(self, path: Path, file: pq.ParquetFile) -> None:
-        self._path, self._file = path, file
-        sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-        self._starts = np.cumsum([0, *sizes])
-        self._groups = lru_cache(maxsize=16)(self._read_groups)
+    def __init__(self, path: Path, file: pq.ParquetFile, column: str, leaf: Leaf) -> None:
+        self._path, self._file, self._column, self._leaf = path, file, column, leaf
+        self._restart()
+        self.shape: Shape = self._first_shape() if leaf.depth else ()
 
-    def field(self, column: pa.Field) -> Field:
-        unit = (column.metadata or {}).get(b"unit", b"").decode()
-        kind, shape = _base(column.type)
-        if shape:
-            shape = self.rows(column.name, 0, 1).shape[1:]
-        return Field(str(kind), shape, lambda a, b: self.rows(column.name, a, b), unit)
+    def rows(self, start: int, stop: int) -> Values:
+        """Rows as their type says.
 
-    def rows(self, name: str, start: int, stop: int) -> Array:
-        first = int(np.searchsorted(self._starts, start, "right")) - 1
-        last = int(np.searchsorted(self._starts, stop, "left"))
-        column = self._groups(name, first, max(last, first + 1))
-        found = column.slice(start - int(self._starts[first]), stop - start)
-        values = _array(found)
-        if values.ndim > 1 and values.shape[0] != len(found):
-            raise unreadable(self._path, f"the lists of {name!r} are not of one length")
-        return values
+        Raises:
+            RowsRefused: rows of another shape than the first.
+            InputError: the file is damaged.
+        """
+        try:
+            found = self._taken(start, stop)
+        except (OSError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise unreadable(self._path, f"{self._column}: {error}") from error
+        return decoded(found, self._leaf, self.shape, start)
 
-    def _read_groups(self, name: str, first: int, last: int) -> Any:
-        last = min(last, self._file.num_row_groups)
-        return self._file.read_row_groups(list(range(first, last)), [name])[name].combine_chunks()
+    def _restart(self) -> None:
+        self._at = 0  # number of the first row held
+        self._held: list[Any] = []
+        self._batches: Iterator[Any] | None = None
 
+    def _next(self) -> Any | None:
+        if self._batches is None:
+            self._batches = self._file.iter_batches(BATCH_ROWS, columns=[self._column])
+        batch = next(self._batches, None)
+        return (
+            None
+            if batch is None
+            else batch.column(max(0, batch.schema.get_field_index(self._column)))
+        )
 
-def _base(kind: Any) -> tuple[Any, tuple[int, ...]]:
-    depth = 0
-    while pa.types.is_nested(kind) and hasattr(kind, "value_type"):
-        kind, depth = kind.value_type, depth + 1
-    return kind, (0,) * depth
+    def _taken(self, start: int, stop: int) -> Any:
+        if start < self._at:
+            self._restart()
+        while self._at + sum(map(len, self._held)) < stop:
+            if (batch := self._next()) is None:
+                break
+            self._held.append(batch)
+            self._drop(start)
+        whole = pa.chunked_array(self._held, self._held[0].type if self._held else pa.null())
+        found = whole.slice(start - self._at, stop - start).combine_chunks()
+        self._drop(stop)
+        return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
 
+    def _drop(self, start: int) -> None:
+        """Let go of what lies before a row; what is left of a batch stays."""
+        while self._held and self._at + len(self._held[0]) <= start:
+            self._at += len(self._held.pop(0))
 
-def _array(column: Any) -> Array:
-    """Rows first; nested lists as one axis, for their values follow each other."""
-    rows, values = len(column), column
-    while pa.types.is_nested(values.type) and hasattr(values.type, "value_type"):
-        values = values.flatten()
-    found: Array = values.to_numpy(zero_copy_only=False)
-    if values is column or rows == 0:
-        return found
-    return found.reshape(rows, -1) if len(found) % rows == 0 else found.reshape(1, -1)
+    def _first_shape(self) -> Shape:
+        """Of the first batch that has values; columns of nothing but nulls have none."""
+        found: Shape | None = None
+        while found is None and (batch := self._next()) is not None:
+            found = common_shape(batch, self._leaf)
+        self._restart()
+        return (None,) * self._leaf.depth if found is None else found

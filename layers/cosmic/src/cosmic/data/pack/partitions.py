@@ -15,7 +15,7 @@ from cosmic.contracts.columns import Header, Tensor
 from cosmic.contracts.manifest import FormatName
 from cosmic.data.fetch import damaged_columns
 from cosmic.data.formats import read_header
-from cosmic.data.pack.source import Array, Field, Source, unreadable
+from cosmic.data.pack.source import Field, Source, Values, unreadable
 from cosmic.errors import InvalidInput
 
 UNITS = {"image": "nanomaggy", "mag": "mag", "mag_err": "mag", "ra": "deg", "dec": "deg"}
@@ -32,10 +32,18 @@ def open_partition(path: Path, layout: FormatName) -> Source:
     data = _mapped(path)
     header = _header(path, layout, data)
     fields = {
-        name: Field(str(tensor.dtype), tensor.shape[1:], _reader(data, tensor), _unit(layout, name))
+        name: Field(
+            name=name,
+            rows=header.rows,
+            dtype=str(tensor.dtype),
+            kind=tensor.dtype.kind,
+            row_shape=tensor.shape[1:],
+            read=_reader(data, tensor),
+            unit=_unit(layout, name),
+        )
         for name, tensor in header.tensors.items()
     }
-    return Source(path, layout, header.rows, fields, _metadata(layout, data, header))
+    return Source(path, layout, fields, _metadata(layout, data, header))
 
 
 def damaged(path: Path) -> list[str] | None:
@@ -77,8 +85,8 @@ def _bytes(data: memoryview, tensor: Tensor, start: int, stop: int) -> memoryvie
     return data[at : at + size]
 
 
-def _reader(data: memoryview, tensor: Tensor) -> Callable[[int, int], Array]:
-    return lambda start, stop: np.asarray(tensor.rows(_bytes(data, tensor, start, stop)))
+def _reader(data: memoryview, tensor: Tensor) -> Callable[[int, int], Values]:
+    return lambda start, stop: Values(np.asarray(tensor.rows(_bytes(data, tensor, start, stop))))
 
 
 def _unit(layout: FormatName, name: str) -> str:

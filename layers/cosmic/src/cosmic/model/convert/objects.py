@@ -19,6 +19,7 @@ from cosmic.data.torch_pickle import (
     Name,
     Storage,
     StoredTensor,
+    check_view,
     follow,
     stored_tensor,
 )
@@ -106,7 +107,8 @@ class _Machine(Machine):
         if not isinstance(callee, Name) or not isinstance(arguments, tuple):
             raise LayoutError("its pickle calls something that has no name")
         match callee.dotted, arguments:
-            case name, (Storage(), _, tuple(), tuple(), *_) if name == REBUILD:
+            case name, (Storage(), _, tuple(), tuple(), *more) if name == REBUILD:
+                check_view(more)
                 return stored_tensor(*arguments[:4])
             case name, (StoredTensor() as tensor, *_) if name in PARAMETERS:
                 return tensor

@@ -194,7 +194,7 @@ class StoreChannel:
     def _room(
         self, peer: int, call: Envelope, head: Head, into: memoryview | None, offset: int
     ) -> memoryview:
-        if call.exact and head.stamp != call.stamp:
+        if head.stamp != call.stamp:
             raise MismatchError(
                 f"rank {peer} called {describe(head.stamp)}, "
                 f"rank {self.rank} called {describe(call.stamp)}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -21,6 +22,12 @@ SLICE_S = 5.0
 ANSWER_S = 10.0
 MIN_WAIT_S = 0.001
 Result = TypeVar("Result")
+# Options in the URL win over arguments: messages would be taken for text, waits cut short, and
+# reads done again whose answer held a message.
+_OWN_OPTIONS = frozenset(
+    {"decode_responses", "encoding", "encoding_errors", "socket_timeout", "socket_connect_timeout",
+     "retry", "retry_on_timeout", "retry_on_error"}
+)  # fmt: skip
 _SWAP = """
 local now = redis.call('GET', KEYS[1])
 if (now or '') ~= ARGV[1] then return 0 end
@@ -36,11 +43,15 @@ class RedisStore:
         url: "redis://…", "rediss://…" or "unix://…".
         prefix: in front of every key; no other job's.
         patience_s: how long Redis may take for an answer.
+
+    Raises:
+        ValueError: the URL isn't one, or sets what must be as it is here.
     """
 
     segment_bytes = 1 << 20
 
     def __init__(self, url: str, prefix: str, patience_s: float) -> None:
+        _refuse_options(url)
         self._slice_s = min(SLICE_S, patience_s / 2)
         answer_s = min(ANSWER_S, patience_s / 2)
         # No retries: a read that is done again after its answer was lost loses a message.
@@ -163,3 +174,9 @@ class RedisStore:
 
 def _bytes(value: Any) -> bytes | None:
     return None if value is None else bytes(value)
+
+
+def _refuse_options(url: str) -> None:
+    found = sorted(_OWN_OPTIONS & parse_qs(urlsplit(url).query, keep_blank_values=True).keys())
+    if found:
+        raise ValueError(f"Redis's URL mustn't set {', '.join(found)}: leave that to fmilib")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,14 @@ from pydantic import ValidationError
 from cosmic.contracts.columns import Header
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import FormatName, parse_manifest
+from cosmic.contracts.plan import Plan, limit_rows
+from cosmic.costs.counts import Configuration, Job
 from cosmic.costs.measured import Measured, from_metrics
 from cosmic.costs.tune import PARTITION_ROWS
 from cosmic.data.formats import FORMATS, read_header
 from cosmic.errors import InputError, InvalidInput, Problem
 from cosmic.planning.inputs import inspect_inputs
-from cosmic_cli.target import Target
+from cosmic.storage.objects import Store
 
 ROW_BYTES = 20_568  # of a native partition of 32 x 32 pixels
 
@@ -27,12 +29,28 @@ class Workload:
     """What is to be predicted.
 
     Attributes:
-        partition_rows: Sizes to choose from; one where the data are there already.
+        job: Rows, and how ranks talk.
+        partition_rows: Sizes to choose from; one where the data exist already.
     """
 
-    rows: int
-    row_bytes: int = ROW_BYTES
+    job: Job
     partition_rows: tuple[int, ...] = PARTITION_ROWS
+
+
+def of_rows(rows: int, row_bytes: int = ROW_BYTES) -> Workload:
+    """Rows that can be put into partitions of any size."""
+    return Workload(Job(rows, row_bytes))
+
+
+def of_plan(plan: Plan, memory_mb: int, *, cold: bool = True) -> tuple[Job, Configuration]:
+    """What a plan is to do, and how, in functions of `memory_mb` MB."""
+    stops = {i: 0 for i, _ in enumerate(plan.partitions)}
+    for piece in (s for rank in plan.ranks for s in rank.slices):
+        stops[piece.partition] = max(stops[piece.partition], piece.stop)
+    rows = tuple(stops.values())
+    row_bytes = max(p.row_bytes for p in plan.partitions)
+    job = Job(plan.rows, row_bytes, cold, plan.channel, plan.fmi_timeout_s, rows)
+    return job, Configuration(memory_mb, plan.world_size, plan.batch_size, max(rows))
 
 
 def of_folder(folder: Path) -> Workload:
@@ -66,28 +84,26 @@ def _header(path: Path, layout: FormatName) -> Header:
     return header
 
 
-def of_manifest(manifest: Path, target: Target, checkpoint: Path) -> Workload:
+def of_manifest(text: bytes, store: Store, checkpoint: Path) -> Workload:
     """What a manifest names; its model is copied to `checkpoint`.
 
     Raises:
         InvalidInput: everything that is wrong with it, or with what it names.
     """
-    try:
-        parsed = parse_manifest(manifest.read_bytes())
-    except OSError as error:
-        raise InputError(f"{manifest}: {error.strerror}", code="not-found") from error
-    store = target.store()
+    parsed = parse_manifest(text)
     found = inspect_inputs(store, parsed.data, parsed.model)
     if found.problems or found.model is None:
         raise InvalidInput(found.problems)
     checkpoint.write_bytes(store.get(Location(found.model.bucket, found.model.key)))
-    work = _of([p.rows for p in found.partitions], max(p.row_bytes for p in found.partitions))
-    limit = parsed.inference.limit_rows or work.rows
-    return Workload(min(limit, work.rows), work.row_bytes, work.partition_rows)
+    taken = limit_rows([p.rows for p in found.partitions], parsed.inference.limit_rows)
+    work = _of(taken, max(p.row_bytes for p in found.partitions))
+    wanted = parsed.fmi.channel
+    channel = "direct" if wanted == "auto" else wanted
+    return replace(work, job=replace(work.job, channel=channel, fmi_timeout_s=parsed.fmi.timeout_s))
 
 
 def _of(rows: list[int], row_bytes: int) -> Workload:
-    return Workload(sum(rows), row_bytes, (max(rows),))
+    return Workload(Job(sum(rows), row_bytes, partitions=tuple(rows)), (max(rows),))
 
 
 def earlier(path: Path) -> tuple[Measured, Workload]:
@@ -110,7 +126,7 @@ def earlier(path: Path) -> tuple[Measured, Workload]:
         found, rows = _measured(document, path), document["job"]["rows"]
     else:
         found, rows = from_metrics(document, str(path)), document["run"]["rows"]
-    return found, Workload(rows, found.row_bytes)
+    return found, of_rows(rows, found.row_bytes)
 
 
 def _measured(document: dict[str, Any], path: Path) -> Measured:

@@ -1,1 +1,0 @@
-"""`cosmic tune`: measure here, predict Lambda."""

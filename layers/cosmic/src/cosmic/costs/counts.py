@@ -1,0 +1,206 @@
+"""What a run will do that is billed by number: invocations, transitions, requests to S3.
+
+Counted from how rows are shared and read, so it is known before anything has been measured. It is
+what the bill counts: ranks, and `aggregate` up to the bill. Retries, rows that move to another rank
+and requests that break off come on top.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosmic.contracts.columns import COLUMNS
+from cosmic.contracts.plan import gathers
+from cosmic.costs.bill import Line, Usage, counted_lines, transitions
+from cosmic.data.blocks import BLOCK_BYTES
+from cosmic.data.ranges import PART_BYTES, spans
+
+READS_PER_RANK = 1  # the plan
+WRITES_PER_RANK = 2  # shard and record
+READS_OF_AGGREGATE = 3  # status, plan, what rank 0 reduced; then records, shards or gathered rows
+WRITES_OF_AGGREGATE = 1  # it lists the failures
+
+Whole = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done.
+
+    Attributes:
+        rows: In all.
+        row_bytes: Of one row in its partition, all columns.
+        cold: Whether all environments have yet to start.
+        channel: Of FMI, or `none`; ranks that talk leave together.
+        fmi_timeout_s: How long a rank waits for others.
+        partitions: Rows taken of each partition, where the data exist already; None: the
+            partitions are equal, of a size that is free to choose.
+    """
+
+    rows: int
+    row_bytes: int
+    cold: bool = True
+    channel: str = "direct"
+    fmi_timeout_s: float = 60.0
+    partitions: tuple[int, ...] | None = None
+
+    def sizes(self, partition_rows: int) -> Whole:
+        """Rows of each partition (P,), equal ones (the last shorter) of `partition_rows`."""
+        if self.partitions is not None:
+            return np.array([n for n in self.partitions if n], np.int64)
+        whole, rest = divmod(self.rows, partition_rows)
+        return np.array([partition_rows] * whole + [rest] * bool(rest), np.int64)
+
+
+@dataclass(frozen=True, order=True)
+class Configuration:
+    """How it is done.
+
+    Attributes:
+        memory_mb: Of a rank's function.
+        world_size: Number of ranks.
+        batch_size: Rows that the model takes at a time.
+        partition_rows: Of a partition, the largest where they differ.
+    """
+
+    memory_mb: int
+    world_size: int
+    batch_size: int
+    partition_rows: int
+
+
+class Shares(NamedTuple):
+    """What each rank gets, as `cosmic.contracts.plan.share_rows` cuts.
+
+    Attributes:
+        batches: Of each rank, int64 (world,); they differ by 1 at the most.
+        partitions: Partitions that each rank reads from, int64 (world,).
+    """
+
+    batches: Whole
+    partitions: Whole
+
+
+class Counts(NamedTuple):
+    """What is billed by number."""
+
+    invocations: int
+    transitions: int
+    s3_gets: int
+    s3_puts: int
+
+    def usage(self, lambda_billed_ms: tuple[tuple[int, int], ...] = ()) -> Usage:
+        """The same with the time that was or will be billed."""
+        return Usage(lambda_billed_ms, self.transitions, self.s3_puts, self.s3_gets)
+
+    def lines(self) -> list[Line]:
+        """The bill's lines for it; that of the duration is missing."""
+        return counted_lines(self.invocations, self.usage())
+
+
+def shares(job: Job, how: Configuration) -> Shares:
+    """Share the batches of all partitions among the ranks."""
+    ends = np.cumsum(-(-job.sizes(how.partition_rows) // how.batch_size))
+    cuts = int(ends[-1]) * np.arange(how.world_size + 1, dtype=np.int64) // how.world_size
+    batches = np.diff(cuts)
+    first = np.searchsorted(ends, cuts[:-1], side="right")
+    last = np.searchsorted(ends, cuts[1:] - 1, side="right")
+    return Shares(batches, np.where(batches > 0, last - first + 1, 0))
+
+
+def count(job: Job, how: Configuration, environments: int) -> Counts:
+    """What a run will do.
+
+    Args:
+        job: What is to be done.
+        how: In which configuration.
+        environments: In which its ranks run; each that starts cold reads the checkpoint.
+    """
+    world = how.world_size
+    gathered = gathers(job.channel, job.rows)
+    reads = row_reads(job, how) + READS_PER_RANK * world
+    reads += environments if job.cold else 0
+    written_by_rank_0 = 0 if job.channel == "none" else 1 + gathered
+    return Counts(
+        invocations=world + 1,
+        transitions=transitions(world),
+        s3_gets=reads + reads_of_aggregate(world, gathered=gathered),
+        s3_puts=WRITES_PER_RANK * world + written_by_rank_0 + WRITES_OF_AGGREGATE,
+    )
+
+
+def reads_of_aggregate(world_size: int, *, gathered: bool) -> int:
+    """Requests of `aggregate` until the bill: what it always reads, the records, and the rows."""
+    return READS_OF_AGGREGATE + world_size + (1 if gathered else world_size)
+
+
+def row_reads(job: Job, how: Configuration) -> int:
+    """Requests of all ranks for the headers and rows of partitions.
+
+    What a block takes depends on how far apart its columns lie, so on the size of its partition:
+    the mean one stands for all. A rank that goes on into another partition has a block more.
+    """
+    of_ranks, partitions = shares(job, how), job.sizes(how.partition_rows)
+    partition = round(job.rows / len(partitions))
+    batch = job.rows / int(of_ranks.batches.sum())  # less than `batch_size`, for the last ones
+    sizes, how_many = np.unique(of_ranks.batches, return_counts=True)
+    largest = max(1, BLOCK_BYTES // (how.batch_size * job.row_bytes))
+    rows = sum(
+        int(ranks) * many * reads_of_block(round(size * batch), partition, job.row_bytes)
+        for batches, ranks in zip(sizes, how_many, strict=True)
+        for size, many in blocks(int(batches), largest)
+    )
+    touched, busy = int(of_ranks.partitions.sum()), int(np.count_nonzero(of_ranks.batches))
+    another = reads_of_block(1, partition, job.row_bytes)
+    return rows + touched + (touched - busy) * another
+
+
+@lru_cache(maxsize=1 << 16)
+def reads_of_block(rows: int, partition_rows: int, row_bytes: int) -> int:
+    """Requests for a block in the middle of a native partition, as `spans` joins its columns."""
+    start = max(0, partition_rows - rows) // 2
+    rows, offset, ranges = min(rows, partition_rows), 0, {}
+    for name, column_bytes in _columns(row_bytes):
+        ranges[name] = (offset + start * column_bytes, rows * column_bytes)
+        offset += partition_rows * column_bytes
+    return sum(math.ceil(span.length / PART_BYTES) for span in spans(ranges))
+
+
+def _columns(row_bytes: int) -> Iterator[tuple[str, int]]:
+    """Names and bytes per row of a partition's columns, as they follow each other in the file.
+
+    The safetensors library sorts them by dtype, the widest first, then by name.
+    """
+    fixed = {
+        name: column.dtype.itemsize * math.prod(n or 1 for n in column.row_shape)
+        for name, column in sorted(COLUMNS.items(), key=lambda c: (-c[1].dtype.itemsize, c[0]))
+    }
+    image = row_bytes - sum(size for name, size in fixed.items() if name != "image")
+    for name, size in fixed.items():
+        yield name, max(1, image) if name == "image" else size
+
+
+def blocks(batches: int, largest: int) -> Iterator[tuple[int, int]]:
+    """Batches of a block, and how many such blocks follow each other, as `pieces` cuts one slice.
+
+    Blocks grow to the largest, stay there, and shrink; those in between are counted at once.
+    """
+    done = 0
+    while done < batches:
+        left = batches - done
+        size = min(largest, done + 1, (left + 1) // 2)
+        steady = (left - 2 * largest) // largest if size == largest else 0
+        yield size, max(1, steady)
+        done += size * max(1, steady)
+
+
+def as_dict(counts: Counts) -> dict[str, Any]:
+    """As JSON."""
+    return dict(counts._asdict())

@@ -1,0 +1,70 @@
+"""What was packed, in words: what was taken for what, what is missing, what to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cosmic.contracts.columns import COLUMNS
+from cosmic.data.pack.pack import Packed
+from cosmic.data.pack.tally import in_words
+
+SHOWN_NAMES = 3
+
+
+def taken_rows(packed: Packed) -> Iterator[tuple[str, str, str, str]]:
+    """Of each column: its name, where it was taken from, the unit there, what is missing."""
+    for column in COLUMNS:
+        taken = [s["taken"][column] for s in packed.sources if column in s["taken"]]
+        lacking = len(packed.sources) - len(taken)
+        if not taken and column == "z_spec":
+            continue
+        names = _distinct([t["field"] for t in taken])
+        if lacking:
+            what = "made up by file and row" if column == "object_id" else "not there"
+            of = f" in {lacking:,} of {len(packed.sources):,} files" if taken else ""
+            names = f"{names}; {what}{of}" if taken else what
+        missing = _missing(packed, column) if taken else ""
+        yield column, names, _distinct([t["unit"] for t in taken if t["unit"]]), missing
+
+
+def _distinct(texts: Sequence[str]) -> str:
+    found = list(dict.fromkeys(texts))
+    more = f" and {len(found) - SHOWN_NAMES} more" if len(found) > SHOWN_NAMES else ""
+    return ", ".join(found[:SHOWN_NAMES]) + more
+
+
+def _missing(packed: Packed, column: str) -> str:
+    if column == "object_id":
+        return ""
+    if column == "image":
+        return (
+            f"{packed.tally.lost_images:,} images" if packed.tally.lost_images else "none missing"
+        )
+    return in_words(packed.tally.by_value(column))
+
+
+def warnings_of(packed: Packed, ignored: Sequence[Path]) -> Iterator[str]:
+    """What somebody should know of who packs these files."""
+    yield from ignored_line(ignored)
+    without = [s["path"] for s in packed.sources if s["made_up"]]
+    if without:
+        files = _distinct([Path(p).name for p in without])
+        yield f"object_id made up (file x 1,000,000,000 + row): no ids were taken from {files}"
+    if packed.repeated_ids:
+        some = ", ".join(map(str, packed.some_repeated))
+        yield f"object_id comes again in {packed.repeated_ids:,} rows, such as {some}"
+    counts = (
+        (packed.tally.lost_images, "without any pixel"),
+        (packed.tally.bad_pixels, "with pixels that are not finite"),
+        (packed.tally.empty_bands, "with a band of nothing but zeros"),
+    )
+    for count, what in counts:
+        if count:
+            yield f"{count:,} images {what}"
+
+
+def ignored_line(ignored: Sequence[Path]) -> Iterator[str]:
+    """Which files in folders are not read, in one line if there are any."""
+    if ignored:
+        yield f"not read: {_distinct([p.name for p in ignored])}"

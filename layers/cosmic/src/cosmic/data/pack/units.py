@@ -1,0 +1,70 @@
+"""What a field's unit means for a column: a factor, or that it can't be one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+
+_MAGNITUDES = ("mag", "mags", "magnitude", "magnitudes", "abmag", "mag_ab", "mag(ab)", "ab")
+_ASINH = ("asinhmag", "asinhmag(ab)", "luptitude", "luptitudes")
+_DEGREES = ("deg", "degs", "degree", "degrees")
+PLAIN: dict[str, tuple[str, ...]] = {
+    "image": ("nanomaggy", "nanomaggies", "nmgy", "nmaggy"),
+    "mag": (*_MAGNITUDES, *_ASINH),
+    "mag_err": (*_MAGNITUDES, *_ASINH),
+    "ra": (*_DEGREES, "degree_east", "degrees_east"),
+    "dec": (*_DEGREES, "degree_north", "degrees_north"),
+    "z_spec": ("1", "dimensionless", "unitless", "none", "redshift", "-", "--"),
+}
+HOURS = ("h", "hr", "hour", "hours", "hourangle")
+DEGREES_PER_HOUR = 15.0
+WANTED = {
+    "image": "nanomaggy",
+    "mag": "mag",
+    "mag_err": "mag",
+    "ra": "deg",
+    "dec": "deg",
+    "z_spec": "",
+}
+
+
+def factor(column: str, unit: str) -> float | None:
+    """What turns values of a unit into the column's own; None: nothing does.
+
+    A field without a unit is taken to be in the column's own.
+    """
+    if column not in WANTED or not unit:
+        return 1.0
+    said = "".join(unit.lower().split())
+    if said in PLAIN[column]:
+        return 1.0
+    if column == "ra" and said in HOURS:
+        return DEGREES_PER_HOUR
+    return _converted(unit, WANTED[column])
+
+
+def _converted(unit: str, wanted: str) -> float | None:
+    """By astropy, imported for units that have to be understood; a negative factor is none."""
+    from astropy import units
+
+    try:
+        found = float(units.Unit(unit).to(units.Unit(wanted)))
+    except (ValueError, TypeError, AttributeError):
+        return None  # no unit that astropy knows, or of another quantity
+    return found if found > 0 else None
+
+
+def astropy_units(lines: Sequence[str]) -> dict[str, str]:
+    """Units by column in the header that astropy keeps beside the tables that it writes."""
+    from astropy.table.meta import get_header_from_yaml
+
+    header = get_header_from_yaml(list(lines))
+    return {c["name"]: str(c["unit"]) for c in header["datatype"] if c.get("unit")}
+
+
+def votable_units(document: bytes) -> dict[str, str]:
+    """Units by column in the VOTable that STILTS and others keep in a Parquet file."""
+    from astropy.io import votable
+
+    table = votable.parse(BytesIO(document), verify="ignore").get_first_table()
+    return {f.name: str(f.unit) for f in table.fields if f.unit}

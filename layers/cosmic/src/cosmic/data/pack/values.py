@@ -1,0 +1,182 @@
+"""Rows of a file as columns of a native partition: converted, or refused by row number."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosmic.contracts.columns import BANDS, COLUMNS
+from cosmic.contracts.plausible import (
+    plausible_declinations,
+    plausible_magnitude_errors,
+    plausible_magnitudes,
+    plausible_redshifts,
+    plausible_right_ascensions,
+)
+from cosmic.data.pack.columns import Mapped, Taken, image_layout
+from cosmic.data.pack.source import SHOWN_ROWS, Array, RowsRefused, Values
+from cosmic.data.pack.tally import Tally
+from cosmic.errors import InputError
+
+PLAUSIBLE: dict[str, Callable[[NDArray[Any]], NDArray[np.bool_]]] = {
+    "mag": plausible_magnitudes,
+    "mag_err": plausible_magnitude_errors,
+    "ra": plausible_right_ascensions,
+    "dec": plausible_declinations,
+    "z_spec": plausible_redshifts,
+}
+MOST = np.iinfo(np.int64).max
+PLAIN_DIGITS = re.compile(r"(0|-?[1-9][0-9]*)", re.ASCII)
+ID_HINT = "give whole numbers below 2^63, or --number-objects"
+
+
+def read_column(mapped: Mapped, column: str, start: int, stop: int, tally: Tally) -> Array:
+    """Rows of one column in its type; what is missing is NaN and counted.
+
+    Raises:
+        RowsRefused: rows that can't be what the column needs.
+        InputError: the whole column can't.
+    """
+    taken = mapped.taken[column]
+    values = joined([f.read(start, stop) for f in taken.fields])
+    if column == "object_id":
+        return object_ids(values, start)
+    if column == "image":
+        named = mapped.bands.read(start, stop).data if mapped.bands is not None else None
+        return _image(values, taken, named, tally)
+    return quantity(column, values, taken, start, tally)
+
+
+def joined(parts: Sequence[Values]) -> Values:
+    """One field a band, as one."""
+    if len(parts) == 1:
+        return parts[0]
+    data = np.stack([p.data for p in parts], axis=1)
+    if all(p.missing is None for p in parts):
+        return Values(data)
+    return Values(data, np.stack([p.missing_values() for p in parts], axis=1))
+
+
+def quantity(column: str, values: Values, taken: Taken, start: int, tally: Tally) -> Array:
+    """Numbers that have a plausible range; what lies outside is missing."""
+    kind, shape = COLUMNS[column].dtype, COLUMNS[column].row_shape
+    values = _in_band_order(column, values, taken)
+    data, gone = values.data, values.missing_values()
+    if not shape and data.shape[1:] == (1,):
+        data, gone = data[:, 0], gone[:, 0]
+    if data.shape[1:] != shape:
+        raise InputError(f"{column} has shape {list(data.shape)}", code="bad-partition")
+    if taken.factor != 1.0:
+        data = data * taken.factor
+    there = PLAUSIBLE[column](data) & ~gone
+    tally.missing(column, values, gone, there)
+    with np.errstate(over="ignore", invalid="ignore"):  # only what is not there overflows
+        numbers = data.astype(kind)
+    numbers[~there] = np.nan
+    return numbers
+
+
+def _in_band_order(column: str, values: Values, taken: Taken) -> Values:
+    bands = taken.fields[0].bands
+    if not bands or column not in ("mag", "mag_err"):
+        return values
+    order = band_order(bands)
+    return Values(values.data[:, order], values.missing_values()[:, order])
+
+
+def object_ids(values: Values, start: int) -> Array:
+    """Object ids exactly as they were, or refused."""
+    data = values.data[:, 0] if values.data.shape[1:] == (1,) else values.data
+    if (gone := np.flatnonzero(values.missing_rows())).size:
+        raise RowsRefused("object_id is missing", start + gone, hint=ID_HINT)
+    if data.dtype.kind in "iu":
+        large = np.flatnonzero(data > MOST) if data.dtype.itemsize == 8 else np.empty(0, int)
+        if large.size:
+            seen = [str(v) for v in data[large[:SHOWN_ROWS]]]
+            raise RowsRefused("object_id is 2^63 or more", start + large, seen, ID_HINT)
+        return np.ascontiguousarray(data, dtype=np.int64)
+    texts = [_text(v) for v in data]
+    odd = [i for i, text in enumerate(texts) if not _is_plain(text)]
+    if odd:
+        seen = [repr(texts[i]) for i in odd[:SHOWN_ROWS]]
+        what = "object_id is text that is no whole number written plainly"
+        raise RowsRefused(what, [start + i for i in odd], seen, ID_HINT)
+    return np.array([int(text) for text in texts], np.int64)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether the number is written in the one way in which it would be written again."""
+    return bool(PLAIN_DIGITS.fullmatch(text)) and -MOST - 1 <= int(text) <= MOST
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def _image(values: Values, taken: Taken, named: Array | None, tally: Tally) -> Array:
+    """Pixels as float32 (rows, band, H, W) in nanomaggies; missing ones are NaN."""
+    kind = COLUMNS["image"].dtype
+    with np.errstate(over="ignore"):  # infinite pixels are bad ones
+        image = np.ascontiguousarray(values.data, dtype=kind)
+    if values.missing is not None and values.missing.any():
+        image = np.where(values.missing_values(), kind.type(np.nan), image)
+    image = _axes(image, _names(named, taken))
+    if taken.factor != 1.0:
+        image = image * np.float32(taken.factor)
+    image = np.ascontiguousarray(image)
+    tally.pixels(image)
+    return image
+
+
+def _names(named: Array | None, taken: Taken) -> Sequence[str]:
+    """Names of the image's bands, the same in all rows, if the file says them."""
+    if named is None:
+        return taken.fields[0].bands
+    rows = np.atleast_2d(named)
+    if (rows != rows[0]).any():
+        raise InputError("its bands differ from row to row", code="bad-partition")
+    return [_text(v) for v in rows[0]]
+
+
+def _axes(image: Array, names: Sequence[str]) -> Array:
+    """With the bands first, in order; flat rows are square."""
+    if names and image.ndim > 2:
+        if image.shape[1] != len(names) and image.shape[-1] == len(names):
+            image = np.moveaxis(image, -1, 1)
+        if image.shape[1] == len(names):
+            image = image[:, band_order(names)]
+    n, rows = len(BANDS), len(image)
+    match image_layout(image.shape[1:]):
+        case "bands-first":
+            return image
+        case "bands-last":
+            return image.transpose(0, 3, 1, 2)
+        case "flat" | "flat-bands-first":
+            side = round((image[0].size // n) ** 0.5) if rows else 0
+            return image.reshape(rows, n, side, side)
+        case "flat-bands-last":
+            side = round((image[0].size // n) ** 0.5) if rows else 0
+            return image.reshape(rows, side, side, n).transpose(0, 3, 1, 2)
+    hint = f"(rows, {n}, height, width)"
+    message = f"image has shape {list(image.shape)}"
+    raise InputError(message, code="bad-partition", hint=hint)
+
+
+def band_order(names: Sequence[str]) -> list[int]:
+    """Where u, g, r, i and z are among bands named like `sdss-g`.
+
+    Raises:
+        InputError: one of them isn't there, or is there twice.
+    """
+    last = [
+        text.replace("_", "-").replace(".", "-").rpartition("-")[2].casefold() for text in names
+    ]
+    missing = [band for band in BANDS if last.count(band) != 1]
+    if missing:
+        message = f"its bands {', '.join(names)} lack {', '.join(missing)}, or have it twice"
+        raise InputError(message, code="bad-partition")
+    return [last.index(band) for band in BANDS]

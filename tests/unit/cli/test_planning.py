@@ -1,0 +1,84 @@
+"""What is expected of a run: from its own model's figures, or said to be unknown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cosmic.contracts.plan import Limits, Plan, PlannedModel, PlannedPartition, share_rows
+from cosmic.costs.measured import Measured, at_rate
+from cosmic.costs.prices import price
+from cosmic.errors import InputError
+from cosmic_cli.planning import Source, expected_document, measured_for
+from cosmic_cli.target import Target
+
+LIMITS = Limits(world_size=8, memory_mb=1769, channels=("direct",))
+HERE = Target.__new__(Target)  # nothing below looks at a deployment
+
+
+@pytest.fixture
+def plan() -> Plan:
+    partition = PlannedPartition(
+        bucket="b", key="0", etag="e", bytes=1, rows=1278, row_bytes=20_568
+    )
+    return Plan(
+        run="r",
+        dataset="d",
+        model=PlannedModel(bucket="b", key="m", etag="e", bytes=64_000_000, sha256="a" * 64),
+        partitions=(partition,),
+        ranks=tuple(share_rows([1278], 2, 64)),
+        batch_size=64,
+        channel="direct",
+        fmi_timeout_s=60,
+        failed_rows_percent=0,
+        gather=True,
+    )
+
+
+def written(path: Path, measured: Measured) -> Path:
+    document = {"job": {"rows": 5}, "measured": measured.model_dump(mode="json")}
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_without_figures_only_what_is_counted_is_known(plan: Plan) -> None:
+    assert measured_for(plan, Source(), HERE, "runs/") is None
+    found = expected_document(plan, LIMITS, None)
+    assert (found["expected"], found["bill"]) == (None, None)
+    assert found["counts"]["transitions"] == 13
+    least = 12 * price("state_transition").usd + 3 * price("lambda_request").usd
+    assert found["usd_at_least"] > least
+
+
+def test_what_tune_measured_of_this_model_is_used_and_named(plan: Plan, tmp_path: Path) -> None:
+    told = at_rate(400.0, plan).model_copy(update={"where": "this machine"})
+    source = Source(measured=written(tmp_path / "m.json", told))
+    assert measured_for(plan, source, HERE, "runs/") == told
+    found = expected_document(plan, LIMITS, told)
+    assert found["expected"]["measured"]["where"] == "this machine"
+    assert found["bill"]["usd"] > found["usd_at_least"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model_sha256": "b" * 64}, "of another model"),
+        ({"model_sha256": None}, "doesn't say which model"),
+        ({"engine": "torch"}, "of torch, float32, not of openvino, float32"),
+        ({"precision": "bf16"}, "of openvino, bf16"),
+    ],
+)
+def test_figures_of_another_model_or_engine_are_refused(
+    plan: Plan, tmp_path: Path, changes: dict[str, str | None], said: str
+) -> None:
+    told = at_rate(400.0, plan).model_copy(update=changes)
+    with pytest.raises(InputError, match=said) as refused:
+        measured_for(plan, Source(measured=written(tmp_path / "m.json", told)), HERE, "runs/")
+    assert "cosmic tune" in refused.value.hint
+
+
+def test_one_source_at_most_is_taken() -> None:
+    with pytest.raises(InputError, match="2 of --like, --from and --rows-per-s"):
+        Source(like="r", rows_per_s=1.0)
