@@ -257,9 +257,7 @@ def test_a_checkpoint_of_another_kind_fails_the_run_with_its_reason(
     cosmic: Cosmic, put: Any
 ) -> None:
     """Its header is one of a checkpoint, which is all that `init` looks at."""
-    other = cosmic.checkpoint.read_bytes().replace(
-        b'"concat_block.0.bias"', b'"concat_block.0.xxxx"'
-    )
+    other = cosmic.checkpoint.read_bytes().replace(b"concat_block.0.bias", b"concat_block.0.base")
     uri = put("models/other.safetensors", other)
     run = cosmic.drop(cosmic.manifest(model={"uri": uri}, inference={"world_size": 2}))
     status = run.wait()
