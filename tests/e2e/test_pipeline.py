@@ -256,12 +256,14 @@ def test_everything_wrong_with_a_manifest_is_said_at_once(cosmic: Cosmic) -> Non
 def test_a_checkpoint_of_another_kind_fails_the_run_with_its_reason(
     cosmic: Cosmic, put: Any
 ) -> None:
-    uri = put("models/other.safetensors", b"not a checkpoint")
+    """Its header is one of a checkpoint, which is all that `init` looks at."""
+    other = cosmic.checkpoint.read_bytes().replace(b"concat_block.0.bias", b"concat_block.0.base")
+    uri = put("models/other.safetensors", other)
     run = cosmic.drop(cosmic.manifest(model={"uri": uri}, inference={"world_size": 2}))
     status = run.wait()
     assert status.state is State.FAILED
     assert [m["rank"] for m in status.missing] == [0, 1]
-    assert "not a safetensors file" in status.missing[0]["reason"]
+    assert "concat_block.0" in status.missing[0]["reason"]
 
 
 def test_every_call_of_the_functions_is_one_that_their_roles_allow(

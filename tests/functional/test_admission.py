@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cosmic.contracts.location import Location
+from cosmic.errors import InputError
 from cosmic.planning.admission import (
     FIRST_LOOK_S,
     LONGEST_LOOK_S,
@@ -142,6 +143,30 @@ def test_a_queue_that_cannot_be_read_is_no_permission(runs: Runs) -> None:
     nowhere = run.model_copy(update={"bucket": runs.bucket + "-none"})
     with pytest.raises(Exception, match="no-bucket"):
         runs.admitted(nowhere)
+
+
+PLACE = {"run": "r", "execution": "e", "ranks": 1, "until_s": 1e12}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        '{"version": 1, "places": [{}]}',
+        json.dumps({"places": [{**PLACE, "ranks": -9}]}),
+        json.dumps({"places": [{**PLACE, "execution": ""}]}),
+        json.dumps({"places": [{**PLACE, "until_s": float("inf")}]}),
+    ],
+)
+def test_a_damaged_queue_is_named_with_the_way_out_and_kept(runs: Runs, text: str) -> None:
+    at = Location(runs.bucket, QUEUE_KEY)
+    runs.store.put(at, text.encode())
+    with pytest.raises(InputError, match=at.uri) as caught:
+        runs.ask(runs.start(1))
+    assert caught.value.code == "damaged"
+    assert "delete it" in caught.value.hint
+    assert runs.store.get(at) == text.encode()
 
 
 def test_to_wait_is_an_answer_that_says_for_how_long(runs: Runs) -> None:

@@ -542,7 +542,7 @@ def test_warnings_of_the_start_stay(run: Callable[[int], Run], tmp_path: Path) -
         state=State.RUNNING,
         manifest="m",
         updated_at="now",
-        warnings=("1 objects are no partitions: d/notes.txt",),
+        warnings=("ignored 1 object that is not a partition: d/notes.txt",),
     )
     done.store.put(done.folder.status, started.model_dump_json().encode())
     assert done.aggregate(tmp_path).warnings == started.warnings
@@ -699,7 +699,7 @@ def test_warnings_of_the_plan_are_kept_where_init_has_not_said_them_yet(
     plan = done.plan.model_copy(update={"warnings": ("slow",), "ignored_keys": ("d/notes.txt",)})
     done.store.put(done.folder.plan, plan.model_dump_json().encode())
     warnings = done.aggregate(tmp_path).warnings
-    assert warnings == ("slow", "1 objects are no partitions: d/notes.txt")
+    assert warnings == ("slow", "ignored 1 object that is not a partition: d/notes.txt")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

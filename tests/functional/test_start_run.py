@@ -212,7 +212,7 @@ def test_ranks_that_cannot_run_at_once_do_not_talk(
     outcome = start(drop(manifest), LIMITS.model_copy(update={"world_size": 4}))
     assert outcome.state is State.RUNNING
     status = parse_status(store.get(parse_uri(outcome.status_uri)))
-    assert "6 ranks run 4 at a time" in status.warnings[0]
+    assert "only 4 of 6 ranks can run at once" in status.warnings[0]
     plan = parse_plan(
         store.get(parse_uri(outcome.status_uri.removesuffix("status.json") + "plan.json"))
     )

@@ -105,6 +105,40 @@ def test_a_partition_listed_twice_is_refused_by_name() -> None:
     assert "s3://bkt/1.safetensors" in problems_of({**GOOD, "data": twice})["/data"].message
 
 
+def test_of_many_partitions_listed_twice_some_are_named() -> None:
+    many = [f"s3://bkt/{n}" for n in range(15_000)]
+    found = problems_of({**GOOD, "data": {"partitions": many * 2}})["/data"]
+    assert found.message.startswith("listed twice: s3://bkt/0, ")
+    assert " and 14990 more" in found.message
+
+
+def test_a_name_given_twice_is_refused_where_it_is() -> None:
+    text = json.dumps(GOOD)[:-1] + ', "job": "x", "data": {"uri": "s3://bkt/a", "uri": "b"}}'
+    found = problems_of(text.encode())
+    assert set(found) == {"/job", "/data", "/data/uri"}
+    assert {p.code for p in found.values()} == {"repeated"}
+    assert found["/job"].value == "x"
+
+
+NO_FOLDERS = [
+    "../",
+    "./",
+    "runs/../",
+    "a/../manifests/",
+    "runs/\x00/",
+    "a\n/",
+    "\u00e9" * 300 + "/",
+]
+
+
+@pytest.mark.parametrize("path", NO_FOLDERS)
+def test_results_land_in_a_folder_that_every_tool_takes_as_it_is(path: str) -> None:
+    found = problems_of({**GOOD, "output": {"prefix": path, "cai_result_path": path}})
+    assert set(found) == {"/output/prefix", "/output/cai_result_path"}
+    for spelled in ("a.b/..c/", "R\u00e9sultats/1 2/"):
+        parse_manifest(json.dumps({**GOOD, "output": {"prefix": spelled}}).encode())
+
+
 @pytest.mark.parametrize("prefix", ["/runs/", "runs", "", "a//b/", "manifests/"])
 def test_output_prefixes_that_make_no_folder_are_refused(prefix: str) -> None:
     assert "/output/prefix" in problems_of({**GOOD, "output": {"prefix": prefix}})

@@ -72,7 +72,7 @@ def test_a_rendezvous_that_does_not_know_the_secret_is_refused(
     rendezvous: Rendezvous, job: str
 ) -> None:
     other_job = rendezvous.secret("another job")
-    with pytest.raises(fmilib.AuthError, match="didn't prove"):
+    with pytest.raises(fmilib.AuthError, match="did not prove"):
         fmilib.connect(0, 2, job, secret=other_job, rendezvous=rendezvous.address, timeout_s=5.0)
 
 

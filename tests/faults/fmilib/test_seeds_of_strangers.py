@@ -145,7 +145,7 @@ def test_a_hello_that_is_played_again_is_never_believed(own_rendezvous: Rendezvo
 def test_a_wrong_secret_is_refused_with_every_seed(own_rendezvous: Rendezvous) -> None:
     for seed in range(SEEDS):
         job = f"wrong-{os.getpid()}-{seed}"
-        with pytest.raises(FmiError, match="didn't prove"):
+        with pytest.raises(FmiError, match="did not prove"):
             asyncio.run(_recorded(own_rendezvous, job, random.Random(seed).randbytes(32)))  # noqa: S311
     assert own_rendezvous.health()["ranks"] == 0
 

@@ -24,9 +24,9 @@ def resume(
 ) -> None:
     """Compute the ranks that a failed, partial or cancelled run lacks, and merge again.
 
-    A rank is computed again unless its shard and its record are both there; what is in them is not
-    looked at. Ranks that are computed again don't talk to each other.
-    If no rank is missing, the merge alone is done again.
+    A rank is recomputed unless both its shard and its record exist; their contents are not checked.
+    Recomputed ranks do not communicate with each other. If no rank is missing, only the merge is
+    repeated.
 
     Example: cosmic resume demo-0123456789ab --wait --local
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from cosmic.contracts.layout import run_folder_in
+from cosmic.contracts.layout import no_folder, run_folder_in
 from cosmic.contracts.location import check_bucket_name
 
 CHECKPOINT = "Fine_Tune_Model/Mixed_Inception_z_VITAE_Base_Img_Full_New_Full.safetensors"
@@ -36,6 +36,9 @@ def _path(value: str) -> str:
     if value.startswith(("/", "manifests/")) or "//" in value or "s3:" in value:
         message = "{value} is no folder in a bucket like result/1, or one where manifests are"
         raise PydanticCustomError("result_path", message, {"value": repr(value)})
+    if why := no_folder(value):
+        text = "{value} {why}"
+        raise PydanticCustomError("result_path", text, {"value": repr(value), "why": why})
     run = run_folder_in(value)
     if run:
         message = "{value} lies in {run}/, which has the name of a run's folder"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from cosmic.contracts.location import Location
@@ -50,6 +51,24 @@ def run_folder_in(path: str) -> str | None:
     named like a run.
     """
     return next((name for name in path.split("/") if RUN_ID.fullmatch(name)), None)
+
+
+MAX_FOLDER_BYTES = 512  # half of what a key may have: a run's names need some of the rest
+
+
+def no_folder(path: str) -> str | None:
+    """Why a path can't be a folder in a bucket and on any disk that it is copied to, if it can't.
+
+    S3 takes `..` as a name like any other in the middle of a key, and refuses it at the beginning;
+    whatever copies the bucket to a disk would leave its folder.
+    """
+    if {".", ".."} & set(path.split("/")):
+        return "has . or .. in the place of a folder's name"
+    if any(unicodedata.category(character) == "Cc" for character in path):
+        return "holds a control character"
+    if (size := len(path.encode())) > MAX_FOLDER_BYTES:
+        return f"has {size} bytes in UTF-8, at most {MAX_FOLDER_BYTES} are possible"
+    return None
 
 
 def job_from_key(key: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 from pydantic import (
@@ -20,12 +21,13 @@ from pydantic_core import PydanticCustomError
 
 from cosmic.contracts.cai_payload import Payload, ResultPath, as_manifest, ignored, is_payload
 from cosmic.contracts.engines import EngineName, Precision
-from cosmic.contracts.layout import run_folder_in
+from cosmic.contracts.layout import no_folder, run_folder_in
 from cosmic.contracts.location import parse_uri
 from cosmic.errors import MAX_DEPTH, InvalidInput, Problem, plain, shortened
 
 MANIFEST_PREFIX = "manifests/"
 MAX_MANIFEST_BYTES = 1 << 20
+MOST_SHOWN = 10
 JOB_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,58}[a-z0-9])?$"
 
 
@@ -57,6 +59,9 @@ def _output_prefix(prefix: str) -> str:
             "results may not land under {manifests}, where each object starts a run",
             {"manifests": MANIFEST_PREFIX},
         )
+    if why := no_folder(prefix):
+        text = "{prefix} {why}"
+        raise PydanticCustomError("output_prefix", text, {"prefix": repr(prefix), "why": why})
     run = run_folder_in(prefix)
     if run:
         raise PydanticCustomError(
@@ -65,6 +70,24 @@ def _output_prefix(prefix: str) -> str:
             {"prefix": repr(prefix), "run": run},
         )
     return prefix
+
+
+def _repeated(names: Iterable[str]) -> list[str]:
+    """Names that occur more than once, each once, in their order."""
+    return [name for name, count in Counter(names).items() if count > 1]
+
+
+class _Repeating(dict[str, Any]):
+    """A JSON object in which names occur more than once; the last value of each is kept."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.repeated = _repeated(name for name, _ in pairs)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else _Repeating(pairs)
 
 
 S3Uri = Annotated[str, Field(max_length=2048), AfterValidator(_s3_uri)]
@@ -111,7 +134,7 @@ class Data(Contract):
     first_listed: int | None = Field(
         default=None,
         ge=1,
-        description="only the first so many under uri, as S3 lists them: 1, 10, 100, 2",
+        description="use at most this many partitions, in S3's listing order (1, 10, 100, 2)",
     )
 
     @model_validator(mode="after")
@@ -120,9 +143,10 @@ class Data(Contract):
             raise PydanticCustomError("one_source", "give either uri or partitions")
         if self.partitions and self.first_listed:
             raise PydanticCustomError("first_listed", "first_listed goes with uri alone")
-        if self.partitions and len(set(self.partitions)) < len(self.partitions):
-            twice = sorted({p for p in self.partitions if self.partitions.count(p) > 1})
-            raise PydanticCustomError("twice", "listed twice: {twice}", {"twice": ", ".join(twice)})
+        if twice := sorted(_repeated(self.partitions or ())):
+            shown = ", ".join(twice[:MOST_SHOWN])
+            more = f" and {len(twice) - MOST_SHOWN} more" if len(twice) > MOST_SHOWN else ""
+            raise PydanticCustomError("twice", "listed twice: {twice}", {"twice": shown + more})
         return self
 
 
@@ -146,7 +170,7 @@ class Inference(Contract):
         description="bf16 computes with fewer digits; openvino only, and refused where the "
         "processor has no bf16 arithmetic",
     )
-    limit_rows: int | None = Field(default=None, ge=1, description="only the first so many rows")
+    limit_rows: int | None = Field(default=None, ge=1, description="read at most this many rows")
 
 
 class Fmi(Contract):
@@ -223,7 +247,7 @@ def parse_manifest(text: bytes) -> Manifest:
     if len(text) > MAX_MANIFEST_BYTES:
         _refuse("not-json", f"{len(text)} bytes long", f"at most {MAX_MANIFEST_BYTES} bytes")
     try:
-        document = json.loads(text, parse_constant=_no_constant)
+        document = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         _refuse("not-json", f"not JSON: {error}", "check it with `python -m json.tool`")
     if not isinstance(document, dict):
@@ -247,7 +271,7 @@ def check_manifest(document: dict[str, Any]) -> Manifest:
 
 
 def _unwritable(value: Any, pointer: str = "", depth: int = 0) -> Iterator[Problem]:
-    """What JSON's grammar allows, but no file of ours can hold."""
+    """What JSON's grammar allows, but has no one meaning or no file of ours can hold."""
     if depth > MAX_DEPTH:
         message = f"nests more than {MAX_DEPTH} levels deep"
         yield Problem(pointer, message, None, "a manifest needs three levels", "too-deep")
@@ -255,6 +279,9 @@ def _unwritable(value: Any, pointer: str = "", depth: int = 0) -> Iterator[Probl
         message = "holds half of a surrogate pair, which is no character"
         yield Problem(pointer, message, value, "write the character in UTF-8", "not-text")
     elif isinstance(value, dict):
+        for name in value.repeated if isinstance(value, _Repeating) else ():
+            message = "is given more than once"
+            yield Problem(_below(pointer, name), message, value[name], "keep one", "repeated")
         for name, inner in value.items():
             yield from _unwritable(str(name), _below(pointer, name), depth + 1)
             yield from _unwritable(inner, _below(pointer, name), depth + 1)

@@ -114,8 +114,11 @@ class Plan(Contract):
         """What the status warns of from the start."""
         if not self.ignored_keys:
             return self.warnings
-        keys = ", ".join(self.ignored_keys[:20])
-        return (*self.warnings, f"{len(self.ignored_keys)} objects are no partitions: {keys}")
+        count, keys = len(self.ignored_keys), ", ".join(self.ignored_keys[:20])
+        what = "1 object that is not a partition"
+        if count > 1:
+            what = f"{count} objects that are not partitions"
+        return (*self.warnings, f"ignored {what}: {keys}")
 
     @property
     def rows(self) -> int:

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import Contract
@@ -49,9 +49,9 @@ class Place(Contract):
     """
 
     run: str
-    execution: str
-    ranks: int
-    until_s: float
+    execution: str = Field(min_length=1, max_length=256)
+    ranks: int = Field(ge=1)
+    until_s: float = Field(allow_inf_nan=False)
 
 
 class Queue(Contract):
@@ -123,7 +123,7 @@ def admit(request: Admission, store: Store, executions: SFNClient, capacity: int
         capacity: Ranks that can run at once.
 
     Raises:
-        InputError: S3 or Step Functions refuses for good.
+        InputError: S3 or Step Functions refuses for good, or the queue is damaged.
         TransientError: S3 or Step Functions failed.
     """
     for swap in range(SWAPS):
@@ -185,7 +185,12 @@ def _read(store: Store, at: Location) -> tuple[Queue, str]:
     if found is None:
         return Queue(), ""
     text, etag = found
-    return _ADAPTER.validate_json(text), etag
+    try:
+        return _ADAPTER.validate_json(text), etag
+    except ValidationError as error:
+        message = f"{at.uri} is damaged, so nobody knows which ranks run: {error}"
+        hint = "delete it when no run is at work; runs that wait then take their places anew"
+        raise InputError(message, code="damaged", hint=hint) from error
 
 
 def _living(places: tuple[Place, ...], executions: SFNClient, capacity: int) -> tuple[Place, ...]:

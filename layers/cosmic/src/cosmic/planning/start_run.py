@@ -230,7 +230,10 @@ def _choose_channel(wanted: str, world_size: int, limits: Limits) -> tuple[str, 
     best = limits.channels[0] if limits.channels else "none"
     if best == "none" or world_size <= limits.world_size:
         return best, []
-    warning = f"{world_size} ranks run {limits.world_size} at a time and don't talk to each other"
+    warning = (
+        f"only {limits.world_size} of {world_size} ranks can run at once, "
+        "so ranks will not communicate (fmi.channel=none)"
+    )
     hint = "no more can run at once here (InferConcurrency, or the account's concurrency)"
     return "none", [f"{warning}: {hint}"]
 

@@ -43,5 +43,6 @@ def read_plan(task: RankTask, store: Store) -> Plan:
     except ValidationError as error:
         raise InputError(f"{task.folder.plan.uri} is no plan: {error}", code="bad-plan") from error
     if not 0 <= task.rank < plan.world_size:
-        raise InputError(f"rank {task.rank} of a run with {plan.world_size}", code="bad-rank")
+        message = f"rank {task.rank} is out of range: the run has {plan.world_size} ranks"
+        raise InputError(message, code="bad-rank")
     return plan

@@ -58,7 +58,7 @@ async def dial(sock: socket.socket, me: Identity, peer: int) -> LinkKeys:
     """Do the connector's side on a connected socket.
 
     Raises:
-        AuthError: the other side didn't prove itself.
+        AuthError: the other side did not prove its identity.
         ConnectionError, OSError: it hung up.
     """
     loop = asyncio.get_running_loop()
@@ -72,7 +72,7 @@ async def dial(sock: socket.socket, me: Identity, peer: int) -> LinkKeys:
     chosen, proof = answer[0], answer[-keys.PROOF_BYTES :]
     transcript = hello + answer[: -keys.PROOF_BYTES]
     if not keys.same(proof, keys.prove(me.secret, _ACCEPTOR, transcript)):
-        raise AuthError(f"whoever answered for rank {peer} didn't prove it")
+        raise AuthError(f"the process that answered for rank {peer} did not prove its identity")
     cover = payload_auth.agreed(me.cover, chosen)
     if cover is None:
         raise AuthError(f"rank {peer} chose a cover of payloads that wasn't offered")
@@ -108,7 +108,7 @@ async def accept(sock: socket.socket, me: Identity, read: bytes = b"") -> tuple[
     await loop.sock_sendall(sock, _ANSWER + choice + keys.prove(me.secret, _ACCEPTOR, transcript))
     proof = await exactly(sock, keys.PROOF_BYTES)
     if not keys.same(proof, keys.prove(me.secret, _DIALLER, transcript)):
-        raise AuthError(f"whoever says it is rank {connector} didn't prove it")
+        raise AuthError(f"the process that claims to be rank {connector} did not prove it")
     return connector, _link_keys(me.secret, transcript, _ACCEPTOR, _DIALLER, cover)
 
 
@@ -140,7 +140,7 @@ async def probe(sock: socket.socket, me: Identity, peer: int) -> None:
     """Ask a rank for a sign of life on a connection of its own.
 
     Raises:
-        AuthError: whoever answered isn't that rank.
+        AuthError: the process that answered is not that rank.
         OSError: it hung up.
     """
     nonce = secrets.token_bytes(keys.NONCE_BYTES)
@@ -148,7 +148,7 @@ async def probe(sock: socket.socket, me: Identity, peer: int) -> None:
     await asyncio.get_running_loop().sock_sendall(sock, raw)
     proof = await exactly(sock, keys.PROOF_BYTES)
     if not keys.same(proof, keys.prove(me.secret, _ALIVE, raw)):
-        raise AuthError(f"whoever answered for rank {peer} didn't prove it")
+        raise AuthError(f"the process that answered for rank {peer} did not prove its identity")
 
 
 async def answer_probe(sock: socket.socket, me: Identity) -> None:

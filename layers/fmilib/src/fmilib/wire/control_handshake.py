@@ -36,7 +36,7 @@ async def join(
         The keys that this side signs with, and that the server does.
 
     Raises:
-        AuthError: the server didn't prove that it knows the job's secret.
+        AuthError: the server did not prove that it knows the job's secret.
         RendezvousError: it spoke something else.
         asyncio.IncompleteReadError, OSError: it hung up.
     """
@@ -47,7 +47,7 @@ async def join(
     transcript = raw_hello + _hex(answer, "nonce", keys.NONCE_BYTES)
     proof = _hex(answer, "proof", keys.PROOF_BYTES)
     if not keys.same(proof, keys.prove(secret, _SERVER, transcript)):
-        raise AuthError("the rendezvous didn't prove that it knows this job's secret")
+        raise AuthError("the rendezvous did not prove that it knows this job's secret")
     writer.write(encode_plain({"t": "proof", "proof": keys.prove(secret, _RANK, transcript).hex()}))
     return (
         keys.session_key(secret, _RANK, transcript),
@@ -61,7 +61,7 @@ async def admit(
     """Do the server's side; return the hello, now proven, and the signed connection.
 
     Raises:
-        AuthError: the rank didn't prove that it knows the job's secret.
+        AuthError: the rank did not prove that it knows the job's secret.
         RendezvousError: it spoke something else.
         asyncio.IncompleteReadError, OSError: it hung up.
     """
@@ -78,7 +78,7 @@ async def admit(
     if not keys.same(
         _hex(answer, "proof", keys.PROOF_BYTES), keys.prove(secret, _RANK, transcript)
     ):
-        raise AuthError("a rank didn't prove that it knows its job's secret")
+        raise AuthError("a rank did not prove that it knows its job's secret")
     send_key = keys.session_key(secret, _SERVER, transcript)
     return hello, Courier(reader, writer, send_key, keys.session_key(secret, _RANK, transcript))
 
