@@ -6,7 +6,8 @@ import hashlib
 import importlib
 import io
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -265,6 +266,28 @@ def test_missing_is_null_in_parquet_and_nan_in_fits(
         np.testing.assert_array_equal(np.ma.filled(fits[name], np.nan), whole)
 
 
+@pytest.fixture
+def in_tokyo() -> Iterator[None]:
+    """A machine whose clock shows another time than UTC."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_tokyo")
+def test_the_date_of_a_catalogue_is_utc_wherever_it_is_made(
+    run: Callable[[int], Run], tmp_path: Path
+) -> None:
+    done = run(1)
+    done.write()
+    done.aggregate(tmp_path)
+    metadata = pq.read_metadata(io.BytesIO(done.object("catalogue.parquet"))).metadata
+    date = datetime.fromisoformat(metadata[b"cosmic.date"].decode())
+    assert date.utcoffset() == timedelta(0)
+
+
 def test_provenance_is_in_both_files(run: Callable[[int], Run], tmp_path: Path) -> None:
     done = run(2)
     done.write()
@@ -273,8 +296,6 @@ def test_provenance_is_in_both_files(run: Callable[[int], Run], tmp_path: Path) 
     assert metadata[b"cosmic.run"] == b"test-2"
     assert metadata[b"cosmic.modelsha"] == b"0" * 64
     assert metadata[b"cosmic.rowsout"] == b"170"
-    date = datetime.fromisoformat(metadata[b"cosmic.date"].decode())
-    assert date.utcoffset() == timedelta(0), "the machine's time zone is not the catalogue's"
     header = Table.read(io.BytesIO(done.object("catalogue.fits")), hdu=1).meta
     assert (header["RUN"], header["MODELSHA"], header["ROWSOUT"]) == ("test-2", "0" * 64, 170)
 
