@@ -31,6 +31,7 @@ CALLS: dict[str, Call] = {
     "put_once": lambda store, at, _: store.put_once(at, b"x"),
     "get_current": lambda store, at, _: store.get_current(at),
     "replace": lambda store, at, _: store.replace(at, b"x", "e"),
+    "delete": lambda store, at, _: store.delete(at),
     "mark_scratch": lambda store, at, _: store.mark_scratch(at),
     "put_json": lambda store, at, _: store.put_json(at, {}),
     "upload": lambda store, at, path: store.upload(path, at),

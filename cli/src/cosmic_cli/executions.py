@@ -15,6 +15,7 @@ from cosmic.contracts.status import State, Status, utc_now
 from cosmic.errors import InputError
 from cosmic.storage.aws_errors import AWS_FAILURES, as_cosmic_error, translated
 from cosmic.storage.objects import Store
+from cosmic.storage.run_store import RunStore
 from cosmic_cli.observing import execution_arn, read_plan
 from cosmic_cli.planning import limits_of
 from cosmic_cli.target import Target
@@ -72,16 +73,17 @@ def resume(target: Target, folder: RunFolder, status: Status) -> Resumed:
     plan = read_plan(store, folder)
     missing = missing_ranks(store, folder, plan)
     document = json.loads(described["input"]) if described else _input(target, folder, status, plan)
+    run = RunStore(store, folder)
     if not missing:
-        _announce(store, folder, status, arn)
+        run.announce_resumed(_running(status, arn), status)
         _merge_again(target, document, arn, described)
         return Resumed((), "")
     as_planned = described is None and len(missing) == plan.world_size
-    _prepare(target, folder, plan if as_planned else _alone(plan), missing)
+    run.replan(plan if as_planned else _alone(plan), missing)
     begun = described is not None or status.state.final
     name = next_name(folder.run, arn) if begun else arn.rpartition(":")[2]
     new = execution_arn(target, name)
-    _announce(store, folder, status, new)
+    run.announce_resumed(_running(status, new), status)
     document["concurrency"] = min(document["concurrency"], len(missing))
     with _translated(new):
         target.client("stepfunctions").start_execution(
@@ -166,21 +168,9 @@ def _alone(plan: Plan) -> Plan:
     return plan.model_copy(update={"channel": "none", "gather": False})
 
 
-def _prepare(target: Target, folder: RunFolder, plan: Plan, missing: tuple[int, ...]) -> None:
-    """Leave in the run's folder only what the ranks that are missing have to do."""
-    store = target.store()
-    store.put(folder.plan, plan.model_dump_json().encode(), "application/json")
-    store.put_json(folder.ranks, [{"rank": rank} for rank in missing])
-    notes = [o.key for o in store.list(folder.at("failures/"))]
-    s3 = target.client("s3")
-    for key in notes:
-        with _translated(key):
-            s3.delete_object(Bucket=folder.bucket, Key=key)
-
-
-def _announce(store: Store, folder: RunFolder, status: Status, execution: str) -> None:
-    """The run goes on: its old end is taken back."""
-    running = Status(
+def _running(status: Status, execution: str) -> Status:
+    """The status of a run that goes on: its old end is taken back."""
+    return Status(
         run=status.run,
         state=State.RUNNING,
         manifest=status.manifest,
@@ -190,7 +180,6 @@ def _announce(store: Store, folder: RunFolder, status: Status, execution: str) -
         rows_in=status.rows_in,
         warnings=status.warnings,
     )
-    store.put(folder.status, running.model_dump_json(indent=1).encode(), "application/json")
 
 
 @contextmanager

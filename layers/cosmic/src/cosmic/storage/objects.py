@@ -308,6 +308,12 @@ class Store:
                 conflict = error
         raise conflict
 
+    def delete(self, at: Location) -> None:
+        """Delete an object; one that is not there is no error."""
+        self._count(writes=1)
+        with translated(at.uri):
+            self._s3.delete_object(Bucket=at.bucket, Key=at.key)
+
     def mark_scratch(self, at: Location) -> None:
         """Tag an object as one that the bucket's lifecycle may remove."""
         self._count(writes=1)

@@ -63,9 +63,16 @@ class RunStore:
         return self.plan()
 
     def replan(self, plan: Plan, ranks: Iterable[int]) -> None:
-        """Replace the plan and the Map's items by those of a resumed run."""
+        """Leave in the run's folder only what the ranks of a resumed run have to do.
+
+        Args:
+            plan: Takes the place of the one before.
+            ranks: Those that are computed again; what is noted of their failures goes.
+        """
         self.objects.put(self.folder.plan, plan.model_dump_json().encode(), JSON)
         self.objects.put_json(self.folder.ranks, _items(ranks))
+        for at in self._listed("failures/"):
+            self.objects.delete(at)
 
     def items_once(self, ranks: Iterable[int]) -> None:
         """Write the Map's items unless there are some: a resumed run has its own."""
