@@ -27,7 +27,7 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(@D)/bin/python
 PINNED := functions/infer layers/dependencies layers/figures
 # Tests compute for some 650 CPU-seconds, and wait longer than that for processes, sockets and time limits: so
 # there are more of them at a time than cores. tests/conftest.py says which stay together, and in which order.
-SIDE_BY_SIDE := -n 5 --dist loadgroup --no-loadscope-reorder
+SIDE_BY_SIDE := -n 5 --dist loadscope --no-loadscope-reorder
 TEMPLATES := template.yaml infra/monitoring/template.yaml infra/rendezvous-host/template.yaml
 SYSTEM_PACKAGES := redis-server nftables iproute2 ethtool chromium
 
@@ -72,7 +72,7 @@ test: ## Run all checks and tests
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-unit: $(VENV)/.ready ## Run what needs no process, no socket and no training
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not long and not process" tests/unit
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not long and not process" tests/unit
 
 test-long: ## The same with every seed and every cell of the matrix of collectives
 	$(MAKE) test PYTEST_ARGS='-m ""'

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import settings
 from moto.server import ThreadedMotoServer
 from numpy.typing import NDArray
+from xdist.scheduler import LoadScopeScheduling
 
 from cosmic.contracts.location import Location
 from cosmic.data.native import write_partition
@@ -37,20 +38,31 @@ TESTS = Path(__file__).parent
 LONGEST_FIRST = ("e2e", "docs", "functional", "faults", "policy", "attacks", "property", "fuzz")
 # Most of their time these wait for each other's time limits, and share nothing but servers.
 APART = {
-    TESTS / "functional/fmilib/test_conformance.py",
-    TESTS / "functional/fmilib/test_death.py",
-    TESTS / "faults/fmilib/test_seeds.py",
+    "tests/functional/fmilib/test_conformance.py",
+    "tests/functional/fmilib/test_death.py",
+    "tests/faults/fmilib/test_seeds.py",
 }
+
+
+class FilesTogether(LoadScopeScheduling):  # type: ignore[misc]  # xdist is not typed
+    """Hands a process whole files, whose tests share stacks and runs, but tests that wait alone."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return nodeid if path in APART else path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesTogether:
+    """What decides which process runs which tests, whatever `--dist` says."""
+    return FilesTogether(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares stacks and runs: a file's tests, except those that wait."""
+    """The longest kinds of tests come first."""
     places = {kind: place for place, kind in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: places.get(item.path.relative_to(TESTS).parts[0], len(places)))
-    for item in items:
-        if item.path not in APART:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(TESTS))))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
