@@ -24,6 +24,7 @@ from cosmic.contracts.status import Status, parse_status
 from cosmic.errors import InputError, TransientError
 from cosmic.storage.aws_errors import AWS_FAILURES, as_cosmic_error
 from cosmic.storage.objects import Store
+from cosmic.storage.run_store import parsed
 from cosmic_cli.progress import Progress, Seen, progress_of
 from cosmic_cli.target import Target
 
@@ -174,4 +175,5 @@ class Observer:
 
 def _records(store: Store, places: Iterable[Location]) -> list[RankRecord]:
     with ThreadPoolExecutor(READERS) as pool:
-        return [parse_record(text) for text in pool.map(store.get, places)]
+        texts = zip(pool.map(store.get, places), places, strict=True)
+        return [parsed(parse_record, text, at) for text, at in texts]

@@ -9,7 +9,7 @@ from cosmic.contracts.plan import Plan
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.results.collective import CollectiveRecord, parse_collective
 from cosmic.results.merge import RankRows, gathered_rows, shard_rows
-from cosmic.storage.run_store import RunStore
+from cosmic.storage.run_store import RunStore, parsed
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,21 @@ def read_run(run: RunStore) -> RunParts:
     """Read all that a run has left but its rows.
 
     Raises:
+        InputError: an object of the run is damaged.
         TransientError: S3 failed.
     """
-    plan, collective = run.plan(), run.collective()
+    plan = run.plan()
     return RunParts(
         plan=plan,
         records=run.records(plan.world_size),
-        collective=None if collective is None else parse_collective(collective),
+        collective=_parse_collective(run),
         failures=run.failures(),
     )
+
+
+def _parse_collective(run: RunStore) -> CollectiveRecord | None:
+    text = run.collective()
+    return None if text is None else parsed(parse_collective, text, run.folder.collective)
 
 
 def read_rows(run: RunStore, parts: RunParts) -> Iterable[RankRows]:

@@ -8,10 +8,10 @@ held to the same contracts by a test.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -28,11 +28,30 @@ from cosmic.storage.status_writer import StatusWriter
 THREADS = 16
 JSON = "application/json"
 
+Parsed = TypeVar("Parsed")
+
+
+def parsed(parse: Callable[[bytes], Parsed], text: bytes, at: Location) -> Parsed:
+    """One of a run's objects, read by its contract.
+
+    Raises:
+        InputError: the object is damaged, or another version of Cosmic wrote it.
+    """
+    try:
+        return parse(text)
+    except ValidationError as error:
+        message = f"{at.uri} is damaged, or was written by another version of Cosmic: {error}"
+        hint = (
+            "restore the version of the object that was written first, or submit the manifest again"
+        )
+        raise InputError(message, code="damaged", hint=hint) from error
+
 
 class RunStore:
     """One run's objects in S3.
 
-    Every method raises `InputError` where S3 refuses, and `TransientError` where S3 failed.
+    Every method raises `InputError` where S3 refuses or an object is damaged, and
+    `TransientError` where S3 failed.
 
     Args:
         objects: S3.
@@ -49,12 +68,12 @@ class RunStore:
 
     def plan(self) -> Plan:
         """The run's plan."""
-        return parse_plan(self.objects.get(self.folder.plan))
+        return parsed(parse_plan, self.objects.get(self.folder.plan), self.folder.plan)
 
     def find_plan(self) -> Plan | None:
         """The run's plan, if it has been written."""
         found = self.objects.get_current(self.folder.plan)
-        return parse_plan(found[0]) if found else None
+        return parsed(parse_plan, found[0], self.folder.plan) if found else None
 
     def plan_once(self, plan: Plan) -> Plan:
         """Write the plan unless there is one; returns the one that counts."""
@@ -130,8 +149,8 @@ class RunStore:
         """The records of the ranks that wrote one, by rank."""
         places = [self.folder.record(rank, world_size) for rank in range(world_size)]
         with ThreadPoolExecutor(THREADS) as pool:
-            texts = pool.map(self._get_or_none, places)
-            return [parse_record(text) for text in texts if text is not None]
+            texts = zip(pool.map(self._get_or_none, places), places, strict=True)
+            return [parsed(parse_record, text, at) for text, at in texts if text is not None]
 
     def write_record(self, record: RankRecord) -> None:
         """Write a rank's record, which vouches for its shard."""
@@ -154,7 +173,9 @@ class RunStore:
 
     def failures(self) -> dict[int, str]:
         """Why ranks failed for good, as the state machine noted it, by rank."""
-        notes = [parse_failure(self.objects.get(at)) for at in self._listed("failures/")]
+        notes = [
+            parsed(parse_failure, self.objects.get(at), at) for at in self._listed("failures/")
+        ]
         return {note.rank: note.reason for note in notes}
 
     def write_results(self, files: Mapping[str, Path]) -> None:
