@@ -13,10 +13,11 @@ from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.plan import Plan
 from cosmic.contracts.status import State, Status, utc_now
 from cosmic.errors import InputError
+from cosmic.planning.start_run import execution_input
 from cosmic.storage.aws_errors import AWS_FAILURES, as_cosmic_error, translated
 from cosmic.storage.objects import Store
 from cosmic.storage.run_store import RunStore
-from cosmic_cli.observing import execution_arn, read_plan
+from cosmic_cli.observing import execution_arn
 from cosmic_cli.planning import limits_of
 from cosmic_cli.target import Target
 
@@ -70,10 +71,13 @@ def resume(target: Target, folder: RunFolder, status: Status) -> Resumed:
     described = _described(target, arn)
     _refuse(target, folder, status, described)
     store = target.store()
-    plan = read_plan(store, folder)
-    missing = missing_ranks(store, folder, plan)
-    document = json.loads(described["input"]) if described else _input(target, folder, status, plan)
     run = RunStore(store, folder)
+    plan = run.plan()
+    missing = missing_ranks(store, folder, plan)
+    if described:
+        document = json.loads(described["input"])
+    else:
+        document = execution_input(folder, status.manifest, plan, limits_of(target))
     if not missing:
         run.announce_resumed(_running(status, arn), status)
         _merge_again(target, document, arn, described)
@@ -136,20 +140,6 @@ def _described(target: Target, arn: str) -> dict[str, Any] | None:
             raise
         return None
     return found
-
-
-def _input(target: Target, folder: RunFolder, status: Status, plan: Plan) -> dict[str, Any]:
-    """What `init` starts the execution of a run with."""
-    return {
-        "bucket": folder.bucket,
-        "prefix": folder.prefix,
-        "run": folder.run,
-        "world_size": plan.world_size,
-        "concurrency": min(plan.world_size, limits_of(target).world_size),
-        "manifest": status.manifest,
-        "ranks_key": folder.ranks.key,
-        "status_key": folder.status.key,
-    }
 
 
 def _merge_again(

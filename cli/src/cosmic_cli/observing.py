@@ -18,13 +18,13 @@ from pydantic import ValidationError
 
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
-from cosmic.contracts.plan import Plan, parse_plan
+from cosmic.contracts.plan import Plan
 from cosmic.contracts.rank_record import RankRecord, parse_record
 from cosmic.contracts.status import Status, parse_status
 from cosmic.errors import InputError, TransientError
 from cosmic.storage.aws_errors import AWS_FAILURES, as_cosmic_error
 from cosmic.storage.objects import Store
-from cosmic.storage.run_store import parsed
+from cosmic.storage.run_store import RunStore, parsed
 from cosmic_cli.progress import Progress, Seen, progress_of
 from cosmic_cli.target import Target
 
@@ -72,20 +72,6 @@ def read_status(store: Store, folder: RunFolder) -> Status | None:
         return None
     except ValidationError as error:
         raise TransientError(f"{folder.status.uri}: {error}") from error
-
-
-def read_plan(store: Store, folder: RunFolder) -> Plan:
-    """A run's plan.
-
-    Raises:
-        InputError: it is not there, or of another version.
-    """
-    try:
-        return parse_plan(store.get(folder.plan))
-    except ValidationError as error:
-        hint = "use the version of cosmic that started the run"
-        message = f"{folder.plan.uri} is of another version"
-        raise InputError(message, code="unreadable", hint=hint) from error
 
 
 class Observer:
@@ -163,7 +149,7 @@ class Observer:
 
     def _read_plan(self) -> Plan:
         if self._plan is None:
-            self._plan = read_plan(self._store, self._folder)
+            self._plan = RunStore(self._store, self._folder).plan()
         return self._plan
 
     def _memory(self) -> int:

@@ -16,8 +16,8 @@ from cosmic.contracts.plan import Plan
 from cosmic.contracts.rank_record import parse_record
 from cosmic.errors import CosmicError, InputError
 from cosmic.storage.objects import Store
+from cosmic.storage.run_store import RunStore, parsed
 from cosmic_cli.exit_codes import out, show_json
-from cosmic_cli.observing import read_plan
 from cosmic_cli.options import AsJson, on_run
 from cosmic_cli.target import Target
 
@@ -83,7 +83,7 @@ def manifest(
 
 def _plan_of(store: Store, folder: RunFolder) -> Plan:
     try:
-        return read_plan(store, folder)
+        return RunStore(store, folder).plan()
     except InputError as error:
         if error.code != "not-found":
             raise
@@ -94,6 +94,7 @@ def _plan_of(store: Store, folder: RunFolder) -> Plan:
 
 def _entries(store: Store, folder: RunFolder, plan: Plan) -> list[dict[str, Any]]:
     """CAI's form of the records that are there."""
-    found = [o.key for o in store.list(folder.at("records/")) if "/rank-" in o.key]
-    records = [parse_record(store.get(Location(folder.bucket, key))) for key in found]
+    keys = [o.key for o in store.list(folder.at("records/")) if "/rank-" in o.key]
+    places = [Location(folder.bucket, key) for key in keys]
+    records = [parsed(parse_record, store.get(at), at) for at in places]
     return combined_data(plan, records)

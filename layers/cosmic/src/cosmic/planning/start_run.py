@@ -262,6 +262,22 @@ def _running(folder: RunFolder, upload: Upload, plan: Plan) -> Status:
     )
 
 
+def execution_input(
+    folder: RunFolder, manifest_uri: str, plan: Plan, limits: Limits
+) -> dict[str, Any]:
+    """What the state machine is given to run a plan."""
+    return {
+        "bucket": folder.bucket,
+        "prefix": folder.prefix,
+        "run": folder.run,
+        "world_size": plan.world_size,
+        "concurrency": min(plan.world_size, limits.world_size),
+        "manifest": manifest_uri,
+        "ranks_key": folder.ranks.key,
+        "status_key": folder.status.key,
+    }
+
+
 def _start(
     executions: SFNClient,
     arn: str,
@@ -270,23 +286,12 @@ def _start(
     plan: Plan,
     limits: Limits,
 ) -> None:
-    folder = run.folder
+    name = run.folder.run
     run.items_once(rank.rank for rank in plan.ranks)
-    document: dict[str, Any] = {
-        "bucket": folder.bucket,
-        "prefix": folder.prefix,
-        "run": folder.run,
-        "world_size": plan.world_size,
-        "concurrency": min(plan.world_size, limits.world_size),
-        "manifest": upload.at.uri,
-        "ranks_key": folder.ranks.key,
-        "status_key": folder.status.key,
-    }
+    document = execution_input(run.folder, upload.at.uri, plan, limits)
     try:
-        with translated(f"the execution of {folder.run} did not start"):
-            executions.start_execution(
-                stateMachineArn=arn, name=folder.run, input=json.dumps(document)
-            )
+        with translated(f"the execution of {name} did not start"):
+            executions.start_execution(stateMachineArn=arn, name=name, input=json.dumps(document))
     except InputError as error:
         if error.code != "execution-exists":
             raise

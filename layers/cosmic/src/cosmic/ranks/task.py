@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from cosmic.contracts.layout import RunFolder
-from cosmic.contracts.plan import Plan, parse_plan
+from cosmic.contracts.plan import Plan
 from cosmic.errors import InputError
 from cosmic.storage.objects import Store
+from cosmic.storage.run_store import RunStore
 
 
 class RankTask(BaseModel):
@@ -37,11 +38,7 @@ def read_plan(task: RankTask, store: Store) -> Plan:
         InputError: there is none, it can't be read, or it has no such rank.
         TransientError: S3 failed.
     """
-    text = store.get(task.folder.plan)
-    try:
-        plan = parse_plan(text)
-    except ValidationError as error:
-        raise InputError(f"{task.folder.plan.uri} is no plan: {error}", code="bad-plan") from error
+    plan = RunStore(store, task.folder).plan()
     if not 0 <= task.rank < plan.world_size:
         message = f"rank {task.rank} is out of range: the run has {plan.world_size} ranks"
         raise InputError(message, code="bad-rank")

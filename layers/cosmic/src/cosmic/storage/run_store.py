@@ -20,10 +20,10 @@ from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
 from cosmic.contracts.plan import Plan, parse_plan
 from cosmic.contracts.rank_record import RankRecord, parse_record
-from cosmic.contracts.status import State, Status, parse_status
+from cosmic.contracts.status import State, Status
 from cosmic.errors import InputError, TransientError
 from cosmic.storage.objects import Store
-from cosmic.storage.status_writer import StatusWriter
+from cosmic.storage.status_writer import StatusWriter, current_status
 
 THREADS = 16
 JSON = "application/json"
@@ -102,11 +102,7 @@ class RunStore:
         return self._status()[0]
 
     def _status(self) -> tuple[Status | None, str]:
-        text, etag = self.objects.get_current(self.folder.status) or (b"", "")
-        try:
-            return parse_status(text), etag
-        except ValidationError:
-            return None, etag
+        return current_status(self.objects, self.folder.status)
 
     def announce(self, status: Status) -> None:
         """Say that the run goes on, unless `aggregate` has said already how it ended.

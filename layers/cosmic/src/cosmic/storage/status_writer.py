@@ -5,10 +5,20 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.location import Location
 from cosmic.contracts.status import State, Status, parse_status
 from cosmic.storage.objects import Store
 
 BY_INIT = (State.RUNNING, State.REJECTED)
+
+
+def current_status(store: Store, at: Location) -> tuple[Status | None, str]:
+    """A run's status, if it is there and can be read, and the ETag of what is there."""
+    text, etag = store.get_current(at) or (b"", "")
+    try:
+        return parse_status(text), etag
+    except ValidationError:
+        return None, etag
 
 
 class StatusWriter:
@@ -32,11 +42,8 @@ class StatusWriter:
 
     def _read(self) -> Status | None:
         """The status as it is now, if it is there and can be read."""
-        text, self._etag = self._store.get_current(self._at) or (b"", "")
-        try:
-            return parse_status(text)
-        except ValidationError:
-            return None
+        found, self._etag = current_status(self._store, self._at)
+        return found
 
     @property
     def successor(self) -> Status | None:

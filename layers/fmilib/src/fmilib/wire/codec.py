@@ -71,11 +71,6 @@ def flat(array: npt.NDArray[Any]) -> memoryview:
     return array.reshape(-1).view(np.uint8).data if array.nbytes else memoryview(b"")
 
 
-def size_of(buffers: list[Buffer]) -> int:
-    """Return the bytes of a blob."""
-    return sum(len(buffer) for buffer in buffers)
-
-
 def _padding(length: int) -> bytes:
     return bytes(-length % ALIGN)
 
