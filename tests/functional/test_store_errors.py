@@ -12,6 +12,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
+from s3transfer.manager import TransferCoordinatorController
 from urllib3.response import HTTPResponse
 
 from cosmic.contracts.location import Location
@@ -131,6 +132,18 @@ def test_what_no_retry_mends_is_the_users_in_every_method(
         assert isinstance(error, InputError), refusing.code
         assert "its words" in error.message
         assert refusing.code in error.message
+
+
+def test_a_transfer_whose_threads_end_late_does_not_hide_what_s3_answered(
+    refused_store: Store,
+    refusing: Refusing,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The state in which boto3's own `upload_file` forgets the error that it wraps."""
+    monkeypatch.setattr(TransferCoordinatorController, "remove_transfer_coordinator", lambda *_: 0)
+    refusing.code, refusing.status = "KeyTooLongError", 400
+    assert refusal(refused_store, "upload", tmp_path).code == "bad-name"
 
 
 def test_every_method_of_the_store_is_tried() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from boto3.exceptions import Boto3Error, RetriesExceededError, S3UploadFailedError
+from boto3.exceptions import Boto3Error, RetriesExceededError
 from botocore.exceptions import (
     ClientError,
     ConnectTimeoutError,
@@ -101,7 +101,6 @@ def test_what_no_retry_mends_keeps_the_words_of_aws(code: str, status: int, ours
         ResponseStreamingError(error="reset"),
         ResponseParserError("half a document"),
         RetriesExceededError(Boto3Error("reset")),
-        S3UploadFailedError("nobody knows why"),
     ],
 )
 def test_a_connection_that_breaks_is_transient(error: Exception) -> None:
@@ -120,22 +119,6 @@ def test_what_the_client_refuses_to_send_is_the_users(error: Exception, ours: st
     found = as_cosmic_error("it", error)
     assert isinstance(found, InputError)
     assert found.code == ours
-
-
-@pytest.mark.parametrize(
-    ("code", "status", "family"), [("SlowDown", 503, TransientError), ("X", 403, InputError)]
-)
-def test_an_upload_fails_as_what_it_was_answered(
-    code: str, status: int, family: type[Exception]
-) -> None:
-    def upload() -> None:
-        try:
-            raise answered(code, status)
-        except ClientError as error:
-            raise S3UploadFailedError(f"Failed to upload: {error}")  # noqa: B904  # as boto3 does
-
-    with pytest.raises(family, match=code), translated("it"):
-        upload()
 
 
 def test_our_own_bugs_are_not_taken_for_aws() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from boto3.exceptions import Boto3Error, RetriesExceededError, S3UploadFailedError
+from boto3.exceptions import Boto3Error, RetriesExceededError
 from botocore.exceptions import (
     BotoCoreError,
     ChecksumError,
@@ -39,7 +39,6 @@ BROKEN_OFF = (
     CredentialRetrievalError,
     MetadataRetrievalError,
     RetriesExceededError,
-    S3UploadFailedError,
     ResponseParserError,
     HTTPError,
 )
@@ -161,9 +160,6 @@ def as_cosmic_error(what: str, error: Exception) -> InputError | TransientError:
         what: What was asked for, such as an object's URI; the message begins with it.
         error: One of `AWS_FAILURES`.
     """
-    cause = error.__cause__ or error.__context__
-    if isinstance(error, S3UploadFailedError) and isinstance(cause, AWS_FAILURES):
-        return as_cosmic_error(what, cause)  # boto3 wraps what its upload was answered
     message = f"{what}: {error}"
     if _transient(error):
         conflict = isinstance(error, ClientError) and _code(error) in CONFLICTS

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import boto3
 from botocore.config import Config
 from botocore.response import StreamingBody
+from s3transfer.manager import TransferManager
 
 from cosmic.contracts.location import (
     Location,
@@ -337,8 +338,10 @@ class Store:
         """Upload a file, in parts where it is large; it appears when it is whole."""
         parts = 1 + path.stat().st_size // UPLOAD_PART_BYTES
         self._count(writes=parts if parts == 1 else parts + 2)
-        with translated(at.uri):
-            self._s3.upload_file(str(path), at.bucket, at.key)
+        # Not by `upload_file`: what it raises loses the error that S3 answered if the transfer's
+        # threads are slow to end, and with it whether another try can help.
+        with translated(at.uri), TransferManager(self._s3) as transfers:
+            transfers.upload(str(path), at.bucket, at.key).result()
 
     def download(self, at: Location, path: Path) -> None:
         """Download an object into a file, in parts if large; it appears when it is whole."""
