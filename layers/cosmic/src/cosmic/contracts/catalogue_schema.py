@@ -49,7 +49,7 @@ COLUMNS: dict[str, ColumnInfo] = {
     ),
     "z_spec": ColumnInfo(pa.float32(), "", "src.redshift", "Spectroscopic redshift, if known"),
     "flags": ColumnInfo(
-        pa.int32(), "", "meta.code", "Bitmask: 1 band missing, 2 bad pixels, 4 out of range, 8 none"
+        pa.int32(), "", "meta.code", "Bitmask; each bit is described in the file's metadata"
     ),
     "partition": ColumnInfo(pa.int32(), "", "meta.id.part", "Partition, in natural order from 0"),
     "row": ColumnInfo(pa.int64(), "", "meta.number", "Row in the partition, from 0"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cosmic.contracts.flags import Flag
+from cosmic.contracts.flags import MEANINGS, Flag
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.report.formatting import count, percent, real, seconds, short, signed
 from cosmic.report.histograms import Binned
@@ -18,12 +18,6 @@ from cosmic.report.phases import Timeline
 FIRST_ENTRIES = 25
 SLOWEST_RANKS = 10
 COARSE_ROWS = 12
-FLAG_MEANING = {
-    Flag.MISSING_BAND: "a band is missing",
-    Flag.BAD_PIXELS: "bad pixels",
-    Flag.OUT_OF_RANGE: "z_phot outside the training range",
-    Flag.NO_PREDICTION: "no prediction",
-}
 
 
 @dataclass(frozen=True)
@@ -143,7 +137,7 @@ def bill_table(bill: dict[str, Any]) -> Table:
 def flags_table(counts: dict[str, int]) -> Table:
     """Rows by flag."""
     rows = tuple(
-        (str(flag.value), FLAG_MEANING[flag], count(counts.get(flag.name or "", 0)))
+        (str(flag.value), MEANINGS[flag], count(counts.get(flag.name or "", 0)))
         for flag in Flag
     )
     return Table("Objects by flag", ("flag", "meaning", "objects"), rows, labels=2)

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from cosmic.contracts.catalogue_schema import COLUMNS, SCHEMA
+from cosmic.contracts.flags import MEANINGS, Flag
 
 ROW_GROUP_ROWS = 65_536
 FITS_EXTENSION = "CATALOGUE"
@@ -57,10 +58,18 @@ class CatalogueWriter:
             self._flush(ROW_GROUP_ROWS)
 
     def finish(self, provenance: Mapping[str, str | int]) -> None:
-        """Write what is pending and the provenance: Parquet metadata and FITS keywords."""
+        """Write what is pending, and what the flags mean and the provenance.
+
+        Both go into the Parquet metadata (`cosmic.flag.N` for bit N) and FITS keywords (`FLAGN`).
+        """
         self._flush(1)
-        self._parquet.add_key_value_metadata({k: str(v) for k, v in provenance.items()})
+        meanings = {f"cosmic.flag.{flag.value}": f"{flag.name}: {MEANINGS[flag]}" for flag in Flag}
+        self._parquet.add_key_value_metadata(
+            {k: str(v) for k, v in {**meanings, **provenance}.items()}
+        )
         hdu = self._fits[FITS_EXTENSION]
+        for flag in Flag:
+            hdu.write_key(f"FLAG{flag.value}", flag.name, comment=MEANINGS[flag])
         for i, info in enumerate(COLUMNS.values(), start=1):
             hdu.write_key(f"TUCD{i}", info.ucd, comment=info.description[:40])
         for name, value in provenance.items():
