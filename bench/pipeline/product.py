@@ -15,12 +15,12 @@ from typing import Any
 from bench.pipeline.busy import descendants_s, own_s
 from bench.stream.inputs import write_rows
 from bench.stream.stage import ROOT
+from cosmic.client.stack import Stack, of_local
+from cosmic.client.watch import watch
 from cosmic.contracts.layout import RunFolder, run_id
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import MANIFEST_PREFIX
 from cosmic.contracts.status import State
-from cosmic_cli.submission import follow
-from cosmic_cli.target import Target, local_target
 from cosmic_local.lambda_pool.invocation_log import InvocationRecord
 from cosmic_local.stack import LocalStack
 
@@ -52,7 +52,7 @@ class Product:
     """A deployed Cosmic whose bucket holds `partitions` equal partitions of `ROWS` rows."""
 
     stack: LocalStack
-    target: Target
+    target: Stack
     partitions: int
 
     def run(self, rows: int, world_size: int, channel: str = "auto") -> Timed:
@@ -74,7 +74,7 @@ class Product:
         version = store.put_version(at, text)
         folder = RunFolder(bucket, "runs/", run_id(job, bucket, at.key, version))
         wall_s, last = 0.0, None
-        for last in follow(self.target, folder):
+        for last in watch(self.target, folder):
             if not wall_s and last.status and last.status.state.final:
                 wall_s = time.time() - dropped
         functions_s, emulator_s = (b - a for a, b in zip(before, self._busy_s(), strict=True))
@@ -132,7 +132,7 @@ def deployed(folder: Path, model: Path, partitions: int) -> Iterator[Product]:
     partition = folder / "part.safetensors"
     write_rows(partition, ROWS, "safetensors")
     with LocalStack(template=ROOT / "template.yaml", rendezvous=True, idle_s=600) as stack:
-        target = replace(local_target(stack), poll_s=LOOK_S)
+        target = replace(of_local(stack), poll_s=LOOK_S)
         store = target.store()
         store.upload(model, Location(target.bucket, "models/model.safetensors"))
         for n in range(partitions):

@@ -18,14 +18,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cosmic.client.stack import Stack, of_local
+from cosmic.client.watch import watch
 from cosmic.contracts.layout import RunFolder, run_id
 from cosmic.contracts.location import Location
 from cosmic.contracts.rank_record import RankRecord, parse_record
 from cosmic.contracts.status import Status
 from cosmic.data.synth.dataset import Sample, write_dataset
 from cosmic.storage.objects import Store
-from cosmic_cli.submission import follow
-from cosmic_cli.target import Target, local_target
 from cosmic_local.stack import LocalStack, StackHandle
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +43,7 @@ class Run:
 
     def wait(self) -> Status:
         """Its final status."""
-        *_, last = follow(self.cosmic.target, self.folder)
+        *_, last = watch(self.cosmic.target, self.folder)
         assert last.status
         return last.status
 
@@ -66,7 +66,7 @@ class Cosmic:
     """A deployed Cosmic with a model and a data set in its bucket."""
 
     stack: StackHandle
-    target: Target
+    target: Stack
     data: Path
     rows: int = ROWS
     checkpoint: Path = CHECKPOINT
@@ -144,7 +144,7 @@ def cosmic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cosmic]:
     data = tmp_path_factory.mktemp("data")
     write_dataset(data, Sample("catalog"), PER_PARTITION)
     with LocalStack(template=ROOT / "template.yaml", rendezvous=True) as stack:
-        made = Cosmic(stack, local_target(stack), data)
+        made = Cosmic(stack, of_local(stack), data)
         made.store.upload(CHECKPOINT, Location(made.bucket, "models/tiny.safetensors"))
         for path in data.iterdir():
             made.store.upload(path, Location(made.bucket, f"data/{path.name}"))

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from cosmic.client.stack import of_local
 from cosmic.contracts.location import Location
 from cosmic.costs.bill import TRANSITIONS_OF_A_LOOK
 from cosmic.data.synth.dataset import Sample, write_dataset
-from cosmic_cli.target import local_target
 from cosmic_local.stack import LocalStack
 
 from .conftest import CHECKPOINT, ROOT, Cosmic, Run
@@ -31,7 +31,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cosmic]:
     write_dataset(data, Sample("catalog"), ROWS)
     template = ROOT / "template.yaml"
     with LocalStack(template=template, rendezvous=True, concurrency=ACCOUNT) as stack:
-        made = Cosmic(stack, local_target(stack), data, rows=ROWS)
+        made = Cosmic(stack, of_local(stack), data, rows=ROWS)
         made.store.upload(CHECKPOINT, Location(made.bucket, "models/tiny.safetensors"))
         first = min(data.iterdir(), key=lambda path: path.name)
         made.store.upload(first, Location(made.bucket, f"data/{first.name}"))

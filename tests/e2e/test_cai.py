@@ -19,13 +19,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from cai_support.model import saved_whole, trained
 from cai_support.partitions import split
 from cai_support.statistics import varying_data_size
+from cosmic.client.deployment import Deployment
+from cosmic.client.stack import Stack, of_local
+from cosmic.client.submit import submit
+from cosmic.client.watch import watch
 from cosmic.contracts.location import Location
 from cosmic.contracts.status import State, Status
 from cosmic.model.architecture import PRESETS
 from cosmic.model.convert.convert import convert
 from cosmic_cli.commands.cai import app
-from cosmic_cli.submission import follow, submit
-from cosmic_cli.target import Target, local_target
 from cosmic_local.stack import LocalStack
 from process_support import run_bare
 
@@ -51,7 +53,7 @@ PAYLOAD: dict[str, Any] = {
 class Done:
     """A payload's run, and the files that it was made of."""
 
-    target: Target
+    target: Stack
     status: Status
     partitions: Path
     model: Path
@@ -76,7 +78,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
     payload = home / "demo input.json"
     payload.write_text(json.dumps(PAYLOAD))
     with LocalStack(template=ROOT / "template.yaml", rendezvous=True) as stack:
-        target = local_target(stack)
+        target = of_local(stack)
         for bucket in ("cosmicai2", "cosmicai-data"):
             target.client("s3").create_bucket(Bucket=bucket)
         store = target.store()
@@ -90,8 +92,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
         yield Done(target, ended(target, payload), home / "data", model)
 
 
-def ended(target: Target, payload: Path) -> Status:
-    *_, last = follow(target, submit(target, payload))
+def ended(target: Stack, payload: Path) -> Status:
+    *_, last = watch(target, submit(target, payload))
     assert last.status
     return last.status
 
@@ -136,7 +138,7 @@ def test_its_statistics_read_the_run(
     done: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = "result-partition-25MB/1GB/1"
-    monkeypatch.setattr("cosmic_cli.options.find_target", lambda **_: done.target)
+    monkeypatch.setattr("cosmic_cli.options.find_deployment", lambda **_: Deployment(done.target))
     words = ["combined", done.status.run]
     called = CliRunner().invoke(app, [*words, "--result-path", place, "--into", str(tmp_path)])
     assert called.exit_code == 0, called.output

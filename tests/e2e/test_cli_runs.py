@@ -16,13 +16,13 @@ from typing import Any
 import psutil
 import pytest
 
+from cosmic.client.stack import Stack, of_local
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
 from cosmic.contracts.status import State, Status, parse_status, utc_now
 from cosmic.costs.measured import from_metrics
 from cosmic.data.synth.dataset import Sample, write_dataset
 from cosmic.storage.objects import Store
-from cosmic_cli.target import Target, local_target
 from cosmic_local.stack import LocalStack, attach
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ class Lab:
     """A local stack with a model, a data set and one run that has succeeded."""
 
     folder: Path
-    target: Target
+    target: Stack
     manifest: Path
     finished: str = ""
 
@@ -103,7 +103,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("lab")
     write_dataset(folder / "data", Sample("catalog", ROWS), ROWS // 2)
     with LocalStack(ROOT / "template.yaml", folder / "state", rendezvous=True):
-        target = local_target(attach(folder / "state"))
+        target = of_local(attach(folder / "state"))
         store, bucket = target.store(), target.bucket
         checkpoint = ROOT / "models/tiny/astromae-tiny.safetensors"
         store.upload(checkpoint, Location(bucket, "models/tiny.safetensors"))

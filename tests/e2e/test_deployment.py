@@ -1,4 +1,4 @@
-"""A deployment from nothing and back: deployed, run, removed, and nothing is left."""
+"""A deployment from nothing and back, by the library: started, used, removed, nothing left."""
 
 from __future__ import annotations
 
@@ -7,48 +7,76 @@ import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from cosmic.contracts.location import Location
-from cosmic.contracts.status import State
+from cosmic import (
+    CosmicError,
+    Deployment,
+    InputError,
+    RateSource,
+    Run,
+    Snapshot,
+    State,
+    read_catalogue,
+)
+from cosmic.client.delete_data import remove_data
 from cosmic.data.synth.dataset import Sample, write_dataset
-from cosmic_cli.delete_data import remove_data
-from cosmic_cli.submission import follow, submit
-from cosmic_cli.target import Target, local_target
-from cosmic_local.stack import LocalStack
 
 ROOT = Path(__file__).parents[2]
+ROWS = 100
 
 
-def run_once(target: Target, folder: Path) -> State:
-    """Upload a model and data, drop a manifest, wait for the run's end."""
-    data = folder / "data"
-    data.mkdir()
-    write_dataset(data, Sample("catalog", 100), 100)
-    store = target.store()
+def manifest_of(deployment: Deployment, folder: Path) -> dict[str, Any]:
+    """The manifest of a run over data and a model that are uploaded for it."""
+    (partition,) = write_dataset(folder / "data", Sample("catalog", ROWS), ROWS)
     checkpoint = ROOT / "models/tiny/astromae-tiny.safetensors"
-    store.upload(checkpoint, Location(target.bucket, "models/tiny.safetensors"))
-    store.upload(data / "0.safetensors", Location(target.bucket, "data/0.safetensors"))
-    manifest = folder / "first.json"
-    uri = f"s3://{target.bucket}"
-    document = {
+    data = deployment.upload(partition, "data/0.safetensors")
+    return {
         "version": 1,
         "job": "first",
-        "model": {"uri": f"{uri}/models/tiny.safetensors"},
-        "data": {"uri": f"{uri}/data/"},
+        "model": {"uri": deployment.upload(checkpoint, "models/tiny.safetensors")},
+        "data": {"partitions": [data]},
         "inference": {"world_size": 2},
     }
-    manifest.write_text(json.dumps(document))
-    *_, last = follow(target, submit(target, manifest))
-    assert last.status
-    return last.status.state
 
 
-def test_deployed_run_and_removed_leaves_nothing(
+def finished(deployment: Deployment, manifest: dict[str, Any]) -> Run:
+    """A run that has ended; it was seen on its way."""
+    run = deployment.submit(manifest)
+    seen: list[Snapshot] = []
+    status = run.wait(seen.append)
+    assert (status.state, status.rows_out) == (State.SUCCEEDED, ROWS)
+    assert seen[-1].status == status == run.status() == run.look().status
+    assert seen[-1].progress.rows_done == ROWS
+    return run
+
+
+def check_run(deployment: Deployment, run: Run, manifest: dict[str, Any], folder: Path) -> None:
+    """Everything that a program can ask of a run and of its deployment."""
+    place = run.results(folder / "results")
+    assert place == folder / "results" / run.id
+    assert len(read_catalogue(str(place / "catalogue.parquet"))) == ROWS
+    assert run.report(folder / "page").read_text().startswith("<!doctype html>")
+    assert run.metrics() == json.loads((place / "metrics.json").read_text())
+    assert run.cost()["usd"] == sum(line["usd"] for line in run.cost()["lines"]) > 0
+    (listed,) = deployment.runs()
+    assert (listed.run, listed.state, listed.rows_out) == (run.id, "SUCCEEDED", ROWS)
+    assert deployment.run(run.id) == run
+    assert deployment.plan(manifest).expected is None
+    expected = deployment.plan(manifest, RateSource(like=run.id)).expected
+    assert expected is not None
+    assert expected.usd > 0
+    for refused in (run.cancel, run.resume, deployment.run("none-0123456789ab").status):
+        with pytest.raises(InputError):
+            refused()
+
+
+def test_deployed_used_and_removed_leaves_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     new_children: Callable[[], list[psutil.Process]],
@@ -56,19 +84,31 @@ def test_deployed_run_and_removed_leaves_nothing(
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    with LocalStack(ROOT / "template.yaml", rendezvous=True) as stack:
-        target = local_target(stack)
-        assert run_once(target, tmp_path) is State.SUCCEEDED
-        s3 = target.client("s3")
-        versions = s3.list_object_versions(Bucket=target.bucket)["Versions"]
+    with Deployment.start(ROOT / "template.yaml", tmp_path / "state") as deployment:
+        assert Deployment.local(tmp_path / "state").bucket == deployment.bucket
+        s3 = deployment.client("s3")
+        manifest = manifest_of(deployment, tmp_path)
+        run = finished(deployment, manifest)
+        check_run(deployment, run, manifest, tmp_path)
+        versions = s3.list_object_versions(Bucket=deployment.bucket)["Versions"]
         keys = [v["Key"] for v in versions]
         assert len(keys) > len(set(keys)), "status.json was written more than once"
-        assert remove_data(target) >= len(versions)
+        assert remove_data(deployment.stack) >= len(versions)
         with pytest.raises(ClientError, match="404"):
-            s3.head_bucket(Bucket=target.bucket)
+            s3.head_bucket(Bucket=deployment.bucket)
         assert s3.list_buckets()["Buckets"] == []
-        address = urlsplit(stack.endpoint_url)
+        address = urlsplit(s3.meta.endpoint_url)
     assert list(temporary.iterdir()) == []
     assert new_children() == []
     with socket.socket() as probe:
         assert probe.connect_ex((str(address.hostname), int(address.port or 0))) != 0
+    with pytest.raises(CosmicError, match="no stack runs"):
+        Deployment.local(tmp_path / "state")
+
+
+def test_no_template_starts_nothing(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match="is not there"),
+        Deployment.start(tmp_path / "template.yaml"),
+    ):
+        pass

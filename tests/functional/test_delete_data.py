@@ -10,25 +10,25 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from cosmic.client.delete_data import remains, remove_data
+from cosmic.client.stack import Stack
 from cosmic.errors import InputError
 from cosmic_cli.commands.destroy import destroy
-from cosmic_cli.delete_data import remains, remove_data
-from cosmic_cli.target import Target
 
 WAITING = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}}}
 
 
 @pytest.fixture
-def target(aws: Callable[[str], Any], bucket: str) -> Target:
+def target(aws: Callable[[str], Any], bucket: str) -> Stack:
     role = "arn:aws:iam::123456789012:role/r"
     made = aws("stepfunctions").create_state_machine(
         name=bucket, definition=json.dumps(WAITING), roleArn=role
     )
     outputs = {"DataBucketName": bucket, "PipelineArn": made["stateMachineArn"]}
-    return Target(aws, outputs, poll_s=0.1)
+    return Stack(aws, outputs, poll_s=0.1)
 
 
-def test_every_version_and_marker_goes_with_the_bucket(target: Target) -> None:
+def test_every_version_and_marker_goes_with_the_bucket(target: Stack) -> None:
     s3 = target.client("s3")
     for version in range(3):
         s3.put_object(Bucket=target.bucket, Key="data/a", Body=str(version).encode())
@@ -39,21 +39,19 @@ def test_every_version_and_marker_goes_with_the_bucket(target: Target) -> None:
         s3.head_bucket(Bucket=target.bucket)
 
 
-def test_more_than_a_request_takes_goes_too(
-    target: Target, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cosmic_cli.delete_data.MOST_PER_REQUEST", 3)
+def test_more_than_a_request_takes_goes_too(target: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cosmic.client.delete_data.MOST_PER_REQUEST", 3)
     s3 = target.client("s3")
     for key in range(10):
         s3.put_object(Bucket=target.bucket, Key=f"data/{key}", Body=b"x")
     assert remove_data(target) == 10
 
 
-def test_an_empty_bucket_goes(target: Target) -> None:
+def test_an_empty_bucket_goes(target: Stack) -> None:
     assert remove_data(target) == 0
 
 
-def test_nothing_is_deleted_while_runs_go_on(target: Target) -> None:
+def test_nothing_is_deleted_while_runs_go_on(target: Stack) -> None:
     steps = target.client("stepfunctions")
     steps.start_execution(stateMachineArn=target.pipeline_arn, name="busy")
     target.client("s3").put_object(Bucket=target.bucket, Key="data/a", Body=b"a")

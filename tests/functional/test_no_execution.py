@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from cosmic.client.executions import cancel, resume
+from cosmic.client.snapshots import Observer, execution_arn
+from cosmic.client.stack import Stack
+from cosmic.client.watch import Patience, watch
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
 from cosmic.contracts.plan import Limits, Plan, parse_plan
@@ -18,10 +22,6 @@ from cosmic.errors import InputError, TransientError
 from cosmic.planning.start_run import Upload, start_run
 from cosmic.storage.objects import Store
 from cosmic.storage.status_writer import StatusWriter
-from cosmic_cli.executions import cancel, resume
-from cosmic_cli.observing import Observer, execution_arn
-from cosmic_cli.submission import follow
-from cosmic_cli.target import Target
 
 LIMITS = Limits(world_size=3, memory_mb=1769, channels=("s3",))
 WAITING = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}}}
@@ -36,7 +36,7 @@ class Planned:
         input: What `init` started its execution with, elsewhere.
     """
 
-    target: Target
+    target: Stack
     folder: RunFolder
     store: Store
     input: dict[str, Any]
@@ -99,8 +99,8 @@ def planned(
     large = Limits(world_size=4, memory_mb=1769, channels=("s3",))
     outcome = start_run(Upload(at, "v1"), store, steps, elsewhere, large)
     folder = RunFolder(bucket, "runs/", outcome.run)
-    target = Target(aws, {"DataBucketName": bucket, "PipelineArn": here}, poll_s=0.01)
-    monkeypatch.setattr("cosmic_cli.executions.limits_of", lambda _: LIMITS)
+    target = Stack(aws, {"DataBucketName": bucket, "PipelineArn": here}, poll_s=0.01)
+    monkeypatch.setattr("cosmic.client.executions.limits_of", lambda _: LIMITS)
     monkeypatch.setattr(Observer, "_memory", lambda _: 1769)
     arn = elsewhere.replace(":stateMachine:", ":execution:") + f":{outcome.run}"
     started = steps.describe_execution(executionArn=arn)["input"]
@@ -109,7 +109,7 @@ def planned(
 
 def test_following_ends_and_says_what_to_do(planned: Planned) -> None:
     with pytest.raises(TransientError) as ended:
-        for _ in follow(planned.target, planned.folder, start_timeout_s=0.05):
+        for _ in watch(planned.target, planned.folder, Patience(start_s=0.05)):
             pass
     assert ended.value.code == "no-execution"
     assert execution_arn(planned.target, planned.folder.run) in ended.value.message

@@ -18,10 +18,11 @@ from container_lab.engine import running_engine, why_not
 from container_lab.interpreter import SHIPPED, Interpreter, shipped
 from container_lab.lab import Lab
 from container_lab.wheels import fetch_wheels
+from cosmic.client.stack import of_local
+from cosmic.client.submit import submit
+from cosmic.client.watch import watch
 from cosmic.contracts.status import Status
 from cosmic.data.synth.dataset import Sample, write_dataset
-from cosmic_cli.submission import follow, submit
-from cosmic_cli.target import local_target
 
 from .conftest import ROOT
 
@@ -73,8 +74,8 @@ def status(lab: Lab) -> Status:
     manifest.write_text(json.dumps(document))
 
     def go() -> Any:
-        target = local_target(lab.stack())
-        *_, last = follow(target, submit(target, manifest))
+        target = of_local(lab.stack())
+        *_, last = watch(target, submit(target, manifest))
         return last.status
 
     ended: Status = lab.inside(go)
@@ -108,8 +109,8 @@ def test_a_rank_that_fails_leaves_the_same_status_as_in_processes(lab: Lab) -> N
     manifest.write_text(json.dumps(document))
 
     def go() -> Any:
-        target = local_target(lab.stack())
-        *_, last = follow(target, submit(target, manifest))
+        target = of_local(lab.stack())
+        *_, last = watch(target, submit(target, manifest))
         return last.status
 
     ended: Status = lab.inside(go)

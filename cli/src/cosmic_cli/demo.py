@@ -12,15 +12,12 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 from rich.progress import Progress
 
-from cosmic.contracts.location import Location
+from cosmic.client.deployment import Deployment
+from cosmic.client.results import download
 from cosmic.contracts.status import Status
 from cosmic.data.synth.dataset import Sample, write_dataset
 from cosmic.errors import InputError
-from cosmic_cli.download import download
-from cosmic_cli.submission import follow, submit
-from cosmic_cli.target import Target, local_target
 from cosmic_cli.views.run import show_progress
-from cosmic_local.stack import LocalStack
 
 OBJECTS_PER_PARTITION = 300
 CHECKPOINT = Path("models/tiny/astromae-tiny.safetensors")
@@ -63,15 +60,13 @@ def run_demo(options: DemoOptions, console: Console) -> tuple[Status, Path]:
     with ExitStack() as cleanup:
         scratch = Path(cleanup.enter_context(TemporaryDirectory(prefix="cosmic-demo-")))
         console.print("starting the local stack from template.yaml")
-        stack = cleanup.enter_context(LocalStack(template=options.root / TEMPLATE, rendezvous=True))
-        target = local_target(stack)
+        deployment = cleanup.enter_context(Deployment.start(options.root / TEMPLATE))
         partitions = _render(options, scratch, console)
-        manifest = _upload(target, options, partitions, scratch)
-        console.print(f"dropping {manifest.name} into s3://{target.bucket}/manifests/")
-        folder = submit(target, manifest)
-        status = show_progress(follow(target, folder), console)
-        place = download(target.store(), folder, status, options.results)
-    return status, place
+        manifest = _upload(deployment, options, partitions, scratch)
+        console.print(f"dropping {manifest.name} into s3://{deployment.bucket}/manifests/")
+        run = deployment.submit(manifest)
+        status = show_progress(run.watch(), console)
+        return status, download(run.stack.store(), run.folder, status, options.results)
 
 
 def _render(options: DemoOptions, scratch: Path, console: Console) -> list[Path]:
@@ -90,21 +85,18 @@ def _render(options: DemoOptions, scratch: Path, console: Console) -> list[Path]
         )
 
 
-def _upload(target: Target, options: DemoOptions, partitions: list[Path], scratch: Path) -> Path:
-    store = target.store()
+def _upload(
+    deployment: Deployment, options: DemoOptions, partitions: list[Path], scratch: Path
+) -> Path:
     checkpoint = options.root / CHECKPOINT
-    model = Location(target.bucket, f"models/{checkpoint.name}")
-    store.upload(checkpoint, model)
+    model = deployment.upload(checkpoint, f"models/{checkpoint.name}")
     for path in partitions:
-        store.upload(path, Location(target.bucket, f"data/demo/{path.name}"))
+        deployment.upload(path, f"data/demo/{path.name}")
     document = {
         "version": 1,
         "job": "demo",
-        "model": {
-            "uri": model.uri,
-            "sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
-        },
-        "data": {"uri": f"s3://{target.bucket}/data/demo/", "expect": len(partitions)},
+        "model": {"uri": model, "sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest()},
+        "data": {"uri": f"s3://{deployment.bucket}/data/demo/", "expect": len(partitions)},
         "inference": {"world_size": options.world_size},
     }
     manifest = scratch / "demo.json"

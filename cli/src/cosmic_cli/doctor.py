@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from cosmic.client.deployment import Deployment
 from cosmic.contracts.engines import AUTO_ENGINE, ENGINES
 from cosmic.errors import CosmicError
-from cosmic_cli.target import aws_target
 
 PYTHON = (3, 11)
 DISK_BYTES = 2 << 30
@@ -158,10 +158,10 @@ def aws_stack(stack: str, profile: str | None, region: str | None) -> Check:
     """Credentials, region and stack, by looking at the stack."""
     why = "commands without --local act on it"
     try:
-        target = aws_target(stack, profile, region)
+        deployment = Deployment.on_aws(stack, profile, region)
     except CosmicError as error:
         return Check("AWS", False, True, f"{error.code}: {error.message}", why, error.hint)
-    return Check("AWS", True, True, f"stack {stack}, bucket {target.bucket}", why)
+    return Check("AWS", True, True, f"stack {stack}, bucket {deployment.bucket}", why)
 
 
 def _answers(command: list[str]) -> bool:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from cosmic.contracts.layout import RunFolder
+from cosmic.client.run import Run
 from cosmic.contracts.status import Status
 from cosmic_cli.exit_codes import Interrupted, err
-from cosmic_cli.submission import follow
-from cosmic_cli.target import Target
 from cosmic_cli.views.run import show_progress
 
 
-def follow_to_end(target: Target, folder: RunFolder) -> Status:
+def follow_to_end(run: Run) -> Status:
     """Show how a run comes on, on stderr, until it has ended.
 
     Returns:
@@ -21,8 +19,8 @@ def follow_to_end(target: Target, folder: RunFolder) -> Status:
         TransientError: it doesn't come on any more.
     """
     try:
-        return show_progress(follow(target, folder), err)
+        return show_progress(run.watch(), err)
     except KeyboardInterrupt as error:
-        run = folder.run
-        hint = f"`{target.command('cancel', run)}` stops it, `{target.command('watch', run)}` waits"
-        raise Interrupted(f"no longer following {run}, which goes on", hint=hint) from error
+        stop, wait = (run.stack.command(word, run.id) for word in ("cancel", "watch"))
+        hint = f"`{stop}` stops it, `{wait}` follows it again"
+        raise Interrupted(f"no longer following {run.id}, which goes on", hint=hint) from error

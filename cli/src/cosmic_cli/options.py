@@ -10,8 +10,8 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from cosmic.contracts.layout import RunFolder
-from cosmic_cli.target import STACK, STATE_DIR, find_target
+from cosmic.client.deployment import PREFIX, Deployment
+from cosmic.client.stack import STACK, STATE_DIR
 
 Command = Callable[..., None]
 
@@ -21,7 +21,7 @@ AsJson = Annotated[
 ManifestFile = Annotated[Path, typer.Argument(metavar="MANIFEST", help="The manifest's file.")]
 StateDir = Annotated[Path, typer.Option(help="The local stack's folder.")]
 
-TARGET: dict[str, tuple[Any, Any]] = {
+DEPLOYMENT: dict[str, tuple[Any, Any]] = {
     "local": (
         Annotated[bool, typer.Option("--local", help="Act on the stack of `cosmic local up`.")],
         False,
@@ -31,44 +31,54 @@ TARGET: dict[str, tuple[Any, Any]] = {
     "profile": (Annotated[str | None, typer.Option(help="AWS profile.")], None),
     "region": (Annotated[str | None, typer.Option(help="AWS region.")], None),
 }
-Run = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as `submit` printed it.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as `submit` printed it.")]
 Prefix = Annotated[str, typer.Option(help="The manifest's output.prefix.")]
-PREFIX = "runs/"
 
 
-def on_target(command: Command) -> Command:
-    """Give a command the options that say where it acts, and call it with the `target` found."""
+def find_deployment(
+    *, local: bool, state_dir: Path, stack: str, profile: str | None, region: str | None
+) -> Deployment:
+    """The deployment that a command's options name.
+
+    Raises:
+        CosmicError: it is not there.
+    """
+    return Deployment.local(state_dir) if local else Deployment.on_aws(stack, profile, region)
+
+
+def on_deployment(command: Command) -> Command:
+    """Give a command the options that name a deployment, and call it with the `deployment`."""
 
     @functools.wraps(command)
     def wrapped(**given: Any) -> None:
-        where = {name: given.pop(name) for name in TARGET}
-        command(target=find_target(**where), **given)
+        where = {name: given.pop(name) for name in DEPLOYMENT}
+        command(deployment=find_deployment(**where), **given)
 
-    return _with_options(wrapped, command, {"target"}, TARGET)
+    return _with_options(wrapped, command, "deployment", DEPLOYMENT)
 
 
 def on_run(command: Command) -> Command:
-    """As `on_target`, for a command about one run: it is called with its `folder`, too."""
+    """As `on_deployment`, for a command about one run: it is called with the `run`."""
 
     @functools.wraps(command)
     def wrapped(**given: Any) -> None:
-        target = find_target(**{name: given.pop(name) for name in TARGET})
-        folder = RunFolder(target.bucket, given.pop("prefix"), given.pop("run"))
-        command(target=target, folder=folder, **given)
+        deployment = find_deployment(**{name: given.pop(name) for name in DEPLOYMENT})
+        run = deployment.run(given.pop("run"), given.pop("prefix"))
+        command(run=run, **given)
 
-    more = {"run": (Run, inspect.Parameter.empty), "prefix": (Prefix, PREFIX), **TARGET}
-    return _with_options(wrapped, command, {"target", "folder"}, more)
+    more = {"run": (RunId, inspect.Parameter.empty), "prefix": (Prefix, PREFIX), **DEPLOYMENT}
+    return _with_options(wrapped, command, "run", more)
 
 
 def _with_options(
-    wrapped: Command, command: Command, given: set[str], options: dict[str, tuple[Any, Any]]
+    wrapped: Command, command: Command, found: str, options: dict[str, tuple[Any, Any]]
 ) -> Command:
-    """Show Typer the parameters that a person gives: the command's own, and these options."""
+    """Show Typer the parameters that a person gives: these, and the command's own but `found`."""
     hints = get_type_hints(command, include_extras=True)
     own = {
         name: (hints[name], parameter.default)
         for name, parameter in inspect.signature(command).parameters.items()
-        if name not in given
+        if name != found
     }
     kind = inspect.Parameter.KEYWORD_ONLY
     parameters = [

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from cosmic.client.results import download, fetch
 from cosmic.contracts.layout import RESULTS, RunFolder
 from cosmic.contracts.status import State, Status
 from cosmic.errors import InputError
 from cosmic.storage.objects import Store
-from cosmic_cli.download import download, fetch
 
 RUN = "demo-0123456789ab"
 STRANGE = [

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from cosmic.client.plan import RateSource, expected_document, measured_for
+from cosmic.client.stack import Stack
 from cosmic.contracts.plan import Limits, Plan, PlannedModel, PlannedPartition, share_rows
 from cosmic.costs.measured import Measured, at_rate
 from cosmic.costs.prices import price
 from cosmic.errors import InputError
-from cosmic_cli.planning import Source, expected_document, measured_for
-from cosmic_cli.target import Target
 
 LIMITS = Limits(world_size=8, memory_mb=1769, channels=("direct",))
-HERE = Target.__new__(Target)  # nothing below looks at a deployment
+HERE = Stack.__new__(Stack)  # nothing below looks at a deployment
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def written(path: Path, measured: Measured) -> Path:
 
 
 def test_without_figures_only_what_is_counted_is_known(plan: Plan) -> None:
-    assert measured_for(plan, Source(), HERE, "runs/") is None
+    assert measured_for(plan, RateSource(), HERE, "runs/") is None
     found = expected_document(plan, LIMITS, None)
     assert (found["expected"], found["bill"]) == (None, None)
     assert found["counts"]["transitions"] == 13
@@ -54,7 +54,7 @@ def test_without_figures_only_what_is_counted_is_known(plan: Plan) -> None:
 
 def test_what_tune_measured_of_this_model_is_used_and_named(plan: Plan, tmp_path: Path) -> None:
     told = at_rate(400.0, plan).model_copy(update={"where": "this machine"})
-    source = Source(measured=written(tmp_path / "m.json", told))
+    source = RateSource(measured=written(tmp_path / "m.json", told))
     assert measured_for(plan, source, HERE, "runs/") == told
     found = expected_document(plan, LIMITS, told)
     assert found["expected"]["measured"]["where"] == "this machine"
@@ -75,10 +75,10 @@ def test_figures_of_another_model_or_engine_are_refused(
 ) -> None:
     told = at_rate(400.0, plan).model_copy(update=changes)
     with pytest.raises(InputError, match=said) as refused:
-        measured_for(plan, Source(measured=written(tmp_path / "m.json", told)), HERE, "runs/")
+        measured_for(plan, RateSource(measured=written(tmp_path / "m.json", told)), HERE, "runs/")
     assert "cosmic tune" in refused.value.hint
 
 
 def test_one_source_at_most_is_taken() -> None:
     with pytest.raises(InputError, match="2 of --like, --from and --rows-per-s"):
-        Source(like="r", rows_per_s=1.0)
+        RateSource(like="r", rows_per_s=1.0)

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from cosmic.client.executions import next_name
+from cosmic.client.progress import Seen, progress_of
 from cosmic.contracts.plan import Plan, PlannedModel, RankPlan, Slice
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.contracts.status import State, Status
 from cosmic.costs.prices import gb_second, price
-from cosmic_cli.executions import next_name
-from cosmic_cli.progress import Seen, progress_of
 from cosmic_cli.views.run import progress_line
 
 MODEL = PlannedModel(bucket="b", key="m", etag="e", bytes=1, sha256="0" * 64)

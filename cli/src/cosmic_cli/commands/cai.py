@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cosmic.client.run import Run
 from cosmic.compat.cai.combined_data import NAME, combined_data
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
@@ -19,7 +20,6 @@ from cosmic.storage.objects import Store
 from cosmic.storage.run_store import RunStore, parsed
 from cosmic_cli.exit_codes import out, show_json
 from cosmic_cli.options import AsJson, on_run
-from cosmic_cli.target import Target
 
 app = typer.Typer(help="Coming from CAI.", no_args_is_help=True)
 
@@ -32,8 +32,7 @@ ResultPath = Annotated[
 @app.command()
 @on_run
 def combined(
-    target: Target,
-    folder: RunFolder,
+    run: Run,
     into: Into = Path(),
     result_path: ResultPath = None,
     as_json: AsJson = False,
@@ -44,10 +43,10 @@ def combined(
 
     JSON: {"path", "ranks"}
     """
-    store = target.store()
+    store, folder = run.stack.store(), run.folder
     plan = _plan_of(store, folder)
     entries = _entries(store, folder, plan)
-    where = result_path or (plan.cai.result_path if plan.cai else folder.run)
+    where = result_path or (plan.cai.result_path if plan.cai else run.id)
     path = into / where / NAME
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps([{**e, "result_path": where} for e in entries]))

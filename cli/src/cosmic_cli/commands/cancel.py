@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from cosmic.contracts.layout import RunFolder
-from cosmic_cli.executions import cancel as cancel_run
+from cosmic.client.run import Run
 from cosmic_cli.exit_codes import out, show_json
 from cosmic_cli.follow import follow_to_end
 from cosmic_cli.options import AsJson, on_run
-from cosmic_cli.target import Target
 from cosmic_cli.views.run import show_problems
-from cosmic_cli.views.status import status_of
 
 
 @on_run
-def cancel(target: Target, folder: RunFolder, as_json: AsJson = False) -> None:
+def cancel(run: Run, as_json: AsJson = False) -> None:
     """Stop a run, and wait until its status says so.
 
     Nothing more is started. On AWS, ranks that are running go on to their own end, at most 15
@@ -24,13 +21,13 @@ def cancel(target: Target, folder: RunFolder, as_json: AsJson = False) -> None:
 
     JSON: {"run", "execution", "status": as `cosmic status`}
     """
-    execution = cancel_run(target, folder, status_of(target, folder))
-    status = follow_to_end(target, folder)
+    execution = run.cancel()
+    status = follow_to_end(run)
     if as_json:
-        facts = {"run": folder.run, "execution": execution}
+        facts = {"run": run.id, "execution": execution}
         show_json({**facts, "status": status.model_dump(mode="json")})
         return
     rows = f"{status.rows_out or 0} of {status.rows_in} rows have a prediction"
-    out.print(f"{folder.run} is stopped: {rows}", highlight=False)
+    out.print(f"{run.id} is stopped: {rows}", highlight=False)
     show_problems(status, out)
-    out.print(f"`{target.command('resume', folder.run)}` computes the rest", highlight=False)
+    out.print(f"`{run.stack.command('resume', run.id)}` computes the rest", highlight=False)

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from cosmic.client.delete_data import remains, remove_data
 from cosmic.errors import InputError
-from cosmic_cli.delete_data import remains, remove_data
 from cosmic_cli.exit_codes import err, out, show_json
 from cosmic_cli.options import AsJson
 

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from cosmic.client.stack import STATE_DIR
 from cosmic.errors import InputError
 from cosmic_cli.exit_codes import Exit, out, show_json
 from cosmic_cli.options import AsJson, StateDir
-from cosmic_cli.target import STATE_DIR
 from cosmic_local.containers import template_for
 from cosmic_local.options import StackOptions
 from cosmic_local.stack import attach, down, up

@@ -9,29 +9,16 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from cosmic.contracts.manifest import parse_manifest
-from cosmic.contracts.plan import Limits, Plan
+from cosmic.client.deployment import PREFIX, Deployment
+from cosmic.client.plan import HOW_TO_MEASURE, UNMEASURED, RateSource
 from cosmic.errors import InvalidInput
-from cosmic.planning.start_run import plan_run, survey_input
 from cosmic_cli.exit_codes import Exit, out, show_json
-from cosmic_cli.files import read_file
-from cosmic_cli.options import PREFIX, AsJson, ManifestFile, Prefix, on_target
-from cosmic_cli.planning import (
-    HOW_TO_MEASURE,
-    UNMEASURED,
-    Source,
-    bytes_to_read,
-    expected_document,
-    limits_of,
-    measured_for,
-    needed_mb,
-)
-from cosmic_cli.target import Target
+from cosmic_cli.options import AsJson, ManifestFile, Prefix, on_deployment
 
 
-@on_target
+@on_deployment
 def plan(
-    target: Target,
+    deployment: Deployment,
     manifest: ManifestFile,
     like: Annotated[
         str | None, typer.Option(help="A finished run of the same model, whose rate is taken.")
@@ -59,9 +46,9 @@ def plan(
     "rank_s", "waves", "starts", "measured"}, "counts": {"invocations", "transitions", "s3_gets",
     "s3_puts"}, "usd_at_least", "bill": null or as in metrics.json}
     """
-    text, source = read_file(manifest), Source(like, measured, rows_per_s)
+    source = RateSource(like, measured, rows_per_s)
     try:
-        document = _planned(target, text, source, prefix)
+        document = deployment.plan(manifest, source, prefix).document()
     except InvalidInput as error:
         if not as_json:
             raise
@@ -71,38 +58,6 @@ def plan(
         show_json(document)
     else:
         _show(document)
-
-
-def _planned(target: Target, text: bytes, source: Source, prefix: str) -> dict[str, Any]:
-    parsed = parse_manifest(text)
-    limits = limits_of(target)
-    found = survey_input(parsed, target.store(), limits)
-    planned = plan_run("plan", parsed, found, limits)
-    if not isinstance(planned, Plan):
-        raise InvalidInput(planned)
-    rates = measured_for(planned, source, target, prefix)
-    shape = _document(planned, limits, needed_mb(parsed, found))
-    return shape | expected_document(planned, limits, rates)
-
-
-def _document(plan: Plan, limits: Limits, memory_mb: int) -> dict[str, Any]:
-    rows = [rank.rows for rank in plan.ranks]
-    return {
-        "ok": True,
-        "problems": [],
-        "warnings": list(plan.warnings),
-        "ranks": plan.world_size,
-        "at_once": min(plan.world_size, limits.world_size),
-        "rows": plan.rows,
-        "partitions": len(plan.partitions),
-        "bytes": bytes_to_read(plan),
-        "rows_per_rank": {"least": min(rows), "most": max(rows)},
-        "memory_mb": memory_mb,
-        "function_mb": limits.memory_mb,
-        "channel": plan.channel,
-        "engine": plan.engine,
-        "precision": plan.precision,
-    }
 
 
 def _show(document: dict[str, Any]) -> None:

@@ -7,22 +7,16 @@ from typing import Annotated
 
 import typer
 
-from cosmic.contracts.layout import RunFolder
-from cosmic.errors import InputError
+from cosmic.client.run import Run
 from cosmic_cli.commands.results import Into
-from cosmic_cli.download import fetch, open_file
 from cosmic_cli.exit_codes import out, show_json
+from cosmic_cli.open_file import open_file
 from cosmic_cli.options import AsJson, on_run
-from cosmic_cli.target import Target
-from cosmic_cli.views.status import status_of
-
-PAGE = "report.html"
 
 
 @on_run
 def report(
-    target: Target,
-    folder: RunFolder,
+    run: Run,
     into: Into = Path("results"),
     opened: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     as_json: AsJson = False,
@@ -33,14 +27,9 @@ def report(
 
     JSON: {"run", "report": path}
     """
-    status = status_of(target, folder)
-    if PAGE not in status.outputs:
-        message = f"{folder.run} is {status.state.value} and has no {PAGE}"
-        hint = f"`{target.command('status', folder.run)}` says what there is"
-        raise InputError(message, code="no-report", hint=hint)
-    path = fetch(target.store(), folder, [PAGE], into) / PAGE
+    path = run.report(into)
     if as_json:
-        show_json({"run": folder.run, "report": str(path)})
+        show_json({"run": run.id, "report": str(path)})
     else:
         out.print(str(path), highlight=False, soft_wrap=True)
     if opened:

@@ -6,19 +6,16 @@ from typing import Annotated
 
 import typer
 
-from cosmic.contracts.layout import RunFolder
-from cosmic_cli.executions import resume as resume_run
+from cosmic.client.run import Run
 from cosmic_cli.exit_codes import err, out, show_json
 from cosmic_cli.follow import follow_to_end
 from cosmic_cli.options import AsJson, on_run
-from cosmic_cli.target import Target
-from cosmic_cli.views.status import show_status, status_of
+from cosmic_cli.views.status import show_status
 
 
 @on_run
 def resume(
-    target: Target,
-    folder: RunFolder,
+    run: Run,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -32,13 +29,13 @@ def resume(
 
     JSON: {"run", "ranks": computed anew, "execution"}; with --wait as `cosmic status`
     """
-    resumed = resume_run(target, folder, status_of(target, folder))
+    resumed = run.resume()
     what = f"computing {len(resumed.ranks)} ranks" if resumed.ranks else "merging"
-    err.print(f"{folder.run}: {what} again", highlight=False)
+    err.print(f"{run.id}: {what} again", highlight=False)
     if wait:
-        show_status(target, folder, follow_to_end(target, folder), as_json=as_json)
+        show_status(run, follow_to_end(run), as_json=as_json)
     elif as_json:
-        facts = {"run": folder.run, "ranks": list(resumed.ranks)}
+        facts = {"run": run.id, "ranks": list(resumed.ranks)}
         show_json({**facts, "execution": resumed.execution or None})
     else:
-        out.print(folder.run, highlight=False)
+        out.print(run.id, highlight=False)

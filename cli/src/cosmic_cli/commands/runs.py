@@ -8,15 +8,15 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from cosmic.client.deployment import PREFIX, Deployment
+from cosmic.client.list_runs import ListedRun
 from cosmic_cli.exit_codes import out, show_json
-from cosmic_cli.list_runs import ListedRun, list_runs
-from cosmic_cli.options import PREFIX, AsJson, Prefix, on_target
-from cosmic_cli.target import Target
+from cosmic_cli.options import AsJson, Prefix, on_deployment
 
 
-@on_target
+@on_deployment
 def runs(
-    target: Target,
+    deployment: Deployment,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="So many, the latest first.")] = 20,
     prefix: Prefix = PREFIX,
     as_json: AsJson = False,
@@ -30,7 +30,7 @@ def runs(
     JSON: {"runs": [{"run", "state", "execution", "started_at", "stopped_at", "rows_in",
     "rows_out", "world_size"}]}
     """
-    found = list_runs(target, prefix, limit)
+    found = deployment.runs(limit, prefix)
     if as_json:
         show_json({"runs": [asdict(run) for run in found]})
     else:

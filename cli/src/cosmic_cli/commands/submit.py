@@ -6,17 +6,16 @@ from typing import Annotated
 
 import typer
 
+from cosmic.client.deployment import Deployment
 from cosmic_cli.exit_codes import out, show_json
 from cosmic_cli.follow import follow_to_end
-from cosmic_cli.options import AsJson, ManifestFile, on_target
-from cosmic_cli.submission import submit as submit_manifest
-from cosmic_cli.target import Target
+from cosmic_cli.options import AsJson, ManifestFile, on_deployment
 from cosmic_cli.views.status import show_status
 
 
-@on_target
+@on_deployment
 def submit(
-    target: Target,
+    deployment: Deployment,
     manifest: ManifestFile,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")] = False,
     as_json: AsJson = False,
@@ -29,10 +28,10 @@ def submit(
 
     JSON: {"run", "status": URI of its status.json}; with --wait as `cosmic status`
     """
-    folder = submit_manifest(target, manifest)
+    run = deployment.submit(manifest)
     if wait:
-        show_status(target, folder, follow_to_end(target, folder), as_json=as_json)
+        show_status(run, follow_to_end(run), as_json=as_json)
     elif as_json:
-        show_json({"run": folder.run, "status": folder.status.uri})
+        show_json({"run": run.id, "status": run.uri})
     else:
-        out.print(folder.run, highlight=False)
+        out.print(run.id, highlight=False)

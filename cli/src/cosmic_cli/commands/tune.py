@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
@@ -11,18 +10,18 @@ from typing import Annotated, Literal
 import typer
 
 from cosmic.calibration.measure import Calibration, measure
+from cosmic.calibration.tune import tune as tune_job
+from cosmic.client.stack import STATE_DIR
+from cosmic.client.submit import read_file
 from cosmic.contracts.engines import EngineName, Precision
 from cosmic.costs.measured import Measured, unlike
-from cosmic.costs.platform import LAMBDA
-from cosmic.costs.tune import Constraints, advise
+from cosmic.costs.tune import Constraints
 from cosmic.costs.workload import Workload, earlier, of_folder, of_manifest, of_rows
 from cosmic.errors import InputError
 from cosmic_cli.demo import CHECKPOINT
 from cosmic_cli.exit_codes import err, out, show_json
-from cosmic_cli.files import read_file
-from cosmic_cli.options import AsJson
-from cosmic_cli.target import STATE_DIR, find_target
-from cosmic_cli.views.tuning import document, show
+from cosmic_cli.options import AsJson, find_deployment
+from cosmic_cli.views.tuning import show
 
 Rows = Annotated[int | None, typer.Option(min=1, help="Rows of the run.")]
 Data = Annotated[Path | None, typer.Option(help="Or: a folder of partitions on this machine.")]
@@ -78,27 +77,25 @@ def tune(
     with TemporaryDirectory(prefix="cosmic-tune-") as scratch:
         copy = Path(scratch) / "model.safetensors"
         if manifest is not None and _one_of(rows, data, manifest):
-            target = find_target(
+            deployment = find_deployment(
                 local=local,
                 state_dir=state_dir,
                 stack=stack,
                 profile=profile,
                 region=region,
             )
-            work = of_manifest(read_file(manifest), target.store(), copy)
+            work = of_manifest(read_file(manifest), deployment.stack.store(), copy)
         else:
             work = _here(rows, data, past)
         checkpoint = model or (copy if copy.exists() else CHECKPOINT)
         found = before or _measured(checkpoint, engine, precision, work.job.row_bytes)
         _same_model(found, copy)
-    job = replace(work.job, cold=not warm)
-    lambda_ = replace(LAMBDA, vcpu_speed=vcpu_speed)
     limits = Constraints(max_memory, max_concurrency, deadline)
-    advice = advise(job, found, lambda_, limits, work.partition_rows)
+    tuning = tune_job(work, found, limits, cold=not warm, vcpu_speed=vcpu_speed)
     if as_json:
-        show_json(document(job, found, lambda_, advice))
+        show_json(tuning.document())
     else:
-        show(out, job, found, lambda_, advice)
+        show(out, tuning)
 
 
 def _here(rows: int | None, data: Path | None, past: Workload | None) -> Workload:

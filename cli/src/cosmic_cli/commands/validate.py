@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from cosmic.contracts.manifest import parse_manifest
+from cosmic import validate_manifest
 from cosmic.errors import InvalidInput
 from cosmic_cli.exit_codes import Exit, out, show_json
-from cosmic_cli.files import read_file
 from cosmic_cli.options import AsJson, ManifestFile
 
 
@@ -20,9 +19,8 @@ def validate(manifest: ManifestFile, as_json: AsJson = False) -> None:
 
     JSON: {"valid", "job", "problems": [{"pointer", "message", "value", "hint", "code"}]}
     """
-    text = read_file(manifest)
     try:
-        parsed = parse_manifest(text)
+        parsed = validate_manifest(manifest)
     except InvalidInput as error:
         if not as_json:
             raise

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from cosmic.contracts.layout import RunFolder
+from cosmic.client.run import Run
 from cosmic_cli.follow import follow_to_end
 from cosmic_cli.options import AsJson, on_run
-from cosmic_cli.target import Target
-from cosmic_cli.views.status import show_status, status_of
+from cosmic_cli.views.status import show_status
 
 
 @on_run
-def watch(target: Target, folder: RunFolder, as_json: AsJson = False) -> None:
+def watch(run: Run, as_json: AsJson = False) -> None:
     """Follow a run to its end: ranks, rows a second, time left, cost so far.
 
     Progress goes to stderr. Ctrl-C stops following and leaves the run alone. The exit code is that
@@ -20,5 +19,5 @@ def watch(target: Target, folder: RunFolder, as_json: AsJson = False) -> None:
 
     JSON: as `cosmic status`, once it has ended
     """
-    status_of(target, folder)
-    show_status(target, folder, follow_to_end(target, folder), as_json=as_json)
+    run.status()
+    show_status(run, follow_to_end(run), as_json=as_json)

@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from cosmic.client.progress import Progress as RunProgress
+from cosmic.client.snapshots import Snapshot
 from cosmic.contracts.status import Status
 from cosmic.errors import TransientError
 from cosmic.report.left_out import left_out, why_no_metrics
-from cosmic_cli.observing import Snapshot
-from cosmic_cli.progress import Progress as RunProgress
 
 
 def show_progress(snapshots: Iterable[Snapshot], console: Console) -> Status:

@@ -4,53 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from cosmic.costs.bill import bill_document
-from cosmic.costs.counts import Job
+from cosmic.calibration.tune import Tuning
 from cosmic.costs.measured import Measured
-from cosmic.costs.platform import Platform
 from cosmic.costs.predict import Prediction
-from cosmic.costs.tune import Advice
 
 WIDTH, HEIGHT = 60, 12
 COLUMNS = ("", "MB", "ranks", "batch", "part", "wall s", "MiB", "cost", "$/M rows")
 SHOWN = 12
 
 
-def document(job: Job, measured: Measured, platform: Platform, advice: Advice) -> dict[str, Any]:
-    """The answer as JSON; `measured` can be given back with `--from`."""
-    named = _named(advice)
-    return {
-        "version": 1,
-        "job": {k: v for k, v in asdict(job).items() if k != "partitions"},
-        "measured": measured.model_dump(mode="json"),
-        "modelled": {
-            "platform": asdict(platform),
-            "recommended": {
-                name: {**p.as_dict(job.rows), "bill": bill_document(list(p.lines), job.rows)}
-                for name, p in named.items()
-            },
-            "curve": [p.as_dict(job.rows) for p in advice.curve],
-            "considered": advice.considered[0],
-            "within_constraints": advice.considered[1],
-        },
-    }
-
-
-def show(
-    console: Console, job: Job, measured: Measured, platform: Platform, advice: Advice
-) -> None:
+def show(console: Console, tuning: Tuning) -> None:
     """Print both tables and the plot."""
-    console.print(measured_table(measured))
+    job, advice = tuning.job, tuning.advice
+    console.print(measured_table(tuning.measured))
     starts = "cold" if job.cold else "warm"
-    title = f"Modelled for {platform.name}: {job.rows:,} rows, environments {starts}"
-    named = _named(advice)
-    console.print(_table(title, [(n.replace("_", " "), p) for n, p in named.items()], job.rows))
+    title = f"Modelled for {tuning.platform.name}: {job.rows:,} rows, environments {starts}"
+    named = [(name.replace("_", " "), p) for name, p in tuning.recommended.items()]
+    console.print(_table(title, named, job.rows))
     console.print(
         "part: rows of a partition; MiB: peak of a rank; best value: least cost x duration",
         highlight=False,
@@ -63,14 +37,6 @@ def show(
         f"{advice.considered[1]:,} of {advice.considered[0]:,} configurations meet the constraints",
         highlight=False,
     )
-
-
-def _named(advice: Advice) -> dict[str, Prediction]:
-    return {
-        "fastest": advice.fastest,
-        "cheapest": advice.cheapest,
-        "best_value": advice.best_value,
-    }
 
 
 def measured_table(measured: Measured) -> Table:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from cosmic import __version__
+from cosmic.client.submit import AnyManifest, read_manifest
 from cosmic.contracts.catalogue_schema import redshifts_of
 from cosmic.contracts.engines import AUTO_ENGINE, EngineName, Precision
 from cosmic.contracts.location import Location
-from cosmic.contracts.manifest import Manifest, check_manifest, parse_manifest
+from cosmic.contracts.manifest import Manifest, check_manifest
 from cosmic.contracts.plan import Limits, Plan, natural_order
 from cosmic.contracts.vcpus import MB_PER_VCPU
 from cosmic.data.formats import FORMATS
@@ -54,7 +55,7 @@ class LocalRun:
     metrics: dict[str, Any]
 
 
-def validate_manifest(manifest: Mapping[str, Any] | str | bytes | Path) -> Manifest:
+def validate_manifest(manifest: AnyManifest) -> Manifest:
     """Check a manifest, or CAI's payload as one.
 
     Args:
@@ -64,18 +65,11 @@ def validate_manifest(manifest: Mapping[str, Any] | str | bytes | Path) -> Manif
         InvalidInput: everything that is wrong with it, at once.
         InputError: there is no such file.
     """
-    if isinstance(manifest, Mapping):
-        return check_manifest(dict(manifest))
-    if isinstance(manifest, Path):
-        try:
-            return parse_manifest(manifest.read_bytes())
-        except OSError as error:
-            raise InputError(f"{manifest}: {error.strerror}", code="not-found") from error
-    return parse_manifest(manifest.encode() if isinstance(manifest, str) else manifest)
+    return read_manifest(manifest)[0]
 
 
 def plan_manifest(
-    manifest: Manifest | Mapping[str, Any] | str | bytes | Path,
+    manifest: Manifest | AnyManifest,
     *,
     folders: Mapping[str, Path] | None = None,
     client: S3Client | None = None,

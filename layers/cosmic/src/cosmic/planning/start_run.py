@@ -21,6 +21,7 @@ from cosmic.contracts.plan import (
 )
 from cosmic.contracts.status import State, Status, utc_now
 from cosmic.errors import CosmicError, InputError, InvalidInput, Problem, TransientError
+from cosmic.planning.execution_input import execution_input
 from cosmic.planning.inputs import RunInputs, inspect_inputs
 from cosmic.planning.memory import largest_model_bytes, projected_memory_mb
 from cosmic.storage.aws_errors import translated
@@ -260,22 +261,6 @@ def _running(folder: RunFolder, upload: Upload, plan: Plan) -> Status:
         rows_in=plan.rows,
         warnings=plan.announced,
     )
-
-
-def execution_input(
-    folder: RunFolder, manifest_uri: str, plan: Plan, limits: Limits
-) -> dict[str, Any]:
-    """What the state machine is given to run a plan."""
-    return {
-        "bucket": folder.bucket,
-        "prefix": folder.prefix,
-        "run": folder.run,
-        "world_size": plan.world_size,
-        "concurrency": min(plan.world_size, limits.world_size),
-        "manifest": manifest_uri,
-        "ranks_key": folder.ranks.key,
-        "status_key": folder.status.key,
-    }
 
 
 def _start(

@@ -137,8 +137,7 @@ def bill_table(bill: dict[str, Any]) -> Table:
 def flags_table(counts: dict[str, int]) -> Table:
     """Rows by flag."""
     rows = tuple(
-        (str(flag.value), MEANINGS[flag], count(counts.get(flag.name or "", 0)))
-        for flag in Flag
+        (str(flag.value), MEANINGS[flag], count(counts.get(flag.name or "", 0))) for flag in Flag
     )
     return Table("Objects by flag", ("flag", "meaning", "objects"), rows, labels=2)
 

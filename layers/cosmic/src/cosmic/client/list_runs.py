@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from cosmic.client.snapshots import read_status
+from cosmic.client.stack import Stack
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.status import State
 from cosmic.storage.aws_errors import translated
 from cosmic.storage.objects import Store
-from cosmic_cli.observing import read_status
-from cosmic_cli.target import Target
 
 READERS = 8
 RESUMED = re.compile(r"-r\d+$")
@@ -40,7 +40,7 @@ class ListedRun:
     rows_out: int | None = None
 
 
-def list_runs(target: Target, prefix: str, limit: int) -> list[ListedRun]:
+def list_runs(stack: Stack, prefix: str, limit: int) -> list[ListedRun]:
     """The runs whose executions were started last, those first.
 
     Raises:
@@ -48,20 +48,20 @@ def list_runs(target: Target, prefix: str, limit: int) -> list[ListedRun]:
         TransientError: they can't be asked.
     """
     latest: dict[str, dict[str, Any]] = {}
-    for execution in _executions(target):
+    for execution in _executions(stack):
         latest.setdefault(RESUMED.sub("", execution["name"]), execution)
         if len(latest) > limit:
             break
-    store = target.store()
+    store = stack.store()
     with ThreadPoolExecutor(READERS) as pool:
         wanted = islice(latest.items(), limit)
-        return list(pool.map(lambda item: _listed(store, target.bucket, prefix, *item), wanted))
+        return list(pool.map(lambda item: _listed(store, stack.bucket, prefix, *item), wanted))
 
 
-def _executions(target: Target) -> Iterator[dict[str, Any]]:
-    pages = target.client("stepfunctions").get_paginator("list_executions")
+def _executions(stack: Stack) -> Iterator[dict[str, Any]]:
+    pages = stack.client("stepfunctions").get_paginator("list_executions")
     with translated("the runs can't be listed"):
-        for page in pages.paginate(stateMachineArn=target.pipeline_arn):
+        for page in pages.paginate(stateMachineArn=stack.pipeline_arn):
             yield from sorted(page["executions"], key=lambda e: e["startDate"], reverse=True)
 
 

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from cosmic.client.limits import limits_of
+from cosmic.client.snapshots import execution_arn
+from cosmic.client.stack import Stack
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.plan import Plan
 from cosmic.contracts.status import State, Status, utc_now
 from cosmic.errors import InputError
-from cosmic.planning.start_run import execution_input
+from cosmic.planning.execution_input import execution_input
 from cosmic.storage.aws_errors import AWS_FAILURES, as_cosmic_error, translated
 from cosmic.storage.objects import Store
 from cosmic.storage.run_store import RunStore
-from cosmic_cli.observing import execution_arn
-from cosmic_cli.planning import limits_of
-from cosmic_cli.target import Target
 
 STOPPED_BY = {"error": "Cancelled", "cause": "cosmic cancel"}
 
@@ -37,7 +37,7 @@ class Resumed:
     execution: str
 
 
-def cancel(target: Target, folder: RunFolder, status: Status) -> str:
+def cancel(stack: Stack, folder: RunFolder, status: Status) -> str:
     """Stop a run's execution; what then writes the final status is `aggregate`.
 
     Returns:
@@ -49,15 +49,15 @@ def cancel(target: Target, folder: RunFolder, status: Status) -> str:
     if status.state.final:
         message = f"{folder.run} has ended already: {status.state.value}"
         raise InputError(message, code="not-running")
-    arn = execution_arn(target, folder.run, status)
-    steps = target.client("stepfunctions")
-    hint = f"nothing runs; `{target.command('resume', folder.run)}` starts it"
+    arn = execution_arn(stack, folder.run, status)
+    steps = stack.client("stepfunctions")
+    hint = f"nothing runs; `{stack.command('resume', folder.run)}` starts it"
     with _translated(arn, hint):
         steps.stop_execution(executionArn=arn, **STOPPED_BY)
     return arn
 
 
-def resume(target: Target, folder: RunFolder, status: Status) -> Resumed:
+def resume(stack: Stack, folder: RunFolder, status: Status) -> Resumed:
     """Compute the ranks of a run that are missing, and merge again.
 
     The ranks that are computed again don't talk to each other: the others are gone. A run that
@@ -67,31 +67,31 @@ def resume(target: Target, folder: RunFolder, status: Status) -> Resumed:
     Raises:
         InputError: nothing is missing, or nothing can be started: the run goes on, or was rejected.
     """
-    arn = execution_arn(target, folder.run, status)
-    described = _described(target, arn)
-    _refuse(target, folder, status, described)
-    store = target.store()
+    arn = execution_arn(stack, folder.run, status)
+    described = _described(stack, arn)
+    _refuse(stack, folder, status, described)
+    store = stack.store()
     run = RunStore(store, folder)
     plan = run.plan()
     missing = missing_ranks(store, folder, plan)
     if described:
         document = json.loads(described["input"])
     else:
-        document = execution_input(folder, status.manifest, plan, limits_of(target))
+        document = execution_input(folder, status.manifest, plan, limits_of(stack))
     if not missing:
         run.announce_resumed(_running(status, arn), status)
-        _merge_again(target, document, arn, described)
+        _merge_again(stack, document, arn, described)
         return Resumed((), "")
     as_planned = described is None and len(missing) == plan.world_size
     run.replan(plan if as_planned else _alone(plan), missing)
     begun = described is not None or status.state.final
     name = next_name(folder.run, arn) if begun else arn.rpartition(":")[2]
-    new = execution_arn(target, name)
+    new = execution_arn(stack, name)
     run.announce_resumed(_running(status, new), status)
     document["concurrency"] = min(document["concurrency"], len(missing))
     with _translated(new):
-        target.client("stepfunctions").start_execution(
-            stateMachineArn=target.pipeline_arn, name=name, input=json.dumps(document)
+        stack.client("stepfunctions").start_execution(
+            stateMachineArn=stack.pipeline_arn, name=name, input=json.dumps(document)
         )
     return Resumed(missing, new)
 
@@ -114,25 +114,25 @@ def missing_ranks(store: Store, folder: RunFolder, plan: Plan) -> tuple[int, ...
 
 
 def _refuse(
-    target: Target, folder: RunFolder, status: Status, described: dict[str, Any] | None
+    stack: Stack, folder: RunFolder, status: Status, described: dict[str, Any] | None
 ) -> None:
     run = folder.run
     if described is not None and described["status"] == "RUNNING":
-        hint = f"`{target.command('watch', run)}` follows it"
+        hint = f"`{stack.command('watch', run)}` follows it"
         raise InputError(f"{run} is still running", code="still-running", hint=hint)
     if status.state is State.SUCCEEDED:
         raise InputError(f"{run} has succeeded: nothing is missing", code="nothing-missing")
     if status.state is State.REJECTED:
         message = f"{run} was rejected, so there is nothing to go on with"
-        hint = f"`{target.command('status', run)}` says why; mend the manifest and submit it again"
+        hint = f"`{stack.command('status', run)}` says why; mend the manifest and submit it again"
         raise InputError(message, code="rejected", hint=hint)
 
 
-def _described(target: Target, arn: str) -> dict[str, Any] | None:
+def _described(stack: Stack, arn: str) -> dict[str, Any] | None:
     """An execution as Step Functions knows it; None if it doesn't, or no longer."""
     try:
         with translated(arn):
-            found: dict[str, Any] = target.client("stepfunctions").describe_execution(
+            found: dict[str, Any] = stack.client("stepfunctions").describe_execution(
                 executionArn=arn
             )
     except InputError as error:
@@ -143,13 +143,13 @@ def _described(target: Target, arn: str) -> dict[str, Any] | None:
 
 
 def _merge_again(
-    target: Target, document: dict[str, Any], arn: str, described: dict[str, Any] | None
+    stack: Stack, document: dict[str, Any], arn: str, described: dict[str, Any] | None
 ) -> None:
     started: datetime = described["startDate"] if described else datetime.now(UTC)
     event = {"run": document, "execution": arn, "started_at": started.isoformat()}
-    name = target.outputs["AggregateFunctionName"]
+    name = stack.outputs["AggregateFunctionName"]
     with _translated(name):
-        target.client("lambda").invoke(
+        stack.client("lambda").invoke(
             FunctionName=name, InvocationType="Event", Payload=json.dumps(event).encode()
         )
 

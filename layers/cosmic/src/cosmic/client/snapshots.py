@@ -16,6 +16,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from cosmic.client.progress import Progress, Seen, progress_of
+from cosmic.client.stack import Stack
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
 from cosmic.contracts.plan import Plan
@@ -25,8 +27,6 @@ from cosmic.errors import InputError, TransientError
 from cosmic.storage.aws_errors import AWS_FAILURES, as_cosmic_error
 from cosmic.storage.objects import Store
 from cosmic.storage.run_store import RunStore, parsed
-from cosmic_cli.progress import Progress, Seen, progress_of
-from cosmic_cli.target import Target
 
 PAGE = 1000
 RECORDS_A_LOOK = 16
@@ -51,11 +51,11 @@ class Snapshot:
     execution: str = ""
 
 
-def execution_arn(target: Target, run: str, status: Status | None = None) -> str:
+def execution_arn(stack: Stack, run: str, status: Status | None = None) -> str:
     """The execution of a run: the one that its status names, or the first."""
     if status is not None and status.execution:
         return status.execution
-    return target.pipeline_arn.replace(":stateMachine:", ":execution:") + f":{run}"
+    return stack.pipeline_arn.replace(":stateMachine:", ":execution:") + f":{run}"
 
 
 def read_status(store: Store, folder: RunFolder) -> Status | None:
@@ -77,10 +77,10 @@ def read_status(store: Store, folder: RunFolder) -> Status | None:
 class Observer:
     """Looks at one run."""
 
-    def __init__(self, target: Target, folder: RunFolder) -> None:
-        self._target, self._folder = target, folder
-        self._store = target.store()
-        self._steps = target.client("stepfunctions")
+    def __init__(self, stack: Stack, folder: RunFolder) -> None:
+        self._target, self._folder = stack, folder
+        self._store = stack.store()
+        self._steps = stack.client("stepfunctions")
         self._plan: Plan | None = None
         self._memory_mb = 0
         self._done: frozenset[int] = frozenset()

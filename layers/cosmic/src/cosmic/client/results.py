@@ -6,7 +6,6 @@ that a run has are copied, each to its own place.
 
 from __future__ import annotations
 
-import webbrowser
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -68,8 +67,3 @@ def _place(folder: RunFolder, results: Path) -> Path:
     except OSError as error:
         raise InputError(f"{place}: {error.strerror}", code="unwritable") from error
     return place
-
-
-def open_file(path: Path) -> None:
-    """Show a file or a folder in the browser that the system, or `BROWSER`, names."""
-    webbrowser.open(path.resolve().as_uri())

@@ -1,4 +1,4 @@
-"""What a manifest would do here: `init`'s own inputs and plan, and what they will take and cost."""
+"""What a manifest would do here, with `init`'s own code, and what that would take and cost."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
+from cosmic.client.limits import limits_of
+from cosmic.client.stack import Stack
+from cosmic.client.submit import AnyManifest, read_manifest
 from cosmic.contracts.engines import choose_engine
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.manifest import Manifest
@@ -19,12 +20,10 @@ from cosmic.costs.measured import Measured, at_rate, from_metrics, unlike
 from cosmic.costs.platform import LAMBDA
 from cosmic.costs.predict import Prediction, predict
 from cosmic.costs.workload import earlier, of_plan
-from cosmic.errors import InputError
-from cosmic.planning.concurrency import ranks_at_once
+from cosmic.errors import InputError, InvalidInput
 from cosmic.planning.inputs import RunInputs
 from cosmic.planning.memory import projected_memory_mb
-from cosmic.planning.settings import InitSettings
-from cosmic_cli.target import Target
+from cosmic.planning.start_run import plan_run, survey_input
 
 UNMEASURED = "unknown until this model is measured"
 HOW_TO_MEASURE = (
@@ -34,7 +33,7 @@ HOW_TO_MEASURE = (
 
 
 @dataclass(frozen=True)
-class Source:
+class RateSource:
     """Where the model's throughput is to come from; at most one is given.
 
     Attributes:
@@ -59,25 +58,71 @@ class Source:
             raise InputError(message, hint="give one")
 
 
-def limits_of(target: Target) -> Limits:
-    """What the deployment can do now, read from `init`'s own settings.
+@dataclass(frozen=True)
+class PlannedRun:
+    """What a manifest would do.
+
+    Attributes:
+        plan: Which rank would read which rows.
+        limits: What the deployment can do now.
+        memory_mb: Memory that a rank needs, in MiB.
+        measured: How fast the plan's model runs; None: nobody has measured it.
+    """
+
+    plan: Plan
+    limits: Limits
+    memory_mb: int
+    measured: Measured | None
+
+    @property
+    def expected(self) -> Prediction | None:
+        """Time and cost; None where the model has not been measured."""
+        return expect(self.plan, self.limits, self.measured) if self.measured else None
+
+    def document(self) -> dict[str, Any]:
+        """All of it as JSON, as `cosmic plan --json` prints it."""
+        rows = [rank.rows for rank in self.plan.ranks]
+        return {
+            "ok": True,
+            "problems": [],
+            "warnings": list(self.plan.warnings),
+            "ranks": self.plan.world_size,
+            "at_once": min(self.plan.world_size, self.limits.world_size),
+            "rows": self.plan.rows,
+            "partitions": len(self.plan.partitions),
+            "bytes": bytes_to_read(self.plan),
+            "rows_per_rank": {"least": min(rows), "most": max(rows)},
+            "memory_mb": self.memory_mb,
+            "function_mb": self.limits.memory_mb,
+            "channel": self.plan.channel,
+            "engine": self.plan.engine,
+            "precision": self.plan.precision,
+            **expected_document(self.plan, self.limits, self.measured),
+        }
+
+
+def plan(stack: Stack, manifest: AnyManifest, source: RateSource, prefix: str) -> PlannedRun:
+    """Plan a run as the deployment's `init` would; nothing is written, nothing is started.
+
+    Args:
+        stack: Where it would run.
+        manifest: What would be submitted.
+        source: Where the model's throughput is to come from.
+        prefix: Prefix of the results of the run that `source` may name.
 
     Raises:
-        InputError: the deployment's `init` is of another version, or can't be looked at.
+        InvalidInput: everything that speaks against the run.
+        InputError: the source can't be read, or is about another model.
+        TransientError: AWS failed.
     """
-    name = target.outputs.get("InitFunctionName", "")
-    configuration = target.function(name)
-    variables = configuration.get("Environment", {}).get("Variables", {})
-    try:
-        settings = InitSettings.from_environment(variables)
-    except ValidationError as error:
-        hint = "deploy this version, or use the version that is deployed"
-        message = f"{name}'s settings are of another version: {error.error_count()} differ"
-        raise InputError(message, code="not-cosmic", hint=hint) from error
-    functions = target.client("lambda")
-    return settings.limits(
-        ranks_at_once(functions, settings.infer_function, settings.max_world_size)
-    )
+    checked, _ = read_manifest(manifest)
+    limits = limits_of(stack)
+    found = survey_input(checked, stack.store(), limits)
+    planned = plan_run("plan", checked, found, limits)
+    if not isinstance(planned, Plan):
+        raise InvalidInput(planned)
+    measured = measured_for(planned, source, stack, prefix)
+    return PlannedRun(planned, limits, needed_mb(checked, found), measured)
 
 
 def needed_mb(manifest: Manifest, found: RunInputs) -> int:
@@ -98,7 +143,7 @@ def bytes_to_read(plan: Plan) -> int:
     )
 
 
-def measured_for(plan: Plan, source: Source, target: Target, prefix: str) -> Measured | None:
+def measured_for(plan: Plan, source: RateSource, stack: Stack, prefix: str) -> Measured | None:
     """The figures of the plan's own model; None if no source is given.
 
     Raises:
@@ -109,7 +154,7 @@ def measured_for(plan: Plan, source: Source, target: Target, prefix: str) -> Mea
     if source.measured is not None:
         found, _ = earlier(source.measured)
     elif source.like is not None:
-        found = _of_run(target, RunFolder(target.bucket, prefix, source.like))
+        found = _of_run(stack, RunFolder(stack.bucket, prefix, source.like))
     else:
         return None
     reason = unlike(found, plan.model.sha256, plan.engine, plan.precision)
@@ -118,9 +163,9 @@ def measured_for(plan: Plan, source: Source, target: Target, prefix: str) -> Mea
     return found
 
 
-def _of_run(target: Target, folder: RunFolder) -> Measured:
+def _of_run(stack: Stack, folder: RunFolder) -> Measured:
     try:
-        metrics = json.loads(target.store().get(folder.metrics))
+        metrics = json.loads(stack.store().get(folder.metrics))
     except InputError as error:
         message = f"no finished run {folder.run}: {error.message}"
         raise InputError(message, code="no-run") from error

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import ClientError
 
+from cosmic.client.stack import Stack
 from cosmic.errors import InputError, TransientError
 from cosmic.storage.aws_errors import translated
-from cosmic_cli.target import Target
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -33,7 +33,7 @@ FOUND_AS = {
 MARKS = {"DataBucket", "FailedEvents", "FmiSecret", "InitLogs", "Pipeline", "PipelineLogs"}
 
 
-def remains(stack: str, profile: str | None, region: str | None) -> Target:
+def remains(stack: str, profile: str | None, region: str | None) -> Stack:
     """What is left of a stack in an AWS account: its bucket and its state machine, where there.
 
     The bucket of a stack that is gone, or has lost sight of it, is found by its name.
@@ -61,7 +61,7 @@ def remains(stack: str, profile: str | None, region: str | None) -> Target:
         raise _not_cosmic(stack, f"its DataBucket is {outputs[BUCKET]}")
     if not _is_here(s3, by_name):
         del outputs[BUCKET]
-    return Target(client, outputs, poll_s=2.0)
+    return Stack(client, outputs, poll_s=2.0)
 
 
 def _resources(cloudformation: Any, stack: str) -> Iterator[dict[str, Any]]:
@@ -101,15 +101,15 @@ def _is_here(s3: S3Client, bucket: str) -> bool:
     return (found.get("LocationConstraint") or "us-east-1") == s3.meta.region_name
 
 
-def running(target: Target) -> list[str]:
+def running(stack: Stack) -> list[str]:
     """Names of the runs that go on; none where the state machine is gone."""
-    if PIPELINE not in target.outputs:
+    if PIPELINE not in stack.outputs:
         return []
-    steps = target.client("stepfunctions")
+    steps = stack.client("stepfunctions")
     try:
-        with translated(target.pipeline_arn):
+        with translated(stack.pipeline_arn):
             pages = steps.get_paginator("list_executions").paginate(
-                stateMachineArn=target.pipeline_arn, statusFilter="RUNNING"
+                stateMachineArn=stack.pipeline_arn, statusFilter="RUNNING"
             )
             return [execution["name"] for page in pages for execution in page["executions"]]
     except InputError as error:
@@ -118,7 +118,7 @@ def running(target: Target) -> list[str]:
         raise
 
 
-def remove_data(target: Target) -> int:
+def remove_data(stack: Stack) -> int:
     """Delete the data bucket and everything in it, for good; nothing if it is gone already.
 
     Returns:
@@ -128,25 +128,25 @@ def remove_data(target: Target) -> int:
         InputError: runs go on, which would write into it, or something may not be deleted.
         TransientError: somebody else goes on writing.
     """
-    if names := running(target):
+    if names := running(stack):
         message = f"{len(names)} runs go on: {', '.join(names[:5])}"
         raise InputError(message, code="runs-go-on", hint="wait for them, or stop them")
-    if BUCKET not in target.outputs:
+    if BUCKET not in stack.outputs:
         return 0
-    s3 = target.client("s3")
+    s3 = stack.client("s3")
     removed = 0
     for attempt in range(EMPTYING_TRIES):
         time.sleep(attempt * PAUSE_S)
         try:
-            with translated(f"s3://{target.bucket}"):
-                removed += _empty(s3, target.bucket)
-                if _deleted(s3, target.bucket):
+            with translated(f"s3://{stack.bucket}"):
+                removed += _empty(s3, stack.bucket)
+                if _deleted(s3, stack.bucket):
                     return removed
         except InputError as error:
             if error.code == "no-bucket":
                 return removed
             raise
-    message = f"{target.bucket} is written to while it is being emptied"
+    message = f"{stack.bucket} is written to while it is being emptied"
     raise TransientError(message, hint="stop who writes to it, and try again")
 
 

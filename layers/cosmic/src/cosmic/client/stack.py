@@ -1,12 +1,14 @@
-"""Where commands act: the local stack, or a stack in an AWS account."""
+"""The services of one deployed stack: the local one, or one in an AWS account."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, Protocol
 
 import boto3
 from botocore.exceptions import (
@@ -19,28 +21,40 @@ from botocore.exceptions import (
 from cosmic.errors import InputError, TransientError
 from cosmic.storage.aws_errors import as_cosmic_error, translated
 from cosmic.storage.objects import Store
-from cosmic_local.stack import StackHandle, attach
 
 STATE_DIR = Path(".cosmic/local")
 STACK = "cosmic"
 OUTPUTS = ("DataBucketName", "PipelineArn")
 
 
+class Services(Protocol):
+    """A running local stack, as `cosmic_local.stack.StackHandle` is one."""
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """The template's outputs."""
+        ...
+
+    def client(self, service: str) -> Any:
+        """A boto3 client for one of its services."""
+        ...
+
+
 @dataclass(frozen=True)
-class Target:
-    """A deployed Cosmic.
+class Stack:
+    """What is needed of a deployed stack to use it.
 
     Attributes:
         client: Makes a boto3 client for one of its services.
         outputs: The stack's outputs.
-        poll_s: How often it is fair to look.
-        words: The options that name it, for hints.
+        poll_s: Seconds between two looks at a run.
+        options: The command line's options that name the stack, for hints.
     """
 
     client: Callable[[str], Any]
     outputs: dict[str, str]
     poll_s: float
-    words: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
     @property
     def bucket(self) -> str:
@@ -71,15 +85,40 @@ class Target:
 
     def command(self, *words: str) -> str:
         """A command line that acts on it, as a hint shows it."""
-        return shlex.join(("cosmic", *words, *self.words))
+        return shlex.join(("cosmic", *words, *self.options))
 
 
-def local_target(stack: StackHandle, words: tuple[str, ...] = ("--local",)) -> Target:
-    """A running local stack."""
-    return Target(stack.client, stack.outputs, poll_s=0.2, words=words)
+def local_stack(state_dir: Path) -> Stack:
+    """The local stack that runs in a state directory.
+
+    Raises:
+        CosmicError: none runs there, or the package of the local stack is not installed.
+    """
+    elsewhere = ("--state-dir", str(state_dir)) if state_dir != STATE_DIR else ()
+    return of_local(stack_package().attach(state_dir), ("--local", *elsewhere))
 
 
-def aws_target(stack_name: str, profile: str | None, region: str | None) -> Target:
+def of_local(running: Services, options: tuple[str, ...] = ("--local",)) -> Stack:
+    """A local stack that is running already."""
+    return Stack(running.client, running.outputs, poll_s=0.2, options=options)
+
+
+def stack_package() -> ModuleType:
+    """`cosmic_local.stack`, which is installed apart: programs that use AWS don't need it.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        return import_module("cosmic_local.stack")
+    except ModuleNotFoundError as error:
+        if error.name != "cosmic_local":
+            raise
+        message = "the local stack is not installed"
+        raise InputError(message, code="not-installed", hint="install cosmic-local") from error
+
+
+def aws_stack(stack_name: str, profile: str | None, region: str | None) -> Stack:
     """A stack in an AWS account, found by its name.
 
     Raises:
@@ -93,9 +132,9 @@ def aws_target(stack_name: str, profile: str | None, region: str | None) -> Targ
         raise InputError(message, code="not-cosmic", hint=hint)
     named = {"--stack": stack_name, "--profile": profile, "--region": region}
     given = {k: v for k, v in named.items() if v and (k, v) != ("--stack", STACK)}
-    words = tuple(word for pair in given.items() for word in pair)
+    options = tuple(word for pair in given.items() for word in pair)
     make: Any = boto3.Session(profile_name=profile, region_name=region).client
-    return Target(make, outputs, poll_s=2.0, words=words)
+    return Stack(make, outputs, poll_s=2.0, options=options)
 
 
 def _outputs(stack_name: str, profile: str | None, region: str | None) -> dict[str, str]:
@@ -117,17 +156,3 @@ def _outputs(stack_name: str, profile: str | None, region: str | None) -> dict[s
         hint = f"give --profile and --region, or {hint.partition(', or ')[2]}"
         raise InputError(f"AWS: {error}", code="aws-configuration", hint=hint) from error
     return {o["OutputKey"]: o["OutputValue"] for o in found.get("Outputs", [])}
-
-
-def find_target(
-    *, local: bool, state_dir: Path, stack: str, profile: str | None, region: str | None
-) -> Target:
-    """The target that a command's options name.
-
-    Raises:
-        CosmicError: it is not there.
-    """
-    if not local:
-        return aws_target(stack, profile, region)
-    elsewhere = ("--state-dir", str(state_dir)) if state_dir != STATE_DIR else ()
-    return local_target(attach(state_dir), ("--local", *elsewhere))
