@@ -191,3 +191,12 @@ def test_importing_cosmic_imports_nothing_else() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_run_that_is_stopped_leaves_no_half_of_a_catalogue(home: Path, tmp_path: Path) -> None:
+    def stop(done: int, of: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_local(home / "data", CHECKPOINT, tmp_path / "out", progress=stop)
+    assert list((tmp_path / "out").iterdir()) == []

@@ -36,7 +36,11 @@ Prefix = Annotated[str, typer.Option(help="The manifest's output.prefix.")]
 
 
 def find_deployment(
-    *, local: bool, state_dir: Path, stack: str, profile: str | None, region: str | None
+    local: bool,
+    state_dir: Path,
+    stack: str,
+    profile: str | None,
+    region: str | None,
 ) -> Deployment:
     """The deployment that a command's options name.
 

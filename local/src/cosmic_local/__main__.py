@@ -21,6 +21,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from werkzeug.serving import BaseWSGIServer
+
 from cosmic.contracts.engines import ENGINES
 from cosmic.errors import CosmicError
 from cosmic_local import state
@@ -100,10 +102,7 @@ def running(options: StackOptions) -> Iterator[state.StackInfo]:
             Control(server.app, pool, options.concurrency), server.port, options.host
         )
         stack.enter_context(serving(server))
-        if options.host != LOOPBACK:  # moto's Step Functions looks for S3 on loopback
-            inner = bind(LOOPBACK, server.port)
-            inner.app = server.app
-            stack.enter_context(serving(inner))
+        stack.enter_context(_on_loopback_too(options.host, server))
         deployment = deploy(
             template, pool, clients, folder / "layouts", elsewhere=options.lambda_endpoint
         )
@@ -117,6 +116,18 @@ def running(options: StackOptions) -> Iterator[state.StackInfo]:
         stack.callback(pool.close)
         stack.callback(queue.close)
         yield info
+
+
+@contextlib.contextmanager
+def _on_loopback_too(host: str, server: BaseWSGIServer) -> Iterator[None]:
+    """Answer on loopback as well, where moto's Step Functions looks for S3."""
+    if host == LOOPBACK:
+        yield
+        return
+    inner = bind(LOOPBACK, server.port)
+    inner.app = server.app
+    with serving(inner):
+        yield
 
 
 def clean(folder: Path) -> None:

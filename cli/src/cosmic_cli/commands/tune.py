@@ -77,14 +77,8 @@ def tune(
     with TemporaryDirectory(prefix="cosmic-tune-") as scratch:
         copy = Path(scratch) / "model.safetensors"
         if manifest is not None and _one_of(rows, data, manifest):
-            deployment = find_deployment(
-                local=local,
-                state_dir=state_dir,
-                stack=stack,
-                profile=profile,
-                region=region,
-            )
-            work = of_manifest(read_file(manifest), deployment.stack.store(), copy)
+            where = (local, state_dir, stack, profile, region)
+            work = of_manifest(read_file(manifest), find_deployment(*where).stack.store(), copy)
         else:
             work = _here(rows, data, past)
         checkpoint = model or (copy if copy.exists() else CHECKPOINT)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -28,12 +30,16 @@ from cosmic.storage.local import FolderStore
 from cosmic.storage.objects import Readable, Store, s3_client
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from types_boto3_s3 import S3Client
+
+    from cosmic.ranks.predict import Progress as Counts
 
 HERE = "local"  # the bucket that this machine's files are in
 LAMBDA = Limits(
     world_size=1000, memory_mb=MB_PER_VCPU, channels=("direct", "s3"), engines=(AUTO_ENGINE,)
 )
+CATALOGUE = ("catalogue.parquet", "catalogue.fits")
 UNLIMITED = Limits(world_size=1, memory_mb=1 << 30, channels=())
 Progress = Callable[[int, int], None]
 
@@ -127,40 +133,59 @@ def run_local(
         InvalidInput: everything that is wrong with the input.
         InputError: the engine or the precision is not to be had here, or a file has changed.
     """
-    from cosmic.data.stream import BlockReader
-    from cosmic.model.checkpoint import load_checkpoint
-    from cosmic.model.engine import Engine
     from cosmic.ranks.predict import Progress as Counts
-    from cosmic.ranks.rows import predicted_tables
 
     store = FolderStore({HERE: Path("/")})
-    plan = _planned(
-        _local_manifest(data, model, batch_size, engine, precision, limit_rows), store, UNLIMITED
-    )
-    ready = Engine(
-        load_checkpoint(Path(model), plan.model.sha256),
-        threads or len(os.sched_getaffinity(0)),
-        name=plan.engine,
-        precision=plan.precision,
-        batch_size=batch_size,
-    )
-    folder, counts = Path(out), Counts()
-    folder.mkdir(parents=True, exist_ok=True)
-    parquet, fits = folder / "catalogue.parquet", folder / "catalogue.fits"
+    wanted = _local_manifest(data, model, batch_size, engine, precision, limit_rows)
+    plan = _planned(wanted, store, UNLIMITED)
     redshifts = [np.empty((3, 0), np.float32)]
-    reader = BlockReader(store, plan.partitions, batch_size)
+    counts = Counts()
     with (
-        reader.blocks(plan.ranks[0].slices) as blocks,
+        _written_whole(Path(out)) as (parquet, fits),
+        closing(_predicted(plan, store, Path(model), threads, counts)) as tables,
         CatalogueWriter(parquet, fits) as writer,
     ):
-        for table in predicted_tables(blocks, ready, batch_size, counts, float("inf")):
+        for table in tables:
             writer.write(table)
             redshifts.append(redshifts_of(table))
             if progress:
                 progress(counts.rows, plan.rows)
         writer.finish(_provenance(plan, counts.rows_flagged))
     metrics = photo_z_metrics(*np.concatenate(redshifts, axis=1))
-    return LocalRun(parquet, fits, counts.rows, counts.rows_flagged, metrics)
+    files = (Path(out) / name for name in CATALOGUE)
+    return LocalRun(*files, counts.rows, counts.rows_flagged, metrics)
+
+
+@contextmanager
+def _written_whole(out: Path) -> Iterator[tuple[Path, Path]]:
+    """Where to write both files of a catalogue, which appear in `out` when they are whole."""
+    out.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".catalogue-", dir=out) as beside:
+        parquet, fits = (Path(beside) / name for name in CATALOGUE)
+        yield parquet, fits
+        for path in (parquet, fits):
+            path.replace(out / path.name)
+
+
+def _predicted(
+    plan: Plan, store: Readable, model: Path, threads: int | None, counts: Counts
+) -> Generator[pa.Table, None, None]:
+    """Catalogue rows of the plan's only rank, block by block."""
+    from cosmic.data.stream import BlockReader
+    from cosmic.model.checkpoint import load_checkpoint
+    from cosmic.model.engine import Engine
+    from cosmic.ranks.rows import predicted_tables
+
+    engine = Engine(
+        load_checkpoint(model, plan.model.sha256),
+        threads or len(os.sched_getaffinity(0)),
+        name=plan.engine,
+        precision=plan.precision,
+        batch_size=plan.batch_size,
+    )
+    reader = BlockReader(store, plan.partitions, plan.batch_size)
+    with reader.blocks(plan.ranks[0].slices) as blocks:
+        yield from predicted_tables(blocks, engine, plan.batch_size, counts, float("inf"))
 
 
 def _local_manifest(
