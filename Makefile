@@ -99,7 +99,7 @@ lint: $(VENV)/.ready
 
 types: $(VENV)/.ready
 	MYPYPATH=$(subst $() ,:,$(SOURCES)):tests:. $(BIN)/mypy --explicit-package-bases \
-	  $(SOURCES) tests bench functions
+	  $(SOURCES) tests bench examples functions
 
 validate: $(SAM_VENV)/.ready
 	for template in $(TEMPLATES); do \

@@ -152,8 +152,8 @@ def run_local(
                 progress(counts.rows, plan.rows)
         writer.finish(_provenance(plan, counts.rows_flagged))
     metrics = photo_z_metrics(*np.concatenate(redshifts, axis=1))
-    files = (Path(out) / name for name in CATALOGUE)
-    return LocalRun(*files, counts.rows, counts.rows_flagged, metrics)
+    parquet, fits = (Path(out) / name for name in CATALOGUE)
+    return LocalRun(parquet, fits, counts.rows, counts.rows_flagged, metrics)
 
 
 @contextmanager
