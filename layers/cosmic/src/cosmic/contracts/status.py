@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -69,4 +70,9 @@ def parse_status(text: bytes) -> Status:
 
 def utc_now() -> str:
     """The time as UTC ISO 8601 with milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return utc_time(time.time())
+
+
+def utc_time(seconds: float) -> str:
+    """Seconds since 1970 as UTC ISO 8601 with milliseconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from cosmic.contracts.status import State, Status
@@ -45,7 +46,8 @@ def aggregate(task: AggregateTask, store: Store, scratch: Path) -> Status:
     with CatalogueWriter(parquet, fits) as catalogue:
         merged = merge_rows(read_rows(run, parts), catalogue, parts.plan)
         catalogue.finish(provenance(parts.plan, task, merged))
-    summary = summarise(task, parts, merged, announced, store.requests.since(before))
+    requests = store.requests.since(before)
+    summary = summarise(task, parts, merged, announced, requests, time.time())
     state, metrics = summary.status.state, summary.metrics
     outputs = publish(run, parts, state, parquet, fits, metrics)
     status = summary.status.model_copy(update={"outputs": outputs})

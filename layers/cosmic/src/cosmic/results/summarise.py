@@ -1,8 +1,7 @@
-"""What became of a run, from what was read of it: nothing here touches S3."""
+"""What became of a run, from what was read of it: nothing here touches S3 or a clock."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from cosmic import __version__
 from cosmic.contracts.flags import Flag
 from cosmic.contracts.plan import Plan
 from cosmic.contracts.rank_record import RankRecord
-from cosmic.contracts.status import State, Status, utc_now
+from cosmic.contracts.status import State, Status, utc_time
 from cosmic.costs.bill import bill, bill_document, billed_ms, billed_s, usage_of_run
 from cosmic.errors import Problem
 from cosmic.metrics.photo_z import photo_z_metrics
@@ -42,6 +41,7 @@ def summarise(
     merged: Merged,
     announced: tuple[str, ...],
     requests: Requests,
+    now_s: float,
 ) -> Summary:
     """Judge a run, and count what it did and cost.
 
@@ -51,17 +51,18 @@ def summarise(
         merged: What the merge counted; the ranks that lack rows get their reasons here.
         announced: The warnings that the run had before.
         requests: Of `aggregate` to S3 until now.
+        now_s: Seconds since 1970.
     """
     plan = parts.plan
     _explain(merged, parts.failures, task.map_failure)
-    metrics = _metrics(plan, parts.records, merged, task, requests)
+    metrics = _metrics(parts, merged, task, requests, now_s)
     problems, fmi = _judge_fmi(plan, parts.records, parts.collective, merged)
     state = _state(plan, merged, problems)
     status = Status(
         run=plan.run,
         state=state,
         manifest=task.manifest_uri,
-        updated_at=utc_now(),
+        updated_at=utc_time(now_s),
         execution=task.execution,
         world_size=plan.world_size,
         rows_in=plan.rows,
@@ -148,19 +149,16 @@ def provenance(plan: Plan, task: AggregateTask, merged: Merged) -> dict[str, str
 
 
 def _metrics(
-    plan: Plan,
-    records: Sequence[RankRecord],
-    merged: Merged,
-    task: AggregateTask,
-    requests: Requests,
+    parts: RunParts, merged: Merged, task: AggregateTask, requests: Requests, now_s: float
 ) -> dict[str, Any]:
+    plan, records = parts.plan, parts.records
     redshifts = np.concatenate([np.empty((3, 0), np.float32), *merged.redshifts], axis=1)
-    wall_s = time.time() - task.run_started_at_s
+    wall_s, aggregate_s = now_s - task.run_started_at_s, now_s - task.began_at_s
     return {
         "version": 1,
         "photo_z": photo_z_metrics(*redshifts),
-        "run": _run_metrics(plan, records, wall_s, time.time() - task.began_at_s),
-        "bill": _bill(plan, records, task, requests),
+        "run": _run_metrics(plan, records, wall_s, aggregate_s),
+        "bill": _bill(parts, task, aggregate_s, requests),
         "ranks": [r.model_dump(mode="json") for r in records],
     }
 
@@ -209,12 +207,12 @@ def _run_metrics(
 
 
 def _bill(
-    plan: Plan, records: Sequence[RankRecord], task: AggregateTask, requests: Requests
+    parts: RunParts, task: AggregateTask, aggregate_s: float, requests: Requests
 ) -> dict[str, Any]:
     """What the run cost until now; the few milliseconds that follow are not in it."""
-    own = (billed_ms(time.time() - task.began_at_s), task.memory_mb)
-    usage = usage_of_run(records, plan.world_size, own, requests, task.looks)
-    return bill_document(bill(usage), plan.rows)
+    own = (billed_ms(aggregate_s), task.memory_mb)
+    usage = usage_of_run(parts.records, parts.plan.world_size, own, requests, task.looks)
+    return bill_document(bill(usage), parts.plan.rows)
 
 
 def _warnings(

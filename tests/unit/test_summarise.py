@@ -1,0 +1,161 @@
+"""What becomes of a run, judged from its parts alone: no S3, no clock, no files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from cosmic.contracts.flags import Flag
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.manifest import check_manifest
+from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, make_plan
+from cosmic.contracts.status import State
+from cosmic.metrics.photo_z import photo_z_metrics
+from cosmic.metrics.statistics import Statistics
+from cosmic.results.collective import CollectiveRecord
+from cosmic.results.merge import Merged
+from cosmic.results.read_run import RunParts
+from cosmic.results.summarise import Summary, summarise
+from cosmic.results.task import AggregateTask
+from cosmic.storage.objects import Requests
+from report_support.samples import EPOCH_S, sample_record, sample_redshifts
+
+ROWS, WORLD = 256, 2
+NOW_S = EPOCH_S + 40.0
+TASK = AggregateTask(
+    folder=RunFolder("bucket", "runs/", "job-0123456789ab"),
+    manifest_uri="s3://bucket/manifests/job.json",
+    execution="arn",
+    run_started_at_s=EPOCH_S,
+    memory_mb=1769,
+    began_at_s=NOW_S - 2.0,
+)
+
+
+def planned(*, channel: str = "direct", tolerated: float = 0.0) -> Plan:
+    manifest = check_manifest(
+        {
+            "version": 1,
+            "job": "job",
+            "model": {"uri": "s3://bucket/model.safetensors"},
+            "data": {"uri": "s3://bucket/data/"},
+            "tolerate": {"failed_rows_percent": tolerated},
+        }
+    )
+    model = PlannedModel(bucket="bucket", key="model.safetensors", etag="e", bytes=1, sha256="0")
+    part = PlannedPartition(
+        bucket="bucket", key="data/0.safetensors", etag="e", bytes=1, rows=ROWS, row_bytes=1
+    )
+    return make_plan("job-0123456789ab", manifest, model, [part], world_size=WORLD, channel=channel)
+
+
+def merged(rows: int = ROWS, **facts: Any) -> Merged:
+    redshifts = sample_redshifts(rows)
+    return Merged(rows=rows, redshifts=[redshifts[:, :100], redshifts[:, 100:]], **facts)
+
+
+def reduced(redshifts: list[Any]) -> CollectiveRecord:
+    sums = sum((Statistics.of(z[0], z[1]) for z in redshifts), Statistics.none())
+    return CollectiveRecord(reduced=sums.named(), dz_counts=sums.counts(), shard_sha256=())
+
+
+def summary_of(
+    plan: Plan,
+    found: Merged,
+    *,
+    collective: CollectiveRecord | None = None,
+    failures: dict[int, str] | None = None,
+    task: AggregateTask = TASK,
+    announced: tuple[str, ...] = (),
+) -> Summary:
+    draw = np.random.default_rng(0)
+    ranks = [r for r in range(WORLD) if r not in (failures or {})]
+    records = [sample_record(rank, WORLD, ROWS // WORLD, draw) for rank in ranks]
+    parts = RunParts(plan, records, collective, failures or {})
+    return summarise(task, parts, found, announced, Requests(20, 7), NOW_S)
+
+
+def test_a_whole_run_succeeds_with_the_metrics_of_its_rows() -> None:
+    found = merged(rows_flagged=3)
+    summary = summary_of(planned(), found, collective=reduced(found.redshifts))
+    status, metrics = summary.status, summary.metrics
+    assert (status.state, status.fmi, status.problems) == (State.SUCCEEDED, "ok", ())
+    assert (status.rows_in, status.rows_out, status.rows_flagged) == (ROWS, ROWS, 3)
+    assert status.updated_at == "2026-09-21T14:14:00.000+00:00"
+    assert metrics["photo_z"] == photo_z_metrics(*np.concatenate(found.redshifts, axis=1))
+    assert (metrics["run"]["wall_s"], metrics["run"]["aggregate_s"]) == (40.0, 2.0)
+
+
+def test_the_same_parts_give_the_same_summary() -> None:
+    found = merged()
+    one, other = (summary_of(planned(), found) for _ in range(2))
+    assert one == other
+
+
+def test_the_bill_counts_ranks_aggregate_and_requests() -> None:
+    summary = summary_of(planned(), merged())
+    lines = {line["item"]: line["formula"] for line in summary.metrics["bill"]["lines"]}
+    assert lines["Lambda requests"].startswith("3 x")
+    assert lines["S3 reads"].startswith(f"{20 + 2 * 12} x")
+    assert lines["S3 writes and lists"].startswith(f"{7 + 2 * 2} x")
+
+
+def test_sums_that_differ_from_the_catalogue_fail_the_run() -> None:
+    found = merged()
+    wrong = [found.redshifts[0] + np.float32(0.01), found.redshifts[1]]
+    status = summary_of(planned(), found, collective=reduced(wrong)).status
+    assert status.state is State.FAILED
+    assert {p["code"] for p in status.problems} == {"metrics-disagree"}
+
+
+@pytest.mark.parametrize(("channel", "fmi"), [("none", "none"), ("direct", "degraded")])
+def test_without_what_fmi_reduced_the_shards_count(channel: str, fmi: str) -> None:
+    status = summary_of(planned(channel=channel), merged()).status
+    assert (status.state, status.fmi) == (State.SUCCEEDED, fmi)
+
+
+@pytest.mark.parametrize(
+    ("tolerated", "state"), [(0.0, State.FAILED), (49.9, State.FAILED), (50.0, State.PARTIAL)]
+)
+def test_lost_rows_are_tolerated_up_to_the_manifests_share(tolerated: float, state: State) -> None:
+    half = ROWS // 2
+    lost = {"rank": 1, "rows": half, "reason": "no shard (not-found)"}
+    found = merged(half, missing=[lost])
+    status = summary_of(planned(tolerated=tolerated), found, failures={1: "killed"}).status
+    assert (status.state, status.rows_out) == (state, half)
+    assert [(m["rank"], m["reason"]) for m in status.missing] == [(1, "killed")]
+    assert bool(status.problems) is (state is State.FAILED)
+
+
+def test_rows_without_a_prediction_count_as_lost_and_are_said() -> None:
+    failed = summary_of(planned(), merged(rows_unpredicted=1)).status
+    assert failed.state is State.FAILED
+    assert f"flag {Flag.NO_PREDICTION.value}" in failed.problems[0]["message"]
+    partial = summary_of(planned(tolerated=1.0), merged(rows_unpredicted=1)).status
+    assert partial.state is State.PARTIAL
+    assert "1 of 256 rows" in partial.warnings[-1]
+
+
+def test_warnings_stay_and_late_failures_are_added() -> None:
+    found = merged()
+    status = summary_of(planned(), found, failures={1: "cut off"}, announced=("odd file",)).status
+    assert status.warnings == (
+        "odd file",
+        "rank 1 failed after its rows were written: cut off",
+    )
+
+
+def test_a_map_that_failed_as_a_whole_explains_what_is_missing() -> None:
+    lost = {"rank": 0, "rows": ROWS, "reason": "no shard (not-found)"}
+    task = AggregateTask(
+        **{**vars(TASK), "map_failure": {"Error": "States.Timeout", "Cause": "a day"}}
+    )
+    found = Merged(missing=[lost], redshifts=[np.empty((3, 0), np.float32)])
+    status = summary_of(planned(), found, task=task).status
+    assert status.missing[0]["reason"] == "States.Timeout: a day"
