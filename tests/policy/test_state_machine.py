@@ -18,6 +18,7 @@ from statelint.linter import Linter
 
 from cosmic.contracts.failure_note import parse_failure
 from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.plan import Limits, Plan
 from cosmic.contracts.status import State, parse_status
 from cosmic.costs.bill import (
     TRANSITIONS_OF_A_LOOK,
@@ -28,6 +29,7 @@ from cosmic.costs.predict import AGGREGATE_MB
 from cosmic.costs.prices import price
 from cosmic.errors import Problem
 from cosmic.planning.admission import LEASE_S, Answer, look_after_s
+from cosmic.planning.execution_input import execution_input
 
 from .conftest import ROOT, Deployed
 
@@ -145,9 +147,10 @@ def test_the_status_of_a_failed_aggregate_keeps_the_contract() -> None:
 
 
 def test_init_starts_executions_with_that_input() -> None:
-    source = (ROOT / "layers/cosmic/src/cosmic/planning/start_run.py").read_text()
-    for key in set(INPUT) - {"failure", "admission", "aggregate", "Payload"}:
-        assert f'"{key}":' in source
+    plan = Plan.model_construct(world_size=2)
+    limits = Limits(world_size=2, memory_mb=1769, channels=())
+    made = execution_input(RunFolder("b", "runs/", "r"), "s3://b/m", plan, limits)
+    assert set(made) == set(INPUT) - {"failure", "admission", "aggregate", "Payload"}
 
 
 @pytest.mark.parametrize("name", TASKS)
