@@ -18,7 +18,7 @@ from statelint.linter import Linter
 
 from cosmic.contracts.failure_note import parse_failure
 from cosmic.contracts.layout import RunFolder
-from cosmic.contracts.plan import Limits, Plan
+from cosmic.contracts.plan import Limits, Plan, RankPlan
 from cosmic.contracts.status import State, parse_status
 from cosmic.costs.bill import (
     TRANSITIONS_OF_A_LOOK,
@@ -147,7 +147,7 @@ def test_the_status_of_a_failed_aggregate_keeps_the_contract() -> None:
 
 
 def test_init_starts_executions_with_that_input() -> None:
-    plan = Plan.model_construct(world_size=2)
+    plan = Plan.model_construct(ranks=(RankPlan(rank=0, slices=()), RankPlan(rank=1, slices=())))
     limits = Limits(world_size=2, memory_mb=1769, channels=())
     made = execution_input(RunFolder("b", "runs/", "r"), "s3://b/m", plan, limits)
     assert set(made) == set(INPUT) - {"failure", "admission", "aggregate", "Payload"}
