@@ -23,7 +23,7 @@ StateDir = Annotated[Path, typer.Option(help="The local stack's folder.")]
 
 DEPLOYMENT: dict[str, tuple[Any, Any]] = {
     "local": (
-        Annotated[bool, typer.Option("--local", help="Act on the stack of `cosmic local up`.")],
+        Annotated[bool, typer.Option("--local", help="Use the stack of `cosmic local up`.")],
         False,
     ),
     "state_dir": (StateDir, STATE_DIR),

@@ -18,8 +18,12 @@ PARTS = ("__main__", "child", "rank", "server")
 
 
 def bench(
-    name: Annotated[str | None, typer.Argument(help="Which one; lists them if left out.")] = None,
-    arguments: Annotated[list[str] | None, typer.Argument(help="Its own, after `--`.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="The benchmark; without it, lists them.")
+    ] = None,
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="Its arguments, after `--`.")
+    ] = None,
     root: Annotated[Path, typer.Option(help="A checkout of the project.")] = Path(),
     as_json: AsJson = False,
 ) -> None:

@@ -61,7 +61,7 @@ def manifest(
     payload: Annotated[Path, typer.Argument(dir_okay=False, help="CAI's payload.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show the manifest that a payload is read as, and what of it is ignored.
+    """Show the manifest that a CAI payload is read as, and what is ignored.
 
     Example: cosmic cai manifest payload.json
 

@@ -11,11 +11,11 @@ from cosmic_cli.views.run import show_problems
 
 @on_run
 def cancel(run: Run, as_json: AsJson = False) -> None:
-    """Stop a run, and wait until its status says so.
+    """Stop a run, and wait until it has stopped.
 
-    Nothing more is started. On AWS, ranks that are running go on to their own end, at most 15
-    minutes, and are billed; the local stack kills them. What is there is merged into
-    catalogue.partial.*; `cosmic resume` computes the rest.
+    No further rank is started. On AWS, running ranks finish (in at most 15 minutes) and are billed;
+    the local stack kills them. Finished ranks are merged into catalogue.partial.*; `cosmic resume`
+    computes the rest.
 
     Example: cosmic cancel demo-0123456789ab --local
 

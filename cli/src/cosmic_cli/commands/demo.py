@@ -16,12 +16,14 @@ from cosmic_cli.views.run import show_problems, summary_table
 
 def demo(
     root: Annotated[Path, typer.Option(help="The project's folder.")] = Path(),
-    results: Annotated[Path, typer.Option(help="Where the results go.")] = Path("cosmic-demo"),
+    results: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("cosmic-demo"),
     world_size: Annotated[int, typer.Option(min=1, help="Number of ranks.")] = 4,
-    objects: Annotated[int | None, typer.Option(min=1, help="Galaxies; all by default.")] = None,
+    objects: Annotated[
+        int | None, typer.Option(min=1, help="Number of galaxies; all by default.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Do everything once on this machine, with real photometry and redshifts.
+    """Run the whole pipeline once on this machine, on real photometry and redshifts.
 
     Example: cosmic demo --world-size 2
 

@@ -21,8 +21,8 @@ def destroy(
 ) -> None:
     """Delete a stack's bucket with all data, models and results in it, for good.
 
-    `make destroy` does this and then deletes the stack. It can be repeated, and works for a stack
-    that was made or deleted by half: what is gone already is done.
+    `make destroy` does this and then deletes the stack. It can be repeated, and works on a stack
+    that was only half created or half deleted.
 
     Example: cosmic destroy --stack cosmic-dev
 

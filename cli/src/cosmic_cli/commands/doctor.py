@@ -17,14 +17,14 @@ from cosmic_cli.options import AsJson
 
 def doctor(
     root: Annotated[Path, typer.Option(help="The project's folder.")] = Path(),
-    stack: Annotated[str | None, typer.Option(help="Look at this stack in AWS, too.")] = None,
+    stack: Annotated[str | None, typer.Option(help="Also check this stack in AWS.")] = None,
     profile: Annotated[str | None, typer.Option(help="AWS profile.")] = None,
     region: Annotated[str | None, typer.Option(help="AWS region.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check what Cosmic needs here: what is there, what is missing, why, and the way out.
+    """Check what this machine needs to run Cosmic, and how to get what is missing.
 
-    Exits with 1 if something that is needed is missing. AWS is looked at with --stack only.
+    Exits with 1 if something required is missing. AWS is checked only with --stack.
 
     Example: cosmic doctor --stack cosmic-dev --region eu-central-1
 

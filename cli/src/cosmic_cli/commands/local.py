@@ -26,13 +26,14 @@ def up_command(
     host: Annotated[str, typer.Option(help="Address that the emulator listens on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of the emulator; 0 takes a free one.")] = 0,
     lambda_endpoint: Annotated[
-        str, typer.Option(help="Where functions run, such as `sam local start-lambda`.")
+        str, typer.Option(help="URL where functions run, such as that of `sam local start-lambda`.")
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Start the stack; it goes on until `cosmic local down`.
+    """Start the stack, which runs until `cosmic local down`.
 
-    With an endpoint, ranks talk through the bucket: containers reach no rendezvous server here.
+    With --lambda-endpoint, ranks communicate through the bucket: containers cannot reach a
+    rendezvous server on this machine.
 
     Example: cosmic local up
 
@@ -67,7 +68,7 @@ def up_command(
 
 @app.command(name="down")
 def down_command(state_dir: StateDir = STATE_DIR, as_json: AsJson = False) -> None:
-    """Stop the stack and remove what it left.
+    """Stop the stack and remove its files.
 
     Example: cosmic local down
 

@@ -21,23 +21,24 @@ def plan(
     deployment: Deployment,
     manifest: ManifestFile,
     like: Annotated[
-        str | None, typer.Option(help="A finished run of the same model, whose rate is taken.")
+        str | None, typer.Option(help="A finished run of the same model, to take its rate from.")
     ] = None,
     measured: Annotated[
         Path | None,
         typer.Option("--from", help="A run's metrics.json, or what `cosmic tune --json` printed."),
     ] = None,
     rows_per_s: Annotated[
-        float | None, typer.Option(min=0.001, help="The model's rate on one core, if you know it.")
+        float | None,
+        typer.Option(min=0.001, help="The model's rows per second on one core, if you know it."),
     ] = None,
     prefix: Prefix = PREFIX,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a manifest would do: ranks, bytes, memory, time and cost, or why it is refused.
+    """Show what a manifest would do: ranks, bytes, memory, time and cost, or why it is refused.
 
-    Data and model are looked at as `init` would; nothing is written, nothing is started. Time and
-    cost follow from how fast this model runs: from `cosmic tune`, or a finished run of it. Without
-    either, only what is billed by number is known.
+    Checks data and model as `init` would; writes nothing and starts nothing. Time and cost depend
+    on how fast this model runs, which `cosmic tune` or a finished run of it tells. Without either,
+    only the cost of requests and state transitions is known.
 
     Example: cosmic plan manifest.json --local
 

@@ -15,10 +15,10 @@ from cosmic_cli.options import AsJson
 
 def plots(
     results: Annotated[Path, typer.Argument(help="Folder that `cosmic results` copied to.")],
-    into: Annotated[Path, typer.Option(help="Where the plots go.")] = Path("plots"),
+    into: Annotated[Path, typer.Option(help="Folder for the plots.")] = Path("plots"),
     as_json: AsJson = False,
 ) -> None:
-    """Draw a run's standard plots for a paper, as PNG and PDF.
+    """Draw a run's standard plots, ready for a paper, as PNG and PDF.
 
     Example: cosmic plots results/demo-0123456789ab --into figures
 

@@ -18,18 +18,19 @@ def rendezvous(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 7600,
     observe_port: Annotated[
-        int | None, typer.Option(help="A second port, to tell symmetric translators; 0: any.")
+        int | None,
+        typer.Option(help="A second port, to detect symmetric NATs; 0 takes a free one."),
     ] = None,
     port_file: Annotated[
-        Path | None, typer.Option(help="Write the port here once listening.")
+        Path | None, typer.Option(help="File to write the port to once listening.")
     ] = None,
-    memory_s: Annotated[float, typer.Option(help="Remember failed jobs so long.")] = 60.0,
-    rejoin_s: Annotated[float, typer.Option(help="Wait so for retried ranks.")] = 15.0,
-    relay_bytes: Annotated[int, typer.Option(help="Most that a job may relay.")] = 1 << 30,
+    memory_s: Annotated[float, typer.Option(help="Seconds to remember failed jobs.")] = 60.0,
+    rejoin_s: Annotated[float, typer.Option(help="Seconds to wait for retried ranks.")] = 15.0,
+    relay_bytes: Annotated[int, typer.Option(help="Most bytes that a job may relay.")] = 1 << 30,
     log_level: Annotated[str, typer.Option(help=", ".join(LEVELS))] = "warning",
     as_json: AsJson = False,
 ) -> None:
-    """Run the server where ranks of the direct channel meet, until Ctrl-C.
+    """Run the rendezvous server of the direct channel until Ctrl-C.
 
     The deployment's secret, 16 bytes or more in hexadecimal, is read from FMI_DEPLOYMENT_SECRET.
 

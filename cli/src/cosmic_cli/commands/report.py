@@ -21,7 +21,7 @@ def report(
     opened: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Copy a run's report, one page with its figures, timeline and bill, here.
+    """Copy a run's report to this machine: one page with its figures, timeline and bill.
 
     Example: cosmic report demo-0123456789ab --open --local
 

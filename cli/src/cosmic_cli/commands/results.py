@@ -12,7 +12,7 @@ from cosmic_cli.exit_codes import out, show_json
 from cosmic_cli.open_file import open_file
 from cosmic_cli.options import AsJson, on_run
 
-Into = Annotated[Path, typer.Option(help="Folder to copy to; the run gets one of its own in it.")]
+Into = Annotated[Path, typer.Option(help="Folder to copy to; a subfolder is made for the run.")]
 
 
 @on_run
@@ -22,7 +22,7 @@ def results(
     opened: Annotated[bool, typer.Option("--open", help="Open the folder afterwards.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Copy a run's catalogue, metrics, report, plan and status here.
+    """Copy a run's catalogue, metrics, report, plan and status to this machine.
 
     Example: cosmic results demo-0123456789ab --into results --local
 

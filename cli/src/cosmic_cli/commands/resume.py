@@ -19,7 +19,7 @@ def resume(
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compute the ranks that a failed, partial or cancelled run lacks, and merge again.
+    """Compute the missing ranks of a failed, partial or cancelled run, and merge again.
 
     A rank is recomputed unless both its shard and its record exist; their contents are not checked.
     Recomputed ranks do not communicate with each other. If no rank is missing, only the merge is

@@ -17,13 +17,13 @@ from cosmic_cli.options import AsJson, Prefix, on_deployment
 @on_deployment
 def runs(
     deployment: Deployment,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="So many, the latest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many to list.")] = 20,
     prefix: Prefix = PREFIX,
     as_json: AsJson = False,
 ) -> None:
-    """List the runs that were started, the latest first.
+    """List the runs, latest first.
 
-    A manifest that was rejected started nothing and is not listed; `cosmic status` knows it.
+    A rejected manifest started no run and is not listed; `cosmic status` shows it.
 
     Example: cosmic runs --limit 5 --local
 

@@ -9,9 +9,9 @@ from cosmic_cli.views.status import show_status
 
 @on_run
 def status(run: Run, as_json: AsJson = False) -> None:
-    """Say what became of a run, or how far it has come.
+    """Show how a run ended, or how far it has come.
 
-    The exit code is that of its end: 0 succeeded or still running, 1 failed, 2 rejected, 3 partial.
+    Exit code: 0 succeeded or still running, 1 failed, 2 rejected, 3 partial.
 
     Example: cosmic status demo-0123456789ab --local
 

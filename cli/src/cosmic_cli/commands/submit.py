@@ -20,9 +20,9 @@ def submit(
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Drop a manifest into the bucket, which starts a run.
+    """Upload a manifest to the bucket, which starts a run.
 
-    With --wait, the exit code is that of the run's end.
+    With --wait, the exit code says how the run ended.
 
     Example: cosmic submit manifest.json --wait --local
 

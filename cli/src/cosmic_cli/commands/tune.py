@@ -24,24 +24,38 @@ from cosmic_cli.options import AsJson, find_deployment
 from cosmic_cli.views.tuning import show
 
 Rows = Annotated[int | None, typer.Option(min=1, help="Rows of the run.")]
-Data = Annotated[Path | None, typer.Option(help="Or: a folder of partitions on this machine.")]
-AManifest = Annotated[Path | None, typer.Option(help="Or: a manifest; its bucket is looked at.")]
+Data = Annotated[Path | None, typer.Option(help="Or a folder of partitions on this machine.")]
+AManifest = Annotated[
+    Path | None, typer.Option(help="Or a manifest, whose data are looked up in the bucket.")
+]
 Model = Annotated[Path | None, typer.Option(help="Checkpoint to measure.")]
 From = Annotated[
     Path | None,
-    typer.Option("--from", help="A run's metrics.json, or an earlier --json; nothing is measured."),
+    typer.Option(
+        "--from", help="A run's metrics.json, or an earlier --json, instead of measuring."
+    ),
 ]
 AnyEngine = EngineName | Literal["auto"]
 Engine = Annotated[
     Literal["auto", "openvino", "onnxruntime", "torch"], typer.Option(help="Engine to measure.")
 ]
 Bits = Annotated[Precision, typer.Option(help="Precision to measure in.")]
-MaxMemory = Annotated[int, typer.Option(min=1024, max=10_240, help="MB of a rank's function.")]
-MaxConcurrency = Annotated[int, typer.Option(min=1, max=10_000, help="Ranks at once.")]
-Deadline = Annotated[float | None, typer.Option(min=0.0, help="Longest wall of the run, seconds.")]
-Warm = Annotated[bool, typer.Option("--warm", help="Environments are there already.")]
-Speed = Annotated[float, typer.Option(min=0.01, help="A Lambda vCPU's speed; a core's here is 1.")]
-Local = Annotated[bool, typer.Option("--local", help="Manifest: the local stack's bucket.")]
+MaxMemory = Annotated[
+    int, typer.Option(min=1024, max=10_240, help="Largest memory of a rank's function, in MB.")
+]
+MaxConcurrency = Annotated[
+    int, typer.Option(min=1, max=10_000, help="Most ranks that run at once.")
+]
+Deadline = Annotated[
+    float | None, typer.Option(min=0.0, help="Longest acceptable duration of the run, in seconds.")
+]
+Warm = Annotated[bool, typer.Option("--warm", help="Assume warm environments.")]
+Speed = Annotated[
+    float, typer.Option(min=0.01, help="Speed of a Lambda vCPU relative to a core here.")
+]
+Local = Annotated[
+    bool, typer.Option("--local", help="Look up the manifest's data in the local stack.")
+]
 
 
 def tune(
@@ -64,10 +78,11 @@ def tune(
     region: Annotated[str | None, typer.Option(help="AWS region.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Predict duration, memory and cost on Lambda; recommend the fastest, cheapest, best value.
+    """Predict duration, memory and cost on Lambda; recommend configurations.
 
-    Nothing is started on AWS: the model is measured here for some seconds, the rest is computed
-    (docs/tuning.md has every formula).
+    Recommends the fastest, the cheapest and the best-value configuration. Starts nothing on AWS:
+    the model is measured here for some seconds, the rest is computed (docs/tuning.md has the
+    formulas).
 
     Example: cosmic tune --rows 659020 --max-concurrency 500
 

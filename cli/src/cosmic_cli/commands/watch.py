@@ -10,10 +10,10 @@ from cosmic_cli.views.status import show_status
 
 @on_run
 def watch(run: Run, as_json: AsJson = False) -> None:
-    """Follow a run to its end: ranks, rows a second, time left, cost so far.
+    """Follow a run to its end: ranks, rows per second, time left, cost so far.
 
-    Progress goes to stderr. Ctrl-C stops following and leaves the run alone. The exit code is that
-    of the run's end.
+    Progress goes to stderr. Ctrl-C stops following; the run goes on. The exit code says how the
+    run ended.
 
     Example: cosmic watch demo-0123456789ab --local
 
