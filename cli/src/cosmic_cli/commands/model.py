@@ -41,36 +41,18 @@ def train(
 
     JSON: the card, as card.json
     """
-    from cosmic.model.checkpoint import Provenance, load_checkpoint, save_checkpoint
-    from cosmic.model.training import card as cards
-    from cosmic.model.training.calibrate import calibrate
-    from cosmic.model.training.samples import data_hash, load, sources
-    from cosmic.model.training.train import train as train_model
-
-    recipe = Recipe(preset, objects, steps, batch, seed=seed, threads=threads)
-    src = sources(objects, seed)
-    data = load(src.train)
+    from cosmic.model.training.card import readme
+    from cosmic.model.training.train_model import train_model
 
     def progress(step: int, loss: float) -> None:
         typer.echo(f"step {step}/{steps}  loss {loss:.4f}", err=True)
 
-    model = train_model(recipe, data, progress)
-    errors = calibrate(model, load(src.calibrate), seed)
-    z = data["z_spec"]
-    provenance = Provenance(name, data_hash(data), seed, float(z.min()), float(z.max()))
-    out.mkdir(parents=True, exist_ok=True)
-    path = cards.checkpoint_path(out, name)
-    save_checkpoint(path, model, provenance, errors)
-    command = (
-        f"cosmic model train --name {name} --preset {preset} --objects {objects} --steps {steps} "
-        f"--batch {batch} --seed {seed} --threads {threads} --out {out}"
-    )
-    card = cards.make_card(load_checkpoint(path), recipe, src.tests, command)
-    cards.write_card(out, card)
+    recipe = Recipe(preset, objects, steps, batch, seed=seed, threads=threads)
+    card = train_model(recipe, out, name, progress)
     if as_json:
         show_json(card)
     else:
-        typer.echo(cards.readme(card))
+        typer.echo(readme(card))
 
 
 @app.command()

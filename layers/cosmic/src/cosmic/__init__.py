@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from cosmic.data.pack.pack import Packed, pack
     from cosmic.errors import CosmicError, InputError, InvalidInput, TransientError
     from cosmic.model.convert.convert import convert
+    from cosmic.model.training.recipe import Recipe
+    from cosmic.model.training.train_model import train_model
     from cosmic.report.paper_figures import write_plots
     from cosmic.results.read_catalogue import read_catalogue, read_catalogue_pandas
 
@@ -47,6 +49,7 @@ HOMES = {
     "PlannedRun": "cosmic.client.plan",
     "Progress": "cosmic.client.progress",
     "RateSource": "cosmic.client.plan",
+    "Recipe": "cosmic.model.training.recipe",
     "Run": "cosmic.client.run",
     "Snapshot": "cosmic.client.snapshots",
     "State": "cosmic.contracts.status",
@@ -61,6 +64,7 @@ HOMES = {
     "read_catalogue": "cosmic.results.read_catalogue",
     "read_catalogue_pandas": "cosmic.results.read_catalogue",
     "run_local": "cosmic.api",
+    "train_model": "cosmic.model.training.train_model",
     "tune": "cosmic.calibration.tune",
     "validate_manifest": "cosmic.api",
     "write_plots": "cosmic.report.paper_figures",
@@ -81,6 +85,7 @@ __all__ = [
     "PlannedRun",
     "Progress",
     "RateSource",
+    "Recipe",
     "Run",
     "Snapshot",
     "State",
@@ -95,6 +100,7 @@ __all__ = [
     "read_catalogue",
     "read_catalogue_pandas",
     "run_local",
+    "train_model",
     "tune",
     "validate_manifest",
     "write_plots",
