@@ -16,6 +16,7 @@ import numpy as np
 from greenlet import getcurrent, greenlet
 
 from fmilib.api.communicator import Communicator
+from fmilib.api.engine import Engine
 from fmilib.channels.base import Sending
 from fmilib.channels.loopback import Sent
 from fmilib.config import settings
@@ -94,7 +95,8 @@ class Hall:
     def _join(self, rank: int, size: int) -> Communicator:
         given = {"rank": rank, "size": size, "job": "hall", "secret": bytes(32)}
         found = settings({**given, "rendezvous": "127.0.0.1:1"}, {})
-        return Communicator(found, Seat(self, rank, size), JobState(rank), None, Stats(), 0.0)
+        engine = Engine(found, Seat(self, rank, size), JobState(rank), None, Stats(), 0.0)
+        return Communicator(engine)
 
 
 class Seat:

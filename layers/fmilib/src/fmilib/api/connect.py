@@ -7,6 +7,7 @@ import time
 from functools import partial
 
 from fmilib.api.communicator import Communicator
+from fmilib.api.engine import Engine
 from fmilib.api.fallback import safest
 from fmilib.channels.loopback import LoopbackChannel
 from fmilib.channels.store.connect import open_channel
@@ -119,9 +120,7 @@ def _join(found: Settings, *, wait: bool, form_s: float | None = None) -> Commun
         return _alone(found)
     form_by = time.monotonic() + (found.timeout_s if form_s is None else form_s)
     direct = found.channel == "direct"
-    comm = _together(found, form_by, wait=wait) if direct else _by_store(found, form_by)
-    comm.rejoins_by(partial(_join_again, found))
-    return comm
+    return _together(found, form_by, wait=wait) if direct else _by_store(found, form_by)
 
 
 def _join_again(found: Settings, timeout_s: float | None) -> Communicator:
@@ -130,7 +129,7 @@ def _join_again(found: Settings, timeout_s: float | None) -> Communicator:
 
 
 def _alone(found: Settings) -> Communicator:
-    return Communicator(found, LoopbackChannel(), JobState(0), None, Stats(), 0.0)
+    return Communicator(Engine(found, LoopbackChannel(), JobState(0), None, Stats(), 0.0))
 
 
 def _together(found: Settings, form_by: float, *, wait: bool) -> Communicator:
@@ -138,7 +137,8 @@ def _together(found: Settings, form_by: float, *, wait: bool) -> Communicator:
     state, stats = JobState(found.rank, found.generation), Stats()
     control = Control(found, state, stats)
     channel = TcpChannel(found.rank, found.size, state, control, found.timeout_s)
-    comm = Communicator(found, channel, state, control, stats, form_by)
+    engine = Engine(found, channel, state, control, stats, form_by)
+    comm = Communicator(engine, partial(_join_again, found))
     try:
         control.start(form_by)
         if wait:
@@ -156,4 +156,5 @@ def _by_store(found: Settings, form_by: float) -> Communicator:
     form_by = min(form_by, found.deadline or math.inf)
     channel, reporter = open_channel(found, state, stats, form_by)
     stats.form_s = time.monotonic() - began
-    return Communicator(found, channel, state, reporter, stats, form_by)
+    engine = Engine(found, channel, state, reporter, stats, form_by)
+    return Communicator(engine, partial(_join_again, found))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fmilib.api.failure_reporter import FailureReporter
 from fmilib.api.operands import whole
 from fmilib.api.requests import PostedReceives
-from fmilib.channels.base import Channel
+from fmilib.channels.base import Channel, Sending
 from fmilib.channels.loopback import LoopbackChannel
 from fmilib.collectives.allreduce import allreduce, ordered_allreduce
 from fmilib.collectives.reduce import ordered_reduce, reduce
@@ -48,23 +48,22 @@ class Engine:
     ) -> None:
         self.rank = channel.rank
         self.size = channel.size
-        self._context = context
-        self._last_context = [context]  # of all communicators that came of one
+        self.context = context
+        self.last_context = [context]  # of all communicators that came of one
         self.advisor = Advisor(settings)
-        self._settings = settings
-        self._channel = channel
-        self._own = LoopbackChannel(settings.rank)
-        self._state = state
-        self._control = control
-        self._stats = stats
-        self._form_by = form_by
-        self._posted = PostedReceives()
+        self.settings = settings
+        self.channel = channel
+        self.own = LoopbackChannel(settings.rank)
+        self.state = state
+        self.control = control
+        self.stats = stats
+        self.form_by = form_by
+        self.posted = PostedReceives()
         self._sequence = 0
-        self._closed = False
-        self._join_again: Callable[[float | None], Self] | None = None
+        self.closed = False
         self._proven: set[tuple[Op, np.dtype[Any]]] = set()
 
-    def _collective(
+    def collective(
         self,
         operation: Operation,
         *,
@@ -87,22 +86,22 @@ class Engine:
             reduction=reduction,
             dtype=dtype,
             count=0 if like is None or ragged else like.size,
-            context=self._context,
+            context=self.context,
             shape=0 if like is None or ragged else frames.shape_code(like.shape),
         )
         self._sequence = sequence
         return call
 
-    def _message(self, peer: int, tag: int, like: Array | None = None) -> Envelope:
-        self._checked("peer", peer)
+    def message(self, peer: int, tag: int, like: Array | None = None) -> Envelope:
+        self.checked_rank("peer", peer)
         tag = whole("tag", tag)
         if not 0 <= tag <= MAX_TAG:
             raise ValueError(f"tag must be 0..{MAX_TAG}, got {tag}")
         dtype = NO_TYPE if like is None else arrays.dtype_code(like.dtype)
         count = 0 if like is None else like.size
-        return frames.message(tag, dtype=dtype, count=count, context=self._context)
+        return frames.message(tag, dtype=dtype, count=count, context=self.context)
 
-    def _checked(self, name: str, rank: int) -> int:
+    def checked_rank(self, name: str, rank: int) -> int:
         """Return a rank as Python's integer: arithmetic with numpy's small ones would wrap.
 
         Raises:
@@ -114,61 +113,73 @@ class Engine:
             raise ValueError(f"{name} must be 0..{self.size - 1}, got {rank}")
         return rank
 
-    def _to(self, peer: int) -> Channel:
-        return self._own if peer == self.rank else self._channel
+    def send(self, dest: int, call: Envelope, parts: list[codec.Buffer]) -> None:
+        """Send one message, to this rank itself too."""
+        self._channel_to(dest).send(self._place(dest), call, parts)
+
+    def begin(self, dest: int, call: Envelope, parts: list[codec.Buffer]) -> Sending:
+        """Begin to send one message."""
+        return self._channel_to(dest).begin(self._place(dest), call, parts)
+
+    def receive(self, source: int, call: Envelope, into: memoryview | None = None) -> memoryview:
+        """Receive one message, into a buffer if there is one."""
+        return self._channel_to(source).receive(self._place(source), call, into)
+
+    def _channel_to(self, peer: int) -> Channel:
+        return self.own if peer == self.rank else self.channel
 
     def _place(self, peer: int) -> int:
         return 0 if peer == self.rank else int(peer)
 
-    def _prove(self, op: Op, dtype: np.dtype[Any]) -> None:
+    def prove(self, op: Op, dtype: np.dtype[Any]) -> None:
         """Find out before anything is sent whether a reduction takes a dtype."""
         if (op, dtype) not in self._proven:
             op.check(dtype)
             if op.ufunc is not None:  # functions may be new ones every time
                 self._proven.add((op, dtype))
 
-    def _run(
+    def run(
         self, name: str, action: Callable[[], Result], only_needed: int | None = None
     ) -> Result:
         """Do one operation; turn trouble on a link into the job's failure.
 
         `only_needed` is the one rank that it can't do without; None if that is every rank.
         """
-        if not self._state.claim():
+        if not self.state.claim():
             raise self._second_call(name)
         try:
-            self._state.enter(only_needed)
+            self.state.enter(only_needed)
             return self._counted(name, action)
         finally:
-            self._state.leave()
+            self.state.leave()
 
     def _second_call(self, name: str) -> FmiError:
         """Fail the job: frames of two calls at once would be taken for each other's."""
         error = Aborted(
-            self._settings.rank,
+            self.settings.rank,
             f"{name} was called while another call was still running: a communicator, and all "
             "that came of it, belong to one thread",
         )
-        self._spread(error)
+        self.spread(error)
         return error
 
     def _counted(self, name: str, action: Callable[[], Result]) -> Result:
-        state = self._state
-        if self._closed or state.closed or state.epoch is None:
-            self._ready()
-        stats = self._stats
+        state = self.state
+        if self.closed or state.closed or state.epoch is None:
+            self.ready()
+        stats = self.stats
         line = stats.op(name)
         began, waited, moved = time.perf_counter(), stats.wait_s, stats.sent_bytes
         try:
             return action()
         except LinkTrouble as trouble:
-            raise self._settle(name, trouble) from None
+            raise self.settle(name, trouble) from None
         except FmiError as error:
-            self._spread(error)
+            self.spread(error)
             raise
         except BaseException as error:
             reason = f"{name} was broken off by {type(error).__name__}: {error}"
-            self._spread(Aborted(self._settings.rank, reason))
+            self.spread(Aborted(self.settings.rank, reason))
             raise
         finally:
             seconds = time.perf_counter() - began
@@ -177,65 +188,65 @@ class Engine:
             line.wait_s += stats.wait_s - waited
             self.advisor.observe(name, stats.sent_bytes - moved, seconds)
 
-    def _swap(
+    def swap(
         self, dest: int, outgoing: Envelope, parts: list[codec.Buffer], source: int,
         incoming: Envelope, into: memoryview | None = None,
     ) -> memoryview:  # fmt: skip
         """Send to one rank while another's message is received; either may be this one."""
         if self.rank not in (dest, source):
-            return self._channel.swap(int(dest), outgoing, parts, int(source), incoming, into)
-        self._to(dest).send(self._place(dest), outgoing, parts)
-        return self._to(source).receive(self._place(source), incoming, into)
+            return self.channel.swap(int(dest), outgoing, parts, int(source), incoming, into)
+        self.send(dest, outgoing, parts)
+        return self.receive(source, incoming, into)
 
-    def _reduction(self, operation: Operation, array: Array, op: Op, root: int = -1) -> Envelope:
-        self._prove(op, array.dtype)
-        return self._collective(operation, root=root, like=array, reduction=op.code)
+    def reduction(self, operation: Operation, array: Array, op: Op, root: int = -1) -> Envelope:
+        self.prove(op, array.dtype)
+        return self.collective(operation, root=root, like=array, reduction=op.code)
 
-    def _allreduce(self, name: str, array: Array, op: Op, *, deterministic: bool) -> None:
-        call = self._reduction(Operation.ALLREDUCE, array, op)
+    def allreduce(self, name: str, array: Array, op: Op, *, deterministic: bool) -> None:
+        call = self.reduction(Operation.ALLREDUCE, array, op)
         way = ordered_allreduce if deterministic or op.ordered else allreduce
-        self._run(name, lambda: self.size > 1 and way(self._channel, call, array, op))
+        self.run(name, lambda: self.size > 1 and way(self.channel, call, array, op))
 
-    def _reduce(self, name: str, array: Array, op: Op, root: int, *, deterministic: bool) -> None:
-        call = self._reduction(Operation.REDUCE, array, op, root)
+    def reduce(self, name: str, array: Array, op: Op, root: int, *, deterministic: bool) -> None:
+        call = self.reduction(Operation.REDUCE, array, op, root)
         way = ordered_reduce if deterministic or op.ordered else reduce
-        self._run(name, lambda: self.size > 1 and way(self._channel, call, array, op, root))
+        self.run(name, lambda: self.size > 1 and way(self.channel, call, array, op, root))
 
-    def _scan(
+    def scan(
         self, name: str, operation: Operation, array: Array, op: Op, *, deterministic: bool
     ) -> Array | None:
-        call = self._reduction(operation, array, op)
+        call = self.reduction(operation, array, op)
         way = ordered_scan if deterministic or op.ordered else scan
-        return self._run(name, lambda: way(self._channel, call, array, op))
+        return self.run(name, lambda: way(self.channel, call, array, op))
 
-    def _ready(self) -> None:
-        if self._closed:
+    def ready(self) -> None:
+        if self.closed:
             raise ValueError("the communicator is closed")
-        self._state.check()
-        if self._state.closed:
+        self.state.check()
+        if self.state.closed:
             raise ValueError("the communicator that this one came of is closed")
-        if self._control is not None and self._state.epoch is None:
-            self._wait_for_all(self._control)
+        if self.control is not None and self.state.epoch is None:
+            self._wait_for_all(self.control)
 
     def _wait_for_all(self, control: FailureReporter) -> None:
-        state = self._state
-        left_s = max(0.0, self._form_by - time.monotonic())
+        state = self.state
+        left_s = max(0.0, self.form_by - time.monotonic())
         if not state.wait(lambda: state.epoch is not None, left_s):
-            error = Timeout("connect", control.ask_who_is_missing(self._patience_s()))
+            error = Timeout("connect", control.ask_who_is_missing(self.patience_s()))
             state.fail(error)
             raise error
 
-    def _patience_s(self) -> float:
+    def patience_s(self) -> float:
         """Return how long to wait for the rendezvous's word before trusting one's own eyes."""
-        return self._settings.detect_s * VERDICT_OF_DETECT
+        return self.settings.detect_s * VERDICT_OF_DETECT
 
-    def _settle(self, name: str, trouble: LinkTrouble) -> FmiError:
+    def settle(self, name: str, trouble: LinkTrouble) -> FmiError:
         """Return the error that `trouble` means, and make sure that all others learn of it."""
         try:
             if isinstance(trouble, LinkLost):
-                self._state.wait(lambda: False, self._patience_s())
-            self._spread(self._meaning(name, trouble))
-            self._state.check()
+                self.state.wait(lambda: False, self.patience_s())
+            self.spread(self._meaning(name, trouble))
+            self.state.check()
         except FmiError as error:
             return error
         raise AssertionError("a failure was spread but isn't known")  # pragma: no cover
@@ -246,12 +257,10 @@ class Engine:
         if isinstance(trouble, LinkQuiet):
             return Timeout(name, (trouble.peer,))
         if isinstance(trouble, PeerLeft):
-            cause = (
-                f"it {trouble.cause} while rank {self._settings.rank} still needed it for {name}"
-            )
+            cause = f"it {trouble.cause} while rank {self.settings.rank} still needed it for {name}"
             return PeerFailed(trouble.peer, cause)
         return PeerFailed(trouble.peer, trouble.cause)
 
-    def _spread(self, error: FmiError) -> None:
-        if self._state.fail(error) and self._control is not None:
-            self._control.report(failure.of_error(error, self.rank))
+    def spread(self, error: FmiError) -> None:
+        if self.state.fail(error) and self.control is not None:
+            self.control.report(failure.of_error(error, self.rank))
