@@ -17,8 +17,7 @@ from greenlet import getcurrent, greenlet
 
 from fmilib.api.communicator import Communicator
 from fmilib.api.engine import Engine
-from fmilib.channels.base import Sending
-from fmilib.channels.loopback import Sent
+from fmilib.channels.base import BufferedChannel
 from fmilib.config import settings
 from fmilib.errors import MismatchError
 from fmilib.links.job_state import JobState
@@ -99,12 +98,11 @@ class Hall:
         return Communicator(engine)
 
 
-class Seat:
+class Seat(BufferedChannel):
     """One rank's channel; see `Channel`."""
 
     def __init__(self, hall: Hall, rank: int, size: int) -> None:
-        self.rank = rank
-        self.size = size
+        super().__init__(rank, size)
         self._hall = hall
 
     def send(self, peer: int, call: Envelope, parts: list[Buffer]) -> None:
@@ -140,39 +138,10 @@ class Seat:
             if offset == head.total:
                 return into
 
-    def exchange(
-        self,
-        call: Envelope,
-        to: int,
-        outgoing: memoryview,
-        source: int,
-        incoming: memoryview | None = None,
-        arrived: Arrived | None = None,
-    ) -> memoryview:
-        """Put down one message and take another; see `Channel`."""
-        self.send(to, call, [outgoing])
-        return self.receive(source, call, incoming, arrived)
-
-    def swap(
-        self, to: int, outgoing: Envelope, parts: list[Buffer], source: int, incoming: Envelope,
-        into: memoryview | None,
-    ) -> memoryview:  # fmt: skip
-        """Put down one message and take another; see `Channel`."""
-        self.send(to, outgoing, parts)
-        return self.receive(source, incoming, into)
-
-    def begin(self, peer: int, call: Envelope, parts: list[Buffer]) -> Sending:
-        """Put down one message; see `Channel`."""
-        self.send(peer, call, parts)
-        return Sent()
-
     def arrived(self, call: Envelope, peers: list[int] | None) -> int | None:
         """Return a rank whose message lies there; see `Channel`."""
         among = range(self.size) if peers is None else peers
         return next((one for one in among if self._hall.has((one, self.rank, call.queue))), None)
-
-    def drain(self) -> None:
-        """Do nothing: all that was begun lies there; see `Channel`."""
 
     def _put(self, peer: int, call: Envelope, piece: memoryview, total: int) -> None:
         head = Head(Kind.DATA, call.stamp, len(piece), total, NO_DIGEST)

@@ -5,8 +5,11 @@ What programs use is exported here, and imported when it is first asked for.
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from cosmic.logs import log_as_asked
 
 if TYPE_CHECKING:
     from cosmic.api import LocalRun, plan_manifest, run_local, validate_manifest
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
     from cosmic.model.training.train_model import train_model
     from cosmic.report.paper_figures import write_plots
     from cosmic.results.read_catalogue import read_catalogue, read_catalogue_pandas
+
+logging.getLogger("cosmic").addHandler(logging.NullHandler())  # quiet unless configured
+log_as_asked()
 
 __version__ = "0.1.0"
 HOMES = {

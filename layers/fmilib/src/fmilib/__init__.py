@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from fmilib.api.communicator import Communicator
 from fmilib.api.connect import connect
 from fmilib.api.partial_gather import Gathered
@@ -20,6 +22,8 @@ from fmilib.errors import (
 from fmilib.stats import OpStats, Stats
 from fmilib.wire.keys import derive_secret
 from fmilib.wire.reductions import Op, pairs
+
+logging.getLogger("fmilib").addHandler(logging.NullHandler())  # quiet unless configured
 
 __version__ = "0.1.0"
 __all__ = [

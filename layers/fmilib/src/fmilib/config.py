@@ -7,7 +7,9 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
+from fmilib.trace import Hook
 from fmilib.wire import keys, payload_auth
 
 MAX_RANKS = 65_535
@@ -47,6 +49,7 @@ class Settings:
         on_failure: "abort": a failed job is over; "rejoin": its ranks may form it anew.
         bind: local address to listen on; empty for the one that reaches the rendezvous.
         advertise: address that other ranks are told; empty for the bound one.
+        trace: called with events; see `fmilib.trace`.
     """
 
     rank: int
@@ -69,6 +72,7 @@ class Settings:
     on_failure: str
     bind: str
     advertise: str
+    trace: Hook | None = None
 
     def __post_init__(self) -> None:
         _require(1 <= self.size <= MAX_RANKS, f"size must be 1..{MAX_RANKS}, got {self.size}")
@@ -147,6 +151,7 @@ def settings(
         on_failure=source.text("on_failure", "abort"),
         bind=source.text("bind", ""),
         advertise=source.text("advertise", ""),
+        trace=source.hook(),
     )
 
 
@@ -226,6 +231,11 @@ class _Source:
         value = str(self.raw(name) or "0").lower()
         _require(value in ("0", "1", "true", "false"), f"{name} must be 0 or 1, got {value!r}")
         return value in ("1", "true")
+
+    def hook(self) -> Hook | None:
+        value = self._arguments.get("trace")
+        _require(value is None or callable(value), f"trace must be callable, got {value!r}")
+        return cast("Hook | None", value)
 
     def secret(self) -> bytes:
         value = self.raw("secret")

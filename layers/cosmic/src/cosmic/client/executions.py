@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from cosmic.storage.aws_errors import AWS_FAILURES, as_cosmic_error, translated
 from cosmic.storage.objects import Store
 from cosmic.storage.run_store import RunStore
 
+log = logging.getLogger(__name__)
 STOPPED_BY = {"error": "Cancelled", "cause": "cosmic cancel"}
 
 
@@ -54,6 +56,7 @@ def cancel(stack: Stack, folder: RunFolder, status: Status) -> str:
     hint = f"nothing runs; `{stack.command('resume', folder.run)}` starts it"
     with _translated(arn, hint):
         steps.stop_execution(executionArn=arn, **STOPPED_BY)
+    log.info("stopped %s", arn)
     return arn
 
 
@@ -93,6 +96,7 @@ def resume(stack: Stack, folder: RunFolder, status: Status) -> Resumed:
         stack.client("stepfunctions").start_execution(
             stateMachineArn=stack.pipeline_arn, name=name, input=json.dumps(document)
         )
+    log.info("resumed %s as %s: %d ranks", folder.run, new, len(missing))
     return Resumed(missing, new)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import MANIFEST_PREFIX, Manifest, check_manifest, parse_manifest
 from cosmic.errors import InputError
 
+log = logging.getLogger(__name__)
 AnyManifest = Mapping[str, Any] | str | bytes | Path
 
 
@@ -53,6 +55,7 @@ def submit(stack: Stack, manifest: AnyManifest) -> RunFolder:
     at = Location(stack.bucket, f"{MANIFEST_PREFIX}{name}.json")
     version = stack.store().put_version(at, text)
     run = run_id(parsed.job, at.bucket, at.key, version)
+    log.info("submitted %s as %s", at.uri, run)
     return RunFolder(stack.bucket, parsed.output.prefix, run)
 
 

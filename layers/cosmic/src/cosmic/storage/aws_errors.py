@@ -8,6 +8,7 @@ own words. An answer that nobody has seen before is judged by its HTTP status.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -29,6 +30,7 @@ from urllib3.exceptions import HTTPError
 
 from cosmic.errors import InputError, TransientError
 
+log = logging.getLogger(__name__)
 AWS_FAILURES = (ClientError, BotoCoreError, Boto3Error, ResponseParserError, HTTPError)
 BROKEN_OFF = (
     HTTPClientError,
@@ -160,6 +162,7 @@ def as_cosmic_error(what: str, error: Exception) -> InputError | TransientError:
         what: What was asked for, such as an object's URI; the message begins with it.
         error: One of `AWS_FAILURES`.
     """
+    log.info("%s: %s", what, error)
     message = f"{what}: {error}"
     if _transient(error):
         conflict = isinstance(error, ClientError) and _code(error) in CONFLICTS

@@ -19,6 +19,7 @@ from fmilib.cost_model.hints import Hint
 from fmilib.cost_model.select import pick
 from fmilib.links.job_state import JobState
 from fmilib.stats import Stats
+from fmilib.trace import Hook, Trace, log_as_asked
 
 
 def connect(
@@ -45,11 +46,12 @@ def connect(
     on_failure: str | None = None,
     bind: str | None = None,
     advertise: str | None = None,
+    trace: Hook | None = None,
     wait: bool = True,
 ) -> Communicator:
     """Join a job and return this rank's communicator; use it as a context manager.
 
-    Every argument but `wait` can be left to a variable: FMI_RANK, FMI_SIZE, FMI_JOB,
+    Every argument but `trace` and `wait` can be left to a variable: FMI_RANK, FMI_SIZE, FMI_JOB,
     FMI_SECRET (hexadecimal), FMI_RENDEZVOUS, FMI_GENERATION, FMI_TIMEOUT_S, FMI_DETECT_S,
     FMI_DEADLINE, FMI_REMAINING_S, FMI_RESERVE_S, FMI_CHANNEL, FMI_STORE (or FMI_REDIS_URL,
     FMI_S3_BUCKET and FMI_S3_PREFIX, FMI_LOCAL_DIR), FMI_ENCRYPT, FMI_HINT, FMI_MEMORY_MB,
@@ -85,6 +87,9 @@ def connect(
             that is started again finds them.
         bind: local address to listen on; by default the one that reaches the rendezvous.
         advertise: address that other ranks are told; by default the bound one.
+        trace: called with the name of each event between ranks and its facts, from other threads
+            too: paths that are tried, handshakes, links, failures; see `fmilib.trace`. The same
+            events go to the logger "fmilib", which FMI_LOG=debug (or info …) sends to stderr.
         wait: return only when all ranks are there; else the first operation waits. Stored
             channels always wait.
 
@@ -105,8 +110,9 @@ def connect(
         "integrity": integrity,
         "on_failure": on_failure,
         "hint": hint, "memory_mb": memory_mb, "typical_bytes": typical_bytes,
-        "bind": bind, "advertise": advertise,
+        "bind": bind, "advertise": advertise, "trace": trace,
     }  # fmt: skip
+    log_as_asked()
     if asks_for_choice(given):
         return pick(candidates(given), lambda one: _join(one, wait=True))
     found, stored = settings(given), stand_in(given)
@@ -128,13 +134,17 @@ def _join_again(found: Settings, timeout_s: float | None) -> Communicator:
     return _join(found, wait=True, form_s=timeout_s)
 
 
+def _trace(found: Settings) -> Trace:
+    return Trace(found.job, found.rank, found.trace)
+
+
 def _alone(found: Settings) -> Communicator:
     return Communicator(Engine(found, LoopbackChannel(), JobState(0), None, Stats(), 0.0))
 
 
 def _together(found: Settings, form_by: float, *, wait: bool) -> Communicator:
     began = time.monotonic()
-    state, stats = JobState(found.rank, found.generation), Stats()
+    state, stats = JobState(found.rank, found.generation, _trace(found)), Stats()
     control = Control(found, state, stats)
     channel = TcpChannel(found.rank, found.size, state, control, found.timeout_s)
     engine = Engine(found, channel, state, control, stats, form_by)
@@ -152,7 +162,7 @@ def _together(found: Settings, form_by: float, *, wait: bool) -> Communicator:
 
 def _by_store(found: Settings, form_by: float) -> Communicator:
     began = time.monotonic()
-    state, stats = JobState(found.rank), Stats()
+    state, stats = JobState(found.rank, trace=_trace(found)), Stats()
     form_by = min(form_by, found.deadline or math.inf)
     channel, reporter = open_channel(found, state, stats, form_by)
     stats.form_s = time.monotonic() - began

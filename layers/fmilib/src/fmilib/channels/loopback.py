@@ -4,35 +4,22 @@ from __future__ import annotations
 
 from collections import deque
 
-from fmilib.channels.base import Sending
+from fmilib.channels.base import BufferedChannel
 from fmilib.errors import MismatchError
 from fmilib.links.link import Buffer, LinkQuiet
 from fmilib.links.transfer import Arrived
 from fmilib.wire.frames import Envelope, describe
 
 
-class Sent:
-    """A message that was out as soon as it was begun."""
-
-    def test(self) -> bool:
-        """Return True."""
-        return True
-
-    def finish(self) -> None:
-        """Do nothing."""
-
-
-class LoopbackChannel:
+class LoopbackChannel(BufferedChannel):
     """Messages of a rank to itself, as rank 0 of one; a receive with nothing there can't ever end.
 
     Args:
         me: the rank, to name it in errors.
     """
 
-    rank = 0
-    size = 1
-
     def __init__(self, me: int = 0) -> None:
+        super().__init__(0, 1)
         self._me = me
         self._mail: dict[tuple[int, int], deque[tuple[bytes, bytes]]] = {}
 
@@ -76,35 +63,6 @@ class LoopbackChannel:
                 f"it expects {len(into)}"
             )
 
-    def exchange(
-        self,
-        call: Envelope,
-        to: int,
-        outgoing: memoryview,
-        source: int,
-        incoming: memoryview | None = None,
-        arrived: Arrived | None = None,
-    ) -> memoryview:
-        """Copy; see `Channel`."""
-        self.send(to, call, [outgoing])
-        return self.receive(source, call, incoming)
-
-    def swap(
-        self, to: int, outgoing: Envelope, parts: list[Buffer], source: int, incoming: Envelope,
-        into: memoryview | None,
-    ) -> memoryview:  # fmt: skip
-        """Copy; see `Channel`."""
-        self.send(to, outgoing, parts)
-        return self.receive(source, incoming, into)
-
-    def begin(self, peer: int, call: Envelope, parts: list[Buffer]) -> Sending:
-        """Keep a copy; see `Channel`."""
-        self.send(peer, call, parts)
-        return Sent()
-
     def arrived(self, call: Envelope, peers: list[int] | None) -> int | None:
         """Return 0 if something was kept; see `Channel`."""
         return 0 if self._mail.get(call.queue) else None
-
-    def drain(self) -> None:
-        """Do nothing: what was sent was kept at once; see `Channel`."""

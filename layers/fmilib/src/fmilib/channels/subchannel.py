@@ -8,7 +8,7 @@ from fmilib.links.transfer import Arrived
 from fmilib.wire.frames import Envelope
 
 
-class SubChannel:
+class SubChannel(Channel):
     """The members of a group, numbered anew; see `Channel`.
 
     Args:
@@ -18,8 +18,7 @@ class SubChannel:
     """
 
     def __init__(self, channel: Channel, members: list[int], rank: int) -> None:
-        self.rank = rank
-        self.size = len(members)
+        super().__init__(rank, len(members))
         self._channel = channel
         self._members = members
 

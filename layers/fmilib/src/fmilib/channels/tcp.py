@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from fmilib.channels.base import Channel
 from fmilib.channels.loss_tracker import LossTracker
 from fmilib.channels.progress import LOOK_S, PendingSend, Progress
 from fmilib.connectivity.control import Control
@@ -17,14 +18,13 @@ from fmilib.wire.frames import Envelope
 NEW_LINKS_S = 0.005
 
 
-class TcpChannel:
+class TcpChannel(Channel):
     """Messages over the links of a board; the control thread makes those that are missing."""
 
     def __init__(
         self, rank: int, size: int, state: JobState, control: Control, timeout_s: float
     ) -> None:
-        self.rank = rank
-        self.size = size
+        super().__init__(rank, size)
         self._state = state
         self._control = control
         self._timeout_s = timeout_s

@@ -68,9 +68,8 @@ class Connector:
         self._post = post
         self._hello = hello
         self._addresses = AddressBook()
-        self._paths = PathSelector(
-            self._addresses, PathHooks(self._identity, state.addresses.get, post, self._relay)
-        )
+        hooks = PathHooks(self._identity, state.addresses.get, post, self._relay, state.trace)
+        self._paths = PathSelector(self._addresses, hooks)
         self.watch = FailureDetector(
             state, self._addresses, self._identity, settings.detect_s, self._lost
         )
@@ -149,6 +148,7 @@ class Connector:
                 seen = str(unreachable)
             self._post({"t": "want", "rank": peer})
             if time.monotonic() - began > self._settings.detect_s * SILENT_OF_DETECT:
+                self._state.trace("peer.unreachable", peer=peer, tried=seen)
                 self._lost(peer, seen)
                 return
             await asyncio.sleep(pause_s)
@@ -247,6 +247,7 @@ class Connector:
         if self._state.add(link):
             self._stats.links += 1
             self._stats.ways = {**self._stats.ways, peer: way}
+            self._state.trace("link.established", peer=peer, path=way)
             if way in OWN_ADDRESS and _far_host(sock) == self._host_of(peer):
                 self.watch.vouch(peer)
 

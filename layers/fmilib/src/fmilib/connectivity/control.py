@@ -172,6 +172,7 @@ class Control:
                 await self._one_connection()
                 pause_s = RETRY_S[0]
             except _GONE as error:
+                self._state.trace("rendezvous.lost", cause=repr(error))
                 let_go(error)
                 pause_s = min(2 * pause_s, RETRY_S[1])
             except _Later as later:
@@ -240,6 +241,9 @@ class Control:
             raise _refusal(answer, self._settings)
         self._courier = courier
         self._state.update(lambda: setattr(self, "_registered", True))
+        self._state.trace(
+            "rendezvous.registered", host=self._settings.host, port=self._settings.port
+        )
         self._connector.welcome(answer)
 
     async def _listen_and_beat(self, courier: Courier) -> None:
@@ -275,6 +279,7 @@ class Control:
         elif kind == "formed":
             epoch = field(message, "epoch", int)
             self._state.update(lambda: setattr(self._state, "epoch", epoch))
+            self._state.trace("job.formed", epoch=epoch, channel="direct")
         elif kind == "missing":
             ranks = tuple(rank for rank in field(message, "ranks", list) if type(rank) is int)
             self._state.update(lambda: setattr(self._state, "missing", ranks))

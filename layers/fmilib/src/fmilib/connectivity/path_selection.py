@@ -18,6 +18,7 @@ from fmilib.errors import AuthError, RendezvousError
 from fmilib.links import handshake
 from fmilib.links.handshake import Identity
 from fmilib.links.link import LinkKeys
+from fmilib.trace import Trace
 from fmilib.wire.control_frames import Message
 
 PROVE_S = 5.0
@@ -63,12 +64,14 @@ class PathHooks:
         address: returns a rank's own address, if it is known.
         post: sends a control message; returns whether the rendezvous is connected.
         relay: connects to a rank through the rendezvous.
+        trace: told of the paths that are tried.
     """
 
     identity: Callable[[], Identity]
     address: Callable[[int], Address | None]
     post: Callable[[Message], bool]
     relay: Callable[[int], Awaitable[socket.socket]]
+    trace: Trace
 
 
 class PathSelector:
@@ -97,10 +100,12 @@ class PathSelector:
             ("punched", self._punched),
             ("relayed", self._relayed),
         ):
+            self._hooks.trace("path.started", peer=peer, path=name)
             try:
                 return await step(peer)
             except TROUBLE as error:
                 met.append(f"{name}: {error or 'silence'}")
+                self._hooks.trace("path.failed", peer=peer, path=name, cause=error or "silence")
         raise Unreachable("can't be reached; " + "; ".join(met))
 
     def invited(self, peer: int, remote: Address | None, wait_s: float) -> bool:
@@ -187,6 +192,7 @@ class PathSelector:
             return await self._prove(sock, peer, "relayed")
 
     async def _prove(self, sock: socket.socket, peer: int, way: str) -> Way:
+        self._hooks.trace("handshake.started", peer=peer, path=way)
         try:
             return peer, sock, await handshake.dial(sock, self._hooks.identity(), peer), way
         except BaseException:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from fmilib.errors import FmiError, PeerFailed
 from fmilib.links.link import Link, Wait, wait_for
+from fmilib.trace import Trace
 from fmilib.wire import failure
 from fmilib.wire.control_frames import REMEMBERED
 
@@ -30,9 +31,10 @@ class JobState:
         doing: stamps of the last collectives that this rank entered, in order.
         lost: ranks whose loss no call has had to raise yet, and why they count as lost.
         link_wait: how blocked calls wait on links that are taken in from now on.
+        trace: told of what happens.
     """
 
-    def __init__(self, rank: int, generation: int = 0) -> None:
+    def __init__(self, rank: int, generation: int = 0, trace: Trace | None = None) -> None:
         self._rank = rank
         self._generation = generation
         self._changed = threading.Condition()
@@ -49,6 +51,7 @@ class JobState:
         self._in_call = False
         self._only_needed: int | None = None
         self.link_wait: Wait = wait_for
+        self.trace = trace or Trace(rank=rank)
 
     @property
     def failed(self) -> bool:
@@ -94,6 +97,7 @@ class JobState:
         poison = failure.of_error(error, self._rank).encoded()
         for link in links:
             link.poison(poison)
+        self.trace("job.failed", error=error)
         return True
 
     def claim(self) -> bool:

@@ -8,8 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from fmilib.channels.base import Sending
-from fmilib.channels.loopback import Sent
+from fmilib.channels.base import BufferedChannel
 from fmilib.channels.store import crypto
 from fmilib.channels.store.base import Alarmed, PeerGone, Store
 from fmilib.channels.store.bootstrap import Membership
@@ -28,7 +27,7 @@ from fmilib.wire.frames import Envelope, GarbledError, Head, describe
 Result = TypeVar("Result")
 
 
-class StoreChannel:
+class StoreChannel(BufferedChannel):
     """Messages by way of a store; see `Channel`.
 
     Args:
@@ -42,8 +41,7 @@ class StoreChannel:
     def __init__(
         self, settings: Settings, member: Membership, store: Store, stats: Stats, lease: Lease
     ) -> None:
-        self.rank = settings.rank
-        self.size = settings.size
+        super().__init__(settings.rank, settings.size)
         self._settings = settings
         self._member = member
         self._store = store
@@ -90,37 +88,6 @@ class StoreChannel:
             done = offset == head.total
         return into if into is not None else memoryview(b"")
 
-    def exchange(
-        self,
-        call: Envelope,
-        to: int,
-        outgoing: memoryview,
-        source: int,
-        incoming: memoryview | None = None,
-        arrived: Arrived | None = None,
-    ) -> memoryview:
-        """Send, then receive: the store takes everything; see `Channel`."""
-        self.send(to, call, [outgoing])
-        return self.receive(source, call, incoming, arrived)
-
-    def swap(
-        self,
-        to: int,
-        outgoing: Envelope,
-        parts: list[Buffer],
-        source: int,
-        incoming: Envelope,
-        into: memoryview | None,
-    ) -> memoryview:
-        """Send one message and receive another, of any length; the store takes everything."""
-        self.send(to, outgoing, parts)
-        return self.receive(source, incoming, into)
-
-    def begin(self, peer: int, call: Envelope, parts: list[Buffer]) -> Sending:
-        """Send one message: the store takes everything; see `Channel`."""
-        self.send(peer, call, parts)
-        return Sent()
-
     def arrived(self, call: Envelope, peers: list[int] | None) -> int | None:
         """Return a rank whose next message the store has begun to keep; see `Channel`."""
         self._patience_s()
@@ -132,9 +99,6 @@ class StoreChannel:
         names = [(stream.name, stream.number) for stream in streams]
         place = self._watched(lambda: self._store.waiting(names))
         return None if place is None else sources[place]
-
-    def drain(self) -> None:
-        """Do nothing: the store has taken everything; see `Channel`."""
 
     # -- inside ----------------------------------------------------------------
 

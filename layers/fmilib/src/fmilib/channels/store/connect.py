@@ -75,6 +75,7 @@ def open_channel(
         store.close()
         raise
     state.epoch = int(member.epoch[:8], 16)
+    state.trace("job.formed", epoch=state.epoch, channel=settings.channel)
     lease = Lease(settings, store, member.epoch)
     lease.start()
     mail = StoreChannel(settings, member, store, stats, lease)
