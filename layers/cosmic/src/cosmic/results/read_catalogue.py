@@ -90,7 +90,7 @@ def read_catalogue_pandas(source: Path | str, *, client: S3Client | None = None)
 
 
 def _array(column: pa.ChunkedArray) -> NDArray[Any]:
-    values = column.to_numpy(zero_copy_only=False)
+    values: NDArray[Any] = column.to_numpy(zero_copy_only=False)
     return values.astype(str) if pa.types.is_string(column.type) else values
 
 

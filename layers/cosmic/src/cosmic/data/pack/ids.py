@@ -34,7 +34,8 @@ def first_text_id(ids: Field, step: int) -> str | None:
         values = ids.read(start, min(start + step, ids.rows))
         known = _flat(values)[~values.missing_rows()]
         texts = (_bytes(v).decode("utf-8", "backslashreplace") for v in _candidates(known))
-        if found := next((text for text in texts if not _is_whole(text)), None):
+        found = next((text for text in texts if not _is_whole(text)), None)
+        if found is not None:
             return found
     return None
 
