@@ -16,11 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from astropy.table import Table
+from safetensors.numpy import load_file
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from cosmic.contracts.location import Location
 from cosmic.contracts.status import State
+from cosmic.data.native import write_partition
 from process_support import run_bare
 
 from .conftest import PER_PARTITION
@@ -226,6 +228,27 @@ def test_the_fits_catalogue_holds_the_same_rows(cosmic: Cosmic, runs: dict[int, 
     assert len(fits) == cosmic.rows
     for name in ("object_id", "z_phot", "partition", "row"):
         np.testing.assert_array_equal(np.ma.filled(fits[name], np.nan), parquet[name].to_numpy())
+
+
+def test_text_ids_come_through_ranks_with_and_without_rows(
+    cosmic: Cosmic, by_world_size: dict[int, pa.Table], put: Any, tmp_path: Path
+) -> None:
+    """Of five ranks that share four batches, one has no rows."""
+    columns = load_file(cosmic.data / "0.safetensors")
+    texts = [f"SDSS J{i}" for i in columns["object_id"]]
+    write_partition(tmp_path / "p", {**columns, "object_id": np.array(texts, "S")})
+    uri = put("texts/0.safetensors", (tmp_path / "p").read_bytes()).rpartition("/")[0]
+    run = cosmic.drop(
+        cosmic.manifest(data={"uri": f"{uri}/"}, inference={"world_size": 5, "limit_rows": None})
+    )
+    status = run.wait()
+    assert (status.state, status.fmi) == (State.SUCCEEDED, "ok"), status.problems
+    assert 0 in [r.rows for r in run.records(5)]
+    found, numbered = run.catalogue(), by_world_size[1].slice(0, PER_PARTITION)
+    assert found["object_id"].to_pylist() == texts
+    assert found.drop_columns("object_id").equals(numbered.drop_columns("object_id"))
+    fits = Table.read(io.BytesIO(run.object("catalogue.fits")), hdu=1)
+    assert fits["object_id"].tolist() == texts
 
 
 def problems(run: Any) -> dict[str, str]:

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from astropy.io import fits
 from astropy.table import Table
 
-from cosmic.contracts.catalogue_schema import COLUMNS, SCHEMA, rows_to_table
+from cosmic.contracts.catalogue_schema import COLUMNS, rows_to_table, schema_of
 from cosmic.contracts.flags import Flag
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
@@ -53,6 +55,11 @@ def plain_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cosmic.report.render.make_page", write)
 
 
+def text_bytes(ids: Any) -> int | None:
+    """The width of text ids."""
+    return ids.dtype.itemsize if ids.dtype.kind == "S" else None
+
+
 class Run:
     """A run whose ranks are done: shards, records and collective in S3.
 
@@ -79,7 +86,15 @@ class Run:
             dataset="s3://d/",
             model=PlannedModel(bucket="b", key="m/tiny", etag="e", bytes=1, sha256="0" * 64),
             partitions=tuple(
-                PlannedPartition(bucket="b", key=f"{i}", etag="e", bytes=1, rows=n, row_bytes=1)
+                PlannedPartition(
+                    bucket="b",
+                    key=f"{i}",
+                    etag="e",
+                    bytes=1,
+                    rows=n,
+                    row_bytes=1,
+                    id_bytes=text_bytes(columns[i]["object_id"]),
+                )
                 for i, n in enumerate(ROWS)
             ),
             ranks=tuple(share_rows(ROWS, world_size, BATCH)),
@@ -104,7 +119,7 @@ class Run:
 
     def shard(self, rank: int) -> bytes:
         out = io.BytesIO()
-        with pq.ParquetWriter(out, SCHEMA) as writer:
+        with pq.ParquetWriter(out, schema_of(self.plan.id_bytes)) as writer:
             for s in self.plan.ranks[rank].slices:
                 c = {k: v[s.start : s.stop] for k, v in self.columns[s.partition].items()}
                 z = self.z_phot(self.columns[s.partition])[s.start : s.stop]
@@ -247,6 +262,29 @@ def test_the_catalogue_is_the_same_whatever_the_world_size_and_the_way(
     assert tables[0].equals(tables[2])
 
 
+@pytest.mark.parametrize("collective", [True, False])
+def test_text_ids_are_in_both_files_as_wide_as_the_longest(
+    store: Store, bucket: str, columns: list[dict[str, Any]], tmp_path: Path, collective: bool
+) -> None:
+    texts = [
+        [f"SDSS J{i:0{width}d}" for i in range(n)] for n, width in zip(ROWS, (9, 14), strict=True)
+    ]
+    for c, names in zip(columns, texts, strict=True):
+        c["object_id"] = np.array(names, "S")
+    done = Run(store, bucket, columns, 13, lost_of=17, tolerated_percent=10)
+    done.write(collective=collective)
+    done.aggregate(tmp_path)
+    parquet = pq.read_table(io.BytesIO(done.object("catalogue.parquet")))
+    assert parquet.schema.field("object_id") == pa.field("object_id", pa.string(), nullable=False)
+    (tmp_path / "c.fits").write_bytes(done.object("catalogue.fits"))
+    with fits.open(tmp_path / "c.fits") as hdus:
+        column = hdus[1].columns["object_id"]
+        assert (column.format, column.null) == ("20A", None)
+    expected = [*texts[0], *texts[1]]
+    assert parquet["object_id"].to_pylist() == expected
+    assert Table.read(tmp_path / "c.fits", hdu=1)["object_id"].tolist() == expected
+
+
 def test_missing_is_null_in_parquet_and_nan_in_fits(
     run: Callable[..., Run], tmp_path: Path
 ) -> None:
@@ -254,16 +292,16 @@ def test_missing_is_null_in_parquet_and_nan_in_fits(
     done.write()
     done.aggregate(tmp_path)
     parquet = pq.read_table(io.BytesIO(done.object("catalogue.parquet")))
-    fits = Table.read(io.BytesIO(done.object("catalogue.fits")), hdu=1)
-    assert fits.colnames == list(COLUMNS)
-    assert str(fits["ra"].unit) == "deg"
+    table = Table.read(io.BytesIO(done.object("catalogue.fits")), hdu=1)
+    assert table.colnames == list(COLUMNS)
+    assert str(table["ra"].unit) == "deg"
     for name, rows in (("mag_u", [3, 103]), ("z_spec", [5, 105]), ("z_phot", [0, 17])):
         for row in rows:
             assert parquet[name][row].as_py() is None
-            assert np.isnan(np.ma.filled(fits[name].astype(float), np.nan)[row])
+            assert np.isnan(np.ma.filled(table[name].astype(float), np.nan)[row])
     for name in COLUMNS:
         whole = parquet[name].to_numpy(zero_copy_only=False)
-        np.testing.assert_array_equal(np.ma.filled(fits[name], np.nan), whole)
+        np.testing.assert_array_equal(np.ma.filled(table[name], np.nan), whole)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -364,3 +365,42 @@ def test_a_model_that_fits_into_no_rank_is_refused_unread() -> None:
     problem = found.problems[0]
     assert (problem.pointer, problem.code) == ("/model/uri", "too-little-memory")
     assert store.read == 0
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_partitions_with_text_ids_and_with_whole_numbers_are_not_one_data_set(
+    store: Store,
+    bucket: str,
+    model: Model,
+    put_partition: PutPartition,
+    make_columns: Callable[..., Any],
+    named: bool,
+) -> None:
+    texts = {**make_columns(2, size=8), "object_id": np.array(["a-1", "SDSS J2"], "S")}
+    at = [put_partition("ids/0.safetensors", make_columns(2, size=8))]
+    at += [put_partition(f"ids/{i}.safetensors", texts) for i in (1, 2)]
+    uris = tuple(each.uri for each in at)
+    data = Data(partitions=uris) if named else Data(uri=f"s3://{bucket}/ids/")
+    found = inspect_inputs(store, data, model)
+    assert [p.id_bytes for p in found.partitions] == [None, 7, 7]
+    (problem,) = found.problems
+    assert problem.message == f"object_id is text in {uris[1]} and whole numbers in {uris[0]}"
+    assert problem.pointer == ("/data/partitions" if named else "/data/uri")
+    assert inspect_inputs(store, Data(partitions=uris[1:]), model).problems == []
+
+
+@pytest.mark.parametrize(
+    ("shape", "says"),
+    [([2, 65], "use (rows, 1 to 64)"), ([2, 0], "use (rows, 1 to 64)"), ([2], "(rows, 1 to 64)")],
+)
+def test_text_ids_of_another_width_are_refused(
+    store: Store, bucket: str, model: Model, shape: list[int], says: str
+) -> None:
+    entries: dict[str, object] = {
+        "object_id": {"dtype": "U8", "shape": shape, "data_offsets": [0, math.prod(shape)]}
+    }
+    at = Location(bucket, "d/0.safetensors")
+    store.put(at, raw_partition(entries, bytes(math.prod(shape))))
+    found = inspect_inputs(store, Data(partitions=(at.uri,)), model)
+    (problem,) = (p for p in found.problems if p.message.startswith("object_id"))
+    assert says in problem.hint

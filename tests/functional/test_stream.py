@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load, save
 
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import Data, Model
@@ -181,3 +182,29 @@ def test_a_rank_stops_before_its_function_is_killed(columns: list[dict[str, Any]
     with pytest.raises(InputError, match="out-of-time") as caught:
         predict_block(block, Still(), BATCH, Progress(), time.monotonic() - 1)  # type: ignore[arg-type]
     assert "world_size" in caught.value.hint
+
+
+@pytest.mark.parametrize("width", [9, 64])
+def test_text_ids_come_back_and_what_can_be_none_is_refused_by_row(
+    store: Store,
+    bucket: str,
+    put_partition: Callable[..., Location],
+    make_columns: Any,
+    width: int,
+) -> None:
+    ids = np.array([f"J{i:0{width - 1}d}" for i in range(100)], "S")
+    at = put_partition("d/0.safetensors", {**make_columns(100, size=8), "object_id": ids})
+    store.put(Location(bucket, "m"), b"m")
+    data, model = Data(partitions=(at.uri,)), Model(uri=f"s3://{bucket}/m")
+    (planned,) = inspect_inputs(store, data, model).partitions
+    assert planned.id_bytes == width
+    rows = [Slice(partition=0, start=16, stop=100)]
+    got = [b.columns["object_id"] for b in BlockReader(store, [planned], 16).blocks(rows)]
+    assert np.concatenate(got).tolist() == ids[16:].tolist()
+
+    columns = load(store.get(at))
+    columns["object_id"][70, 2:4] = (0, 65)
+    store.put(at, save(columns))
+    (planned,) = inspect_inputs(store, data, model).partitions
+    with pytest.raises(InputError, match=rf"{at.uri}: object_id is not .*: rows 70 \("):
+        list(BlockReader(store, [planned], 16).blocks(rows))

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cosmic.contracts.catalogue_schema import COLUMNS, SCHEMA, rows_to_table
+from cosmic.contracts.catalogue_schema import COLUMNS, SCHEMA, rows_to_table, schema_of
 from cosmic.contracts.columns import BANDS
 
 ROWS = 11
@@ -90,3 +90,15 @@ print("pandas" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("rows", [0, 4])
+def test_text_ids_are_a_column_of_strings(
+    make_columns: Callable[..., dict[str, np.ndarray]], rows: int
+) -> None:
+    texts = ["012", "SDSS J123456.78+012345.6", " a", "~"][:rows]
+    columns = {**make_columns(rows), "object_id": np.array(texts, "S64")}
+    found = table(columns, np.full(rows, 0.1, np.float32))
+    found.validate(full=True)
+    assert found.schema == schema_of(64)
+    assert found["object_id"].to_pylist() == texts

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 
 from cosmic.contracts.columns import Header
 from cosmic.data.native import read_header, write_partition
+from cosmic.errors import InputError
 
 WRITE = """
 import sys; import numpy as np; from pathlib import Path
@@ -59,5 +60,30 @@ def test_columns_that_do_not_fit_are_refused(
     columns["object_id"] = columns["object_id"].astype(np.float64)
     del columns["ra"]
     with pytest.raises(ValueError, match=r"'ra' is missing.*object_id is float64"):
+        write_partition(tmp_path / "p", columns)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_text_ids_are_stored_as_wide_as_the_longest(
+    make_columns: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    path = tmp_path / "p.safetensors"
+    ids = [b"012", b"SDSS J1", b"~"]
+    write_partition(path, {**make_columns(3, size=4), "object_id": np.array(ids, "S20")})
+    stored = load_file(path)["object_id"]
+    assert (str(stored.dtype), stored.shape) == ("uint8", (3, 7))
+    assert [bytes(row).rstrip(b"\0") for row in stored] == ids
+    body = path.read_bytes()
+    header = read_header(lambda at, n: body[at : at + n], len(body), "p")
+    assert isinstance(header, Header)
+    assert (header.id_bytes, header.rows) == (7, 3)
+
+
+@pytest.mark.parametrize("bad", [b"", b"a ", b"a\0b", b"a\nb", "é".encode(), b"x" * 65])
+def test_text_that_can_be_no_id_is_refused_by_row(
+    make_columns: Callable[..., dict[str, Any]], tmp_path: Path, bad: bytes
+) -> None:
+    columns = {**make_columns(3, size=4), "object_id": np.array([b"a", b"b", bad])}
+    with pytest.raises(InputError, match=r"p: object_id is not 1 to 64 .*: rows 2 \("):
         write_partition(tmp_path / "p", columns)
     assert list(tmp_path.iterdir()) == []

@@ -53,7 +53,12 @@ def evil_page(times: int = 1, **more: Any) -> str:
         r.model_copy(update={"fmi": EVIL, "fmi_error": EVIL, "engine": EVIL})
         for r in document.records
     )
-    changes = {"records": records, "provenance": dict.fromkeys(document.provenance, EVIL)}
+    flagged = tuple({**row, "object_id": EVIL} for row in document.flagged)
+    changes = {
+        "records": records,
+        "flagged": flagged,
+        "provenance": dict.fromkeys(document.provenance, EVIL),
+    }
     return page(document.model_copy(update={**changes, **more}))
 
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -129,8 +130,12 @@ def crew(
     rendezvous: Rendezvous,
     make_columns: Any,
     put_partition: Callable[..., Location],
+    request: pytest.FixtureRequest,
 ) -> Iterator[Crew]:
-    put_partition("data/0.safetensors", make_columns(2 * BATCHES_A_RANK * BATCH))
+    columns = make_columns(2 * BATCHES_A_RANK * BATCH)
+    if getattr(request, "param", None) == "text ids":
+        columns["object_id"] = np.array([f"SDSS J{i}" for i in columns["object_id"]], "S")
+    put_partition("data/0.safetensors", columns)
     store.put(Location(bucket, "model"), CHECKPOINT.read_bytes())
     environment = {
         "AWS_ENDPOINT_URL": aws_endpoint,
@@ -155,6 +160,7 @@ def expected(crew: Crew) -> pa.Table:
     return crew.rows(folder, 1)
 
 
+@pytest.mark.parametrize("crew", ["text ids"], indirect=True)
 def test_an_idle_rank_takes_rows_over_and_none_differs(crew: Crew, expected: pa.Table) -> None:
     """The late rank can't read on until the idle one computes its rows."""
     folder = crew.plan(2, "direct", 60.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -140,7 +141,7 @@ def ids(*texts: Any) -> list[Any]:
     return [*texts, *(str(i) for i in range(100, 107 - len(texts)))]
 
 
-TEXTS = ("1_23", " 12 ", "+7", "007", "-0", "\u0663", "1e5", "1.0", "9223372036854775808")
+BAD_IDS = ("", " 12 ", "\u0663", "étoile", "a\tb", "a\0b", "x" * 65)
 REFUSED: list[tuple[str, Write, Choices, str]] = [
     ("two cubes", two_cubes, Choices(), r"HDU 2 \(FLUX\), HDU 3 \(IVAR\).*--hdu"),
     ("weights alone", weights_alone, Choices(), "no field is 'image' .*IVAR"),
@@ -160,31 +161,15 @@ REFUSED: list[tuple[str, Write, Choices, str]] = [
         r"mag has lists of another length than 5: rows 3 \(4\), 4 \(6\)",
     ),
     ("a ragged first row", parquet(mag=ragged_first), Choices(), r"than 5: row 0 \(4\)"),
-    (
-        "large ids",
-        hdf5(object_id=np.arange(7, dtype=np.uint64) + np.uint64(2**63 - 6)),
-        Choices(),
-        r"2\^63 or more: row 6 \(9223372036854775808\)",
-    ),
     ("null id", parquet(object_id=[1, 2, None, 4, 5, 6, 7]), Choices(), "missing: row 2"),
     *(
         (
             f"id {text!r}",
-            parquet(object_id=ids(text)),
+            parquet(object_id=ids("a-1", text)),
             Choices(),
-            rf"row 0 \({text!r}\)".replace("+", r"\+").replace(".", r"\."),
+            rf"object_id is not 1 to 64 printable ASCII .*row 1 \({re.escape(repr(text))}\)",
         )
-        for text in (
-            "1_23",
-            " 12 ",
-            "+7",
-            "007",
-            "-0",
-            "\u0663",
-            "1e5",
-            "1.0",
-            "9223372036854775808",
-        )
+        for text in BAD_IDS
     ),
     ("bands as numbers", parquet(object_id=[0.5] * 7), Choices(), "object_id is double"),
     ("upper and lower", parquet(mag=None, **bands("ugrizZ", "mag_")), Choices(), "mag_z.*mag_Z"),
@@ -273,7 +258,7 @@ def test_a_z_beside_other_bands_is_a_magnitude(
 
 def test_the_problems_of_all_files_are_said_at_once(objects: Columns, tmp_path: Path) -> None:
     for name, write in (
-        ("a", parquet(object_id=ids("007"))),
+        ("a", parquet(object_id=ids("007 "))),
         ("b", parquet(mag=ragged, object_id=[1, 2, None, 4, 5, 6, 7])),
         ("c", parquet()),
     ):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosmic.data.pack.arrow import common_shape, decoded, leaves
-from cosmic.data.pack.source import RowsRefused, Values
-from cosmic.data.pack.values import object_ids
+from cosmic.data.pack.source import RowsRefused
 
 LISTS = (lambda inner, _: pa.list_(inner), lambda inner, _: pa.large_list(inner), pa.list_)
 
@@ -72,18 +70,3 @@ def test_rows_of_another_length_are_named(lengths: list[int], start: int) -> Non
         assert caught.value.rows == odd
     else:
         assert decoded(array, leaf, shape, start).data.shape == (len(lengths), *shape)
-
-
-IDS = st.one_of(
-    st.integers(-(2**65), 2**65).map(str),
-    st.text(max_size=6),
-    st.from_regex(r"\A[ +-]?[0-9_٠-٩]{1,4} ?\Z"),
-)
-
-
-@given(st.lists(IDS, min_size=1, max_size=4))
-def test_an_id_comes_back_as_it_was_or_is_refused(texts: list[str]) -> None:
-    data = np.empty(len(texts), object)
-    data[:] = texts
-    with suppress(RowsRefused):
-        assert [str(i) for i in object_ids(Values(data), 0)] == texts

@@ -134,10 +134,10 @@ def pack(
 
     Example: cosmic data pack survey/ --out data/survey --partition-size 100MB
 
-    JSON: {"out", "rows", "partitions", "bytes", "ignored", "repeated_ids", "sources": [{"path",
-    "format", "rows", "columns", "taken": {column: {"field", "unit", "factor", "missing",
-    "missing_by_value"}}, "made_up", "pixels": {"lost_images", "images_with_bad_pixels",
-    "images_with_an_empty_band"}}]}
+    JSON: {"out", "rows", "partitions", "bytes", "ignored", "ids": int64 or text, "repeated_ids",
+    "sources": [{"path", "format", "rows", "columns", "taken": {column: {"field", "unit", "factor",
+    "missing", "missing_by_value"}}, "made_up", "pixels": {"lost_images",
+    "images_with_bad_pixels", "images_with_an_empty_band"}}]}
     """
     from cosmic.data.pack.columns import Choices
     from cosmic.data.pack.opening import files_of, ignored_in
@@ -167,6 +167,7 @@ def pack(
         "partitions": len(packed.partitions),
         "bytes": sum(f.stat().st_size for f in packed.partitions),
         "ignored": [str(path) for path in ignored],
+        "ids": "text" if packed.text_id else "int64",
         "repeated_ids": packed.repeated_ids,
         "sources": packed.sources,
     }

@@ -143,7 +143,7 @@ def run_local(
     with (
         _written_whole(Path(out)) as (parquet, fits),
         closing(_predicted(plan, store, Path(model), threads, counts)) as tables,
-        CatalogueWriter(parquet, fits) as writer,
+        CatalogueWriter(parquet, fits, plan.id_bytes) as writer,
     ):
         for table in tables:
             writer.write(table)

@@ -17,6 +17,7 @@ from cosmic.contracts.plausible import (
     plausible_magnitudes,
     plausible_right_ascensions,
 )
+from cosmic.contracts.text_ids import stored_ids
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,12 @@ PLAUSIBLE: dict[str, Callable[[NDArray[Any]], NDArray[np.bool_]]] = {
 }
 NULLABLE = tuple(name for name, c in COLUMNS.items() if pa.types.is_floating(c.type))
 SCHEMA = pa.schema([pa.field(n, c.type, nullable=n in NULLABLE) for n, c in COLUMNS.items()])
+TEXT_ID_SCHEMA = SCHEMA.set(0, pa.field("object_id", pa.string(), nullable=False))
+
+
+def schema_of(id_bytes: int | None) -> pa.Schema:
+    """The schema of a catalogue whose ids are text of so many bytes at most; None: numbers."""
+    return SCHEMA if id_bytes is None else TEXT_ID_SCHEMA
 
 
 def rows_to_table(
@@ -84,8 +91,8 @@ def rows_to_table(
         start: Index in the partition of the first row.
 
     Returns:
-        A table of `SCHEMA`; what isn't finite, and what `PLAUSIBLE` says is no value, is null. A
-        z_spec is kept as it was given, plausible or not.
+        A table of `SCHEMA`, or of `TEXT_ID_SCHEMA`; what isn't finite, and what `PLAUSIBLE` says is
+        no value, is null. A z_spec is kept as it was given, plausible or not.
     """
     rows = len(z_phot)
     values: dict[str, NDArray[Any]] = {
@@ -102,7 +109,22 @@ def rows_to_table(
     for i, band in enumerate(BANDS):
         values[f"mag_{band}"] = columns["mag"][:, i]
         values[f"mag_err_{band}"] = columns["mag_err"][:, i]
-    return pa.Table.from_arrays([_column(name, values[name]) for name in COLUMNS], schema=SCHEMA)
+    texts = columns["object_id"].dtype.kind == "S"
+    arrays = [
+        _texts(values[name]) if texts and name == "object_id" else _column(name, values[name])
+        for name in COLUMNS
+    ]
+    return pa.Table.from_arrays(arrays, schema=TEXT_ID_SCHEMA if texts else SCHEMA)
+
+
+def _texts(ids: NDArray[np.bytes_]) -> pa.Array:
+    """Text ids, each without the NULs that fill it up; made of buffers as `_column` is."""
+    offsets = np.zeros(len(ids) + 1, np.int32)
+    np.cumsum(np.strings.str_len(ids), out=offsets[1:])
+    stored = stored_ids(ids)
+    return pa.StringArray.from_buffers(
+        len(ids), pa.py_buffer(offsets), pa.py_buffer(stored[stored != 0])
+    )
 
 
 def _column(name: str, values: NDArray[Any]) -> pa.Array:

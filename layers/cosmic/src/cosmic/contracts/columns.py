@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmic.contracts import text_ids
 from cosmic.errors import Problem
 
 BANDS = ("u", "g", "r", "i", "z")
@@ -37,6 +38,7 @@ COLUMNS = {
     "dec": Column(np.dtype("<f8"), ()),
     "z_spec": Column(np.dtype("<f4"), (), required=False),
 }
+TEXT_ID = Column(text_ids.STORED, (None,))  # what `object_id` may be in place of whole numbers
 REQUIRED = tuple(name for name, column in COLUMNS.items() if column.required)
 
 
@@ -97,6 +99,12 @@ class Header:
         """Bytes of one row of all columns, as stored."""
         return sum(t.row_bytes for t in self.tensors.values())
 
+    @property
+    def id_bytes(self) -> int | None:
+        """Bytes of each id if ids are text; None: they are whole numbers, or made up."""
+        ids = self.tensors.get("object_id")
+        return ids.row_bytes if ids is not None and ids.dtype == TEXT_ID.dtype else None
+
 
 def check_columns(
     found: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]],
@@ -129,17 +137,16 @@ def _check_column(
     if column is None:
         hint = f"the layout has {', '.join(COLUMNS)}"
         return [Problem(where, f"column {name!r} is unknown", name, hint, "bad-partition")]
+    if name == "object_id" and dtype == TEXT_ID.dtype:
+        column = TEXT_ID
     problems = []
     if dtype != column.dtype:
         problems.append(
             Problem(where, f"{name} is {dtype}", str(dtype), f"use {column.dtype}", "bad-partition")
         )
-    row_shape = shape[1:]
-    fits = len(row_shape) == len(column.row_shape) and all(
-        want in (None, got) for want, got in zip(column.row_shape, row_shape, strict=True)
-    )
-    if not shape or not fits:
-        want = ("rows", *("any" if n is None else n for n in column.row_shape))
+    if not _has_shape(column, shape):
+        any_size = f"1 to {text_ids.MOST_BYTES}" if column is TEXT_ID else "any"
+        want = ("rows", *(any_size if n is None else n for n in column.row_shape))
         problems.append(
             Problem(
                 where,
@@ -152,10 +159,19 @@ def _check_column(
     return problems
 
 
+def _has_shape(column: Column, shape: tuple[int, ...]) -> bool:
+    row_shape = shape[1:]
+    if not shape or len(row_shape) != len(column.row_shape):
+        return False
+    if column is TEXT_ID:
+        return 1 <= row_shape[0] <= text_ids.MOST_BYTES
+    return all(want in (None, got) for want, got in zip(column.row_shape, row_shape, strict=True))
+
+
 def completed(
     columns: Mapping[str, NDArray[Any]], partition: int, start: int
 ) -> dict[str, NDArray[Any]]:
-    """The columns in `COLUMNS`' types, with those made up that the file lacks.
+    """The columns in `COLUMNS`' types, text ids as `S`, with those made up that the file lacks.
 
     A made-up `object_id` is partition x 1,000,000,000 + row, both counted from 0; everything else
     that is lacking is NaN.
@@ -167,7 +183,7 @@ def completed(
     """
     rows = len(columns["image"])
     with np.errstate(over="ignore"):  # what float32 can't hold is missing, as infinity is
-        made = {n: c.astype(COLUMNS[n].dtype, copy=False) for n, c in columns.items()}
+        made = {n: _in_its_type(n, c) for n, c in columns.items()}
     for name in (n for n in REQUIRED if n not in made):
         column = COLUMNS[name]
         if name == "object_id":
@@ -177,3 +193,11 @@ def completed(
             shape = [n for n in column.row_shape if n is not None]
             made[name] = np.full((rows, *shape), np.nan, column.dtype)
     return made
+
+
+def _in_its_type(name: str, column: NDArray[Any]) -> NDArray[Any]:
+    if name == "object_id" and column.dtype == TEXT_ID.dtype and column.ndim == 2:
+        return text_ids.restored_ids(column)
+    if name == "object_id" and column.dtype.kind == "S":
+        return column
+    return column.astype(COLUMNS[name].dtype, copy=False)

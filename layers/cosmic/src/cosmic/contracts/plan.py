@@ -35,7 +35,12 @@ class PlannedModel(Contract):
 
 
 class PlannedPartition(Contract):
-    """A partition as it was when the run was planned; `row_bytes` are those of all columns."""
+    """A partition as it was when the run was planned.
+
+    Attributes:
+        row_bytes: Of a row of all columns.
+        id_bytes: Of each id if ids are text; None: they are whole numbers.
+    """
 
     bucket: str
     key: str
@@ -44,6 +49,7 @@ class PlannedPartition(Contract):
     rows: int
     row_bytes: int
     format: FormatName = "safetensors"
+    id_bytes: int | None = None
 
 
 class Slice(Contract):
@@ -124,6 +130,11 @@ class Plan(Contract):
     def rows(self) -> int:
         """Rows that go in, and must come out."""
         return sum(r.rows for r in self.ranks)
+
+    @property
+    def id_bytes(self) -> int | None:
+        """Bytes of the longest id if ids are text; None: they are whole numbers."""
+        return max((p.id_bytes for p in self.partitions if p.id_bytes is not None), default=None)
 
 
 _ADAPTER = TypeAdapter(Plan)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosmic.contracts.columns import BANDS, Checksums, Header, Tensor, check_columns
+from cosmic.contracts.text_ids import check_ids, stored_ids
 from cosmic.errors import Problem
 
 MAX_HEADER_BYTES = 1 << 20
@@ -28,6 +29,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
     "F64": np.dtype("<f8"),
     "I64": np.dtype("<i8"),
+    "U8": np.dtype("u1"),
 }
 
 
@@ -39,19 +41,21 @@ def write_partition(
     Args:
         path: File to write.
         columns: `image` float32 (N, 5, H, W) in nanomaggies, `mag` and `mag_err` float32 (N, 5) in
-            asinh magnitudes, `object_id` int64 (N,), `ra` and `dec` float64 (N,) in degrees, and
-            optionally `z_spec` float32 (N,).
+            asinh magnitudes, `object_id` int64 (N,) or, as text, `S` (N,), `ra` and `dec` float64
+            (N,) in degrees, and optionally `z_spec` float32 (N,).
         pixel_scale_arcsec: Side of a pixel.
 
     Raises:
         ValueError: a column is missing, unknown, or of the wrong dtype or shape.
+        InputError: a text can't be an id; see `cosmic.contracts.text_ids`.
     """
     from safetensors.numpy import save
 
-    problems = check_columns({k: (v.dtype, v.shape) for k, v in columns.items()})
+    stored = {name: _stored(column, path) for name, column in columns.items()}
+    problems = check_columns({k: (v.dtype, v.shape) for k, v in stored.items()})
     if problems:
         raise ValueError("; ".join(str(p) for p in problems))
-    contiguous = {name: np.ascontiguousarray(column) for name, column in columns.items()}
+    contiguous = {name: np.ascontiguousarray(column) for name, column in stored.items()}
     metadata = {
         "format": "cosmic-partition",
         "version": "1",
@@ -63,6 +67,13 @@ def write_partition(
         **{CHECKSUM_KEY + name: _checksums(column) for name, column in contiguous.items()},
     }
     path.write_bytes(canonical(save(contiguous, metadata=metadata)))
+
+
+def _stored(column: NDArray[Any], path: Path) -> NDArray[Any]:
+    if column.dtype.kind != "S":
+        return column
+    check_ids(column, str(path))
+    return stored_ids(column)
 
 
 def canonical(file: bytes) -> bytes:

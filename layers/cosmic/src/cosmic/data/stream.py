@@ -17,6 +17,7 @@ from cosmic.contracts.columns import Header, completed
 from cosmic.contracts.location import Location
 from cosmic.contracts.plan import PlannedPartition, Slice
 from cosmic.contracts.rank_record import ReadingPart
+from cosmic.contracts.text_ids import check_ids
 from cosmic.data.blocks import AHEAD_BYTES, BLOCK_BYTES
 from cosmic.data.fetch import CONNECTIONS, Fetcher
 from cosmic.data.formats import read_header
@@ -109,7 +110,11 @@ class BlockReader:
         header = self._header(piece.partition)
         columns = self._fetcher.rows(planned, header, piece.start, piece.stop, connections)
         self.first_block_s = self.first_block_s or time.monotonic() - began
-        return Block(piece.partition, piece.start, completed(columns, piece.partition, piece.start))
+        made = completed(columns, piece.partition, piece.start)
+        if header.id_bytes is not None:
+            uri = Location(planned.bucket, planned.key).uri
+            check_ids(made["object_id"], uri, piece.start)
+        return Block(piece.partition, piece.start, made)
 
     def _header(self, partition: int) -> Header:
         with self._lock:

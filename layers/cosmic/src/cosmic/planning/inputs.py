@@ -54,7 +54,20 @@ def inspect_inputs(
                 found.partitions.append(outcome)
             else:
                 found.problems += outcome
+    found.problems += _different_ids(data, found.partitions)
     return found
+
+
+def _different_ids(data: Data, partitions: Sequence[PlannedPartition]) -> list[Problem]:
+    """A problem if some partitions have text ids and others whole numbers: one column is one."""
+    first = {p.id_bytes is None: p for p in reversed(partitions)}
+    if len(first) < 2:
+        return []
+    number, text = (Location(first[kind].bucket, first[kind].key).uri for kind in (True, False))
+    message = f"object_id is text in {text} and whole numbers in {number}"
+    pointer = "/data/uri" if data.partitions is None else "/data/partitions"
+    hint = "pack all of them together with `cosmic data pack`, which makes all ids text"
+    return [Problem(pointer, message, None, hint, "bad-partition")]
 
 
 def _survey_model(store: Readable, model: Model, largest: int | None, found: RunInputs) -> None:
@@ -234,6 +247,7 @@ def _open_partition(
         rows=header.rows,
         row_bytes=header.row_bytes,
         format=layout,
+        id_bytes=header.id_bytes,
     )
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cosmic.contracts.catalogue_schema import SCHEMA
 from cosmic.contracts.rank_record import WorkPart
 from cosmic.data.stream import Block, BlockReader, Stream
 from cosmic.model.engine import Engine, Predictions
@@ -116,14 +115,14 @@ class Work:
         return predict_block(block, self.engine, size, self.progress, self.stop_by, go_on)
 
 
-def infer_rows(work: Work, shard: Path) -> None:
-    """Predict a rank's rows and write them to a shard, block by block.
+def infer_rows(work: Work, shard: Path, schema: pa.Schema) -> None:
+    """Predict a rank's rows and write them to a shard of this schema, block by block.
 
     Raises:
         InputError: a partition is not what was planned, or time ran out.
         TransientError: S3 failed.
     """
-    with pq.ParquetWriter(shard, SCHEMA) as writer:
+    with pq.ParquetWriter(shard, schema) as writer:
         for rows in work.predicted():
             writer.write_table(rows.table())
             work.progress.count(rows)

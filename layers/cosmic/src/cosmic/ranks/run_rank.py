@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from cosmic.contracts.catalogue_schema import schema_of
 from cosmic.contracts.plan import Plan
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.data.stream import BlockReader
@@ -92,7 +93,7 @@ def _infer(
         path = Path(scratch) / "shard.parquet"
         queue: BatchQueue[PredictionBlock] = BatchQueue(slices, plan.batch_size)
         work = Work(queue, blocks, reader, engine, channel, stop_by)
-        infer_rows(work, path)
+        infer_rows(work, path, schema_of(plan.id_bytes))
         invocation.mark("inferred_at_s")
         run = RunStore(environment.store, task.folder)
         run.write_shard(task.rank, plan.world_size, path)

@@ -43,7 +43,7 @@ def aggregate(task: AggregateTask, store: Store, scratch: Path) -> Status:
     parts = read_run(run)
     announced = writer.found.warnings if writer.found else parts.plan.announced
     parquet, fits = scratch / "catalogue.parquet", scratch / "catalogue.fits"
-    with CatalogueWriter(parquet, fits) as catalogue:
+    with CatalogueWriter(parquet, fits, parts.plan.id_bytes) as catalogue:
         merged = merge_rows(read_rows(run, parts), catalogue, parts.plan)
         catalogue.finish(provenance(parts.plan, task, merged))
     requests = store.requests.since(before)

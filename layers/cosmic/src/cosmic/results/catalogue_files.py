@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from cosmic.contracts.catalogue_schema import COLUMNS, SCHEMA
+from cosmic.contracts.catalogue_schema import COLUMNS, schema_of
 from cosmic.contracts.flags import MEANINGS, Flag
 
 ROW_GROUP_ROWS = 65_536
@@ -25,13 +25,17 @@ class CatalogueWriter:
 
     Row groups are cut every `ROW_GROUP_ROWS` rows, however the rows come in, so that equal rows
     give equal files.
+
+    Args:
+        id_bytes: Bytes of the longest id if ids are text; None: they are whole numbers.
     """
 
-    def __init__(self, parquet: Path, fits: Path) -> None:
-        self._parquet = pq.ParquetWriter(parquet, SCHEMA, compression="zstd")
+    def __init__(self, parquet: Path, fits: Path, id_bytes: int | None = None) -> None:
+        self._schema, self._row = schema_of(id_bytes), _fits_dtype(id_bytes)
+        self._parquet = pq.ParquetWriter(parquet, self._schema, compression="zstd")
         self._fits = fitsio.FITS(str(fits), "rw", clobber=True)
         self._fits.create_table_hdu(
-            np.empty(0, _fits_dtype()),
+            np.empty(0, self._row),
             units=[c.unit for c in COLUMNS.values()],
             extname=FITS_EXTENSION,
         )
@@ -51,7 +55,7 @@ class CatalogueWriter:
         self._fits.close()
 
     def write(self, table: pa.Table) -> None:
-        """Append rows of `catalogue.SCHEMA`."""
+        """Append rows of the catalogue's schema."""
         self.rows += table.num_rows
         self._pending.append(table)
         if sum(t.num_rows for t in self._pending) >= ROW_GROUP_ROWS:
@@ -76,21 +80,24 @@ class CatalogueWriter:
             hdu.write_key(name.upper().removeprefix("COSMIC.")[:8].replace(".", ""), value)
 
     def _flush(self, least: int) -> None:
-        pending = pa.concat_tables([SCHEMA.empty_table(), *self._pending])
+        pending = pa.concat_tables([self._schema.empty_table(), *self._pending])
         while pending.num_rows >= least:
             group = pending.slice(0, ROW_GROUP_ROWS)
             self._parquet.write_table(group)
-            self._fits[FITS_EXTENSION].append(_fits_rows(group))
+            self._fits[FITS_EXTENSION].append(_fits_rows(group, self._row))
             pending = pending.slice(ROW_GROUP_ROWS)
         self._pending = [pending]
 
 
-def _fits_dtype() -> np.dtype[Any]:
-    return np.dtype([(name, info.type.to_pandas_dtype()) for name, info in COLUMNS.items()])
+def _fits_dtype(id_bytes: int | None) -> np.dtype[Any]:
+    kinds = {name: info.type.to_pandas_dtype() for name, info in COLUMNS.items()}
+    if id_bytes is not None:
+        kinds["object_id"] = f"S{id_bytes}"
+    return np.dtype(list(kinds.items()))
 
 
-def _fits_rows(table: pa.Table) -> NDArray[Any]:
-    rows = np.empty(table.num_rows, _fits_dtype())
+def _fits_rows(table: pa.Table, dtype: np.dtype[Any]) -> NDArray[Any]:
+    rows = np.empty(table.num_rows, dtype)
     for name in COLUMNS:
         rows[name] = table[name].to_numpy(zero_copy_only=False)
     return rows

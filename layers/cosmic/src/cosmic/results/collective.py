@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import pyarrow.parquet as pq
 from pydantic import Field, TypeAdapter
 
-from cosmic.contracts.catalogue_schema import SCHEMA
 from cosmic.contracts.manifest import Contract
 from cosmic.metrics.statistics import Statistics
 from cosmic.storage.run_store import RunStore
@@ -59,7 +58,7 @@ def write_gathered(run: RunStore, statistics: Statistics, shards: Sequence[bytes
 
 def _one_table(shards: Sequence[bytes]) -> bytes:
     out = io.BytesIO()
-    with pq.ParquetWriter(out, SCHEMA) as writer:
+    with pq.ParquetWriter(out, pq.read_schema(io.BytesIO(shards[0]))) as writer:
         for shard in shards:
             writer.write_table(pq.read_table(io.BytesIO(shard)))
     return out.getvalue()

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from cosmic.contracts.catalogue_schema import SCHEMA, redshifts_of
+from cosmic.contracts.catalogue_schema import redshifts_of, schema_of
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
 from cosmic.contracts.plan import Plan, RankPlan
@@ -43,7 +43,7 @@ def gathered_rows(
     """All ranks' rows from the one object that rank 0 wrote, if it holds exactly the shards."""
     if collective.shard_sha256 != tuple(r.shard_sha256 for r in records):
         return None
-    table = _read_table(store, folder.gathered)
+    table = _read_table(store, folder.gathered, schema_of(plan.id_bytes))
     if isinstance(table, str) or table.num_rows != plan.rows:
         return None
     ends = np.cumsum([rank.rows for rank in plan.ranks]).tolist()
@@ -56,17 +56,18 @@ def gathered_rows(
 def shard_rows(store: Store, folder: RunFolder, plan: Plan) -> Iterator[RankRows]:
     """Each rank's rows from its shard, in rank order."""
     for rank in plan.ranks:
-        table = _read_table(store, folder.shard(rank.rank, plan.world_size))
+        at = folder.shard(rank.rank, plan.world_size)
+        table = _read_table(store, at, schema_of(plan.id_bytes))
         if isinstance(table, str):
             yield RankRows(rank.rank, None, table)
         else:
             yield _checked(rank, table)
 
 
-def _read_table(store: Store, at: Location) -> pa.Table | str:
+def _read_table(store: Store, at: Location, schema: pa.Schema) -> pa.Table | str:
     try:
         data = store.get(at)
-        return pq.read_table(io.BytesIO(data), schema=SCHEMA)
+        return pq.read_table(io.BytesIO(data), schema=schema)
     except InputError as error:
         return f"no shard ({error.code})"
     except pa.ArrowException as error:

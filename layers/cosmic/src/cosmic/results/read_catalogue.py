@@ -10,8 +10,9 @@ import fitsio
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from cosmic.contracts.catalogue_schema import COLUMNS, NULLABLE, SCHEMA
+from cosmic.contracts.catalogue_schema import COLUMNS, NULLABLE, SCHEMA, TEXT_ID_SCHEMA
 from cosmic.contracts.location import parse_uri
 from cosmic.errors import InputError
 from cosmic.results.catalogue_files import FITS_EXTENSION
@@ -56,7 +57,7 @@ def read_catalogue(source: Path | str, *, client: S3Client | None = None) -> Tab
     rows, provenance = _read(source, client)
     columns = [
         MaskedColumn(
-            rows[name].to_numpy(zero_copy_only=False),
+            _array(rows[name]),
             name=name,
             mask=rows[name].is_null().to_numpy(zero_copy_only=False),
             unit=info.unit or None,
@@ -88,13 +89,18 @@ def read_catalogue_pandas(source: Path | str, *, client: S3Client | None = None)
     return frame
 
 
+def _array(column: pa.ChunkedArray) -> NDArray[Any]:
+    values: NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    return values.astype(str) if pa.types.is_string(column.type) else values
+
+
 def _not_installed(name: str) -> InputError:
     hint = f"install it: pip install 'cosmic[{name}]'"
     return InputError(f"{name} is not installed here", code="not-installed", hint=hint)
 
 
 def _read(source: Path | str, client: S3Client | None) -> tuple[pa.Table, dict[str, str]]:
-    """The rows (of `SCHEMA`) and the provenance of a catalogue's file."""
+    """The rows (of a catalogue's schema) and the provenance of its file."""
     if not str(source).startswith("s3://"):
         return _read_file(Path(source))
     at = parse_uri(str(source))
@@ -122,17 +128,24 @@ def _read_parquet(path: Path) -> tuple[pa.Table, dict[str, str]]:
     written = pq.read_metadata(path).metadata or {}
     found = {k.decode(): v.decode() for k, v in written.items()}
     provenance = {n: found[PREFIX + n] for n in PROVENANCE if PREFIX + n in found}
-    return table.select(SCHEMA.names).cast(SCHEMA), provenance
+    kind = table.schema.field("object_id").type
+    schema = SCHEMA if pa.types.is_integer(kind) else TEXT_ID_SCHEMA
+    return table.select(schema.names).cast(schema), provenance
 
 
 def _read_fits(path: Path) -> tuple[pa.Table, dict[str, str]]:
     with fitsio.FITS(str(path)) as file:
         rows = file[FITS_EXTENSION].read()
         header: Any = file[FITS_EXTENSION].read_header()
-    arrays = []
-    for name, info in COLUMNS.items():
-        values = np.ascontiguousarray(rows[name], info.type.to_pandas_dtype())
-        mask = np.isnan(values) if name in NULLABLE else None
-        arrays.append(pa.array(values, type=info.type, mask=mask))
+    schema = TEXT_ID_SCHEMA if rows["object_id"].dtype.kind in "SU" else SCHEMA
+    arrays = [_arrow(rows[field.name], field) for field in schema]
     provenance = {n: str(header[n.upper()]) for n in PROVENANCE if n.upper() in header}
-    return pa.Table.from_arrays(arrays, schema=SCHEMA), provenance
+    return pa.Table.from_arrays(arrays, schema=schema), provenance
+
+
+def _arrow(values: NDArray[Any], field: pa.Field) -> pa.Array:
+    if pa.types.is_string(field.type):
+        return pa.array(values.astype(str).tolist(), field.type)
+    numbers = np.ascontiguousarray(values, field.type.to_pandas_dtype())
+    mask = np.isnan(numbers) if field.name in NULLABLE else None
+    return pa.array(numbers, type=field.type, mask=mask)

@@ -301,7 +301,7 @@ def _called(column: str, each: Field) -> str:
 def _bad_kind(source: Source, column: str, each: Field) -> Problem:
     dtype = "text" if each.kind in "SU" else each.dtype
     if column == "object_id":
-        hint = "give whole numbers, or --number-objects"
+        hint = "give whole numbers or text, or --number-objects"
         return _problem(source, f"object_id is {each.dtype}", "bad-partition", hint, each.dtype)
     hint = "give numbers" + ("" if column in NEEDED else f", or --without {column}")
     message = f"{_called(column, each)} is {dtype}, not numbers"

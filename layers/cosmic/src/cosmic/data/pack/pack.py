@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from cosmic.data.native import write_partition
 from cosmic.data.pack.columns import Choices, Mapped, image_size, map_columns
+from cosmic.data.pack.ids import first_text_id
 from cosmic.data.pack.opening import opened
-from cosmic.data.pack.reading import Reading
+from cosmic.data.pack.reading import Reading, piece_rows
 from cosmic.data.pack.tally import Tally
 from cosmic.errors import InputError, InvalidInput, Problem
 
@@ -35,6 +36,8 @@ class Packed:
         tally: What was missing, of all files.
         repeated_ids: How often an `object_id` came that had come before.
         some_repeated: The first of those, by size.
+        text_id: The first id that is no whole number below 2^63, for which all ids are kept as
+            text, and its file; None: they are kept as int64.
     """
 
     partitions: list[Path]
@@ -42,7 +45,8 @@ class Packed:
     sources: list[dict[str, Any]]
     tally: Tally
     repeated_ids: int
-    some_repeated: list[int]
+    some_repeated: list[int] | list[str]
+    text_id: tuple[str, Path] | None
 
 
 def pack(
@@ -69,9 +73,9 @@ def pack(
         InputError: the folder has partitions already or is a file, or there are no rows.
     """
     _check_out(out)
-    sources = survey(files, choices)
+    sources, text_id = survey(files, choices)
     redshifts = any("z_spec" in source["columns"] for source in sources)
-    reading = Reading(files, choices)
+    reading = Reading(files, choices, text_ids=text_id is not None)
     with _beside(out) as folder:
         writer = _Writer(folder, partition_bytes, per_partition, progress)
         for columns in reading.pieces():
@@ -89,7 +93,7 @@ def pack(
         tally.add(each)
     for source, each in zip(sources, reading.tallies, strict=True):
         _count(source, each)
-    return Packed(partitions, rows, sources, tally, *_repeated(writer.ids))
+    return Packed(partitions, rows, sources, tally, *_repeated(writer.ids), text_id)
 
 
 def _check_out(out: Path) -> None:
@@ -121,10 +125,13 @@ def _moved(files: Sequence[Path], folder: Path, out: Path) -> list[Path]:
     return [out / file.name for file in files]
 
 
-def _repeated(ids: list[NDArray[Any]]) -> tuple[int, list[int]]:
+def _repeated(ids: list[NDArray[Any]]) -> tuple[int, list[Any]]:
     values, counts = np.unique(np.concatenate(ids), return_counts=True)
     again = values[counts > 1]
-    return int((counts - 1).sum()), [int(v) for v in again[:SHOWN_IDS]]
+    shown = again[:SHOWN_IDS]
+    return int((counts - 1).sum()), (
+        shown.astype(str) if shown.dtype.kind == "S" else shown
+    ).tolist()
 
 
 def _count(source: dict[str, Any], tally: Tally) -> None:
@@ -135,8 +142,14 @@ def _count(source: dict[str, Any], tally: Tally) -> None:
     source["pixels"] = tally.as_dict()
 
 
-def survey(files: Sequence[Path], choices: Choices) -> list[dict[str, Any]]:
-    """Path, format, rows and columns of each file, and what is taken for what.
+def survey(
+    files: Sequence[Path], choices: Choices
+) -> tuple[list[dict[str, Any]], tuple[str, Path] | None]:
+    """What each file has, and whether its ids have to be kept as text.
+
+    Returns:
+        Path, format, rows and columns of each file, and what is taken for what; the first id that
+        is no whole number, and its file.
 
     Raises:
         InvalidInput: everything that is in the way, of all files.
@@ -145,6 +158,7 @@ def survey(files: Sequence[Path], choices: Choices) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     problems: list[Problem] = []
     sizes: list[tuple[int, int]] = []
+    text_id = None
     for path in files:
         try:
             with opened(path) as source:
@@ -153,6 +167,7 @@ def survey(files: Sequence[Path], choices: Choices) -> list[dict[str, Any]]:
                 if not mapped.problems:
                     found.append(_facts(path, source.format, mapped))
                     problems += _other_size(path, mapped, sizes)
+                    text_id = text_id or _text_id(path, mapped)
         except InvalidInput as error:
             problems += error.problems
         except InputError as error:
@@ -163,7 +178,16 @@ def survey(files: Sequence[Path], choices: Choices) -> list[dict[str, Any]]:
     if not sum(source["rows"] for source in found):
         hint = "check that these are the files you meant"
         raise InputError("there are no rows to pack", code="no-rows", hint=hint)
-    return found
+    return found, text_id
+
+
+def _text_id(path: Path, mapped: Mapped) -> tuple[str, Path] | None:
+    """The first id of a file that has to be kept as text, and the file."""
+    if "object_id" not in mapped.taken:
+        return None
+    (ids,) = mapped.taken["object_id"].fields
+    text = first_text_id(ids, piece_rows(mapped))
+    return None if text is None else (text, path)
 
 
 def _unused(choices: Choices, files: Sequence[Path]) -> list[Problem]:

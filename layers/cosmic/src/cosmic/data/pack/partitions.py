@@ -6,6 +6,7 @@ import json
 import mmap
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from cosmic.contracts.columns import Header, Tensor
 from cosmic.contracts.manifest import FormatName
+from cosmic.contracts.text_ids import restored_ids
 from cosmic.data.fetch import damaged_columns
 from cosmic.data.formats import read_header
 from cosmic.data.pack.source import Field, Source, Values, unreadable
@@ -43,7 +45,16 @@ def open_partition(path: Path, layout: FormatName) -> Source:
         )
         for name, tensor in header.tensors.items()
     }
+    if header.id_bytes is not None:
+        fields["object_id"] = _text_ids(fields["object_id"])
     return Source(path, layout, fields, _metadata(layout, data, header))
+
+
+def _text_ids(stored: Field) -> Field:
+    def read(start: int, stop: int) -> Values:
+        return Values(restored_ids(stored.read(start, stop).data))
+
+    return replace(stored, dtype="text", kind="S", row_shape=(), read=read)
 
 
 def damaged(path: Path) -> list[str] | None:

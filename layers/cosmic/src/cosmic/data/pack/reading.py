@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cosmic.contracts.columns import completed
 from cosmic.data.pack.columns import Choices, Mapped, map_columns
+from cosmic.data.pack.ids import as_texts
 from cosmic.data.pack.opening import opened
 from cosmic.data.pack.source import SHOWN_ROWS, RowsRefused, shown_rows
 from cosmic.data.pack.tally import Tally
@@ -46,10 +47,13 @@ class Reading:
 
     Attributes:
         tallies: What was missing, one a file.
+
+    Args:
+        text_ids: Whether ids are kept as text; else they are whole numbers.
     """
 
-    def __init__(self, files: Sequence[Path], choices: Choices) -> None:
-        self._files, self._choices = files, choices
+    def __init__(self, files: Sequence[Path], choices: Choices, *, text_ids: bool) -> None:
+        self._files, self._choices, self._text_ids = files, choices, text_ids
         self._problems: list[Problem] = []
         self._refused: dict[tuple[str, str], _Refused] = {}
         self.tallies: list[Tally] = []
@@ -63,12 +67,12 @@ class Reading:
                 mapped = map_columns(source, self._choices)
                 if mapped.problems:
                     raise InvalidInput(list(mapped.problems))
-                step = _piece_rows(mapped)
+                step = piece_rows(mapped)
                 for start in range(0, mapped.rows, step):
                     stop = min(start + step, mapped.rows)
                     columns = self._piece(path, mapped, start, stop, tally)
                     if not self._problems and not self._refused:
-                        yield completed(columns, index, start)
+                        yield self._with_ids(completed(columns, index, start))
 
     def check(self) -> None:
         """Raise what was found.
@@ -83,11 +87,19 @@ class Reading:
         if rows or self._problems:
             raise InvalidInput([*self._problems, *rows])
 
+    def _with_ids(self, columns: Columns) -> Columns:
+        """Made-up ids are of the kind of all others."""
+        if self._text_ids:
+            columns["object_id"] = as_texts(columns["object_id"])
+        return columns
+
     def _piece(self, path: Path, mapped: Mapped, start: int, stop: int, tally: Tally) -> Columns:
         columns = {}
         for name in mapped.taken:
             try:
-                columns[name] = read_column(mapped, name, start, stop, tally)
+                columns[name] = read_column(
+                    mapped, name, start, stop, tally, text_ids=self._text_ids
+                )
             except RowsRefused as error:
                 kept = _Refused(error.hint, error.code)
                 self._refused.setdefault((str(path), error.what), kept).add(error)
@@ -100,7 +112,7 @@ class Reading:
             self._problems.append(problem)
 
 
-def _piece_rows(mapped: Mapped) -> int:
+def piece_rows(mapped: Mapped) -> int:
     """So many rows that their pixels take about `PIECE_BYTES`."""
     (*_, image) = mapped.taken["image"].fields
     row = 4 * math.prod(n or 1 for n in image.row_shape)

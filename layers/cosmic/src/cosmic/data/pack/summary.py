@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cosmic.contracts.columns import COLUMNS
+from cosmic.contracts.text_ids import MOST_BYTES
 from cosmic.data.pack.pack import Packed
 from cosmic.data.pack.tally import in_words
 
@@ -24,6 +25,8 @@ def taken_rows(packed: Packed) -> Iterator[tuple[str, str, str, str]]:
             what = "made up by file and row" if column == "object_id" else "not there"
             of = f" in {lacking:,} of {len(packed.sources):,} files" if taken else ""
             names = f"{names}; {what}{of}" if taken else what
+        if column == "object_id":
+            names += f"; kept as {'text' if packed.text_id else 'int64'}"
         missing = _missing(packed, column) if taken else ""
         yield column, names, _distinct([t["unit"] for t in taken if t["unit"]]), missing
 
@@ -51,6 +54,10 @@ def warnings_of(packed: Packed, ignored: Sequence[Path]) -> Iterator[str]:
     if without:
         files = _distinct([Path(p).name for p in without])
         yield f"object_id made up (file x 1,000,000,000 + row): no ids were taken from {files}"
+    if packed.text_id:
+        text, path = packed.text_id
+        shown = repr(text[:MOST_BYTES]) + ("…" if len(text) > MOST_BYTES else "")
+        yield f"object_id kept as text: {shown} in {path.name} is no whole number below 2^63"
     if packed.repeated_ids:
         some = ", ".join(map(str, packed.some_repeated))
         yield f"object_id comes again in {packed.repeated_ids:,} rows, such as {some}"

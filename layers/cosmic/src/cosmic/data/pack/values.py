@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,7 +17,8 @@ from cosmic.contracts.plausible import (
     plausible_right_ascensions,
 )
 from cosmic.data.pack.columns import Mapped, Taken, image_layout
-from cosmic.data.pack.source import SHOWN_ROWS, Array, RowsRefused, Values
+from cosmic.data.pack.ids import object_ids
+from cosmic.data.pack.source import Array, Values
 from cosmic.data.pack.tally import Tally
 from cosmic.errors import InputError
 
@@ -29,13 +29,15 @@ PLAUSIBLE: dict[str, Callable[[NDArray[Any]], NDArray[np.bool_]]] = {
     "dec": plausible_declinations,
     "z_spec": plausible_redshifts,
 }
-MOST = np.iinfo(np.int64).max
-PLAIN_DIGITS = re.compile(r"(0|-?[1-9][0-9]*)", re.ASCII)
-ID_HINT = "give whole numbers below 2^63, or --number-objects"
 
 
-def read_column(mapped: Mapped, column: str, start: int, stop: int, tally: Tally) -> Array:
+def read_column(
+    mapped: Mapped, column: str, start: int, stop: int, tally: Tally, *, text_ids: bool = False
+) -> Array:
     """Rows of one column in its type; what is missing is NaN and counted.
+
+    Args:
+        text_ids: Whether ids of this data set are kept as text.
 
     Raises:
         RowsRefused: rows that can't be what the column needs.
@@ -44,7 +46,7 @@ def read_column(mapped: Mapped, column: str, start: int, stop: int, tally: Tally
     taken = mapped.taken[column]
     values = joined([f.read(start, stop) for f in taken.fields])
     if column == "object_id":
-        return object_ids(values, start)
+        return object_ids(values, start, as_text=text_ids)
     if column == "image":
         named = mapped.bands.read(start, stop).data if mapped.bands is not None else None
         return _image(values, taken, named, tally)
@@ -86,31 +88,6 @@ def _in_band_order(column: str, values: Values, taken: Taken) -> Values:
         return values
     order = band_order(bands)
     return Values(values.data[:, order], values.missing_values()[:, order])
-
-
-def object_ids(values: Values, start: int) -> Array:
-    """Object ids exactly as they were, or refused."""
-    data = values.data[:, 0] if values.data.shape[1:] == (1,) else values.data
-    if (gone := np.flatnonzero(values.missing_rows())).size:
-        raise RowsRefused("object_id is missing", start + gone, hint=ID_HINT)
-    if data.dtype.kind in "iu":
-        large = np.flatnonzero(data > MOST) if data.dtype.itemsize == 8 else np.empty(0, int)
-        if large.size:
-            seen = [str(v) for v in data[large[:SHOWN_ROWS]]]
-            raise RowsRefused("object_id is 2^63 or more", start + large, seen, ID_HINT)
-        return np.ascontiguousarray(data, dtype=np.int64)
-    texts = [_text(v) for v in data]
-    odd = [i for i, text in enumerate(texts) if not _is_plain(text)]
-    if odd:
-        seen = [repr(texts[i]) for i in odd[:SHOWN_ROWS]]
-        what = "object_id is text that is no whole number written plainly"
-        raise RowsRefused(what, [start + i for i in odd], seen, ID_HINT)
-    return np.array([int(text) for text in texts], np.int64)
-
-
-def _is_plain(text: str) -> bool:
-    """Whether the number is written in the one way in which it would be written again."""
-    return bool(PLAIN_DIGITS.fullmatch(text)) and -MOST - 1 <= int(text) <= MOST
 
 
 def _text(value: Any) -> str:
