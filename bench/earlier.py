@@ -13,6 +13,7 @@ import argparse
 import subprocess
 import sys
 import sysconfig
+import unicodedata
 import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 LONGEST_S = 3600
+SECONDS = {"ms": 1e-3, "μs": 1e-6}  # the micro sign as NFKC has it
 
 
 class Cell(NamedTuple):
@@ -114,9 +116,10 @@ def row_of(head: list[str], cells: list[str]) -> str:
 
 
 def number_in(text: str) -> float | None:
-    """The number that a cell is, without its unit."""
+    """The number that a cell is; milliseconds and microseconds as seconds."""
+    number, _, unit = unicodedata.normalize("NFKC", text).partition(" ")
     try:
-        return float(text.split(maxsplit=1)[0].rstrip("%x×").replace(",", "")) if text else None
+        return float(number.rstrip("%x×").replace(",", "")) * SECONDS.get(unit, 1.0)
     except ValueError:
         return None
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fmilib.wire.arrays import Array, check_plain, dtype_code, dtype_text
+from fmilib.wire.arrays import Array, check_plain, dtype_code
 from fmilib.wire.reductions import BUILTIN, Op, pairs
 
 _LOCATING = frozenset({BUILTIN["minloc"], BUILTIN["maxloc"]})
@@ -181,14 +181,15 @@ def reducible(value: Any, op: Op) -> Array:
     Raises:
         TypeError: it isn't made of plain arrays and numbers.
     """
-    if op in _LOCATING and isinstance(value, tuple) and len(value) == 2:
+    if isinstance(value, tuple) and len(value) == 2 and op in _LOCATING:
         _check_numbers(value)
         value = pairs(np.asarray(value[0]), value[1])
-    _check_numbers(value)
+    if type(value) is not np.ndarray:
+        _check_numbers(value)
     array = np.array(value, order="C", copy=True)
-    dtype_text(array.dtype)
+    dtype_code(array.dtype)
     dtype = op.counted(array.dtype)
-    return array if dtype == array.dtype else array.astype(dtype)
+    return array if dtype is array.dtype else array.astype(dtype)
 
 
 def _check_numbers(value: Any) -> None:

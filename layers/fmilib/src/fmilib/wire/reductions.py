@@ -71,7 +71,9 @@ class Op:
 
     def counted(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         """Return the dtype in which arrays of `dtype` are reduced: sum and prod count booleans."""
-        counts = dtype == np.bool_ and self.name in _COUNTING and self is BUILTIN[self.name]
+        if dtype.kind != "b":
+            return dtype
+        counts = self.name in _COUNTING and self is BUILTIN[self.name]
         return np.dtype(np.int64) if counts else dtype
 
     def check(self, dtype: np.dtype[Any]) -> None:
