@@ -155,3 +155,9 @@ def test_bytes_of_4_gib_are_refused() -> None:
 
     with pytest.raises(ValueError, match="4294967295 is the most"):
         codec._SCALARS[bytes](Long())
+
+
+@pytest.mark.parametrize("name", ["a3", "|a3", "[('x', '|a3')]", "('<a3', (2,))"])
+def test_a_name_that_numpy_only_warns_of_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="never gives"):
+        arrays.dtype_of(name)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import functools
 import importlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -94,10 +95,24 @@ def dtype_of(text: str) -> np.dtype[Any]:
     if text.startswith(f"{EXTENSION}."):
         return _extension(text.removeprefix(f"{EXTENSION}."))
     descr: Any = ast.literal_eval(text) if text[:1] in "[(" else text
+    if any(name.lstrip("<>|=")[:1] == "a" for name in _type_names(descr)):
+        raise ValueError("a dtype's name that numpy never gives")  # and warns of: another for S
     dtype: np.dtype[Any] = np.lib.format.descr_to_dtype(descr)
     if dtype.hasobject:
         raise ValueError("a dtype with Python objects in it")
     return dtype
+
+
+def _type_names(descr: Any) -> Iterator[str]:
+    """The types' names in what describes a dtype: a name, (type, shape), or a list of fields."""
+    match descr:
+        case str():
+            yield descr
+        case (str() | list() as inner, _):
+            yield from _type_names(inner)
+        case list():
+            for field in descr:
+                yield from _type_names(field[1] if isinstance(field, tuple) and field[1:] else "")
 
 
 def _fields_text(dtype: np.dtype[Any]) -> str:
