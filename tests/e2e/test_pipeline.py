@@ -237,11 +237,16 @@ def test_text_ids_come_through_ranks_with_and_without_rows(
     columns = load_file(cosmic.data / "0.safetensors")
     texts = [f"SDSS J{i}" for i in columns["object_id"]]
     write_partition(tmp_path / "p", {**columns, "object_id": np.array(texts, "S")})
-    uri = put("texts/0.safetensors", (tmp_path / "p").read_bytes()).rpartition("/")[0]
+    at = Location(cosmic.bucket, "data/texts/0.safetensors")
+    put(at.key, (tmp_path / "p").read_bytes())
     run = cosmic.drop(
-        cosmic.manifest(data={"uri": f"{uri}/"}, inference={"world_size": 5, "limit_rows": None})
+        cosmic.manifest(
+            data={"uri": f"s3://{cosmic.bucket}/data/texts/"},
+            inference={"world_size": 5, "limit_rows": None},
+        )
     )
     status = run.wait()
+    cosmic.store.delete(at)  # other runs take the whole folder
     assert (status.state, status.fmi) == (State.SUCCEEDED, "ok"), status.problems
     assert 0 in [r.rows for r in run.records(5)]
     found, numbered = run.catalogue(), by_world_size[1].slice(0, PER_PARTITION)

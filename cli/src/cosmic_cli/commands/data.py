@@ -46,7 +46,7 @@ def parse_size(text: str) -> int:
 def synth(
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
     population: Annotated[
-        str, typer.Option(help="catalog (real galaxies), mock or legacy.")
+        str, typer.Option(help="catalog (real galaxies), mock, legacy, deep or faint.")
     ] = "legacy",
     objects: Annotated[
         int | None, typer.Option(help="How many; all there are of catalog if left out.")

@@ -6,10 +6,9 @@ What programs use is exported here, and imported when it is first asked for.
 from __future__ import annotations
 
 import logging
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-from cosmic.logs import log_as_asked
 
 if TYPE_CHECKING:
     from cosmic.api import LocalRun, plan_manifest, run_local, validate_manifest
@@ -36,7 +35,8 @@ if TYPE_CHECKING:
     from cosmic.results.read_catalogue import read_catalogue, read_catalogue_pandas
 
 logging.getLogger("cosmic").addHandler(logging.NullHandler())  # quiet unless configured
-log_as_asked()
+if "COSMIC_LOG" in os.environ:
+    import_module("cosmic.logs").log_as_asked()
 
 __version__ = "0.1.0"
 HOMES = {

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from cosmic.data.checkpoint_header import FORMAT, VERSION, parse_header, refused, take_metadata
 from cosmic.errors import InputError
 from cosmic.model.architecture import AstroMAEConfig, tensor_shapes
+from cosmic.model.domain import METADATA, Domain, read_domain
+from cosmic.model.domain import TENSORS as DOMAIN_TENSORS
 
 if TYPE_CHECKING:
     from cosmic.model.astromae import AstroMAE
@@ -88,6 +90,7 @@ class Checkpoint:
         errors: The z_phot_err table.
         sha256: Of the file.
         mapped: The file, where it is mapped.
+        domain: Which objects are like those of the training; None if that isn't known.
     """
 
     config: AstroMAEConfig
@@ -96,6 +99,7 @@ class Checkpoint:
     errors: ErrorTable
     sha256: str
     mapped: mmap.mmap | None = None
+    domain: Domain | None = None
 
     def let_go(self) -> None:
         """Give back the memory of a mapped file; what is looked at again is read again."""
@@ -103,14 +107,20 @@ class Checkpoint:
             self.mapped.madvise(mmap.MADV_DONTNEED)
 
 
-def to_bytes(model: AstroMAE, provenance: Provenance, errors: ErrorTable) -> bytes:
+def to_bytes(
+    model: AstroMAE, provenance: Provenance, errors: ErrorTable, domain: Domain | None = None
+) -> bytes:
     """A checkpoint as the bytes of its file; the same model gives the same bytes."""
     state = {n: t.detach().contiguous().numpy() for n, t in model.state_dict().items()}
-    return pack_checkpoint(model.config, state, provenance, errors)
+    return pack_checkpoint(model.config, state, provenance, errors, domain)
 
 
 def pack_checkpoint(
-    config: AstroMAEConfig, state: Weights, provenance: Provenance, errors: ErrorTable
+    config: AstroMAEConfig,
+    state: Weights,
+    provenance: Provenance,
+    errors: ErrorTable,
+    domain: Domain | None = None,
 ) -> bytes:
     """A checkpoint as the bytes of its file, from the model's tensors by name."""
     from safetensors.numpy import save
@@ -121,7 +131,9 @@ def pack_checkpoint(
     table = (errors.z, errors.complete, errors.incomplete)
     for name, column in zip(ERROR_TENSORS, table, strict=True):
         tensors[name] = np.ascontiguousarray(column, np.float32)
-    metadata = {
+    metadata = {} if domain is None else {METADATA: json.dumps(domain.facts(), sort_keys=True)}
+    tensors |= {} if domain is None else domain.tensors()
+    metadata |= {
         "format": FORMAT,
         "version": VERSION,
         "architecture": json.dumps({"type": "AstroMAE", **asdict(config)}, sort_keys=True),
@@ -130,13 +142,19 @@ def pack_checkpoint(
     return canonical(save(tensors, metadata))
 
 
-def save_checkpoint(path: Path, model: AstroMAE, provenance: Provenance, errors: ErrorTable) -> str:
+def save_checkpoint(
+    path: Path,
+    model: AstroMAE,
+    provenance: Provenance,
+    errors: ErrorTable,
+    domain: Domain | None = None,
+) -> str:
     """Write a checkpoint: beside its place first, then renamed into it.
 
     Returns:
         The SHA-256 of the file.
     """
-    data = to_bytes(model, provenance, errors)
+    data = to_bytes(model, provenance, errors, domain)
     write_checkpoint(path, data)
     return hashlib.sha256(data).hexdigest()
 
@@ -183,7 +201,8 @@ def load_checkpoint(
     }
     errors = ErrorTable(*(tensors[name].copy() for name in ERROR_TENSORS))
     mapped = data if isinstance(data, mmap.mmap) else None
-    return Checkpoint(config, provenance, state, errors, sha256, mapped)
+    domain = read_domain(metadata, tensors)
+    return Checkpoint(config, provenance, state, errors, sha256, mapped, domain)
 
 
 def _mapped(path: Path) -> mmap.mmap | bytes:
@@ -268,7 +287,7 @@ def _compare(found: Weights, config: AstroMAEConfig) -> None:
     bins = found["error.z"].shape if "error.z" in found else (1,)
     want |= dict.fromkeys(ERROR_TENSORS, _describe("float32", bins))
     differ = [f"{name} is missing" for name in want if name not in found]
-    differ += [f"{name} is unknown" for name in found if name not in want]
+    differ += [f"{name} is unknown" for name in found if name not in {*want, *DOMAIN_TENSORS}]
     for name in want.keys() & found.keys():
         got = _describe(str(found[name].dtype), found[name].shape)
         if got != want[name]:

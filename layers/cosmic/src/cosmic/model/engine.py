@@ -59,7 +59,7 @@ class Engine:
         precision: `float32` or `bf16`.
         threads: Threads of the library's pool.
         batch_size: Rows of the largest batch.
-        config, provenance, errors, sha256: Of the checkpoint that runs; its weights are not kept.
+        config, provenance, errors, domain, sha256: Of the checkpoint, whose weights are not kept.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class Engine:
         self.threads, self.batch_size = threads, batch_size
         c = self.config = checkpoint.config
         self.provenance, self.errors = checkpoint.provenance, checkpoint.errors
+        self.domain = checkpoint.domain
         self.sha256 = checkpoint.sha256
         self._image = _aligned(batch_size, c.bands, c.image_size, c.image_size)
         self._mag = _aligned(batch_size, c.bands)
@@ -111,7 +112,8 @@ class Engine:
             Redshifts, their errors and flags, N each. MISSING_BAND: a magnitude is missing.
             BAD_PIXELS: a pixel of the (cut) image is bad. OUT_OF_RANGE: z_phot lies outside the
             redshifts of the training. NO_PREDICTION: the model gave no finite number, or was given
-            neither a good pixel nor a magnitude.
+            neither a good pixel nor a magnitude. OUT_OF_DOMAIN: the object lies where the training
+            had hardly any; not judged if g, r, i or z is missing.
 
         Raises:
             InputError: The shapes don't fit the model or each other, or the batch is too large.
@@ -123,7 +125,15 @@ class Engine:
         z = self._run(filled, np.where(known, mag, self._neutral))
         blank = _blank(filled)
         incomplete = blank.any(axis=1) | ~finite.all(axis=(1, 2, 3))
-        return self._flagged(z, known, blank, incomplete)
+        return self._flagged(z, known, blank, incomplete, self._outside(mag, known))
+
+    def _outside(
+        self, mag: NDArray[np.floating[Any]], known: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Which objects (N,) are out of the model's domain; none where that isn't known."""
+        if self.domain is None:
+            return np.zeros(len(mag), np.bool_)
+        return self.domain.excludes(np.where(known, mag, np.nan))
 
     def _centre(
         self, image: NDArray[np.floating[Any]], mag: NDArray[np.floating[Any]]
@@ -156,6 +166,7 @@ class Engine:
         known: NDArray[np.bool_],
         blank: NDArray[np.bool_],
         lacks_pixel: NDArray[np.bool_],
+        outside: NDArray[np.bool_],
     ) -> Predictions:
         lost = ~np.isfinite(z) | ~(known.any(axis=1) | ~blank.all(axis=1))
         z = np.where(lost, np.float32(np.nan), z)
@@ -167,6 +178,7 @@ class Engine:
             (Flag.BAD_PIXELS, lacks_pixel),
             (Flag.OUT_OF_RANGE, _beyond(z, p.z_min, p.z_max)),
             (Flag.NO_PREDICTION, lost),
+            (Flag.OUT_OF_DOMAIN, outside),
         ):
             flags[where] |= flag
         table = self.errors

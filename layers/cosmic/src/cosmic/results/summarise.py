@@ -158,6 +158,7 @@ def _metrics(
         "version": 1,
         "photo_z": photo_z_metrics(*redshifts),
         "run": _run_metrics(plan, records, wall_s, aggregate_s),
+        "flags": dict(merged.flagged.counts),
         "bill": _bill(parts, task, aggregate_s, requests),
         "ranks": [r.model_dump(mode="json") for r in records],
     }

@@ -19,8 +19,8 @@ from cosmic.data.synth.split import Split, in_split
 from cosmic.data.synth.tables import Float, Galaxies, galaxies, template_fluxes
 from cosmic.errors import InputError
 
-Population = Literal["catalog", "mock", "legacy"]
-POPULATIONS: tuple[Population, ...] = ("catalog", "mock", "legacy")
+Population = Literal["catalog", "mock", "legacy", "deep", "faint"]
+POPULATIONS: tuple[Population, ...] = ("catalog", "mock", "legacy", "deep", "faint")
 G, R = 1, 2  # indices of bands
 
 
@@ -35,6 +35,12 @@ class Limits:
 
 MAIN = Limits(0.03, 0.30, 17.77)  # Strauss et al. 2002
 LUMINOUS_RED = Limits(0.20, 0.42, 19.5)  # after Eisenstein et al. 2001
+DRAWN: dict[Population, Limits] = {
+    "mock": MAIN,
+    "legacy": MAIN,
+    "deep": Limits(0.03, 0.42, 19.5),  # as faint as luminous red galaxies, of all colours
+    "faint": Limits(0.03, 0.60, 21.5),  # two magnitudes beyond any of them
+}
 LUMINOUS_RED_SHARE = 0.35  # of the legacy population
 LUMINOUS, RED = -22.3, 0.70  # absolute r, and rest-frame g - r, of a luminous red galaxy
 
@@ -73,12 +79,12 @@ def catalog_sky(real: Galaxies) -> Sky:
 
 
 def draw_sky(population: Population, split: Split, n: int, rng: np.random.Generator) -> Sky:
-    """Draw `n` galaxies of `mock` or `legacy`, made of the real galaxies of a split alone."""
+    """Draw `n` galaxies of a population, made of the real galaxies of a split alone."""
     if population == "catalog":
         raise InputError("the catalog population is not drawn", hint="use catalog_sky")
     red = rng.uniform(size=n) < (LUMINOUS_RED_SHARE if population == "legacy" else 0.0)
     place = rng.uniform(size=(n, 2))  # which galaxy, and where in its volume
-    kinds = (_source(split, luminous_red=False), _source(split, luminous_red=True))
+    kinds = (_source(split, DRAWN[population]), _source(split, LUMINOUS_RED))
     rows = [
         np.minimum((place[:, 0] * len(k.real)).astype(np.int64), len(k.real) - 1) for k in kinds
     ]
@@ -114,11 +120,10 @@ class _Source:
 
 
 @cache
-def _source(split: Split, *, luminous_red: bool) -> _Source:
+def _source(split: Split, limits: Limits) -> _Source:
     real = real_galaxies(split)
-    limits = LUMINOUS_RED if luminous_red else MAIN
     absolute_r, rest_g_r = _rest_frame(real)
-    if luminous_red:
+    if limits is LUMINOUS_RED:
         chosen = (absolute_r < LUMINOUS) & (rest_g_r > RED)
         real, absolute_r, rest_g_r = real.take(chosen), absolute_r[chosen], rest_g_r[chosen]
     farthest = cosmology.comoving_distance(_redshift_limit(real, limits))

@@ -95,6 +95,7 @@ def inspect(checkpoint: Checkpoint) -> dict[str, Any]:
         "architecture": {"type": "AstroMAE", **asdict(checkpoint.config)},
         "training_data_sha256": p.training_data_sha256,
         "seed": p.seed,
+        **({"domain": checkpoint.domain.facts()} if checkpoint.domain else {}),
         "z_range": [p.z_min, p.z_max],
         "z_phot_err": {
             name: [round(float(v), 5) if math.isfinite(v) else None for v in column]
@@ -184,6 +185,7 @@ def readme(card: dict[str, Any]) -> str:
         for s in [t["scores"]]
     )
     low, high = card["z_range"]
+    domain = _domain_row(card.get("domain"))
     return f"""# {card["name"]}
 
 An AstroMAE (arXiv 2409.01825) of {card["parameters"]:,} parameters that gives a photometric
@@ -200,6 +202,7 @@ redshift from a 5 x 32 x 32 image (u g r i z, nanomaggies) and five asinh magnit
 | seed | {card["seed"]} |
 | training data sha256 | `{card["training_data_sha256"]}` |
 | redshifts | {low:.3f} to {high:.3f}; beyond them objects are flagged `OUT_OF_RANGE` |
+{domain}
 
 | test | N | σ_NMAD | R² | bias | outliers > 0.05 | > 0.15 | within z_phot_err |
 |---|---|---|---|---|---|---|---|
@@ -216,3 +219,15 @@ incomplete one still gets a sane value.
 
 `cosmic model verify` makes the numbers above anew and fails if they differ.
 """
+
+
+def _domain_row(domain: dict[str, Any] | None) -> str:
+    if domain is None:
+        return "| domain | not known: no object is flagged `OUT_OF_DOMAIN` |"
+    bright, faint = domain["magnitudes_r"]
+    percent = 100 * domain["quantile"]
+    return (
+        f"| domain | density in {', '.join(domain['features'])}; r from {bright:.1f} to "
+        f"{faint:.1f}; objects where it is lower than for {100 - percent:.0f} % of those like the "
+        "training are flagged `OUT_OF_DOMAIN` |"
+    )

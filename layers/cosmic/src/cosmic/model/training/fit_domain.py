@@ -1,0 +1,51 @@
+"""The domain of a model, fitted to what it was trained on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits
+
+from cosmic.data.synth.dataset import Columns
+from cosmic.data.synth.instrument import PIXEL_ARCSEC
+from cosmic.model.domain import Domain, Float, features
+
+COMPONENTS = 16
+OBJECTS_PER_COMPONENT = 50
+QUANTILE = 0.01
+SEED = 0
+
+
+def fit_domain(train: Columns, calibrate: Columns) -> Domain:
+    """Fit the density of the training objects, and find out how low it is among others like them.
+
+    Args:
+        train: `image`, `mag` and `z_spec` of the training objects.
+        calibrate: `mag` of objects drawn apart: `QUANTILE` of them will count as out of domain.
+    """
+    mag, z = train["mag"], train["z_spec"]
+    components = max(1, min(COMPONENTS, len(mag) // OBJECTS_PER_COMPONENT))
+    mixture = GaussianMixture(components, random_state=SEED, reg_covar=1e-5)
+    with threadpool_limits(1):  # sums in one order: the same data give the same domain
+        mixture.fit(_complete(features(mag)))
+    unfinished = Domain(
+        np.log(mixture.weights_).astype(np.float32),
+        mixture.means_.astype(np.float32),
+        mixture.precisions_cholesky_.astype(np.float32),
+        least_log_density=-np.inf,
+        quantile=QUANTILE,
+        magnitudes=(float(np.nanmin(mag[:, 2])), float(np.nanmax(mag[:, 2]))),
+        redshifts=(float(z.min()), float(z.max())),
+        image_pixels=train["image"].shape[-1],
+        pixel_arcsec=PIXEL_ARCSEC,
+    )
+    density = unfinished.log_density(calibrate["mag"])
+    least = float(np.nanquantile(density, QUANTILE))
+    return replace(unfinished, least_log_density=least)
+
+
+def _complete(rows: Float) -> Float:
+    complete: Float = rows[np.isfinite(rows).all(axis=1)]
+    return complete
