@@ -92,7 +92,7 @@ def _plan_of(store: Store, folder: RunFolder) -> Plan:
 
 
 def _entries(store: Store, folder: RunFolder, plan: Plan) -> list[dict[str, Any]]:
-    """CAI's form of the records that are there."""
+    """CAI's form of the existing records."""
     keys = [o.key for o in store.list(folder.at("records/")) if "/rank-" in o.key]
     places = [Location(folder.bucket, key) for key in keys]
     records = [parsed(parse_record, store.get(at), at) for at in places]

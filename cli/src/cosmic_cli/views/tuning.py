@@ -88,7 +88,7 @@ def _table(title: str, found: Sequence[tuple[str, Prediction]], rows: int) -> Ta
 
 
 def thinned(curve: Sequence[Prediction], most: int) -> list[Prediction]:
-    """At most so many of them, evenly, the first and the last among them."""
+    """At most this many of them, evenly spaced, the first and the last among them."""
     if len(curve) <= most:
         return list(curve)
     return [curve[round(i * (len(curve) - 1) / (most - 1))] for i in range(most)]

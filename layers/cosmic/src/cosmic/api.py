@@ -126,12 +126,12 @@ def run_local(
         model: The checkpoint.
         out: Folder for `catalogue.parquet` and `catalogue.fits`; made if it isn't there.
         threads: Of the engine; None: all cores that this process may use.
-        limit_rows: Only the first so many.
+        limit_rows: How many rows to take, from the first; None: all.
         progress: Called after each block with the rows done and the rows there are.
 
     Raises:
         InvalidInput: everything that is wrong with the input.
-        InputError: the engine or the precision is not to be had here, or a file has changed.
+        InputError: the engine or the precision is not available here, or a file has changed.
     """
     from cosmic.ranks.predict import Progress as Counts
 

@@ -108,7 +108,7 @@ def plain(text: str) -> str:
 
 
 def shortened(value: Any, most: int) -> str:
-    """A value as JSON text, cut to so many characters; of what nests too deep, its type."""
+    """A value as JSON text, at most this many characters; for deeply nested values, their type."""
     try:
         text = json.dumps(value, default=str)
     except (ValueError, RecursionError):

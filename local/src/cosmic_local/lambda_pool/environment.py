@@ -173,7 +173,7 @@ class Environment:
     def dispose(self, timeout_s: float = 5.0) -> None:
         """Kill the process if it lives, and remove what it leaves behind except the log.
 
-        Only for whoever owns the environment, and only once.
+        Only the owner of the environment calls it, and only once.
         """
         if self._started:
             self.kill()

@@ -122,7 +122,7 @@ def from_metrics(document: Any, where: str) -> Measured:
         rows_per_s={run.batch_size: median(_rate(r) for r in ranks)},
         init_s=median(r.init_s for r in ranks if r.cold_start) if cold else None,
         load_s=max(0.0, median(cold) - warm_s) if cold else None,
-        # Who comes last waits for nobody.
+        # The last rank to arrive waits for no other.
         around_s=warm_s + min(r.finished_at_s - r.inferred_at_s for r in ranks),
         launch_s=max(0.0, run.wall_s - span_s - run.aggregate_s),
         aggregate_s=merge_s,

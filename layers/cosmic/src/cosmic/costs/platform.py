@@ -58,7 +58,7 @@ LAMBDA = Platform("AWS Lambda")
 
 
 def local_stack(cores: float, launch_s: float) -> Platform:
-    """The local stack on a machine with so many cores."""
+    """The local stack on a machine with this many cores."""
     return Platform(
         "local stack",
         shared_cores=cores,

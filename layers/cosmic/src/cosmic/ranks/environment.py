@@ -61,7 +61,7 @@ class RankEnvironment:
 
         Raises:
             InputError: the checkpoint is gone, or is not the one that was planned, or the planned
-                engine or precision is not to be had here.
+                engine or precision is not available here.
         """
         model, threads = plan.model, threads_for_memory(self.memory_mb)
         key = (model.sha256, plan.engine, plan.precision, plan.batch_size)

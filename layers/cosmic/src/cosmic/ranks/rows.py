@@ -57,7 +57,7 @@ class Work:
         }
 
     def predicted(self) -> Iterator[PredictionBlock]:
-        """All rows in the order of the plan, whoever computes them.
+        """All rows in the order of the plan, whichever rank computes them.
 
         Raises:
             InputError: a partition is not what was planned, or time ran out.

@@ -121,7 +121,7 @@ def peak_concurrency(line: Timeline) -> int:
 
 
 def thinned(line: Timeline, lines: int) -> tuple[NDArray[np.int64], int]:
-    """Which ranks to draw if there is room for so many.
+    """Which ranks to draw where there is room for only some.
 
     Returns:
         Indices (at most `lines`), and of how many consecutive ranks each is the last to end.

@@ -110,7 +110,7 @@ def _state(plan: Plan, merged: Merged, problems: list[Problem]) -> State:
     """The run's end; adds to the problems why it failed."""
     lost = plan.rows - merged.rows + merged.rows_unpredicted
     if 100 * lost / plan.rows > plan.failed_rows_percent:
-        hint = "the shards that are there are kept; " + (
+        hint = "the existing shards are kept; " + (
             "`missing` says why ranks failed" if merged.missing else "check the model and its input"
         )
         problems.append(

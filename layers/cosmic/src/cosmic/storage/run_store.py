@@ -1,8 +1,8 @@
 """The objects of one run: the one place that writes them.
 
-`init`, the ranks, `aggregate` and whoever resumes a run write through a `RunStore`. The state
-machine's two direct writes (a rank's failure note, and the status if `aggregate` itself fails) are
-held to the same contracts by a test.
+`init`, the ranks, `aggregate` and the client that resumes a run write through a `RunStore`. The
+state machine's two direct writes (a rank's failure note, and the status if `aggregate` itself
+fails) are held to the same contracts by a test.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class Communicator:
 
     Args:
         engine: Runs each call.
-        join_again: Joins the job anew within so many seconds; None where that can't be.
+        join_again: Joins the job anew within a number of seconds; None where that can't be.
 
     Attributes:
         rank: this rank.

@@ -130,7 +130,7 @@ def _join(found: Settings, *, wait: bool, form_s: float | None = None) -> Commun
 
 
 def _join_again(found: Settings, timeout_s: float | None) -> Communicator:
-    """Form the job of these settings anew, in so many seconds; later waits are as before."""
+    """Form the job of these settings anew within `timeout_s`; later waits are as before."""
     return _join(found, wait=True, form_s=timeout_s)
 
 

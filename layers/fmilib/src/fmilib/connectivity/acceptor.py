@@ -1,6 +1,6 @@
 """Connections that others begin: found out what each is for, proven, and served.
 
-Whoever comes has a few seconds to prove itself, and only so many may be about it at once.
+A new connection has a few seconds to prove itself, and the number of unproven ones is bounded.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ class PathSelector:
     async def _one_round(
         self, peer: int, local: Address, round_s: float, knock: asyncio.Future[socket.socket]
     ) -> socket.socket | None:
-        """Call while the peer calls; return the first connection, whoever opened it."""
+        """Call while the peer calls; return the first connection, whichever side opened it."""
         remote, wait_s = await self._invitation(peer, round_s)
         await asyncio.sleep(wait_s)
         calling = asyncio.create_task(hole_punching.meet(local, remote, round_s))

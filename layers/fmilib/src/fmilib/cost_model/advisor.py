@@ -41,7 +41,7 @@ class Advisor:
         self._meter.set(self._rates[self._settings.channel])
 
     def observe(self, op: str, moved_bytes: int, seconds: float) -> None:
-        """Take in how long a call took in which this rank moved so many bytes one way."""
+        """Take in how long a call took in which this rank moved this many bytes one way."""
         rounds = self._rounds.get(op)
         if rounds:
             self._meter.observe(rounds, moved_bytes, seconds)

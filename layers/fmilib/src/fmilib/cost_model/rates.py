@@ -65,7 +65,7 @@ class Meter:
         self._betas.clear()
 
     def observe(self, rounds: int, nbytes: int, seconds: float) -> None:
-        """Take in that a call of so many rounds and bytes one way took so long."""
+        """Take in how long a call took that had this many rounds and bytes one way."""
         if rounds and nbytes <= SMALL_BYTES:
             self._alphas.append(max(0.0, seconds - nbytes / self._rates.beta) / rounds)
             if len(self._alphas) == WINDOW:

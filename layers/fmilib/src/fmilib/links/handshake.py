@@ -183,7 +183,7 @@ def _link_keys(
 
 
 async def exactly(sock: socket.socket, length: int) -> bytes:
-    """Read so many bytes.
+    """Read this many bytes.
 
     Raises:
         ConnectionResetError: the other side hung up.

@@ -21,7 +21,7 @@ Address = tuple[str, int]
 
 
 class JobState:
-    """State of one rank's membership; every change wakes whoever waits.
+    """State of one rank's membership; every change wakes the waiting threads.
 
     Attributes:
         epoch: number of the forming; None until all ranks are there.

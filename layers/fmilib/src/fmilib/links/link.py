@@ -118,7 +118,7 @@ class Link:
         return socket_options.silent_ms(self._sock)
 
     def shut(self) -> None:
-        """End both directions at once and wake whoever is blocked in the link."""
+        """End both directions at once and wake every thread that is blocked in the link."""
         try:
             self._sock.shutdown(socket.SHUT_RDWR)
         except OSError:

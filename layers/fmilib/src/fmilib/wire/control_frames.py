@@ -28,7 +28,7 @@ class Reading(Protocol):
     """Where frames come from."""
 
     async def readexactly(self, n: int, /) -> bytes:
-        """Return exactly so many bytes."""
+        """Return exactly this many bytes."""
         ...
 
 

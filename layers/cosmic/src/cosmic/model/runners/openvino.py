@@ -30,7 +30,7 @@ class OpenVinoRunner:
 def compiled(
     checkpoint: Checkpoint, rows: int, threads: int, precision: str, *, counters: bool = False
 ) -> openvino.CompiledModel:
-    """The model for this processor and so many rows at once.
+    """The model compiled for this processor and a fixed number of rows.
 
     Args:
         checkpoint: What it is made of; its pages are given back.

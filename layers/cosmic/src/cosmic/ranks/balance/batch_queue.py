@@ -58,7 +58,7 @@ class BatchQueue(Generic[Result]):
         return True
 
     def give(self, count: int) -> list[int]:
-        """Give away the last open batches, at most so many; return them in order."""
+        """Give away the last open batches, at most this many; return them in order."""
         end, self.back = self.back, max(self.front, self.back - count)
         return list(range(self.back, end))
 

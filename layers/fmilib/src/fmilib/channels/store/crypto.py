@@ -1,4 +1,4 @@
-"""Seals on what a store keeps: whoever can write to the store still can't speak for a rank.
+"""Seals on what a store keeps: write access to the store is not enough to speak for a rank.
 
 A *record* (JSON) is signed for its purpose. A *message* goes in a lane: one direction between
 two ranks, one epoch, one queue. The lane's keys are derived from all of these and from the

@@ -33,7 +33,7 @@ class Lease:
         epoch: of the formed job.
 
     Attributes:
-        watched: the rank that this one waits for; None while it waits for nobody.
+        watched: the rank that this one waits for; None while it waits for none.
     """
 
     def __init__(self, settings: Settings, store: Store, epoch: str) -> None:
