@@ -15,7 +15,7 @@ from cosmic_local.template.template import read
 from .conftest import ROOT
 
 PINNED = ("functions/infer", "layers/dependencies", "layers/figures", "layers/fmilib")
-RUNTIME_BRINGS = {"boto3", "botocore", "urllib3"}
+RUNTIME_BRINGS = {"boto3", "botocore", "s3transfer", "urllib3"}
 OURS = {"cosmic", "fmilib"}
 WRITERS = {
     "pack_checkpoint",
