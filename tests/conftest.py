@@ -148,15 +148,25 @@ def tiny_checkpoint() -> bytes:
     return struct.pack("<Q", len(header)) + header
 
 
+def galaxies(mag: NDArray[Any], size: int) -> NDArray[Any]:
+    """Round galaxies (N, 5, size, size) in nanomaggies, as bright as magnitudes (N, 5) say."""
+    squared = (np.arange(size) - size / 2) ** 2
+    profile = np.exp(-(squared[:, None] + squared) / 8)
+    images: NDArray[Any] = 10 ** (0.4 * (22.5 - mag))[:, :, None, None] * profile / profile.sum()
+    return images
+
+
 @pytest.fixture
 def make_columns() -> Callable[..., Columns]:
     """Columns of random but plausible objects: `make_columns(rows, seed=0, size=32)`."""
 
     def make(rows: int, seed: int = 0, size: int = 32) -> Columns:
         draw = np.random.default_rng(seed)
+        noise = draw.normal(0, 1, (rows, 5, size, size))
+        mag = draw.uniform(15, 20, (rows, 5))
         return {
-            "image": draw.normal(0, 1, (rows, 5, size, size)).astype(np.float32),
-            "mag": draw.uniform(15, 20, (rows, 5)).astype(np.float32),
+            "image": (noise + galaxies(mag, size)).astype(np.float32),
+            "mag": mag.astype(np.float32),
             "mag_err": draw.uniform(0.01, 0.1, (rows, 5)).astype(np.float32),
             "object_id": draw.integers(1, 1 << 62, rows),
             "ra": draw.uniform(0, 360, rows),

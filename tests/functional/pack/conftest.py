@@ -22,6 +22,9 @@ Columns = dict[str, NDArray[Any]]
 def objects(make_columns: Callable[..., Columns]) -> Columns:
     """Seven objects with pixels of whole thousandths, so that they fit scaled integers."""
     made = make_columns(7, size=8)
+    fainter = 2
+    made["mag"] += fainter
+    made["image"] *= 10 ** (-0.4 * fainter)
     made["image"] = (np.round(made["image"] * 1000) / 1000).astype(np.float32)
     return made
 
@@ -30,9 +33,11 @@ def objects(make_columns: Callable[..., Columns]) -> Columns:
 def packed(tmp_path: Path) -> Callable[..., Columns]:
     """`packed(path, Choices(...))`: the columns that a file becomes."""
 
-    def columns(path: Path, choices: Choices | None = None) -> Columns:
-        out = tmp_path / "packed"
-        pack(files_of([path]), out, choices or Choices(), partition_bytes=1 << 20)
+    def columns(
+        path: Path, choices: Choices | None = None, *, check_pixels: bool = True
+    ) -> Columns:
+        out, chosen = tmp_path / "packed", choices or Choices()
+        pack(files_of([path]), out, chosen, partition_bytes=1 << 20, check_pixels=check_pixels)
         found: Columns = load_file(out / "0.safetensors")
         return found
 

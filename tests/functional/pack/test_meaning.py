@@ -77,7 +77,7 @@ def scaled_fits_cube(path: Path, objects: Columns) -> Written:
     raw = np.round(objects["image"] * 1000).astype("i2")
     raw[1, 2, 3, 4] = -32768
     cube = fits.ImageHDU(raw, name="FLUX")
-    cube.header["BSCALE"], cube.header["BZERO"], cube.header["BLANK"] = 0.001, 2.0, -32768
+    cube.header["BSCALE"], cube.header["BZERO"], cube.header["BLANK"] = 0.001, 0.002, -32768
     table = fits.BinTableHDU(Table({n: objects[n] for n in ("mag", "object_id")}))
     fits.HDUList([fits.PrimaryHDU(), table, cube]).writeto(path / "a.fits")
     return path / "a.fits", {"image": fits.getdata(path / "a.fits", "FLUX")}
@@ -157,10 +157,10 @@ def climate_and_forecast_attributes(path: Path, objects: Columns) -> Written:
     with h5py.File(path / "a.h5", "w") as file:
         file["image"] = raw
         file["image"].attrs["scale_factor"] = 0.001
-        file["image"].attrs["add_offset"] = 2.0
+        file["image"].attrs["add_offset"] = 0.002
         file["image"].attrs["_FillValue"] = np.int16(-32768)
         file["mag"], file["object_id"] = objects["mag"], objects["object_id"]
-    expected = np.where(raw == -32768, np.nan, raw * 0.001 + 2)
+    expected = np.where(raw == -32768, np.nan, raw * 0.001 + 0.002)
     return path / "a.h5", {"image": expected}
 
 

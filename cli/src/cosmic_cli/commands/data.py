@@ -124,20 +124,25 @@ def pack(
     number_objects: Annotated[
         bool, typer.Option("--number-objects", help="Number objects, don't take their ids.")
     ] = False,
+    unchecked_pixels: Annotated[
+        bool,
+        typer.Option("--unchecked-pixels", help="Pack pixels that disagree with the magnitudes."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Convert files into native partitions: .pt .npz .npy .h5 .fits .parquet .safetensors.
 
     Rows keep their order; folders are read in natural order. Nothing is unpickled. What is missing
-    or can't be a magnitude, a redshift or a position becomes NaN and is counted. Everything is
-    written or nothing.
+    or can't be a magnitude, a redshift or a position becomes NaN and is counted. Files whose pixels
+    are not as bright as the magnitudes say are refused. Everything is written or nothing.
 
     Example: cosmic data pack survey/ --out data/survey --partition-size 100MB
 
     JSON: {"out", "rows", "partitions", "bytes", "ignored", "ids": int64 or text, "repeated_ids",
     "sources": [{"path", "format", "rows", "columns", "taken": {column: {"field", "unit", "factor",
     "missing", "missing_by_value"}}, "made_up", "pixels": {"lost_images",
-    "images_with_bad_pixels", "images_with_an_empty_band"}}]}
+    "images_with_bad_pixels", "images_with_an_empty_band"}, "photometry": {"verdict", "objects",
+    "bands": {band: {"objects", "ratio", "off", "dark"}}, "factor", "order", "message", "hint"}}]}
     """
     from cosmic.data.pack.columns import Choices
     from cosmic.data.pack.opening import files_of, ignored_in
@@ -156,6 +161,7 @@ def pack(
         choices,
         partition_bytes=parse_size(partition_size),
         per_partition=per_partition,
+        check_pixels=not unchecked_pixels,
         progress=lambda rows: err.print(f"{rows:,} rows", highlight=False),
     )
     ignored = ignored_in(paths)
@@ -226,14 +232,16 @@ def inspect(
 ) -> None:
     """Show what is in files of data: fields, units, what is missing, checksums, some rows.
 
-    Says which field would be packed as which column. Exits with 1 if a native partition's rows
-    don't have the checksums of its header.
+    Says which field would be packed as which column, and whether the pixels are as bright as the
+    magnitudes say. Exits with 1 if a native partition's rows don't have the checksums of its
+    header.
 
     Example: cosmic data inspect data/real/0.safetensors
 
     JSON: {"files": [{"path", "format", "bytes", "rows", "fields": {name: {"dtype", "shape", "unit",
-    "missing", "min", "max", "column", "problem"}}, "problems", "checksums": ok, damaged or none,
-    "damaged", "metadata", "sample"}]}
+    "missing", "min", "max", "column", "problem"}}, "problems", "photometry": {"verdict", "objects",
+    "bands": {band: {"objects", "ratio", "off", "dark"}}, "factor", "order", "message", "hint"},
+    "checksums": ok, damaged or none, "damaged", "metadata", "sample"}]}
     """
     from cosmic.data.pack.look import look
     from cosmic.data.pack.opening import files_of, ignored_in
@@ -252,6 +260,8 @@ def inspect(
 
 
 def _show(facts: dict[str, Any]) -> None:
+    from cosmic.data.pack.summary import photometry_lines
+
     title = f"{facts['path']}: {facts['format']}, {facts['rows']:,} rows, {facts['bytes']:,} bytes"
     table = Table("field", "type", "shape", "unit", "missing", "min", "max", "column", title=title)
     for name, f in facts["fields"].items():
@@ -263,6 +273,8 @@ def _show(facts: dict[str, Any]) -> None:
     for problem in facts["problems"]:
         hint = f" ({problem['hint']})" if problem["hint"] else ""
         shown.print(f"to pack: {problem['message']}{hint}", markup=False, soft_wrap=True)
+    for line in photometry_lines(facts["photometry"]):
+        shown.print(line, markup=False, highlight=False, soft_wrap=True)
     damaged = f": {', '.join(facts['damaged'])}" if facts["damaged"] else ""
     shown.print(f"checksums: {facts['checksums']}{damaged}", highlight=False)
     for name, value in facts["metadata"].items():

@@ -11,6 +11,7 @@ import numpy as np
 from cosmic.data.pack.columns import Choices, Mapped, map_columns
 from cosmic.data.pack.opening import opened
 from cosmic.data.pack.partitions import damaged
+from cosmic.data.pack.pixel_sample import PixelSample
 from cosmic.data.pack.source import Array, Field, Source, Values
 from cosmic.data.pack.values import PLAUSIBLE
 from cosmic.errors import InputError
@@ -32,8 +33,9 @@ def look(path: Path, sample: int, choices: Choices | None = None) -> dict[str, A
     Returns:
         `path`, `format`, `bytes`, `rows`, `fields` (each with `dtype`, `shape`, `unit`, `missing`,
         `min`, `max`, `column` that it would be packed as, `problem` if its values can't be read as
-        one array), `problems` that would keep it from being packed, `checksums` (`ok`, `damaged`
-        or `none`), `damaged` columns, `metadata` and `sample`.
+        one array), `problems` that would keep it from being packed, `photometry` (how bright
+        the pixels are beside the magnitudes; see `cosmic.data.photometry_check.Report`),
+        `checksums` (`ok`, `damaged` or `none`), `damaged` columns, `metadata` and `sample`.
 
     Raises:
         InputError: it is not what its name says.
@@ -49,6 +51,7 @@ def look(path: Path, sample: int, choices: Choices | None = None) -> dict[str, A
             "rows": source.rows,
             "fields": fields,
             "problems": [p.as_dict() for p in mapped.problems],
+            "photometry": None if mapped.problems else PixelSample().look(path, mapped),
             "checksums": "none" if bad is None else "damaged" if bad else "ok",
             "damaged": bad or [],
             "metadata": {str(name): _shown(value) for name, value in source.metadata.items()},

@@ -16,6 +16,7 @@ from cosmic.data.native import write_partition
 from cosmic.data.pack.columns import Choices, Mapped, image_size, map_columns
 from cosmic.data.pack.ids import first_text_id
 from cosmic.data.pack.opening import opened
+from cosmic.data.pack.pixel_sample import PixelSample
 from cosmic.data.pack.reading import Reading, piece_rows
 from cosmic.data.pack.tally import Tally
 from cosmic.errors import InputError, InvalidInput, Problem
@@ -56,6 +57,7 @@ def pack(
     *,
     partition_bytes: int,
     per_partition: int | None = None,
+    check_pixels: bool = True,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> Packed:
     """Write the rows of all files as `0.safetensors`, `1.safetensors`, …; all of them or none.
@@ -66,6 +68,7 @@ def pack(
         choices: What the files don't say.
         partition_bytes: Size of a partition, counted as the field does (pixels, magnitudes, id).
         per_partition: Rows of a partition, instead of its size.
+        check_pixels: Whether files are refused whose pixels and magnitudes disagree.
         progress: Called with the rows written so far.
 
     Raises:
@@ -73,7 +76,7 @@ def pack(
         InputError: the folder has partitions already or is a file, or there are no rows.
     """
     _check_out(out)
-    sources, text_id = survey(files, choices)
+    sources, text_id = survey(files, choices, check_pixels=check_pixels)
     redshifts = any("z_spec" in source["columns"] for source in sources)
     reading = Reading(files, choices, text_ids=text_id is not None)
     with _beside(out) as folder:
@@ -143,13 +146,13 @@ def _count(source: dict[str, Any], tally: Tally) -> None:
 
 
 def survey(
-    files: Sequence[Path], choices: Choices
+    files: Sequence[Path], choices: Choices, *, check_pixels: bool = True
 ) -> tuple[list[dict[str, Any]], tuple[str, Path] | None]:
     """What each file has, and whether its ids have to be kept as text.
 
     Returns:
-        Path, format, rows and columns of each file, and what is taken for what; the first id that
-        is no whole number, and its file.
+        Path, format, rows and columns of each file, what is taken for what, and how bright its
+        pixels are; the first id that is no whole number, and its file.
 
     Raises:
         InvalidInput: everything that is in the way, of all files.
@@ -159,13 +162,15 @@ def survey(
     problems: list[Problem] = []
     sizes: list[tuple[int, int]] = []
     text_id = None
+    photometry = PixelSample()
     for path in files:
         try:
             with opened(path) as source:
                 mapped = map_columns(source, choices)
                 problems += mapped.problems
                 if not mapped.problems:
-                    found.append(_facts(path, source.format, mapped))
+                    facts = {"photometry": photometry.look(path, mapped)}
+                    found.append(_facts(path, source.format, mapped) | facts)
                     problems += _other_size(path, mapped, sizes)
                     text_id = text_id or _text_id(path, mapped)
         except InvalidInput as error:
@@ -173,6 +178,7 @@ def survey(
         except InputError as error:
             problems.append(Problem(str(path), error.message, None, error.hint, error.code))
     problems += _unused(choices, files)
+    problems += photometry.problems() if check_pixels else []
     if problems:
         raise InvalidInput(problems)
     if not sum(source["rows"] for source in found):

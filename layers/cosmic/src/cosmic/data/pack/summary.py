@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from cosmic.contracts.columns import COLUMNS
 from cosmic.contracts.text_ids import MOST_BYTES
@@ -11,6 +12,7 @@ from cosmic.data.pack.pack import Packed
 from cosmic.data.pack.tally import in_words
 
 SHOWN_NAMES = 3
+VERDICTS = {"ok": "they agree", "too-few": "too few objects to tell"}
 
 
 def taken_rows(packed: Packed) -> Iterator[tuple[str, str, str, str]]:
@@ -69,6 +71,24 @@ def warnings_of(packed: Packed, ignored: Sequence[Path]) -> Iterator[str]:
     for count, what in counts:
         if count:
             yield f"{count:,} images {what}"
+    for source in packed.sources:
+        if message := (source["photometry"] or {}).get("message"):
+            yield f"{Path(source['path']).name}: {message}"
+
+
+def photometry_lines(facts: Mapping[str, Any] | None) -> Iterator[str]:
+    """How bright a file's pixels are beside its magnitudes, and what is wrong if anything is."""
+    if facts is None:
+        return
+    ratios = ", ".join(f"{band} {_ratio(b['ratio'])}" for band, b in facts["bands"].items())
+    verdict = VERDICTS.get(facts["verdict"], "they disagree")
+    yield f"pixel sum / flux of the magnitude: {ratios} ({facts['objects']:,} rows): {verdict}"
+    if facts["message"]:
+        yield f"to pack: {facts['message']} ({facts['hint']})"
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
 
 
 def ignored_line(ignored: Sequence[Path]) -> Iterator[str]:

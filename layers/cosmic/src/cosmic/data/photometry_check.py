@@ -1,0 +1,426 @@
+"""Whether pixels are as bright as the magnitudes say: their unit, the order of bands, any light.
+
+A magnitude says how much light a cutout holds. The sum of the pixels over the magnitude's flux is
+a little below 1 where all is right (some light falls outside the cutout), and far from it where the
+pixels have another unit or the bands another order. A data set is judged by medians over many
+objects, a single object by a wider margin.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from itertools import permutations
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosmic.contracts.columns import BANDS
+from cosmic.contracts.plausible import plausible_magnitudes
+
+ZERO_POINT = 22.5  # magnitude of one nanomaggy
+LEAST_OBJECTS = 5
+FAINTEST, BRIGHTEST = 0.2, 2.5  # of a data set's medians
+ODD_FAINTEST, ODD_BRIGHTEST = 0.1, 5.0  # of a single object
+SIGNIFICANT = 5.0  # times the noise of the sum
+ALIKE = 2.0  # factors of bands that have one cause
+CENTRE_PIXELS = 64  # a larger image holds more neighbours and noise than galaxy
+PIECES, PIECE_ROWS, PIECE_BYTES = 8, 32, 1 << 20  # of a sample
+WHOLE = 0.9  # share of finite pixels
+NOISELESS = 1e-20  # of the flux: images that were never observed
+NOISE_OF_MAD = 1.4826  # of a normal distribution
+RELATED, APART_DEX, RELATED_OBJECTS = 0.5, 0.15, 20
+VOTES, BETTER, EXPLAINED_DEX = 0.8, 0.5, 0.15
+NEAR_DEX = 0.1
+ORDERS = np.array(list(permutations(range(len(BANDS)))))
+
+# Nanomaggies of one unit.
+UNITS = {
+    "microjansky": 1 / 3.631,
+    "nanojansky": 1e-3 / 3.631,
+    "millijansky": 1e3 / 3.631,
+    "jansky": 1e6 / 3.631,
+    "maggies": 1e9,
+    "electrons or counts with zero point 25": 0.1,
+    "counts with zero point 27": 10 ** (0.4 * (ZERO_POINT - 27)),
+    "counts with zero point 30": 1e-3,
+    "hundredths of a nanomaggy": 0.01,
+    "10 nanomaggies": 10.0,
+    "100 nanomaggies": 100.0,
+}
+
+Floats = NDArray[np.floating[Any]]
+Float64s = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Verdict = Literal["ok", "unit", "bands", "scales", "rows", "no-signal", "too-few"]
+
+
+def flux_of(mag: Floats) -> Float64s:
+    """Fluxes in nanomaggies, of the magnitudes' shape; NaN where there is no plausible one.
+
+    Pogson's formula. Asinh magnitudes (Lupton, Gunn & Szalay 1999) differ from it by more than 5 %
+    only below some four times their softening, far less light than the noise of a cutout.
+    """
+    known = plausible_magnitudes(mag)
+    wide = np.where(known, mag, np.nan).astype(np.float64)
+    flux: Float64s = 10.0 ** (0.4 * (ZERO_POINT - wide))
+    return flux
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Pixels beside magnitudes, of N objects and five bands.
+
+    Attributes:
+        sums: Of the finite pixels, in their unit, (N, 5); NaN where too many are not finite.
+        noise: Of the sums, from the pixels at the edge, (N, 5).
+        flux: Of the magnitudes, nanomaggies, (N, 5); NaN where there is none.
+    """
+
+    sums: Float64s
+    noise: Float64s
+    flux: Float64s
+
+    @classmethod
+    def of(cls, image: Floats, mag: Floats) -> Comparison:
+        """Compare images (N, 5, H, W) in nanomaggies with magnitudes (N, 5)."""
+        image = centre(image)
+        return cls(_sums(image), _noise(image), flux_of(mag))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Comparison]) -> Comparison:
+        """All objects of several."""
+        none = np.empty((0, len(BANDS)))
+        sums = np.concatenate([none, *(p.sums for p in parts)])
+        noise = np.concatenate([none, *(p.noise for p in parts)])
+        return cls(sums, noise, np.concatenate([none, *(p.flux for p in parts)]))
+
+    @cached_property
+    def compared(self) -> Mask:
+        """Where there are both, (N, 5)."""
+        return np.isfinite(self.sums) & np.isfinite(self.flux)
+
+    def bright(self, band: int) -> NDArray[np.intp]:
+        """The half of the objects that is brighter by its magnitude: no choice by the pixels,
+        for those that are chosen so would be too bright."""
+        rows = np.flatnonzero(self.compared[:, band])
+        order = np.argsort(-self.flux[rows, band], kind="stable")
+        return rows[order[: max(LEAST_OBJECTS, len(rows) // 2)]]
+
+
+@dataclass(frozen=True)
+class BandRatio:
+    """One band of a data set.
+
+    Attributes:
+        objects: That are compared.
+        ratio: Median of pixel sum over flux; None: too few objects, or all lost in the noise.
+        off: Whether that is further from 1 than noise, dust and a galaxy's size make it.
+        dark: Whether there is no light although the magnitudes say so.
+    """
+
+    objects: int
+    ratio: float | None = None
+    off: bool = False
+    dark: bool = False
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the comparison says of a data set.
+
+    Attributes:
+        verdict: `ok`; `unit`: all bands off by one factor; `bands`: in another order; `scales`: off
+            by factors of their own; `rows`: pixels of other objects; `no-signal`: bands without
+            light; `too-few` objects to tell.
+        objects: That were looked at.
+        bands: By name.
+        factor: How many times too bright the pixels are, where bands share it.
+        order: Which band the pixels of each band really show, where it's another.
+        message: What is wrong, for people; empty if nothing is.
+        hint: The likely cause and the way out.
+    """
+
+    verdict: Verdict
+    objects: int
+    bands: dict[str, BandRatio] = field(default_factory=dict)
+    factor: float | None = None
+    order: tuple[str, ...] = ()
+    message: str = ""
+    hint: str = ""
+
+    @property
+    def refused(self) -> bool:
+        """Whether pixels and magnitudes disagree."""
+        return self.verdict not in ("ok", "too-few")
+
+    @property
+    def ratios(self) -> str:
+        """Such as `u 0.95, g 0.93, r 0.92, i 0.92, z -`."""
+        return ", ".join(
+            f"{band} {'-' if b.ratio is None else format(b.ratio, '.3g')}"
+            for band, b in self.bands.items()
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+
+def centre(image: Floats) -> Floats:
+    """The pixels (N, 5, h, w) in the middle of images (N, 5, H, W)."""
+    top, left = (max(0, (side - CENTRE_PIXELS) // 2) for side in image.shape[2:])
+    return image[:, :, top : top + CENTRE_PIXELS, left : left + CENTRE_PIXELS]
+
+
+def spread(rows: Sequence[int], row_bytes: Sequence[int]) -> list[tuple[int, int, int]]:
+    """A few rows, evenly spread over files that follow each other.
+
+    Args:
+        rows: Of each file.
+        row_bytes: Of a row's image in each file.
+
+    Returns:
+        At most `PIECES` times: index of the file, first row, one past the last. A piece has at most
+        `PIECE_ROWS` rows, and no more than `PIECE_BYTES` unless that is less than a row.
+    """
+    ends = np.cumsum([0, *rows])
+    most = [max(1, min(PIECE_ROWS, PIECE_BYTES // max(1, size))) for size in row_bytes]
+    pieces: list[tuple[int, int, int]] = []
+    for index in range(PIECES):
+        at = int(ends[-1]) * index // PIECES
+        file = int(np.searchsorted(ends, at, side="right")) - 1
+        start = at - int(ends[file])
+        if pieces and pieces[-1][0] == file:
+            start = max(start, pieces[-1][2])
+        stop = min(start + most[file], rows[file]) if file < len(rows) else start
+        if stop > start:
+            pieces.append((file, start, stop))
+    return pieces
+
+
+def judge(found: Comparison) -> Report:
+    """Whether pixels and magnitudes of a data set agree, and if not, why."""
+    bands = {band: _band(found, index) for index, band in enumerate(BANDS)}
+    objects = len(found.sums)
+    lit = [b for b in bands.values() if b.ratio is not None and not b.dark]
+    dark = [band for band, b in bands.items() if b.dark]
+    if not lit:
+        return _dark(objects, bands, dark) if dark else Report("too-few", objects, bands)
+    if order := _order(found):
+        return _permuted(objects, bands, order, _factor(found, order))
+    if not any(b.off for b in lit):
+        if not dark and _unrelated(found):
+            return _in_other_rows(objects, bands)
+        return _dark(objects, bands, dark) if dark else Report("ok", objects, bands)
+    ratios = [b.ratio or 0.0 for b in lit]
+    if 0 < max(ratios) <= ALIKE * min(ratios):
+        return _scaled(objects, bands, float(np.median(ratios)))
+    return _uneven(objects, bands)
+
+
+def mismatched(image: Floats, mag: Floats) -> Mask:
+    """Which objects (N,) have pixels far too bright or too faint in a band, beyond all noise.
+
+    Bands without signal, with many pixels that aren't finite or without a magnitude say nothing:
+    other flags tell of them.
+
+    Args:
+        image: (N, 5, H, W) nanomaggies.
+        mag: (N, 5).
+    """
+    image = centre(image)
+    with np.errstate(invalid="ignore", over="ignore"):  # pixels that aren't finite; none compared
+        sums, flux = _plain_sums(image), flux_of(mag)
+        apart = ~((sums > ODD_FAINTEST * flux) & (sums < ODD_BRIGHTEST * flux))
+    rows = np.flatnonzero((apart & ~np.isnan(flux)).any(axis=1))
+    odd = np.zeros(len(mag), np.bool_)
+    odd[rows] = _beyond_noise(Comparison.of(image[rows], mag[rows]))
+    return odd
+
+
+def _beyond_noise(found: Comparison) -> Mask:
+    margin = SIGNIFICANT * found.noise
+    bright = found.sums - margin > ODD_BRIGHTEST * found.flux
+    faint = (found.sums + margin < ODD_FAINTEST * found.flux) & (found.sums != 0)
+    odd: Mask = (bright | faint).any(axis=1)
+    return odd
+
+
+def _flat(image: Floats) -> Floats:
+    count, bands, height, width = image.shape
+    return image.reshape(count, bands, height * width)
+
+
+def _plain_sums(image: Floats) -> Floats:
+    sums: Floats = _flat(image).sum(axis=2)
+    return sums
+
+
+def _sums(image: Floats) -> Float64s:
+    flat = _flat(image).astype(np.float64)
+    finite = np.isfinite(flat)
+    sums: Float64s = np.where(finite, flat, 0.0).sum(axis=2)
+    middle = image[:, :, image.shape[2] // 2, image.shape[3] // 2]
+    sums[(finite.mean(axis=2) < WHOLE) | ~np.isfinite(middle)] = np.nan
+    return sums
+
+
+def _noise(image: Floats) -> Float64s:
+    """Noise of the sums, from how much the pixels of the edge scatter."""
+    height, width = image.shape[2:]
+    edge = np.ones((height, width), np.bool_)
+    rim = max(1, min(height, width) // 8)
+    edge[rim : height - rim, rim : width - rim] = False
+    pixels = image[:, :, edge].astype(np.float64)
+    pixels[~np.isfinite(pixels)] = 0.0
+    middle = np.median(pixels, axis=2, keepdims=True)
+    deviation = np.median(np.abs(pixels - middle), axis=2)
+    noise: Float64s = NOISE_OF_MAD * deviation * math.sqrt(height * width)
+    return noise
+
+
+def _band(found: Comparison, band: int) -> BandRatio:
+    count = int(found.compared[:, band].sum())
+    rows = found.bright(band)
+    if count < LEAST_OBJECTS:
+        return BandRatio(count)
+    sums, flux = found.sums[rows, band], found.flux[rows, band]
+    noise = np.maximum(found.noise[rows, band], NOISELESS * flux)
+    seen, said = (float(np.median(light / noise)) for light in (sums, flux))
+    if max(seen, said) < SIGNIFICANT:
+        return BandRatio(count)
+    low, ratio, high = np.median([sums - noise, sums, sums + noise] / flux, axis=1)
+    dark = bool(seen < SIGNIFICANT / 2 and high < FAINTEST)
+    return BandRatio(count, float(ratio), bool(high < FAINTEST or low > BRIGHTEST), dark)
+
+
+def _order(found: Comparison) -> tuple[int, ...] | None:
+    """The band whose pixels fit each band's magnitude, if not its own.
+
+    An object's ratios should be alike in all bands. Another order of bands is believed if it makes
+    them so, much better than the given one, in most objects. Factors of the bands could look like
+    another order, but leave the ratios of one band alike in all objects, which it would not.
+    """
+    rows = found.bright(BANDS.index("r"))
+    rows = rows[(found.compared[rows] & (found.sums[rows] > 0)).all(axis=1)]
+    if len(rows) < LEAST_OBJECTS:
+        return None
+    sums, flux = np.log10(found.sums[rows]), np.log10(found.flux[rows])
+    apart = sums[:, ORDERS] - flux[:, None, :]  # (objects, orders, bands)
+    apart -= np.median(apart, axis=2, keepdims=True)
+    misfit = np.abs(apart).mean(axis=2)
+    typical = np.median(misfit, axis=0)
+    best = int(np.argmin(typical))
+    votes = np.mean(misfit[:, best] < misfit[:, 0])
+    believed = best and votes >= VOTES and typical[best] < min(BETTER * typical[0], EXPLAINED_DEX)
+    if believed and _scatter(apart[:, 0]) < _scatter(apart[:, best]):
+        return None
+    return tuple(int(b) for b in ORDERS[best]) if believed else None
+
+
+def _unrelated(found: Comparison) -> bool:
+    """Whether objects that are brighter by their magnitudes have no brighter pixels (band r)."""
+    sums, flux = (values[:, BANDS.index("r")] for values in (found.sums, found.flux))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        logs = np.log10([sums, flux])
+    logs = logs[:, np.isfinite(logs).all(axis=0)]
+    if logs.shape[1] < RELATED_OBJECTS:
+        return False
+    ratio = logs[0] - logs[1]
+    apart = float(np.median(np.abs(ratio - np.median(ratio))))
+    return apart > APART_DEX and float(np.corrcoef(logs)[0, 1]) < RELATED
+
+
+def _scatter(apart: Float64s) -> float:
+    """How far ratios (objects, bands) lie from their band's median, typically."""
+    return float(np.mean(np.abs(apart - np.median(apart, axis=0))))
+
+
+def _factor(found: Comparison, order: Sequence[int]) -> float:
+    in_order = Comparison(found.sums[:, order], found.noise[:, order], found.flux)
+    ratios = [b.ratio for b in (_band(in_order, i) for i in range(len(BANDS))) if b.ratio]
+    return float(np.median(ratios)) if ratios else math.nan
+
+
+def _permuted(
+    objects: int, bands: dict[str, BandRatio], order: Sequence[int], factor: float
+) -> Report:
+    shown = [BANDS[order.index(i)] for i in range(len(BANDS))]
+    names = ", ".join(shown)
+    message = (
+        f"the bands of pixels and magnitudes are in different orders: the image's bands fit the "
+        f"magnitudes of {names} in turn ({_ratios(bands)})"
+    )
+    hint = f"put the bands of image and mag in the order {', '.join(BANDS)}"
+    off = None if FAINTEST <= factor <= BRIGHTEST else factor
+    if off is not None:
+        message += f", and then are {_times(off)}"
+        hint += f"; {_cause(off)}"
+    return Report("bands", objects, bands, off, tuple(shown), message, hint)
+
+
+def _scaled(objects: int, bands: dict[str, BandRatio], factor: float) -> Report:
+    message = f"pixels are {_times(factor)} ({_ratios(bands)})"
+    return Report("unit", objects, bands, factor, (), message, _cause(factor))
+
+
+def _uneven(objects: int, bands: dict[str, BandRatio]) -> Report:
+    message = (
+        "pixels are too bright or too faint for the magnitudes, "
+        f"each band by a factor of its own ({_ratios(bands)})"
+    )
+    hint = (
+        "the pixels may be counts (adu) that each band's calibration turns into nanomaggies, the "
+        "sky may not be subtracted, or images and magnitudes may be of different objects"
+    )
+    return Report("scales", objects, bands, None, (), message, hint)
+
+
+def _in_other_rows(objects: int, bands: dict[str, BandRatio]) -> Report:
+    message = (
+        "objects with brighter magnitudes do not have brighter pixels, "
+        f"although most are as bright as they should be ({_ratios(bands)})"
+    )
+    hint = "images and magnitudes may be in different orders of the objects"
+    return Report("rows", objects, bands, None, (), message, hint)
+
+
+def _dark(objects: int, bands: dict[str, BandRatio], dark: Sequence[str]) -> Report:
+    where = "all bands" if len(dark) == len(BANDS) else ", ".join(dark)
+    message = (
+        f"the pixels of {where} hold no light, although the magnitudes say there is some "
+        f"({_ratios(bands)})"
+    )
+    hint = (
+        "the images may be empty or cut out beside the objects; "
+        "where nothing was observed, pixels and magnitudes are NaN"
+    )
+    return Report("no-signal", objects, bands, 0.0, (), message, hint)
+
+
+def _ratios(bands: dict[str, BandRatio]) -> str:
+    return f"pixel sum / flux of the magnitude, median: {Report('ok', 0, bands).ratios}"
+
+
+def _times(factor: float) -> str:
+    if factor > 1:
+        return f"{factor:.3g} times as bright as the magnitudes say"
+    return f"{1 / factor:.3g} times fainter than the magnitudes say"
+
+
+def _cause(factor: float) -> str:
+    """The likely unit, and the option that converts it."""
+    scale = min(UNITS.values(), key=lambda unit: abs(math.log10(unit * factor)))
+    if abs(math.log10(scale * factor)) < NEAR_DEX:
+        names = " or ".join(name for name, unit in UNITS.items() if unit == scale)
+        return f"they may be in {names}: pack them with --image-scale {scale:.4g}"
+    scale = 1 / factor
+    zero_point = ZERO_POINT + 2.5 * math.log10(factor)
+    return (
+        f"they may be counts (adu) or another unit, with zero point {zero_point:.1f}: "
+        f"pack them with --image-scale and its nanomaggies, about {scale:.2g}"
+    )
