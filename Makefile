@@ -36,7 +36,7 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-unit test-long system site check format lint types validate security schemas dist build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables test-containers pins wheels bench-balance
+.PHONY: help env demo test test-unit test-long system site check format lint types validate security schemas dist build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables bench-pixels test-containers pins wheels bench-balance
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -164,6 +164,9 @@ bench-start: $(VENV)/.ready ## Where the cold start of each function goes
 
 bench-pipeline: $(VENV)/.ready ## The whole pipeline beside the bare loop, by rows and by ranks
 	$(BIN)/python -m bench.pipeline
+
+bench-pixels: $(VENV)/.ready ## How often pixels and magnitudes are said to disagree, rightly and by mistake
+	$(BIN)/python -m bench.pixels
 
 bench-tables: $(VENV)/.ready ## The source document's tables: theirs, measured here, modelled for Lambda
 	$(BIN)/python -m bench.source_tables

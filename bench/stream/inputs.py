@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bench.stream.stage import BUCKET, ROOT, ROWS
 from cosmic.data.native import write_partition
+from cosmic.data.photometry_check import flux_of
 from cosmic.model.architecture import AstroMAEConfig
 from cosmic.model.astromae import AstroMAE
 from cosmic.model.checkpoint import ErrorTable, Provenance, save_checkpoint
@@ -32,10 +33,11 @@ def fill(folder: Path, sizes: list[int], layout: str) -> None:
 
 
 def write_rows(path: Path, rows: int, layout: str) -> None:
-    """Write one partition of random rows."""
+    """Write one partition of random rows, as bright as their magnitudes say."""
     draw = np.random.default_rng(rows)
     image = draw.standard_normal((rows, 5, 32, 32), np.float32)
     mag = draw.uniform(15, 20, (rows, 5)).astype(np.float32)
+    image += (flux_of(mag) / 32**2).astype(np.float32)[:, :, None, None]
     z = draw.uniform(0, 0.4, rows).astype(np.float32)
     if layout == "pt":
         arrays = (image, mag.astype(np.float64), z)

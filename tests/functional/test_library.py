@@ -24,6 +24,7 @@ from cosmic import (
 from cosmic.api import LocalRun
 from cosmic.contracts.location import Location
 from cosmic.data.native import write_partition
+from cosmic.data.synth.dataset import Sample, rows
 from cosmic.errors import InputError, InvalidInput
 from cosmic.storage.objects import Store
 
@@ -42,21 +43,12 @@ Columns = Callable[..., dict[str, Any]]
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder like a bucket: two partitions, one with a missing magnitude, and a model."""
-    draw = np.random.default_rng(0)
     place = tmp_path_factory.mktemp("b")
     (place / "data").mkdir()
     (place / "models").mkdir()
     (place / "models/tiny.safetensors").write_bytes(CHECKPOINT.read_bytes())
     for i in range(2):
-        columns: dict[str, Any] = {
-            "image": draw.normal(0, 1, (ROWS, 5, 32, 32)).astype(np.float32),
-            "mag": draw.uniform(15, 20, (ROWS, 5)).astype(np.float32),
-            "mag_err": draw.uniform(0.01, 0.1, (ROWS, 5)).astype(np.float32),
-            "object_id": draw.integers(1 << 61, 1 << 62, ROWS),
-            "ra": draw.uniform(0, 360, ROWS),
-            "dec": draw.uniform(-90, 90, ROWS),
-            "z_spec": draw.uniform(0.02, 0.3, ROWS).astype(np.float32),
-        }
+        columns = rows(Sample("catalog", None), i * ROWS, (i + 1) * ROWS)
         columns["mag"][3, 2] = -9999
         write_partition(place / f"data/{i}.safetensors", columns)
     return place

@@ -18,7 +18,7 @@ from cosmic.client.submit import AnyManifest, read_manifest
 from cosmic.contracts.catalogue_schema import redshifts_of
 from cosmic.contracts.engines import AUTO_ENGINE, EngineName, Precision
 from cosmic.contracts.location import Location
-from cosmic.contracts.manifest import Manifest, check_manifest
+from cosmic.contracts.manifest import Manifest, PixelMismatch, check_manifest
 from cosmic.contracts.plan import Limits, Plan, natural_order
 from cosmic.contracts.vcpus import MB_PER_VCPU
 from cosmic.data.formats import FORMATS
@@ -52,6 +52,7 @@ class LocalRun:
         parquet, fits: The catalogue, twice.
         rows, rows_flagged: Rows in it, and those that have a flag.
         metrics: Of the redshifts, as `photo_z` in a run's metrics.json.
+        warnings: What to know of the input.
     """
 
     parquet: Path
@@ -59,6 +60,7 @@ class LocalRun:
     rows: int
     rows_flagged: int
     metrics: dict[str, Any]
+    warnings: tuple[str, ...] = ()
 
 
 def validate_manifest(manifest: AnyManifest) -> Manifest:
@@ -115,6 +117,7 @@ def run_local(
     precision: Precision = "float32",
     threads: int | None = None,
     limit_rows: int | None = None,
+    pixel_mismatch: PixelMismatch = "auto",
     progress: Progress | None = None,
 ) -> LocalRun:
     """Predict the redshifts of partitions on this machine, without any stack.
@@ -127,6 +130,8 @@ def run_local(
         out: Folder for `catalogue.parquet` and `catalogue.fits`; made if it isn't there.
         threads: Of the engine; None: all cores that this process may use.
         limit_rows: How many rows to take, from the first; None: all.
+        pixel_mismatch: What happens if pixels are not as bright as the magnitudes say: `refuse`,
+            `warn`, or by `auto` the latter for `.pt` alone.
         progress: Called after each block with the rows done and the rows there are.
 
     Raises:
@@ -136,7 +141,14 @@ def run_local(
     from cosmic.ranks.predict import Progress as Counts
 
     store = FolderStore({HERE: Path("/")})
-    wanted = _local_manifest(data, model, batch_size, engine, precision, limit_rows)
+    inference = {
+        "batch_size": batch_size,
+        "world_size": 1,
+        "engine": engine,
+        "precision": precision,
+        "limit_rows": limit_rows,
+    }
+    wanted = _local_manifest(data, model, inference, pixel_mismatch)
     plan = _planned(wanted, store, UNLIMITED)
     redshifts = [np.empty((3, 0), np.float32)]
     counts = Counts()
@@ -153,7 +165,9 @@ def run_local(
         writer.finish(_provenance(plan, counts.rows_flagged))
     metrics = photo_z_metrics(*np.concatenate(redshifts, axis=1))
     parquet, fits = (Path(out) / name for name in CATALOGUE)
-    return LocalRun(parquet, fits, counts.rows, counts.rows_flagged, metrics)
+    return LocalRun(
+        parquet, fits, counts.rows, counts.rows_flagged, metrics, warnings=plan.announced
+    )
 
 
 @contextmanager
@@ -185,16 +199,14 @@ def _predicted(
     )
     reader = BlockReader(store, plan.partitions, plan.batch_size)
     with reader.blocks(plan.ranks[0].slices) as blocks:
-        yield from predicted_tables(blocks, engine, plan.batch_size, counts, float("inf"))
+        yield from predicted_tables(blocks, engine, plan, counts, float("inf"))
 
 
 def _local_manifest(
     data: Path | str | Sequence[Path | str],
     model: Path | str,
-    batch_size: int,
-    engine: str,
-    precision: str,
-    limit_rows: int | None,
+    inference: dict[str, Any],
+    pixel_mismatch: PixelMismatch,
 ) -> Manifest:
     files = _partition_files(data)
     return check_manifest(
@@ -202,14 +214,12 @@ def _local_manifest(
             "version": 1,
             "job": "local",
             "model": {"uri": _uri(Path(model))},
-            "data": {"partitions": [_uri(f) for f in files], "format": _format(files)},
-            "inference": {
-                "batch_size": batch_size,
-                "world_size": 1,
-                "engine": engine,
-                "precision": precision,
-                "limit_rows": limit_rows,
+            "data": {
+                "partitions": [_uri(f) for f in files],
+                "format": _format(files),
+                "pixel_mismatch": pixel_mismatch,
             },
+            "inference": inference,
             "fmi": {"channel": "none"},
         }
     )

@@ -95,6 +95,7 @@ S3Object = Annotated[str, Field(max_length=2048), AfterValidator(_s3_object)]
 
 
 FormatName = Literal["safetensors", "pt"]
+PixelMismatch = Literal["auto", "refuse", "warn"]
 Checked = TypeVar("Checked")
 
 
@@ -135,6 +136,12 @@ class Data(Contract):
         default=None,
         ge=1,
         description="use at most this many partitions, in S3's listing order (1, 10, 100, 2)",
+    )
+    pixel_mismatch: PixelMismatch = Field(
+        default="auto",
+        description="what happens if pixels are not as bright as the magnitudes say (a wrong unit, "
+        "another order of bands): refuse rejects the run, warn runs it with a warning; auto "
+        "refuses safetensors and warns for pt, whose pixels have the unit of the model's training",
     )
 
     @model_validator(mode="after")

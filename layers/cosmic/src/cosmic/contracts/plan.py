@@ -90,6 +90,7 @@ class Plan(Contract):
         dataset: URI of the data set, or of its first partition.
         gather: Whether rank 0 gathers all rows and writes them as one object.
         warnings: What the user should know of the way in which it is run.
+        check_pixels: Whether objects are flagged whose pixels and magnitudes disagree.
         cai: What CAI's combined_data.json of this run says of its place, and where it goes.
     """
 
@@ -108,6 +109,7 @@ class Plan(Contract):
     gather: bool
     ignored_keys: tuple[str, ...] = Field(default=(), strict=False)
     warnings: tuple[str, ...] = Field(default=(), strict=False)
+    check_pixels: bool = False
     cai: CaiResults | None = None
 
     @property
@@ -240,6 +242,7 @@ def make_plan(
     channel: str,
     ignored_keys: Sequence[str] = (),
     warnings: Sequence[str] = (),
+    check_pixels: bool = False,
     output_prefixes: tuple[str, ...] = (),
 ) -> Plan:
     """Put together the plan of a run whose parts have been checked."""
@@ -259,6 +262,7 @@ def make_plan(
         gather=gathers(channel, sum(rows)),
         ignored_keys=tuple(ignored_keys),
         warnings=tuple(warnings),
+        check_pixels=check_pixels,
         cai=_cai_results(manifest.output.cai_result_path, output_prefixes),
     )
 

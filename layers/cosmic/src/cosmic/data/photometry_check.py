@@ -29,6 +29,7 @@ SIGNIFICANT = 5.0  # times the noise of the sum
 ALIKE = 2.0  # factors of bands that have one cause
 CENTRE_PIXELS = 64  # a larger image holds more neighbours and noise than galaxy
 PIECES, PIECE_ROWS, PIECE_BYTES = 8, 32, 1 << 20  # of a sample
+RIM = 32  # of a side: what shows the noise at each end
 WHOLE = 0.9  # share of finite pixels
 NOISELESS = 1e-20  # of the flux: images that were never observed
 NOISE_OF_MAD = 1.4826  # of a normal distribution
@@ -232,54 +233,39 @@ def mismatched(image: Floats, mag: Floats) -> Mask:
         image: (N, 5, H, W) nanomaggies.
         mag: (N, 5).
     """
-    image = centre(image)
-    with np.errstate(invalid="ignore", over="ignore"):  # pixels that aren't finite; none compared
-        sums, flux = _plain_sums(image), flux_of(mag)
-        apart = ~((sums > ODD_FAINTEST * flux) & (sums < ODD_BRIGHTEST * flux))
-    rows = np.flatnonzero((apart & ~np.isnan(flux)).any(axis=1))
+    image, flux = centre(image), flux_of(mag)
+    with np.errstate(invalid="ignore", over="ignore"):
+        sums = np.einsum("nbhw->nb", image)  # half the time of `sum`
+    if (broken := ~np.isfinite(sums)).any():
+        sums[broken] = _sums(image[broken])
+    apart = (sums < ODD_FAINTEST * flux) | (sums > ODD_BRIGHTEST * flux)
+    sums, flux = sums[apart], flux[apart]
+    margin = SIGNIFICANT * _noise(image[apart])
+    faint = (sums + margin < ODD_FAINTEST * flux) & (sums != 0)
+    beyond = faint | (sums - margin > ODD_BRIGHTEST * flux)
     odd = np.zeros(len(mag), np.bool_)
-    odd[rows] = _beyond_noise(Comparison.of(image[rows], mag[rows]))
+    odd[np.nonzero(apart)[0][beyond]] = True
     return odd
-
-
-def _beyond_noise(found: Comparison) -> Mask:
-    margin = SIGNIFICANT * found.noise
-    bright = found.sums - margin > ODD_BRIGHTEST * found.flux
-    faint = (found.sums + margin < ODD_FAINTEST * found.flux) & (found.sums != 0)
-    odd: Mask = (bright | faint).any(axis=1)
-    return odd
-
-
-def _flat(image: Floats) -> Floats:
-    count, bands, height, width = image.shape
-    return image.reshape(count, bands, height * width)
-
-
-def _plain_sums(image: Floats) -> Floats:
-    sums: Floats = _flat(image).sum(axis=2)
-    return sums
 
 
 def _sums(image: Floats) -> Float64s:
-    flat = _flat(image).astype(np.float64)
-    finite = np.isfinite(flat)
-    sums: Float64s = np.where(finite, flat, 0.0).sum(axis=2)
-    middle = image[:, :, image.shape[2] // 2, image.shape[3] // 2]
-    sums[(finite.mean(axis=2) < WHOLE) | ~np.isfinite(middle)] = np.nan
-    return sums
+    """Of the finite pixels of images (..., H, W); NaN where too few are, or not the central one."""
+    finite = np.isfinite(image)
+    sums: Float64s = np.where(finite, image, 0).sum(axis=(-2, -1), dtype=np.float64)
+    middle = finite[..., image.shape[-2] // 2, image.shape[-1] // 2]
+    return np.where(middle & (finite.mean(axis=(-2, -1)) >= WHOLE), sums, np.nan)
 
 
 def _noise(image: Floats) -> Float64s:
-    """Noise of the sums, from how much the pixels of the edge scatter."""
-    height, width = image.shape[2:]
-    edge = np.ones((height, width), np.bool_)
-    rim = max(1, min(height, width) // 8)
-    edge[rim : height - rim, rim : width - rim] = False
-    pixels = image[:, :, edge].astype(np.float64)
+    """Noise of the sums of images (..., H, W), by how much their first and last rows scatter."""
+    height, width = image.shape[-2:]
+    rim = max(1, height // RIM)
+    edge = np.concatenate([image[..., :rim, :], image[..., height - rim :, :]], axis=-2)
+    pixels = edge.reshape(*image.shape[:-2], 2 * rim * width)
     pixels[~np.isfinite(pixels)] = 0.0
-    middle = np.median(pixels, axis=2, keepdims=True)
-    deviation = np.median(np.abs(pixels - middle), axis=2)
-    noise: Float64s = NOISE_OF_MAD * deviation * math.sqrt(height * width)
+    middle = np.median(pixels, axis=-1, keepdims=True)
+    deviation = np.median(np.abs(pixels - middle), axis=-1)
+    noise: Float64s = NOISE_OF_MAD * math.sqrt(height * width) * deviation.astype(np.float64)
     return noise
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from cosmic.contracts.columns import Header
@@ -19,6 +19,13 @@ from cosmic.contracts.plan import (
 from cosmic.data.checkpoint_header import check_start
 from cosmic.data.formats import FORMATS, read_header
 from cosmic.errors import InputError, Problem
+from cosmic.planning.pixel_sample import (
+    OpenPartition,
+    as_problem,
+    as_warning,
+    compare_pixels,
+    refuses,
+)
 from cosmic.storage.objects import Readable, StoredObject
 
 HEADER_READERS = 16
@@ -29,18 +36,27 @@ MOST_LIKE = 1000
 
 @dataclass
 class RunInputs:
-    """What was found, and everything that is wrong with it."""
+    """What was found, and everything that is wrong with it.
+
+    Attributes:
+        check_pixels: Whether pixels and magnitudes agree on the whole, so that a single object
+            in which they do not is worth a flag.
+    """
 
     partitions: list[PlannedPartition] = field(default_factory=list)
     model: PlannedModel | None = None
     ignored_keys: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    check_pixels: bool = False
 
 
 def inspect_inputs(
     store: Readable, data: Data, model: Model, *, largest_model_bytes: int | None = None
 ) -> RunInputs:
-    """List the partitions, read their headers, and check the model's header and checksum.
+    """List the partitions, read their headers and a few rows, and check the model.
+
+    The rows tell whether pixels are as bright as the magnitudes say.
 
     Args:
         largest_model_bytes: A larger model is refused unread; None: there is no limit.
@@ -48,12 +64,15 @@ def inspect_inputs(
     found = RunInputs()
     _survey_model(store, model, largest_model_bytes, found)
     listed = _list_partitions(store, data, found)
+    opened: list[OpenPartition] = []
     with ThreadPoolExecutor(HEADER_READERS) as pool:
         for outcome in pool.map(lambda item: _open_partition(store, data.format, item), listed):
-            if isinstance(outcome, PlannedPartition):
-                found.partitions.append(outcome)
+            if isinstance(outcome, OpenPartition):
+                opened.append(outcome)
             else:
                 found.problems += outcome
+        found.partitions = [o.planned for o in opened]
+        _survey_pixels(store, data, opened, pool, found)
     found.problems += _different_ids(data, found.partitions)
     return found
 
@@ -68,6 +87,26 @@ def _different_ids(data: Data, partitions: Sequence[PlannedPartition]) -> list[P
     pointer = "/data/uri" if data.partitions is None else "/data/partitions"
     hint = "pack all of them together with `cosmic data pack`, which makes all ids text"
     return [Problem(pointer, message, None, hint, "bad-partition")]
+
+
+def _survey_pixels(
+    store: Readable,
+    data: Data,
+    opened: Sequence[OpenPartition],
+    connections: Executor,
+    found: RunInputs,
+) -> None:
+    try:
+        report = compare_pixels(store, opened, connections)
+    except InputError as error:
+        found.problems.append(_as_problem("/data", data.uri, error))
+        return
+    refused = refuses(data)
+    found.check_pixels = report.verdict == "ok" or (refused and not report.refused)
+    if report.refused and refused:
+        found.problems.append(as_problem(report))
+    elif report.refused:
+        found.warnings.append(as_warning(report))
 
 
 def _survey_model(store: Readable, model: Model, largest: int | None, found: RunInputs) -> None:
@@ -225,7 +264,7 @@ def _missing(keys: Sequence[str]) -> list[str]:
 
 def _open_partition(
     store: Readable, layout: FormatName, listed: Listed
-) -> PlannedPartition | list[Problem]:
+) -> OpenPartition | list[Problem]:
     at = listed.at
     try:
         found = listed.found or store.head(at)
@@ -239,7 +278,7 @@ def _open_partition(
         return [_as_problem(listed.pointer, at.uri, error)]
     if not isinstance(header, Header):
         return header
-    return PlannedPartition(
+    planned = PlannedPartition(
         bucket=at.bucket,
         key=at.key,
         etag=found.etag,
@@ -249,6 +288,7 @@ def _open_partition(
         format=layout,
         id_bytes=header.id_bytes,
     )
+    return OpenPartition.of(planned, header)
 
 
 def _as_problem(pointer: str, value: str | None, error: InputError) -> Problem:

@@ -192,7 +192,8 @@ def plan_run(
         world_size=world_size,
         channel=channel,
         ignored_keys=found.ignored_keys,
-        warnings=[*manifest.warnings, *warnings],
+        warnings=[*manifest.warnings, *found.warnings, *warnings],
+        check_pixels=found.check_pixels,
         output_prefixes=limits.output_prefixes,
     )
 

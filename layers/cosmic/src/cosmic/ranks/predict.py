@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from cosmic.contracts.flags import Flag
 from cosmic.contracts.rank_record import ComputePart
+from cosmic.data.photometry_check import mismatched
 from cosmic.data.stream import Block
 from cosmic.errors import InputError
 from cosmic.metrics.statistics import Statistics
@@ -59,8 +63,13 @@ def predict_block(
     progress: Progress,
     stop_by: float,
     go_on: Callable[[], bool] = lambda: True,
+    *,
+    check_pixels: bool = False,
 ) -> Predictions:
     """Predict a block batch by batch, as long as `go_on` says before each that it may begin.
+
+    Args:
+        check_pixels: Whether objects are flagged whose pixels and magnitudes disagree.
 
     Raises:
         InputError: there is no time for another batch.
@@ -76,7 +85,8 @@ def predict_block(
         if not go_on():
             break
         began, busy = time.monotonic(), time.process_time()
-        parts.append(engine.predict(image, mag))
+        predicted = engine.predict(image, mag)
+        parts.append(_compared(predicted, image, mag) if check_pixels else predicted)
         progress.compute_s += time.monotonic() - began
         progress.compute_cpu_s += time.process_time() - busy
         progress.batches += 1
@@ -85,6 +95,12 @@ def predict_block(
         np.concatenate([p.z_phot_err for p in parts]),
         np.concatenate([p.flags for p in parts]),
     )
+
+
+def _compared(predicted: Predictions, image: NDArray[Any], mag: NDArray[Any]) -> Predictions:
+    """The same, with a flag for objects that are far too bright or too faint in their pixels."""
+    odd = mismatched(image, mag)
+    return replace(predicted, flags=predicted.flags | odd * np.int32(Flag.PHOTOMETRY_MISMATCH))
 
 
 _NOTHING = Predictions(np.empty(0, np.float32), np.empty(0, np.float32), np.empty(0, np.int32))

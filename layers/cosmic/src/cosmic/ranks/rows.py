@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cosmic.contracts.plan import Plan
 from cosmic.contracts.rank_record import WorkPart
 from cosmic.data.stream import Block, BlockReader, Stream
 from cosmic.model.engine import Engine, Predictions
@@ -34,6 +35,7 @@ class Work:
         engine: What predicts.
         channel: Over which others may take some over.
         stop_by: When no further batch may begin, on the clock of `time.monotonic`.
+        check_pixels: Whether objects are flagged whose pixels and magnitudes disagree.
         progress: What was counted.
     """
 
@@ -43,6 +45,7 @@ class Work:
     engine: Engine
     channel: BalanceChannel
     stop_by: float
+    check_pixels: bool = False
     progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
@@ -111,8 +114,15 @@ class Work:
                     yield
 
     def _predict(self, block: Block, go_on: Callable[[], bool] = lambda: True) -> Predictions:
-        size = self.engine.batch_size
-        return predict_block(block, self.engine, size, self.progress, self.stop_by, go_on)
+        return predict_block(
+            block,
+            self.engine,
+            self.engine.batch_size,
+            self.progress,
+            self.stop_by,
+            go_on,
+            check_pixels=self.check_pixels,
+        )
 
 
 def infer_rows(work: Work, shard: Path, schema: pa.Schema) -> None:
@@ -130,7 +140,7 @@ def infer_rows(work: Work, shard: Path, schema: pa.Schema) -> None:
 
 
 def predicted_tables(
-    blocks: Iterable[Block], engine: Engine, batch_size: int, progress: Progress, stop_by: float
+    blocks: Iterable[Block], engine: Engine, plan: Plan, progress: Progress, stop_by: float
 ) -> Iterator[pa.Table]:
     """Catalogue rows of each block; `progress` counts a block before its rows are given.
 
@@ -139,8 +149,8 @@ def predicted_tables(
         TransientError: S3 failed.
     """
     for block in blocks:
-        rows = PredictionBlock.of(
-            block, predict_block(block, engine, batch_size, progress, stop_by)
-        )
+        size, check = plan.batch_size, plan.check_pixels
+        found = predict_block(block, engine, size, progress, stop_by, check_pixels=check)
+        rows = PredictionBlock.of(block, found)
         progress.count(rows)
         yield rows.table()

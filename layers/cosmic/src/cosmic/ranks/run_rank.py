@@ -92,7 +92,7 @@ def _infer(
         invocation.mark("model_loaded_at_s")
         path = Path(scratch) / "shard.parquet"
         queue: BatchQueue[PredictionBlock] = BatchQueue(slices, plan.batch_size)
-        work = Work(queue, blocks, reader, engine, channel, stop_by)
+        work = Work(queue, blocks, reader, engine, channel, stop_by, plan.check_pixels)
         infer_rows(work, path, schema_of(plan.id_bytes))
         invocation.mark("inferred_at_s")
         run = RunStore(environment.store, task.folder)

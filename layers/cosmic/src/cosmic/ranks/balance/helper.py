@@ -35,6 +35,7 @@ class Helper:
         reader: Of the run's partitions; for these rows alone.
         offer: What it says of itself.
         stop_by: When no further batch may begin, on the clock of `time.monotonic`.
+        check_pixels: Whether objects are flagged whose pixels and magnitudes disagree.
 
     Attributes:
         progress: Of the rows that it computed for others.
@@ -49,8 +50,11 @@ class Helper:
         engine: Engine,
         offer: Offer,
         stop_by: float,
+        *,
+        check_pixels: bool = False,
     ) -> None:
         self._channel, self._engine, self._stop_by = channel, engine, stop_by
+        self._check_pixels = check_pixels
         self._offer = offer
         self._offered: set[int] = set()
         self._turns = self._until_it_fails()
@@ -64,7 +68,8 @@ class Helper:
         """A rank that has finished its own work."""
         paced = work.progress.batches > 0
         offer = Offer(work.progress.batch_s, work.reader.first_block_s) if paced else Offer()
-        return cls(work.channel, reader, work.engine, offer, work.stop_by)
+        check = work.check_pixels
+        return cls(work.channel, reader, work.engine, offer, work.stop_by, check_pixels=check)
 
     def __call__(self) -> None:
         """Compute one batch of another rank, or rest a moment."""
@@ -113,7 +118,12 @@ class Helper:
 
     def _answer(self, owner: int, batch: int, block: Block) -> None:
         rows = predict_block(
-            block, self._engine, self._engine.batch_size, self.progress, self._stop_by
+            block,
+            self._engine,
+            self._engine.batch_size,
+            self.progress,
+            self._stop_by,
+            check_pixels=self._check_pixels,
         )
         answer = [batch, PredictionBlock.of(block, rows).message()]
         if self._channel.use(lambda comm: comm.isend(answer, owner, RESULT), None):
