@@ -115,6 +115,16 @@ def test_dust_that_is_corrected_for_in_the_magnitudes_alone_passes(galaxies: Gal
     assert not mismatched(reddened, mag).any()
 
 
+@pytest.mark.parametrize("objects", [5, 16, 128])
+def test_neighbours_and_a_poor_sky_pass(objects: int, galaxies: Galaxies) -> None:
+    image, mag = galaxies
+    draw = np.random.default_rng(3)
+    beside = np.roll(image[draw.permutation(len(image))], (9, -7), axis=(2, 3))
+    beside[draw.random(len(image)) < 0.5] = 0
+    sky = draw.normal(0, 0.02, (*mag.shape, 1, 1)).astype(np.float32)
+    assert verdict((image + beside + sky)[:objects], mag[:objects]) == "ok"
+
+
 def test_what_is_missing_is_left_out(galaxies: Galaxies) -> None:
     image, mag = galaxies[0].copy(), galaxies[1].copy()
     mag[::2, 1] = -9999
