@@ -24,6 +24,7 @@ from cosmic.data.pack.ids import first_text_id, object_ids
 from cosmic.data.pack.opening import files_of
 from cosmic.data.pack.pack import pack
 from cosmic.data.pack.source import Field, RowsRefused, Values
+from cosmic.data.photometry_check import flux_of
 from fmilib.wire.codec import decode, encode
 
 CHECKPOINT = Path(__file__).parents[3] / "models/tiny/astromae-tiny.safetensors"
@@ -89,8 +90,10 @@ def small_columns() -> Callable[[int], dict[str, Any]]:
 
     def make(rows: int) -> dict[str, Any]:
         draw = np.random.default_rng(rows)
-        image = draw.normal(0, 1, (rows, 5, 32, 32)).astype(np.float32)
-        return {"image": image, "mag": draw.uniform(15, 20, (rows, 5)).astype(np.float32)}
+        image = draw.normal(0, 1, (rows, 5, 32, 32))
+        mag = draw.uniform(15, 20, (rows, 5)).astype(np.float32)
+        image += flux_of(mag)[:, :, None, None] / 32**2
+        return {"image": image.astype(np.float32), "mag": mag}
 
     return make
 
