@@ -25,6 +25,7 @@ from cosmic.errors import Problem
 MAX_HEADER_BYTES = 1 << 20
 CHECKSUM_ROWS = 64
 CHECKSUM_KEY = "crc32."
+FORMAT = "cosmic-partition"
 DTYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
     "F64": np.dtype("<f8"),
@@ -57,7 +58,7 @@ def write_partition(
         raise ValueError("; ".join(str(p) for p in problems))
     contiguous = {name: np.ascontiguousarray(column) for name, column in stored.items()}
     metadata = {
-        "format": "cosmic-partition",
+        "format": FORMAT,
         "version": "1",
         "bands": "".join(BANDS),
         "image_unit": "nanomaggy",

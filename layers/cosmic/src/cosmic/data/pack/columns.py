@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from pathlib import Path
 
 from cosmic.contracts.columns import BANDS, COLUMNS
+from cosmic.data.pack.arrays import NPY, images_of
 from cosmic.data.pack.fluxes import Fluxes, in_five_bands
 from cosmic.data.pack.layout import image_shape
 from cosmic.data.pack.names import (
@@ -18,10 +20,10 @@ from cosmic.data.pack.names import (
     PHOTOMETRY,
     Photometry,
 )
-from cosmic.data.pack.source import Field, Source, where_of
+from cosmic.data.pack.source import Field, Joined, Source, where_of
 from cosmic.data.pack.unfit import NEEDED, problem_of, unequal, unfit
 from cosmic.data.pack.units import factor, nanomaggies
-from cosmic.errors import Problem
+from cosmic.errors import InputError, Problem
 
 SHOWN_NAMES = 12
 LEAST_BANDS_OF_A_SET = 2  # one of a name alone may be anything
@@ -38,6 +40,10 @@ class Choices:
         hdus: Names or numbers of the HDUs of FITS files that are read.
         groups: Names of the groups or datasets of HDF5 files that are read.
         without: Columns that are not taken although a file may have them.
+        cutouts: Folder of one FITS file an object, or a `.npy` file of all images in the
+            catalogue's order; None: images are in the files.
+        cutout_name: The files' own name for the field that names an object's cutout; empty: ids do.
+        cutout_hdus: Which HDU of a cutout is its image, or which five are its bands.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
@@ -46,6 +52,9 @@ class Choices:
     hdus: Sequence[str] = ()
     groups: Sequence[str] = ()
     without: Sequence[str] = ()
+    cutouts: Path | None = None
+    cutout_name: str = ""
+    cutout_hdus: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -87,11 +96,13 @@ class Mapped:
         taken: By column.
         bands: Names of the bands of `image`, rows first, if the file says them.
         problems: Everything that is in the way; the rest then is what was found all the same.
+        cutouts: Files that are an object's, and how many objects have none.
     """
 
     taken: Mapping[str, Taken]
     bands: Field | None = None
     problems: Sequence[Problem] = ()
+    cutouts: tuple[frozenset[Path], int] = (frozenset(), 0)
 
     @property
     def rows(self) -> int:
@@ -152,6 +163,10 @@ def _in_place(source: Source, fields: list[Field], place: str, choices: Choices)
     here = [f for f in fields if f.cube or f.place == place]
     problems: list[Problem] = []
     taken: dict[str, Taken] = {}
+    joined = None
+    if choices.cutouts is not None:
+        joined, problems = _joined(source, here, choices, choices.cutouts)
+        here = [*(f for f in here if not f.cube), *([joined.field] if joined else [])]
     for column in _wanted(choices):
         found = _candidates(source, here, column, choices, taken)
         if len(found) == 1:
@@ -160,12 +175,37 @@ def _in_place(source: Source, fields: list[Field], place: str, choices: Choices)
         elif found:
             problems.append(_ambiguous(source, column, found))
             taken.update({column: Taken(found[0])} if column in NEEDED else {})
-        elif column in (*NEEDED, *choices.names):
+        elif column in (*NEEDED, *choices.names) and not (column == "image" and problems):
             problems.append(_lacking(source, here, column, choices))
     problems += unequal(source, [f for t in taken.values() for f in t.fields])
     bands = [f for f in here if f.name.casefold() in BAND_NAMES and not f.cube]
     bands = bands if "image" in taken and not taken["image"].fields[0].cube else []
-    return Mapped(taken, bands[0] if bands else None, problems)
+    cutouts = (joined.used, joined.lacking) if joined else (frozenset[Path](), 0)
+    return Mapped(taken, bands[0] if bands else None, problems, cutouts)
+
+
+def _joined(
+    source: Source, here: list[Field], choices: Choices, cutouts: Path
+) -> tuple[Joined | None, list[Problem]]:
+    """The images that lie beside a catalogue."""
+    from cosmic.data.pack.cutouts import join
+
+    if cutouts.suffix.lower() == NPY:
+        return Joined(images_of(cutouts), frozenset([cutouts]), 0), []
+    if choices.cutout_name:
+        found = _by_choice(source, here, choices.cutout_name)
+    else:
+        found = _candidates(source, here, "object_id", choices, {})
+    if len(found) != 1:
+        what = f"{len(found)} fields are" if found else "no field is"
+        name = repr(choices.cutout_name) if choices.cutout_name else "object_id"
+        hint = f"it has {_listed(source.fields)}; say --cutout-name COLUMN"
+        message = f"cutouts are found by {name}, and {what} that"
+        return None, [problem_of(source, message, "no-column", hint)]
+    try:
+        return join(found[0][0], cutouts, choices.cutout_hdus), []
+    except InputError as error:
+        return None, [problem_of(source, error.message, error.code, error.hint)]
 
 
 def _wanted(choices: Choices) -> list[str]:
@@ -181,6 +221,8 @@ def _candidates(
     taken: Mapping[str, Taken],
 ) -> list[tuple[Field, ...]]:
     """All that a column could be: by its own name, else by the usual ones."""
+    if column == "image" and choices.cutouts is not None:
+        return [(f,) for f in here if f.cube]
     if column in choices.names:
         return _by_choice(source, here, choices.names[column])
     fields = [f for f in here if not f.cube]

@@ -31,7 +31,7 @@ def open_partition(path: Path, layout: FormatName) -> Source:
         InvalidInput: everything that is wrong with its header.
         InputError: it is empty.
     """
-    data = _mapped(path)
+    data = mapped_file(path)
     header = _header(path, layout, data)
     fields = {
         name: Field(
@@ -63,7 +63,7 @@ def damaged(path: Path) -> list[str] | None:
     Raises:
         InvalidInput: everything that is wrong with its header.
     """
-    data = _mapped(path)
+    data = mapped_file(path)
     header = _header(path, "safetensors", data)
     if header.checksums is None:
         return None
@@ -76,7 +76,12 @@ def damaged(path: Path) -> list[str] | None:
     return sorted(bad)
 
 
-def _mapped(path: Path) -> memoryview:
+def mapped_file(path: Path) -> memoryview:
+    """A file's bytes, mapped.
+
+    Raises:
+        InputError: it can't be read, or is empty.
+    """
     try:
         with path.open("rb") as file:
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))

@@ -98,6 +98,21 @@ def where_of(fields: Sequence[Field]) -> str:
 
 
 @dataclass(frozen=True)
+class Joined:
+    """Cutouts of the rows of a catalogue.
+
+    Attributes:
+        field: Their pixels; NaN in rows without one.
+        used: The files that rows have.
+        lacking: How many rows have none.
+    """
+
+    field: Field
+    used: frozenset[Path]
+    lacking: int
+
+
+@dataclass(frozen=True)
 class Source:
     """An open file of data.
 

@@ -43,6 +43,8 @@ def factor(column: str, unit: str) -> float | None:
         return 1.0
     if column == "ra" and said in HOURS:
         return DEGREES_PER_HOUR
+    if column == "image":
+        return nanomaggies(unit)
     return _converted(unit, WANTED[column])
 
 

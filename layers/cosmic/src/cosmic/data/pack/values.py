@@ -19,7 +19,7 @@ from cosmic.contracts.plausible import (
 from cosmic.data.pack.columns import Mapped, Taken
 from cosmic.data.pack.fluxes import Fluxes
 from cosmic.data.pack.ids import object_ids
-from cosmic.data.pack.layout import image_layout
+from cosmic.data.pack.layout import band_order, image_layout
 from cosmic.data.pack.source import Array, Values, joined
 from cosmic.data.pack.tally import Tally
 from cosmic.errors import InputError
@@ -146,19 +146,3 @@ def _axes(image: Array, names: Sequence[str]) -> Array:
     hint = f"(rows, {n}, height, width)"
     message = f"image has shape {list(image.shape)}"
     raise InputError(message, code="bad-partition", hint=hint)
-
-
-def band_order(names: Sequence[str]) -> list[int]:
-    """Where u, g, r, i and z are among bands named like `sdss-g`.
-
-    Raises:
-        InputError: one of them isn't there, or is there twice.
-    """
-    last = [
-        text.replace("_", "-").replace(".", "-").rpartition("-")[2].casefold() for text in names
-    ]
-    missing = [band for band in BANDS if last.count(band) != 1]
-    if missing:
-        message = f"its bands {', '.join(names)} lack {', '.join(missing)}, or have it twice"
-        raise InputError(message, code="bad-partition")
-    return [last.index(band) for band in BANDS]
