@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from xml.parsers.expat import ExpatError
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +17,6 @@ from pyarrow import csv
 from cosmic.data.pack.arrow import Leaf, decoded
 from cosmic.data.pack.source import Array, Field, Source, Values, keyed, unreadable
 
-BROKEN = (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, ExpatError)
 COMMENT = "#"
 ECSV = "# %ECSV"
 NULLS = ("", "null", "NULL", "NA", "N/A", "None", r"\N")
@@ -108,7 +106,7 @@ def open_ecsv(path: Path) -> Source:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of headers that are not quite to the standard
             table = Table.read(path, format="ascii.ecsv")
-    except BROKEN as error:
+    except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
     return Source(path, "ecsv", keyed(_columns(table, {})))
 
@@ -124,7 +122,7 @@ def open_votable(path: Path) -> Source:
             warnings.simplefilter("ignore")  # of documents that are not quite to the standard
             found = list(votable.parse(path, verify="ignore").iter_tables())
             tables = [each.to_table() for each in found]
-    except BROKEN as error:
+    except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
     fields = []
     for number, (said, table) in enumerate(zip(found, tables, strict=True)):

@@ -138,8 +138,9 @@ def _scaled(path: Path, field: Field, dataset: Any) -> Field:
             values = packed * (1.0 if scale is None else scale) + (offset or 0.0)
         return Values(values, _missing(path, said, packed))
 
-    scaled = any(name in said for name in SCALES)
-    return replace(field, read=read, kind="f" if scaled else field.kind)
+    if any(name in said for name in SCALES):
+        return replace(field, read=read, kind="f", dtype="float64")
+    return replace(field, read=read)
 
 
 def _missing(path: Path, said: Mapping[str, Any], packed: Array) -> Array:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from cosmic.contracts.plan import natural_order
 from cosmic.data.pack.arrays import open_npy, open_npy_folder, open_npz
 from cosmic.data.pack.hdf5 import open_hdf5
 from cosmic.data.pack.parquet import open_parquet
-from cosmic.data.pack.source import Source
+from cosmic.data.pack.source import Field, Source, Values, unreadable
 from cosmic.data.pack.tensors import open_safetensors, open_torch
 from cosmic.errors import InputError
 
@@ -96,8 +97,42 @@ def opened(path: Path) -> Iterator[Source]:
     Raises:
         InputError: it is not what its name says.
     """
-    source = open_npy_folder(path) if path.is_dir() else READERS[suffix_of(path)](path)
+    with _parsed(path):
+        source = open_npy_folder(path) if path.is_dir() else READERS[suffix_of(path)](path)
     try:
-        yield source
+        fields = {n: replace(f, read=_whole(path, f)) for n, f in source.fields.items()}
+        yield replace(source, fields=fields)
     finally:
         source.close()
+
+
+@contextmanager
+def _parsed(path: Path) -> Iterator[None]:
+    """Makes whatever a parser raises an error of the file.
+
+    Of damaged headers NumPy makes a SyntaxError, astropy an UnboundLocalError, h5py a
+    NotImplementedError: no list of these would be complete.
+
+    Raises:
+        InputError: it did.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise unreadable(path, f"{type(error).__name__}: {error}") from error
+
+
+def _whole(path: Path, each: Field) -> Callable[[int, int], Values]:
+    """A field's rows, all that were asked for."""
+
+    def read(start: int, stop: int) -> Values:
+        with _parsed(path):
+            values = each.read(start, stop)
+        if len(values.data) != stop - start:
+            said = f"{len(values.data)} rows of {each.name} are there from row {start} on"
+            raise unreadable(path, f"{said}, not {stop - start}")
+        return values
+
+    return read
