@@ -91,7 +91,8 @@ def npy(columns: Columns) -> bytes:
 
 
 def safetensors(columns: Columns) -> bytes:
-    return save({n: np.ascontiguousarray(c) for n, c in columns.items()})
+    made: bytes = save({n: np.ascontiguousarray(c) for n, c in columns.items()})
+    return made
 
 
 def torch_dict(columns: Columns) -> bytes:
@@ -106,7 +107,8 @@ def flat(columns: Columns) -> dict[str, Any]:
 
 
 def csv(columns: Columns) -> bytes:
-    return pd.DataFrame(flat(columns)).to_csv(index=False).encode()
+    text: str = pd.DataFrame(flat(columns)).to_csv(index=False)
+    return text.encode()
 
 
 def ecsv(columns: Columns) -> bytes:
