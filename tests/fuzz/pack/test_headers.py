@@ -1,6 +1,6 @@
 """Fuzzes the headers of every container: a damaged file is read, or it is an `InputError`.
 
-FUZZ_SECONDS (default 0.4) says how long each container is tried, FUZZ_SEED where it begins; a
+FUZZ_SECONDS (default 0.15) says how long each container is tried, FUZZ_SEED where it begins; a
 failure names the seed of its round, with which it can be run again alone.
 """
 
@@ -33,7 +33,7 @@ from cosmic.data.pack.look import look
 from cosmic.data.pack.pack import pack
 from cosmic.errors import InputError
 
-SECONDS = float(os.environ.get("FUZZ_SECONDS", "0.4"))
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "0.15"))
 FIRST_SEED = int(os.environ.get("FUZZ_SEED", "0"))
 MIN_ROUNDS = 5
 HEADER_BYTES = 6000

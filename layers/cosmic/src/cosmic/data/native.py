@@ -67,7 +67,11 @@ def write_partition(
         "crc32_rows": str(CHECKSUM_ROWS),
         **{CHECKSUM_KEY + name: _checksums(column) for name, column in contiguous.items()},
     }
-    path.write_bytes(canonical(save(contiguous, metadata=metadata)))
+    made = save(contiguous, metadata=metadata)
+    header, base = _canonical_header(made)
+    with path.open("wb") as file:  # in two parts: joining them would copy all pixels
+        file.write(header)
+        file.write(memoryview(made)[base:])
 
 
 def _stored(column: NDArray[Any], path: Path) -> NDArray[Any]:
@@ -79,10 +83,16 @@ def _stored(column: NDArray[Any], path: Path) -> NDArray[Any]:
 
 def canonical(file: bytes) -> bytes:
     """The same safetensors file with its header in one order: the library's varies."""
+    header, base = _canonical_header(file)
+    return header + file[base:]
+
+
+def _canonical_header(file: bytes) -> tuple[bytes, int]:
+    """The header in one order, and where the tensors behind it begin in the file as it is."""
     (length,) = struct.unpack_from("<Q", file)
     header = json.dumps(json.loads(file[8 : 8 + length]), sort_keys=True, separators=(",", ":"))
     header += " " * (-len(header) % 8)
-    return struct.pack("<Q", len(header)) + header.encode() + file[8 + length :]
+    return struct.pack("<Q", len(header)) + header.encode(), 8 + length
 
 
 def read_header(

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from cosmic.contracts.plan import natural_order
 from cosmic.data.pack.arrays import open_npy, open_npy_folder, open_npz
-from cosmic.data.pack.hdf5 import open_hdf5
-from cosmic.data.pack.parquet import open_parquet
 from cosmic.data.pack.source import Field, Source, Values, unreadable
 from cosmic.data.pack.tensors import open_safetensors, open_torch
 from cosmic.errors import InputError
@@ -22,6 +20,20 @@ def open_fits(path: Path) -> Source:
 
     gzipped = path.suffix.lower() == ".gz"
     return fits.open_gzipped_fits(path) if gzipped else fits.open_fits(path)
+
+
+def open_hdf5(path: Path) -> Source:
+    """See `cosmic.data.pack.hdf5`; h5py is imported for HDF5 files alone."""
+    from cosmic.data.pack import hdf5
+
+    return hdf5.open_hdf5(path)
+
+
+def open_parquet(path: Path) -> Source:
+    """See `cosmic.data.pack.parquet`."""
+    from cosmic.data.pack import parquet
+
+    return parquet.open_parquet(path)
 
 
 def open_catalogue(path: Path) -> Source:

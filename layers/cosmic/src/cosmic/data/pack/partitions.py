@@ -15,7 +15,6 @@ import numpy as np
 from cosmic.contracts.columns import Header, Tensor
 from cosmic.contracts.manifest import FormatName
 from cosmic.contracts.text_ids import restored_ids
-from cosmic.data.fetch import damaged_columns
 from cosmic.data.formats import read_header
 from cosmic.data.pack.source import Field, Source, Values, unreadable
 from cosmic.errors import InvalidInput
@@ -63,6 +62,8 @@ def damaged(path: Path) -> list[str] | None:
     Raises:
         InvalidInput: everything that is wrong with its header.
     """
+    from cosmic.data.fetch import damaged_columns  # it brings boto3, which takes its time
+
     data = mapped_file(path)
     header = _header(path, "safetensors", data)
     if header.checksums is None:
