@@ -18,18 +18,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import h5py
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from astropy.table import Table
-from numpy.typing import NDArray
+from bench.pack.inputs import write
 
-SIZE = 32
-PIXELS = 5 * SIZE * SIZE
-ROWS_AT_ONCE = 1000
 ROOT = Path(__file__).parents[2]
 PROGRAM = "from cosmic_cli.main import run; run()"
 FORMATS = ("fits", "h5", "parquet")
@@ -105,61 +97,12 @@ def packed(file: Path, tree: Path) -> Packed:
     return Packed(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def columns(start: int, stop: int) -> dict[str, NDArray[Any]]:
-    """Objects of noise; the same for the same numbers."""
-    rng = np.random.default_rng(start)
-    rows = stop - start
-    return {
-        "image": rng.standard_normal((rows, 5, SIZE, SIZE), np.float32),
-        "mag": rng.uniform(15, 20, (rows, 5)).astype(np.float32),
-        "mag_err": rng.uniform(0, 0.1, (rows, 5)).astype(np.float32),
-        "object_id": np.arange(start, stop),
-        "ra": rng.uniform(0, 360, rows),
-        "dec": rng.uniform(-90, 90, rows),
-        "z_spec": rng.uniform(0, 0.4, rows).astype(np.float32),
-    }
-
-
 def written_apart(file: Path, objects: int) -> None:
     """By a process of its own: a process starts with the peak of the one that started it."""
     writer = get_context("spawn").Process(target=write, args=(file, objects))
     writer.start()
     writer.join()
     assert writer.exitcode == 0, f"{file.name} was not written"
-
-
-def write(file: Path, objects: int) -> None:
-    """A file as its format's own library writes it."""
-    pieces = [
-        columns(start, min(start + ROWS_AT_ONCE, objects))
-        for start in range(0, objects, ROWS_AT_ONCE)
-    ]
-    if file.suffix == ".parquet":
-        write_parquet(file, pieces)
-        return
-    whole = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
-    if file.suffix == ".fits":
-        Table(whole).write(file)
-    else:
-        with h5py.File(file, "w") as made:
-            for name, values in whole.items():
-                made[name] = values
-
-
-def write_parquet(file: Path, pieces: list[dict[str, NDArray[Any]]]) -> None:
-    """A row group a piece; images and magnitudes are lists."""
-    tables = [
-        pa.table(
-            {
-                name: list(values.reshape(len(values), -1)) if values.ndim > 1 else values
-                for name, values in piece.items()
-            }
-        )
-        for piece in pieces
-    ]
-    with pq.ParquetWriter(file, tables[0].schema) as writer:
-        for table in tables:
-            writer.write_table(table)
 
 
 if __name__ == "__main__":

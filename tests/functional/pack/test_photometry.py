@@ -10,9 +10,11 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from astropy import units as u
 from astropy.table import Table
 from numpy.typing import NDArray
+from safetensors.numpy import save_file
 
 from cosmic.data.pack.columns import Choices, map_columns
 from cosmic.data.pack.opening import opened
@@ -183,6 +185,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "mag could be any of modelMag_u, .*modelFlux_u",
     ),
     (
+        {**bands("mag_{}", BRIGHT / 200), **bands("dered_mag_{}", BRIGHT / 200)},
+        "mag could be any of mag_u, .*dered_mag_u",
+    ),
+    (
         {
             **bands("flux_{}", BRIGHT),
             **bands("flux_ivar_{}", ERROR),
@@ -233,3 +239,69 @@ def test_a_z_that_was_chosen_as_a_magnitude_is_no_redshift(
     found = packed(written(tmp_path, objects, columns), Choices({"mag": "a,b,c,d,z"}))
     assert np.array_equal(found["mag"], objects["mag"])
     assert "z_spec" not in found
+
+
+def test_errors_of_other_magnitudes_are_not_taken(
+    objects: Columns, tmp_path: Path, packed: Packed
+) -> None:
+    columns = {
+        **bands("mag_{}", objects["mag"]),
+        **bands("mag_err_{}", objects["mag_err"]),
+        **bands("psfMag_{}", objects["mag"] + 1),
+    }
+    names = ",".join(f"psfMag_{band}" for band in "ugriz")
+    found = packed(written(tmp_path, objects, columns), Choices({"mag": names}))
+    assert np.isnan(found["mag_err"]).all()
+
+
+def five_names(objects: Columns) -> dict[str, Any]:
+    names = ("object_id", "ra", "dec")
+    return {**bands("m_{}", objects["mag"]), **{name: objects[name] for name in names}}
+
+
+def in_hdf5(path: Path, columns: dict[str, Any]) -> None:
+    with h5py.File(path, "w") as file:
+        for name, values in columns.items():
+            file[name] = values
+
+
+def in_parquet(path: Path, columns: dict[str, Any]) -> None:
+    pd.DataFrame(columns).to_parquet(path)
+
+
+def in_torch(path: Path, columns: dict[str, Any]) -> None:
+    torch.save({n: torch.from_numpy(np.array(c)) for n, c in columns.items()}, path)
+
+
+def in_safetensors(path: Path, columns: dict[str, Any]) -> None:
+    save_file({n: np.ascontiguousarray(c) for n, c in columns.items()}, path)
+
+
+def in_votable(path: Path, columns: dict[str, Any]) -> None:
+    Table(columns).write(path, format="votable")
+
+
+WRITERS: dict[str, Callable[[Path, dict[str, Any]], None]] = {
+    "a.fits": lambda path, columns: Table(columns).write(path),
+    "a.fits.gz": lambda path, columns: Table(columns).write(path),
+    "a.h5": in_hdf5,
+    "a.parquet": in_parquet,
+    "a.npz": lambda path, columns: np.savez(path, **columns),
+    "a.pt": in_torch,
+    "a.safetensors": in_safetensors,
+    "a.csv": lambda path, columns: pd.DataFrame(columns).to_csv(path, index=False),
+    "a.ecsv": lambda path, columns: Table(columns).write(path, format="ascii.ecsv"),
+    "a.vot": in_votable,
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_five_fields_are_named_in_every_container(
+    name: str, objects: Columns, tmp_path: Path, packed: Packed
+) -> None:
+    WRITERS[name](tmp_path / name, five_names(objects))
+    np.save(tmp_path / "images.npy", objects["image"])
+    choices = Choices({"mag": "m_u, m_g,m_r,m_i,m_z"}, cutouts=tmp_path / "images.npy")
+    found = packed(tmp_path / name, choices)
+    assert np.array_equal(found["mag"], objects["mag"])
+    assert np.array_equal(found["object_id"], objects["object_id"])

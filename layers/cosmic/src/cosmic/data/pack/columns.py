@@ -231,8 +231,11 @@ def _candidates(
     cubes = [(f,) for f in here if f.cube] if column == "image" else []
     if len(cubes) == 1 and cubes[0][0].name.casefold() in NOT_PIXELS and not choices.hdus:
         cubes = []  # weights whose image lies elsewhere
-    own = _spelled(fields, column)
-    return cubes + (own or _usual(fields, column, taken))
+    if column == "mag":
+        return _spelled_so(fields, column) or _magnitudes(fields)
+    if column == "mag_err" and "mag" in taken and (of := _measured(taken["mag"].fields)):
+        return _errors(fields, of) or _other_errors(fields, of)
+    return cubes + (_spelled(fields, column) or _usual(fields, column))
 
 
 def _not_magnitudes(fields: list[Field], taken: Mapping[str, Taken]) -> list[Field]:
@@ -246,14 +249,28 @@ def _not_magnitudes(fields: list[Field], taken: Mapping[str, Taken]) -> list[Fie
     ]
 
 
-def _usual(fields: list[Field], column: str, taken: Mapping[str, Taken]) -> list[tuple[Field, ...]]:
+def _usual(fields: list[Field], column: str) -> list[tuple[Field, ...]]:
     """By all names but the column's own."""
-    found = [f for name in NAMES[column] for f in _spelled(fields, name)]
-    if column == "mag":
-        found += [f for each in PHOTOMETRY for f in _spelled_so(fields, each.values)]
-    if column == "mag_err" and not found and "mag" in taken:
-        found = _errors_beside(fields, taken["mag"].fields)
-    return found
+    return [found for name in NAMES[column] for found in _spelled(fields, name)]
+
+
+def _magnitudes(fields: list[Field]) -> list[tuple[Field, ...]]:
+    """Every measurement in all bands, of magnitudes and of fluxes."""
+    named = [found for each in PHOTOMETRY for found in _spelled_so(fields, each.values)]
+    return _usual(fields, "mag") + named
+
+
+def _errors(fields: list[Field], measured: Photometry) -> list[tuple[Field, ...]]:
+    """What could be the errors of a measurement, by its names."""
+    return [found for name in measured.uncertainties for found in _spelled_so(fields, name)]
+
+
+def _other_errors(fields: list[Field], measured: Photometry) -> list[tuple[Field, ...]]:
+    """Errors by a column's usual names, unless these belong to other magnitudes."""
+    ours = [each for each in NAMED_BY_US if _spelled_so(fields, each.values)]
+    if ours and measured not in NAMED_BY_US:
+        return []
+    return _spelled(fields, "mag_err") or _usual(fields, "mag_err")
 
 
 def _spelled(fields: list[Field], name: str) -> list[tuple[Field, ...]]:
@@ -280,8 +297,7 @@ def _measured(fields: Sequence[Field]) -> Photometry | None:
 def _errors_beside(fields: list[Field], values: Sequence[Field]) -> list[tuple[Field, ...]]:
     """What could be the errors of the magnitudes or fluxes that were taken."""
     measured = _measured(values)
-    names = measured.uncertainties if measured else ()
-    return [found for name in names for found in _spelled_so(fields, name)]
+    return _errors(fields, measured) if measured else []
 
 
 def _taken(
