@@ -11,13 +11,22 @@ from cosmic.contracts.columns import BANDS, COLUMNS
 from cosmic.data.pack.arrays import NPY, images_of
 from cosmic.data.pack.fluxes import Fluxes, in_five_bands
 from cosmic.data.pack.layout import image_shape
+from cosmic.data.pack.matching import (
+    all_magnitudes,
+    errors_beside,
+    errors_of,
+    in_spelling,
+    incomplete,
+    measurement_of,
+    other_errors,
+    spelled,
+    usually_named,
+)
 from cosmic.data.pack.names import (
     BAND_NAMES,
     MAGNITUDES_BESIDE_Z,
-    NAMED_BY_US,
     NAMES,
     NOT_PIXELS,
-    PHOTOMETRY,
     Photometry,
 )
 from cosmic.data.pack.source import Field, Joined, Source, where_of
@@ -26,7 +35,6 @@ from cosmic.data.pack.units import factor, nanomaggies
 from cosmic.errors import InputError, Problem
 
 SHOWN_NAMES = 12
-LEAST_BANDS_OF_A_SET = 2  # one of a name alone may be anything
 
 
 @dataclass(frozen=True)
@@ -232,10 +240,10 @@ def _candidates(
     if len(cubes) == 1 and cubes[0][0].name.casefold() in NOT_PIXELS and not choices.hdus:
         cubes = []  # weights whose image lies elsewhere
     if column == "mag":
-        return _spelled_so(fields, column) or _magnitudes(fields)
-    if column == "mag_err" and "mag" in taken and (of := _measured(taken["mag"].fields)):
-        return _errors(fields, of) or _other_errors(fields, of)
-    return cubes + (_spelled(fields, column) or _usual(fields, column))
+        return in_spelling(fields, column) or all_magnitudes(fields)
+    if column == "mag_err" and "mag" in taken and (of := measurement_of(taken["mag"].fields)):
+        return errors_of(fields, of) or other_errors(fields, of)
+    return cubes + (spelled(fields, column) or usually_named(fields, column))
 
 
 def _not_magnitudes(fields: list[Field], taken: Mapping[str, Taken]) -> list[Field]:
@@ -249,57 +257,6 @@ def _not_magnitudes(fields: list[Field], taken: Mapping[str, Taken]) -> list[Fie
     ]
 
 
-def _usual(fields: list[Field], column: str) -> list[tuple[Field, ...]]:
-    """By all names but the column's own."""
-    return [found for name in NAMES[column] for found in _spelled(fields, name)]
-
-
-def _magnitudes(fields: list[Field]) -> list[tuple[Field, ...]]:
-    """Every measurement in all bands, of magnitudes and of fluxes."""
-    named = [found for each in PHOTOMETRY for found in _spelled_so(fields, each.values)]
-    return _usual(fields, "mag") + named
-
-
-def _errors(fields: list[Field], measured: Photometry) -> list[tuple[Field, ...]]:
-    """What could be the errors of a measurement, by its names."""
-    return [found for name in measured.uncertainties for found in _spelled_so(fields, name)]
-
-
-def _other_errors(fields: list[Field], measured: Photometry) -> list[tuple[Field, ...]]:
-    """Errors by a column's usual names, unless these belong to other magnitudes."""
-    ours = [each for each in NAMED_BY_US if _spelled_so(fields, each.values)]
-    if ours and measured not in NAMED_BY_US:
-        return []
-    return _spelled(fields, "mag_err") or _usual(fields, "mag_err")
-
-
-def _spelled(fields: list[Field], name: str) -> list[tuple[Field, ...]]:
-    """Fields of this name in capitals or not, and every set of five named `name_u` … `name_z`."""
-    return _spelled_so(fields, name) + _spelled_so(fields, f"{name}_{{}}")
-
-
-def _spelled_so(fields: list[Field], name: str) -> list[tuple[Field, ...]]:
-    """Fields of this name; where it has a place for the band, every set of five of them."""
-    if "{}" not in name:
-        return [(f,) for f in fields if f.name.casefold() == name.casefold()]
-    bands = [name.format(band).casefold() for band in BANDS]
-    return list(product(*[[f for f in fields if f.name.casefold() == n] for n in bands]))
-
-
-def _measured(fields: Sequence[Field]) -> Photometry | None:
-    """The measurement whose magnitudes or fluxes these are by their names."""
-    for each in (*NAMED_BY_US, *PHOTOMETRY):
-        if any(len(found) == len(fields) for found in _spelled_so(list(fields), each.values)):
-            return each
-    return None
-
-
-def _errors_beside(fields: list[Field], values: Sequence[Field]) -> list[tuple[Field, ...]]:
-    """What could be the errors of the magnitudes or fluxes that were taken."""
-    measured = _measured(values)
-    return _errors(fields, measured) if measured else []
-
-
 def _taken(
     source: Source,
     here: list[Field],
@@ -310,7 +267,7 @@ def _taken(
 ) -> tuple[Taken, list[Problem]]:
     """What a column is made of, and what keeps its fields from being it."""
     if column == "mag" and in_five_bands(fields) and (measured := _as_fluxes(fields, choices)):
-        return _of_fluxes(source, fields, _errors_of(source, here, fields, choices), measured)
+        return _of_fluxes(source, fields, _flux_errors(source, here, fields, choices), measured)
     fluxes = taken["mag"].fluxes if column == "mag_err" and "mag" in taken else None
     if fluxes is not None and fields == fluxes.errors:
         return Taken(fields, fluxes.error_factor, fluxes), []
@@ -321,11 +278,11 @@ def _taken(
     return Taken(fields, factors[0] or 1.0), problems
 
 
-def _errors_of(
+def _flux_errors(
     source: Source, here: list[Field], fluxes: tuple[Field, ...], choices: Choices
 ) -> tuple[Field, ...]:
     """What says how sure the fluxes are: what was chosen, or what lies beside them."""
-    beside = _errors_beside([f for f in here if not f.cube], fluxes)
+    beside = errors_beside([f for f in here if not f.cube], fluxes)
     if "mag_err" in choices.names:
         chosen = _by_choice(source, here, choices.names["mag_err"])
         beside = [found for found in chosen if found in beside]
@@ -334,7 +291,7 @@ def _errors_of(
 
 def _as_fluxes(fields: tuple[Field, ...], choices: Choices) -> Photometry | None:
     """The measurement whose fluxes these are: by their names, or chosen and by their units."""
-    measured = _measured(fields)
+    measured = measurement_of(fields)
     if measured is not None and measured.unit:
         return measured
     chosen = "mag" in choices.names and all(f.unit and nanomaggies(f.unit) for f in fields)
@@ -356,7 +313,7 @@ def _of_fluxes(
     source: Source, values: tuple[Field, ...], errors: tuple[Field, ...], measured: Photometry
 ) -> tuple[Taken, list[Problem]]:
     """Magnitudes that are computed from fluxes."""
-    inverse = any(_spelled_so(list(errors), name) for name in measured.inverse_variances)
+    inverse = any(in_spelling(list(errors), name) for name in measured.inverse_variances)
     unit = values[0].unit or measured.unit
     factors = [nanomaggies(f.unit or measured.unit) for f in values]
     of_errors = [
@@ -402,27 +359,12 @@ def _lacking(source: Source, here: list[Field], column: str, choices: Choices) -
         message = f"--column {column}={choices.names[column]} names no field"
     else:
         message = f"no field is {column!r}"
-    partly = _partly(here) if column == "mag" and column not in choices.names else []
+    partly = incomplete(here) if column == "mag" and column not in choices.names else []
     if partly:
         hint = f"the bands {', '.join(BANDS)} are needed; say --column mag=a,b,c,d,e"
         return problem_of(source, f"{message}: {'; '.join(partly)}", "no-band", hint)
     hint = f"it has {_listed(source.fields)}; say --column ours=theirs"
     return problem_of(source, message, "no-column", hint)
-
-
-def _partly(here: list[Field]) -> list[str]:
-    """Magnitudes and fluxes that are there in some bands only, and which bands they lack."""
-    names = {f.name.casefold(): f.name for f in here if not f.cube}
-    found = []
-    for each in (*NAMED_BY_US, *PHOTOMETRY):
-        if "{}" not in each.values:
-            continue
-        spelled = {band: each.values.format(band).casefold() for band in BANDS}
-        lacking = [band for band, name in spelled.items() if name not in names]
-        if len(BANDS) > len(BANDS) - len(lacking) >= LEAST_BANDS_OF_A_SET:
-            there = ", ".join(names[name] for name in spelled.values() if name in names)
-            found.append(f"{there} lack {', '.join(lacking)}")
-    return found
 
 
 def _listed(names: Iterable[str]) -> str:
