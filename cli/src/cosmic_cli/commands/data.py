@@ -21,6 +21,7 @@ from cosmic_cli.exit_codes import out as shown
 from cosmic_cli.options import AsJson
 
 if TYPE_CHECKING:
+    from cosmic.data.pack.columns import Choices
     from cosmic.data.pack.pack import Packed
 
 app = typer.Typer(help="Data sets: make, pack, inspect.", no_args_is_help=True)
@@ -121,6 +122,16 @@ def pack(
     image_scale: Annotated[
         float | None, typer.Option(help="Nanomaggies of one unit of their pixels.")
     ] = None,
+    cutouts: Annotated[
+        Path | None, typer.Option(help="Folder of a FITS file an object, or an .npy of all images.")
+    ] = None,
+    cutout_name: Annotated[
+        str, typer.Option(help="Column that names an object's cutout; else its id does.")
+    ] = "",
+    cutout_hdu: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="HDU of a cutout to read; five are its bands."),
+    ] = None,
     number_objects: Annotated[
         bool, typer.Option("--number-objects", help="Number objects, don't take their ids.")
     ] = False,
@@ -132,6 +143,8 @@ def pack(
 ) -> None:
     """Convert files into native partitions: .pt .npz .npy .h5 .fits .parquet .safetensors.
 
+    Catalogues (also .csv .ecsv .vot) may have their images beside them, as --cutouts.
+
     Rows keep their order; folders are read in natural order. Nothing is unpickled. What is missing
     or can't be a magnitude, a redshift or a position becomes NaN and is counted. Files whose pixels
     are not as bright as the magnitudes say are refused. Everything is written or nothing.
@@ -139,10 +152,11 @@ def pack(
     Example: cosmic data pack survey/ --out data/survey --partition-size 100MB
 
     JSON: {"out", "rows", "partitions", "bytes", "ignored", "ids": int64 or text, "repeated_ids",
-    "sources": [{"path", "format", "rows", "columns", "taken": {column: {"field", "unit", "factor",
-    "missing", "missing_by_value"}}, "made_up", "pixels": {"lost_images",
-    "images_with_bad_pixels", "images_with_an_empty_band"}, "photometry": {"verdict", "objects",
-    "bands": {band: {"objects", "ratio", "off", "dark"}}, "factor", "order", "message", "hint"}}]}
+    "unused_cutouts", "sources": [{"path", "format", "rows", "columns", "without_cutout",
+    "taken": {column: {"field", "unit", "factor", "missing", "missing_by_value"}}, "made_up",
+    "pixels": {"lost_images", "images_with_bad_pixels", "images_with_an_empty_band"}, "photometry":
+    {"verdict", "objects", "bands": {band: {"objects", "ratio", "off", "dark"}}, "factor", "order",
+    "message", "hint"}}]}
     """
     from cosmic.data.pack.columns import Choices
     from cosmic.data.pack.opening import files_of, ignored_in
@@ -153,8 +167,17 @@ def pack(
         hint = "nanomaggies of one unit, a number above 0"
         raise InputError(f"--image-scale {image_scale}", code="usage", hint=hint)
     choices = Choices(
-        _pairs(column or []), image_scale, number_objects, hdu or (), group or (), _ours(without)
+        _pairs(column or []),
+        image_scale,
+        number_objects,
+        hdu or (),
+        group or (),
+        _ours(without),
+        cutouts,
+        cutout_name,
+        cutout_hdu or (),
     )
+    _check_cutouts(choices)
     packed = pack_files(
         files_of(paths),
         out,
@@ -175,6 +198,7 @@ def pack(
         "ignored": [str(path) for path in ignored],
         "ids": "text" if packed.text_id else "int64",
         "repeated_ids": packed.repeated_ids,
+        "unused_cutouts": [str(path) for path in packed.unused_cutouts],
         "sources": packed.sources,
     }
     summary = f"{packed.rows:,} rows of {len(packed.sources)} files in {found['partitions']}"
@@ -183,6 +207,15 @@ def pack(
     else:
         _show_taken(packed)
         typer.echo(f"{summary} partitions, {found['bytes']:,} bytes, {out}")
+
+
+def _check_cutouts(choices: Choices) -> None:
+    """Refuse options that need --cutouts, or contradict it."""
+    if choices.cutouts is None and (choices.cutout_name or choices.cutout_hdus):
+        hint = "give --cutouts FOLDER, too"
+        raise InputError("--cutout-name and --cutout-hdu say nothing", code="usage", hint=hint)
+    if choices.cutouts is not None and "image" in choices.names:
+        raise InputError("--cutouts beside --column image=…", code="usage", hint="give one of them")
 
 
 def _show_taken(packed: Packed) -> None:

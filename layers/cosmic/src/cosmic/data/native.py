@@ -25,6 +25,7 @@ from cosmic.errors import Problem
 MAX_HEADER_BYTES = 1 << 20
 CHECKSUM_ROWS = 64
 CHECKSUM_KEY = "crc32."
+FORMAT = "cosmic-partition"
 DTYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
     "F64": np.dtype("<f8"),
@@ -57,7 +58,7 @@ def write_partition(
         raise ValueError("; ".join(str(p) for p in problems))
     contiguous = {name: np.ascontiguousarray(column) for name, column in stored.items()}
     metadata = {
-        "format": "cosmic-partition",
+        "format": FORMAT,
         "version": "1",
         "bands": "".join(BANDS),
         "image_unit": "nanomaggy",
@@ -66,7 +67,11 @@ def write_partition(
         "crc32_rows": str(CHECKSUM_ROWS),
         **{CHECKSUM_KEY + name: _checksums(column) for name, column in contiguous.items()},
     }
-    path.write_bytes(canonical(save(contiguous, metadata=metadata)))
+    made = save(contiguous, metadata=metadata)
+    header, base = _canonical_header(made)
+    with path.open("wb") as file:  # in two parts: joining them would copy all pixels
+        file.write(header)
+        file.write(memoryview(made)[base:])
 
 
 def _stored(column: NDArray[Any], path: Path) -> NDArray[Any]:
@@ -78,10 +83,16 @@ def _stored(column: NDArray[Any], path: Path) -> NDArray[Any]:
 
 def canonical(file: bytes) -> bytes:
     """The same safetensors file with its header in one order: the library's varies."""
+    header, base = _canonical_header(file)
+    return header + file[base:]
+
+
+def _canonical_header(file: bytes) -> tuple[bytes, int]:
+    """The header in one order, and where the tensors behind it begin in the file as it is."""
     (length,) = struct.unpack_from("<Q", file)
     header = json.dumps(json.loads(file[8 : 8 + length]), sort_keys=True, separators=(",", ":"))
     header += " " * (-len(header) % 8)
-    return struct.pack("<Q", len(header)) + header.encode() + file[8 + length :]
+    return struct.pack("<Q", len(header)) + header.encode(), 8 + length
 
 
 def read_header(

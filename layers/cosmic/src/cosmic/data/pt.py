@@ -84,7 +84,7 @@ def _placed(name: str, tensor: StoredTensor, archive: Archive) -> Tensor:
     """Where a tensor's rows lie in the file; a column of shape (N, 1) counts as (N,)."""
     storage = tensor.storage
     member = archive.member(f"data/{storage.key}")
-    _check_bounds(name, tensor, member)
+    check_bounds(name, tensor, member)
     shape, stride = tensor.shape, tensor.stride
     if name == "z_spec" and len(shape) == 2 and shape[1] == 1:
         shape, stride = shape[:1], stride[:1]
@@ -93,7 +93,12 @@ def _placed(name: str, tensor: StoredTensor, archive: Archive) -> Tensor:
     return Tensor(storage.dtype, shape, offset, axes)
 
 
-def _check_bounds(name: str, tensor: StoredTensor, member: Member) -> None:
+def check_bounds(name: str, tensor: StoredTensor, member: Member) -> None:
+    """Check that a tensor lies within its storage, and that within the file.
+
+    Raises:
+        LayoutError: it does not.
+    """
     shape, stride = tensor.shape, tensor.stride
     if len(shape) != len(stride):
         raise LayoutError(f"{name} has shape {shape} and strides {stride}")

@@ -10,6 +10,7 @@ import numpy as np
 
 from cosmic.data.pack.source import Array, Field, Source, array_fields, keyed, unreadable
 
+NPY = ".npy"
 BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile)
 
 
@@ -73,6 +74,19 @@ def open_npy(path: Path) -> Source:
         columns = "image.npy, mag.npy and so on"
         raise unreadable(path, f"one plain array has no columns; put {columns} into a folder")
     return Source(path, "npy", keyed(array_fields(path.stem, array, array.dtype, array.shape)))
+
+
+def images_of(path: Path) -> Field:
+    """An array of images (rows, band, H, W) beside a catalogue, mapped.
+
+    Raises:
+        InputError: it is none.
+    """
+    array = _mapped(path)
+    if array.dtype.names is not None or array.ndim < 2:
+        raise unreadable(path, "one plain array of images is needed")
+    (field,) = array_fields("image", array, array.dtype, array.shape, place=str(path), cube=True)
+    return field
 
 
 def open_npy_folder(path: Path) -> Source:

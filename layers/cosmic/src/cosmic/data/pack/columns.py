@@ -2,55 +2,39 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from pathlib import Path
 
 from cosmic.contracts.columns import BANDS, COLUMNS
-from cosmic.data.pack.source import Field, Shape, Source
-from cosmic.data.pack.units import WANTED, factor
-from cosmic.errors import Problem
+from cosmic.data.pack.arrays import NPY, images_of
+from cosmic.data.pack.fluxes import Fluxes, in_five_bands
+from cosmic.data.pack.layout import image_shape
+from cosmic.data.pack.matching import (
+    all_magnitudes,
+    errors_beside,
+    errors_of,
+    in_spelling,
+    incomplete,
+    measurement_of,
+    other_errors,
+    spelled,
+    usually_named,
+)
+from cosmic.data.pack.names import (
+    BAND_NAMES,
+    MAGNITUDES_BESIDE_Z,
+    NAMES,
+    NOT_PIXELS,
+    Photometry,
+)
+from cosmic.data.pack.source import Field, Joined, Source, where_of
+from cosmic.data.pack.unfit import NEEDED, problem_of, unequal, unfit
+from cosmic.data.pack.units import factor, nanomaggies
+from cosmic.errors import InputError, Problem
 
-NEEDED = ("image", "mag")
-NAMES = {
-    "image": ("image", "images", "image_array", "image.flux", "cutout", "cutouts"),
-    "mag": ("mag", "mags", "magnitude", "magnitudes"),
-    "mag_err": ("mag_err", "magerr", "mag_error", "magnitude_error", "magnitude_errors"),
-    "object_id": [
-        "object_id",
-        "object_ids",
-        "objectid",
-        "objid",
-        "obj_id",
-        "id",
-        "targetid",
-        "target_id",
-        "source_id",
-        "sourceid",
-        "coadd_object_id",
-    ],
-    "ra": ["ra", "ra_deg", "radeg", "ra_j2000", "raj2000", "ra_icrs", "alpha_j2000"],
-    "dec": [
-        "dec",
-        "dec_deg",
-        "decdeg",
-        "dec_j2000",
-        "dej2000",
-        "decj2000",
-        "de_icrs",
-        "dec_icrs",
-        "delta_j2000",
-    ],
-    "z_spec": ["z_spec", "zspec", "spec_z", "specz", "z_sp", "redshift", "redshifts", "z"],
-}
-WEIGHTS = ("ivar", "invvar", "weight", "weights", "wht", "err", "error", "sigma", "rms", "var")
-NOT_PIXELS = frozenset((*WEIGHTS, "variance", "mask", "dq", "flag", "flags", "psf"))
-BAND_NAMES = ("image_band", "image.band", "image_bands")
-MAGNITUDES_BESIDE_Z = frozenset("ugri")
 SHOWN_NAMES = 12
-KINDS = {"object_id": "iuSU"}
-NUMBERS = "iuf"
 
 
 @dataclass(frozen=True)
@@ -64,6 +48,10 @@ class Choices:
         hdus: Names or numbers of the HDUs of FITS files that are read.
         groups: Names of the groups or datasets of HDF5 files that are read.
         without: Columns that are not taken although a file may have them.
+        cutouts: Folder of one FITS file an object, or a `.npy` file of all images in the
+            catalogue's order; None: images are in the files.
+        cutout_name: The files' own name for the field that names an object's cutout; empty: ids do.
+        cutout_hdus: Which HDU of a cutout is its image, or which five are its bands.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
@@ -72,6 +60,9 @@ class Choices:
     hdus: Sequence[str] = ()
     groups: Sequence[str] = ()
     without: Sequence[str] = ()
+    cutouts: Path | None = None
+    cutout_name: str = ""
+    cutout_hdus: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -81,21 +72,28 @@ class Taken:
     Attributes:
         fields: One, or one a band.
         factor: What turns the file's numbers into the column's unit.
+        fluxes: What the magnitudes, or their errors, are computed from; None: they are in the file.
     """
 
     fields: tuple[Field, ...]
     factor: float = 1.0
+    fluxes: Fluxes | None = None
 
     @property
     def where(self) -> str:
         """The fields' names and place, for people."""
-        names = ", ".join(f.name for f in self.fields)
-        return self.fields[0].where if len(self.fields) == 1 else names
+        names = where_of(self.fields)
+        if self.fluxes is None:
+            return names
+        errors = "" if self.fields == self.fluxes.values else "errors of "
+        return f"{errors}asinh magnitudes, from {names}"
 
     @property
     def unit(self) -> str:
-        """What the file says."""
-        return ", ".join(dict.fromkeys(f.unit for f in self.fields))
+        """What the file says, or what is taken for it."""
+        said = ", ".join(dict.fromkeys(f.unit for f in self.fields))
+        by_name = self.fluxes is not None and self.fields == self.fluxes.values and not said
+        return f"{self.fluxes.unit}, by its name" if self.fluxes and by_name else said
 
 
 @dataclass(frozen=True)
@@ -106,11 +104,13 @@ class Mapped:
         taken: By column.
         bands: Names of the bands of `image`, rows first, if the file says them.
         problems: Everything that is in the way; the rest then is what was found all the same.
+        cutouts: Files that are an object's, and how many objects have none.
     """
 
     taken: Mapping[str, Taken]
     bands: Field | None = None
     problems: Sequence[Problem] = ()
+    cutouts: tuple[frozenset[Path], int] = (frozenset(), 0)
 
     @property
     def rows(self) -> int:
@@ -130,18 +130,12 @@ def map_columns(source: Source, choices: Choices) -> Mapped:
         named = [place for place, m in zip(places, tried, strict=True) if m in whole]
         hint = f"say which with {_option(source)}"
         message = f"{len(whole)} tables have the columns: {', '.join(named)}"
-        return Mapped({}, problems=[_problem(source, message, "ambiguous-table", hint)])
+        return Mapped({}, problems=[problem_of(source, message, "ambiguous-table", hint)])
     return whole[0] if whole else max(tried, key=lambda m: len(m.taken))
 
 
 def _option(source: Source) -> str:
     return "--group NAME" if source.format == "hdf5" else "--hdu NAME or --hdu NUMBER"
-
-
-def _problem(
-    source: Source, message: str, code: str, hint: str, value: str | None = None
-) -> Problem:
-    return Problem(str(source.path), message, value, hint, code)
 
 
 def _chosen(source: Source, choices: Choices) -> tuple[list[Problem], list[Field]]:
@@ -151,7 +145,7 @@ def _chosen(source: Source, choices: Choices) -> tuple[list[Problem], list[Field
     named = [f for f in fields if _is_named(f, words)]
     has = f"it has {_listed(dict.fromkeys(f.place or 'the root' for f in fields))}"
     problems = [
-        _problem(source, f"nothing to read is named {word!r}", "not-found", has)
+        problem_of(source, f"nothing to read is named {word!r}", "not-found", has)
         for word in words
         if not any(_is_named(f, [word]) for f in fields)
     ]
@@ -177,21 +171,49 @@ def _in_place(source: Source, fields: list[Field], place: str, choices: Choices)
     here = [f for f in fields if f.cube or f.place == place]
     problems: list[Problem] = []
     taken: dict[str, Taken] = {}
+    joined = None
+    if choices.cutouts is not None:
+        joined, problems = _joined(source, here, choices, choices.cutouts)
+        here = [*(f for f in here if not f.cube), *([joined.field] if joined else [])]
     for column in _wanted(choices):
-        found = _candidates(source, here, column, choices)
+        found = _candidates(source, here, column, choices, taken)
         if len(found) == 1:
-            factors = [_factor(column, f, choices) for f in found[0]]
-            problems += _unfit(source, column, found[0], factors)
-            taken[column] = Taken(found[0], factors[0] or 1.0)
+            taken[column], unfits = _taken(source, here, column, found[0], choices, taken)
+            problems += unfits
         elif found:
             problems.append(_ambiguous(source, column, found))
             taken.update({column: Taken(found[0])} if column in NEEDED else {})
-        elif column in (*NEEDED, *choices.names):
-            problems.append(_lacking(source, column, choices))
-    problems += _unequal(source, taken)
+        elif column in (*NEEDED, *choices.names) and not (column == "image" and problems):
+            problems.append(_lacking(source, here, column, choices))
+    problems += unequal(source, [f for t in taken.values() for f in t.fields])
     bands = [f for f in here if f.name.casefold() in BAND_NAMES and not f.cube]
     bands = bands if "image" in taken and not taken["image"].fields[0].cube else []
-    return Mapped(taken, bands[0] if bands else None, problems)
+    cutouts = (joined.used, joined.lacking) if joined else (frozenset[Path](), 0)
+    return Mapped(taken, bands[0] if bands else None, problems, cutouts)
+
+
+def _joined(
+    source: Source, here: list[Field], choices: Choices, cutouts: Path
+) -> tuple[Joined | None, list[Problem]]:
+    """The images that lie beside a catalogue."""
+    from cosmic.data.pack.cutouts import join
+
+    if cutouts.suffix.lower() == NPY:
+        return Joined(images_of(cutouts), frozenset([cutouts]), 0), []
+    if choices.cutout_name:
+        found = _by_choice(source, here, choices.cutout_name)
+    else:
+        found = _candidates(source, here, "object_id", choices, {})
+    if len(found) != 1:
+        what = f"{len(found)} fields are" if found else "no field is"
+        name = repr(choices.cutout_name) if choices.cutout_name else "object_id"
+        hint = f"it has {_listed(source.fields)}; say --cutout-name COLUMN"
+        message = f"cutouts are found by {name}, and {what} that"
+        return None, [problem_of(source, message, "no-column", hint)]
+    try:
+        return join(found[0][0], cutouts, choices.cutout_hdus), []
+    except InputError as error:
+        return None, [problem_of(source, error.message, error.code, error.hint)]
 
 
 def _wanted(choices: Choices) -> list[str]:
@@ -200,25 +222,109 @@ def _wanted(choices: Choices) -> list[str]:
 
 
 def _candidates(
-    source: Source, here: list[Field], column: str, choices: Choices
+    source: Source,
+    here: list[Field],
+    column: str,
+    choices: Choices,
+    taken: Mapping[str, Taken],
 ) -> list[tuple[Field, ...]]:
     """All that a column could be: by its own name, else by the usual ones."""
+    if column == "image" and choices.cutouts is not None:
+        return [(f,) for f in here if f.cube]
     if column in choices.names:
         return _by_choice(source, here, choices.names[column])
     fields = [f for f in here if not f.cube]
-    if column == "z_spec" and MAGNITUDES_BESIDE_Z & {f.name.casefold() for f in fields}:
-        fields = [f for f in fields if f.name.casefold() != "z"]  # the magnitude in the z band
+    if column == "z_spec":
+        fields = _not_magnitudes(fields, taken)
     cubes = [(f,) for f in here if f.cube] if column == "image" else []
     if len(cubes) == 1 and cubes[0][0].name.casefold() in NOT_PIXELS and not choices.hdus:
         cubes = []  # weights whose image lies elsewhere
-    own = _spelled(fields, column)
-    return cubes + (own or [f for name in NAMES[column] for f in _spelled(fields, name)])
+    if column == "mag":
+        return in_spelling(fields, column) or all_magnitudes(fields)
+    if column == "mag_err" and "mag" in taken and (of := measurement_of(taken["mag"].fields)):
+        return errors_of(fields, of) or other_errors(fields, of)
+    return cubes + (spelled(fields, column) or usually_named(fields, column))
 
 
-def _spelled(fields: list[Field], name: str) -> list[tuple[Field, ...]]:
-    """Fields of this name in capitals or not, and every set of five named `name_u` … `name_z`."""
-    bands = [[f for f in fields if f.name.casefold() == f"{name}_{band}"] for band in BANDS]
-    return [(f,) for f in fields if f.name.casefold() == name] + list(product(*bands))
+def _not_magnitudes(fields: list[Field], taken: Mapping[str, Taken]) -> list[Field]:
+    """Without a `z` that is the magnitude in the z band."""
+    magnitudes = [f for name in ("mag", "mag_err") if name in taken for f in taken[name].fields]
+    beside = MAGNITUDES_BESIDE_Z & {f.name.casefold() for f in fields}
+    return [
+        f
+        for f in fields
+        if not (beside and f.name.casefold() == "z") and not any(f is m for m in magnitudes)
+    ]
+
+
+def _taken(
+    source: Source,
+    here: list[Field],
+    column: str,
+    fields: tuple[Field, ...],
+    choices: Choices,
+    taken: Mapping[str, Taken],
+) -> tuple[Taken, list[Problem]]:
+    """What a column is made of, and what keeps its fields from being it."""
+    if column == "mag" and in_five_bands(fields) and (measured := _as_fluxes(fields, choices)):
+        return _of_fluxes(source, fields, _flux_errors(source, here, fields, choices), measured)
+    fluxes = taken["mag"].fluxes if column == "mag_err" and "mag" in taken else None
+    if fluxes is not None and fields == fluxes.errors:
+        return Taken(fields, fluxes.error_factor, fluxes), []
+    factors = [_factor(column, f, choices) for f in fields]
+    problems = unfit(source, column, fields, factors)
+    if column in ("mag", "mag_err"):
+        problems += _unsaid_fluxes(source, column, fields)
+    return Taken(fields, factors[0] or 1.0), problems
+
+
+def _flux_errors(
+    source: Source, here: list[Field], fluxes: tuple[Field, ...], choices: Choices
+) -> tuple[Field, ...]:
+    """What says how sure the fluxes are: what was chosen, or what lies beside them."""
+    beside = errors_beside([f for f in here if not f.cube], fluxes)
+    if "mag_err" in choices.names:
+        chosen = _by_choice(source, here, choices.names["mag_err"])
+        beside = [found for found in chosen if found in beside]
+    return next(iter(beside), ())
+
+
+def _as_fluxes(fields: tuple[Field, ...], choices: Choices) -> Photometry | None:
+    """The measurement whose fluxes these are: by their names, or chosen and by their units."""
+    measured = measurement_of(fields)
+    if measured is not None and measured.unit:
+        return measured
+    chosen = "mag" in choices.names and all(f.unit and nanomaggies(f.unit) for f in fields)
+    return Photometry("", unit=fields[0].unit) if chosen else None
+
+
+def _unsaid_fluxes(source: Source, column: str, fields: Sequence[Field]) -> list[Problem]:
+    """Chosen fields that are fluxes by their names, in a unit that nothing says."""
+    names = [f.name for f in fields if not f.unit]
+    fluxes = [n for n in names if "flux" in n.casefold() and "mag" not in n.casefold()]
+    if not fluxes:
+        return []
+    hint = "say their unit in the file, or convert them to magnitudes"
+    message = f"{column} ({', '.join(fluxes)}) is fluxes by name, without a unit"
+    return [problem_of(source, message, "bad-unit", hint)]
+
+
+def _of_fluxes(
+    source: Source, values: tuple[Field, ...], errors: tuple[Field, ...], measured: Photometry
+) -> tuple[Taken, list[Problem]]:
+    """Magnitudes that are computed from fluxes."""
+    inverse = any(in_spelling(list(errors), name) for name in measured.inverse_variances)
+    unit = values[0].unit or measured.unit
+    factors = [nanomaggies(f.unit or measured.unit) for f in values]
+    of_errors = [
+        nanomaggies(f.unit, inverse_variance=inverse) if f.unit else nanomaggies(unit)
+        for f in errors
+    ]
+    problems = unfit(source, "mag", values, factors)
+    problems += unfit(source, "mag_err", errors, of_errors) if errors else []
+    error_factor = of_errors[0] if errors else None
+    fluxes = Fluxes(values, errors, factors[0] or 1.0, error_factor or 1.0, inverse, unit)
+    return Taken(values, fluxes.factor, fluxes), problems
 
 
 def _by_choice(source: Source, here: list[Field], said: str) -> list[tuple[Field, ...]]:
@@ -237,22 +343,28 @@ def _by_choice(source: Source, here: list[Field], said: str) -> list[tuple[Field
 
 
 def _ambiguous(source: Source, column: str, found: list[tuple[Field, ...]]) -> Problem:
-    names = [Taken(each).where for each in found]
+    names = [where_of(each) for each in found]
     hint = f"say which with --column {column}=NAME"
     if any(f.cube for each in found for f in each):
         hint += f", or a cube's with {_option(source)}"
     elif column not in NEEDED:
         hint += f", or --without {column}"
-    return _problem(source, f"{column} could be any of {_listed(names)}", "ambiguous-column", hint)
+    return problem_of(
+        source, f"{column} could be any of {_listed(names)}", "ambiguous-column", hint
+    )
 
 
-def _lacking(source: Source, column: str, choices: Choices) -> Problem:
+def _lacking(source: Source, here: list[Field], column: str, choices: Choices) -> Problem:
     if column in choices.names:
         message = f"--column {column}={choices.names[column]} names no field"
     else:
         message = f"no field is {column!r}"
+    partly = incomplete(here) if column == "mag" and column not in choices.names else []
+    if partly:
+        hint = f"the bands {', '.join(BANDS)} are needed; say --column mag=a,b,c,d,e"
+        return problem_of(source, f"{message}: {'; '.join(partly)}", "no-band", hint)
     hint = f"it has {_listed(source.fields)}; say --column ours=theirs"
-    return _problem(source, message, "no-column", hint)
+    return problem_of(source, message, "no-column", hint)
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -267,115 +379,6 @@ def _factor(column: str, each: Field, choices: Choices) -> float | None:
     return factor(column, each.unit)
 
 
-def _unfit(
-    source: Source, column: str, fields: tuple[Field, ...], factors: list[float | None]
-) -> list[Problem]:
-    """Everything of a unit, a dtype or a shape that a column can't have."""
-    problems = []
-    way_out = (
-        "give --image-scale"
-        if column == "image"
-        else f"convert it to {WANTED.get(column) or 'a plain number'}"
-    )
-    if column not in NEEDED:
-        way_out += f", or leave it out with --without {column}"
-    for each in (f for f, by in zip(fields, factors, strict=True) if by is None):
-        what = "its pixels are" if column == "image" else f"{_called(column, each)} is"
-        problems.append(_problem(source, f"{what} in {each.unit}", "bad-unit", way_out, each.unit))
-    if len(set(factors) - {None}) > 1:
-        units = ", ".join(f"{f.name} in {f.unit or 'no unit'}" for f in fields)
-        problems.append(_problem(source, f"{column}'s bands differ: {units}", "bad-unit", way_out))
-    for each in fields:
-        if each.kind not in KINDS.get(column, NUMBERS) and each.rows:
-            problems.append(_bad_kind(source, column, each))
-    shape = fields[0].row_shape if len(fields) == 1 else (len(fields), *fields[0].row_shape)
-    if fields[0].rows and not _fits(column, shape, fields[0]):
-        problems.append(_bad_shape(source, column, shape, fields))
-    return problems
-
-
-def _called(column: str, each: Field) -> str:
-    return each.where if each.name == column else f"{column} ({each.where})"
-
-
-def _bad_kind(source: Source, column: str, each: Field) -> Problem:
-    dtype = "text" if each.kind in "SU" else each.dtype
-    if column == "object_id":
-        hint = "give whole numbers or text, or --number-objects"
-        return _problem(source, f"object_id is {each.dtype}", "bad-partition", hint, each.dtype)
-    hint = "give numbers" + ("" if column in NEEDED else f", or --without {column}")
-    message = f"{_called(column, each)} is {dtype}, not numbers"
-    return _problem(source, message, "bad-partition", hint, each.dtype)
-
-
-def _fits(column: str, shape: Shape, each: Field) -> bool:
-    if column == "image":
-        return image_layout(shape) is not None or len(shape) == 3
-    wanted = COLUMNS[column].row_shape
-    if None in shape or (not wanted and shape == (1,)):
-        return True  # told by rows when they are read
-    return shape == wanted or bool(each.bands and column in ("mag", "mag_err"))
-
-
-def image_layout(shape: Shape) -> str | None:
-    """How the axes of one row's image lie: `bands-first`, `bands-last`, `flat`, …; None: not known.
-
-    Args:
-        shape: Of one row; axes that aren't known are told when rows are read.
-    """
-    n, found = len(BANDS), None
-    match shape:
-        case _ if None in shape:
-            found = "unknown"
-        case (first, _, _) if first == n:
-            found = "bands-first"
-        case (_, _, last) if last == n:
-            found = "bands-last"
-        case (int(size),) if size and size % n == 0 and _is_square(size // n):
-            found = "flat"
-        case (first, int(pixels)) if first == n and _is_square(pixels):
-            found = "flat-bands-first"
-        case (int(pixels), last) if last == n and _is_square(pixels):
-            found = "flat-bands-last"
-    return found
-
-
 def image_size(mapped: Mapped) -> tuple[int, int] | None:
     """Height and width of a file's images; None: not known before they are read."""
-    shape = mapped.taken["image"].fields[0].row_shape
-    layout, sizes = image_layout(shape), [n for n in shape if n is not None]
-    if layout is None or len(sizes) < len(shape):
-        return None
-    if layout == "bands-last":
-        return sizes[0], sizes[1]
-    if layout == "bands-first":
-        return sizes[1], sizes[2]
-    side = math.isqrt(math.prod(sizes) // len(BANDS))
-    return side, side
-
-
-def _is_square(pixels: int) -> bool:
-    return math.isqrt(pixels) ** 2 == pixels
-
-
-def _bad_shape(source: Source, column: str, shape: Shape, fields: tuple[Field, ...]) -> Problem:
-    wanted = {"image": f"({len(BANDS)}, height, width)", "mag": f"({len(BANDS)},)"}
-    wanted["mag_err"] = wanted["mag"]
-    names = _called(column, fields[0]) if len(fields) == 1 else f"{column} ({Taken(fields).where})"
-    message = f"{names} has shape {list(shape)} a row"
-    hint = f"it takes {wanted.get(column, 'one number')} a row"
-    if column in ("mag", "mag_err"):
-        hint += f"; five fields are named with commas, --column {column}=a,b,c,d,e"
-    return _problem(source, message, "bad-partition", hint)
-
-
-def _unequal(source: Source, taken: Mapping[str, Taken]) -> list[Problem]:
-    lengths = {f.where: f.rows for each in taken.values() for f in each.fields}
-    if len(set(lengths.values())) < 2:
-        return []
-    said = ", ".join(f"{where} {rows:,}" for where, rows in lengths.items())
-    return [
-        _problem(
-            source, f"columns differ in length: {said} rows", "bad-partition", "one row an object"
-        )
-    ]
+    return image_shape(mapped.taken["image"].fields[0].row_shape)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import shutil
+import tempfile
 import warnings
+import zlib
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +20,42 @@ from astropy.utils.exceptions import AstropyUserWarning
 from cosmic.data.pack.source import Array, Field, Source, Values, keyed, stacked, unreadable
 
 CUBE_AXES = 4
+COPIED_AT_ONCE = 1 << 20
 OPTIONS = {"character_as_bytes": True, "lazy_load_hdus": False}
 
 
-def open_fits(path: Path) -> Source:
+def open_gzipped_fits(path: Path) -> Source:
+    """A FITS file that is compressed as a whole; it is uncompressed into a temporary file.
+
+    Raises:
+        InputError: it is no whole one.
+    """
+    with ExitStack() as stack:
+        whole = stack.enter_context(tempfile.NamedTemporaryFile(suffix=".fits"))
+        try:
+            with gzip.open(path) as file:
+                shutil.copyfileobj(file, whole, COPIED_AT_ONCE)
+            whole.flush()
+        except (OSError, EOFError, zlib.error) as error:
+            raise unreadable(path, error) from error
+        source = open_fits(Path(whole.name), named=path)
+        stack.callback(source.close)
+        return replace(source, close=stack.pop_all().close)
+
+
+def open_fits(path: Path, named: Path | None = None) -> Source:
     """All binary tables, and as cubes all images of four axes (N, band, H, W).
+
+    Args:
+        path: The file.
+        named: What it is called in messages, if not by its path.
 
     TSCAL, TZERO, BSCALE and BZERO are applied, TNULL and BLANK are missing values.
 
     Raises:
         InputError: it is no whole FITS file, or has neither.
     """
-    size = path.stat().st_size
+    size, said = path.stat().st_size, named or path
     with ExitStack() as stack:
         try:
             with warnings.catch_warnings():
@@ -42,10 +71,10 @@ def open_fits(path: Path) -> Source:
                     for field in _fields(path, number, table, cube, size)
                 ]
         except (OSError, ValueError, TypeError, KeyError, VerifyError) as error:
-            raise unreadable(path, error) from error
+            raise unreadable(said, error) from error
         if not fields:
-            raise unreadable(path, "it has no binary table")
-        return Source(path, "fits", keyed(fields), _keywords(fields), stack.pop_all().close)
+            raise unreadable(said, "it has no binary table")
+        return Source(said, "fits", keyed(fields), _keywords(fields), stack.pop_all().close)
 
 
 def _fields(path: Path, number: int, table: Any, cube: Any, size: int) -> list[Field]:

@@ -11,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from cosmic.data.pack.layout import named_bands
 from cosmic.data.pack.source import (
     Array,
     Field,
@@ -101,8 +102,7 @@ def _bands(attributes: Mapping[str, Any]) -> tuple[str, ...]:
         return ()
     if np.ndim(said):
         return tuple(_text(each) for each in np.ravel(said))
-    text = _text(said)
-    return tuple(text.replace(",", " ").split()) if set(text) & set(", ") else tuple(text)
+    return named_bands(_text(said))
 
 
 def _texts(field: Field, dataset: Any) -> Field:
@@ -138,8 +138,9 @@ def _scaled(path: Path, field: Field, dataset: Any) -> Field:
             values = packed * (1.0 if scale is None else scale) + (offset or 0.0)
         return Values(values, _missing(path, said, packed))
 
-    scaled = any(name in said for name in SCALES)
-    return replace(field, read=read, kind="f" if scaled else field.kind)
+    if any(name in said for name in SCALES):
+        return replace(field, read=read, kind="f", dtype="float64")
+    return replace(field, read=read)
 
 
 def _missing(path: Path, said: Mapping[str, Any], packed: Array) -> Array:

@@ -43,7 +43,7 @@ def look(path: Path, sample: int, choices: Choices | None = None) -> dict[str, A
     with opened(path) as source:
         bad = damaged(path) if source.format == "safetensors" else None
         mapped = map_columns(source, choices or Choices())
-        fields = {n: _facts(f, _column(mapped, f)) for n, f in source.fields.items()}
+        fields = {n: _facts(f, *_column(mapped, f)) for n, f in source.fields.items()}
         return {
             "path": str(path),
             "format": source.format,
@@ -59,10 +59,12 @@ def look(path: Path, sample: int, choices: Choices | None = None) -> dict[str, A
         }
 
 
-def _column(mapped: Mapped, each: Field) -> str | None:
-    """What a field would be packed as."""
-    taken = mapped.taken.items()
-    return next((column for column, t in taken if any(f is each for f in t.fields)), None)
+def _column(mapped: Mapped, each: Field) -> tuple[str | None, bool]:
+    """What a field would be packed as, and whether that is computed from it."""
+    for column, taken in mapped.taken.items():
+        if any(f is each for f in taken.fields):
+            return column, taken.fluxes is not None
+    return None, False
 
 
 def _size(path: Path) -> int:
@@ -70,7 +72,7 @@ def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def _facts(each: Field, column: str | None) -> dict[str, Any]:
+def _facts(each: Field, column: str | None, computed: bool) -> dict[str, Any]:
     facts = {
         "dtype": each.dtype,
         "shape": list(each.row_shape),
@@ -81,7 +83,7 @@ def _facts(each: Field, column: str | None) -> dict[str, Any]:
         "column": column,
     }
     try:
-        return {**facts, **_ends(each, column)}
+        return {**facts, **_ends(each, "" if computed else column)}
     except InputError as error:
         return {**facts, "problem": error.message}
 
@@ -107,7 +109,7 @@ def _there(column: str | None, name: str, values: Values) -> Array:
     there = ~values.missing_values()
     if values.data.dtype.kind not in "iuf":
         return there
-    if column is None and "mag" in name.lower():
+    if column is None and "mag" in name.lower() and "flux" not in name.lower():
         column = "mag"
     if column in PLAUSIBLE:
         return there & PLAUSIBLE[column](values.data)

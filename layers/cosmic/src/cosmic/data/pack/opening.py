@@ -4,36 +4,64 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 from cosmic.contracts.plan import natural_order
 from cosmic.data.pack.arrays import open_npy, open_npy_folder, open_npz
-from cosmic.data.pack.hdf5 import open_hdf5
-from cosmic.data.pack.parquet import open_parquet
-from cosmic.data.pack.partitions import open_partition
-from cosmic.data.pack.source import Source
+from cosmic.data.pack.source import Field, Source, Values, unreadable
+from cosmic.data.pack.tensors import open_safetensors, open_torch
 from cosmic.errors import InputError
 
 
 def open_fits(path: Path) -> Source:
-    """See `cosmic.data.pack.fits`; astropy is imported for FITS files alone."""
-    from cosmic.data.pack.fits import open_fits as open_by_astropy
+    """See `cosmic.data.pack.fits`; astropy is imported for the files that it reads alone."""
+    from cosmic.data.pack import fits
 
-    return open_by_astropy(path)
+    gzipped = path.suffix.lower() == ".gz"
+    return fits.open_gzipped_fits(path) if gzipped else fits.open_fits(path)
 
 
+def open_hdf5(path: Path) -> Source:
+    """See `cosmic.data.pack.hdf5`; h5py is imported for HDF5 files alone."""
+    from cosmic.data.pack import hdf5
+
+    return hdf5.open_hdf5(path)
+
+
+def open_parquet(path: Path) -> Source:
+    """See `cosmic.data.pack.parquet`."""
+    from cosmic.data.pack import parquet
+
+    return parquet.open_parquet(path)
+
+
+def open_catalogue(path: Path) -> Source:
+    """See `cosmic.data.pack.catalogues`."""
+    from cosmic.data.pack import catalogues
+
+    readers = {".csv": catalogues.open_csv, ".ecsv": catalogues.open_ecsv}
+    return readers.get(path.suffix.lower(), catalogues.open_votable)(path)
+
+
+FITS = (".fits", ".fit", ".fits.gz", ".fit.gz", ".fits.fz")
+HDF5 = (".h5", ".hdf5")
+CATALOGUES = (".csv", ".ecsv", ".vot", ".votable", ".xml")
 READERS: dict[str, Callable[[Path], Source]] = {
-    ".safetensors": partial(open_partition, layout="safetensors"),
-    ".pt": partial(open_partition, layout="pt"),
+    ".safetensors": open_safetensors,
+    ".pt": open_torch,
     ".npz": open_npz,
     ".npy": open_npy,
-    ".h5": open_hdf5,
-    ".hdf5": open_hdf5,
-    ".fits": open_fits,
-    ".fit": open_fits,
+    **dict.fromkeys(HDF5, open_hdf5),
+    **dict.fromkeys(FITS, open_fits),
     ".parquet": open_parquet,
+    **dict.fromkeys(CATALOGUES, open_catalogue),
 }
+
+
+def suffix_of(path: Path) -> str:
+    """The end of a file's name that says how it is read; empty if no reader knows it."""
+    return next((suffix for suffix in READERS if path.name.lower().endswith(suffix)), "")
 
 
 def files_of(paths: Sequence[Path]) -> list[Path]:
@@ -52,13 +80,13 @@ def ignored_in(paths: Sequence[Path]) -> list[Path]:
 
 
 def _is_read(path: Path) -> bool:
-    """Names that begin with a dot are macOS's and editors' own."""
-    return path.suffix.lower() in READERS and not path.name.startswith(".")
+    """Whether a folder's file is data: hidden ones are macOS's and editors' own, tables notes."""
+    return suffix_of(path) not in ("", *CATALOGUES) and not path.name.startswith(".")
 
 
 def _expanded(path: Path) -> list[Path]:
     if path.is_file():
-        if path.suffix.lower() not in READERS:
+        if not suffix_of(path):
             hint = f"files whose names end in {', '.join(READERS)}"
             raise InputError(f"{path} is of no known format", code="bad-format", hint=hint)
         return [path]
@@ -81,8 +109,42 @@ def opened(path: Path) -> Iterator[Source]:
     Raises:
         InputError: it is not what its name says.
     """
-    source = open_npy_folder(path) if path.is_dir() else READERS[path.suffix.lower()](path)
+    with _parsed(path):
+        source = open_npy_folder(path) if path.is_dir() else READERS[suffix_of(path)](path)
     try:
-        yield source
+        fields = {n: replace(f, read=_whole(path, f)) for n, f in source.fields.items()}
+        yield replace(source, fields=fields)
     finally:
         source.close()
+
+
+@contextmanager
+def _parsed(path: Path) -> Iterator[None]:
+    """Makes whatever a parser raises an error of the file.
+
+    Of damaged headers NumPy makes a SyntaxError, astropy an UnboundLocalError, h5py a
+    NotImplementedError: no list of these would be complete.
+
+    Raises:
+        InputError: it did.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise unreadable(path, f"{type(error).__name__}: {error}") from error
+
+
+def _whole(path: Path, each: Field) -> Callable[[int, int], Values]:
+    """A field's rows, all that were asked for."""
+
+    def read(start: int, stop: int) -> Values:
+        with _parsed(path):
+            values = each.read(start, stop)
+        if len(values.data) != stop - start:
+            said = f"{len(values.data)} rows of {each.name} are there from row {start} on"
+            raise unreadable(path, f"{said}, not {stop - start}")
+        return values
+
+    return read

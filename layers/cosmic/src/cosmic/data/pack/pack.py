@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cosmic.data.native import write_partition
 from cosmic.data.pack.columns import Choices, Mapped, image_size, map_columns
 from cosmic.data.pack.ids import first_text_id
-from cosmic.data.pack.opening import opened
+from cosmic.data.pack.opening import FITS, HDF5, opened, suffix_of
 from cosmic.data.pack.pixel_sample import PixelSample
 from cosmic.data.pack.reading import Reading, piece_rows
 from cosmic.data.pack.tally import Tally
@@ -39,6 +39,7 @@ class Packed:
         some_repeated: The first of those, by size.
         text_id: The first id that is no whole number below 2^63, for which all ids are kept as
             text, and its file; None: they are kept as int64.
+        unused_cutouts: Files that are no object's.
     """
 
     partitions: list[Path]
@@ -48,6 +49,7 @@ class Packed:
     repeated_ids: int
     some_repeated: list[int] | list[str]
     text_id: tuple[str, Path] | None
+    unused_cutouts: Sequence[Path] = ()
 
 
 def pack(
@@ -96,7 +98,18 @@ def pack(
         tally.add(each)
     for source, each in zip(sources, reading.tallies, strict=True):
         _count(source, each)
-    return Packed(partitions, rows, sources, tally, *_repeated(writer.ids), text_id)
+    unused = _unused_cutouts(sources, choices)
+    return Packed(partitions, rows, sources, tally, *_repeated(writer.ids), text_id, unused)
+
+
+def _unused_cutouts(sources: list[dict[str, Any]], choices: Choices) -> list[Path]:
+    """Files of cutouts that are no object's."""
+    used = frozenset[Path]().union(*(source.pop("cutouts") for source in sources))
+    if choices.cutouts is None or choices.cutouts.is_file():
+        return []
+    from cosmic.data.pack.cutouts import files_in
+
+    return [path for path in files_in(choices.cutouts) if path not in used]
 
 
 def _check_out(out: Path) -> None:
@@ -198,15 +211,12 @@ def _text_id(path: Path, mapped: Mapped) -> tuple[str, Path] | None:
 
 def _unused(choices: Choices, files: Sequence[Path]) -> list[Problem]:
     """Options for files of a format of which there is none."""
-    suffixes = {path.suffix.lower() for path in files}
-    options = (
-        ("--hdu", choices.hdus, {".fits", ".fit"}),
-        ("--group", choices.groups, {".h5", ".hdf5"}),
-    )
+    suffixes = {suffix_of(path) for path in files}
+    options = (("--hdu", choices.hdus, FITS), ("--group", choices.groups, HDF5))
     return [
         Problem("", f"{option} {words[0]}: none of the files has such", words[0], "", "usage")
         for option, words, needed in options
-        if words and not suffixes & needed
+        if words and not suffixes & set(needed)
     ]
 
 
@@ -233,6 +243,8 @@ def _facts(path: Path, layout: str, mapped: Mapped) -> dict[str, Any]:
             for column, taken in mapped.taken.items()
         },
         "made_up": [] if "object_id" in mapped.taken else ["object_id"],
+        "without_cutout": mapped.cutouts[1],
+        "cutouts": mapped.cutouts[0],
     }
 
 

@@ -15,7 +15,6 @@ import numpy as np
 from cosmic.contracts.columns import Header, Tensor
 from cosmic.contracts.manifest import FormatName
 from cosmic.contracts.text_ids import restored_ids
-from cosmic.data.fetch import damaged_columns
 from cosmic.data.formats import read_header
 from cosmic.data.pack.source import Field, Source, Values, unreadable
 from cosmic.errors import InvalidInput
@@ -31,7 +30,7 @@ def open_partition(path: Path, layout: FormatName) -> Source:
         InvalidInput: everything that is wrong with its header.
         InputError: it is empty.
     """
-    data = _mapped(path)
+    data = mapped_file(path)
     header = _header(path, layout, data)
     fields = {
         name: Field(
@@ -63,7 +62,9 @@ def damaged(path: Path) -> list[str] | None:
     Raises:
         InvalidInput: everything that is wrong with its header.
     """
-    data = _mapped(path)
+    from cosmic.data.fetch import damaged_columns  # it brings boto3, which takes its time
+
+    data = mapped_file(path)
     header = _header(path, "safetensors", data)
     if header.checksums is None:
         return None
@@ -76,7 +77,12 @@ def damaged(path: Path) -> list[str] | None:
     return sorted(bad)
 
 
-def _mapped(path: Path) -> memoryview:
+def mapped_file(path: Path) -> memoryview:
+    """A file's bytes, mapped.
+
+    Raises:
+        InputError: it can't be read, or is empty.
+    """
     try:
         with path.open("rb") as file:
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))

@@ -92,6 +92,26 @@ class Field:
         return self.place if self.cube else f"{self.name} of {self.place}"
 
 
+def where_of(fields: Sequence[Field]) -> str:
+    """Names of fields for people, and the place of a single one."""
+    return fields[0].where if len(fields) == 1 else ", ".join(f.name for f in fields)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Cutouts of the rows of a catalogue.
+
+    Attributes:
+        field: Their pixels; NaN in rows without one.
+        used: The files that rows have.
+        lacking: How many rows have none.
+    """
+
+    field: Field
+    used: frozenset[Path]
+    lacking: int
+
+
 @dataclass(frozen=True)
 class Source:
     """An open file of data.
@@ -115,6 +135,16 @@ class Source:
         """The length that most fields have; of equally many, the first field's."""
         lengths = [f.rows for f in self.fields.values()]
         return max(lengths, key=lengths.count, default=0)
+
+
+def joined(parts: Sequence[Values]) -> Values:
+    """One field a band, as one."""
+    if len(parts) == 1:
+        return parts[0]
+    data = np.stack([p.data for p in parts], axis=1)
+    if all(p.missing is None for p in parts):
+        return Values(data)
+    return Values(data, np.stack([p.missing_values() for p in parts], axis=1))
 
 
 class RowsRefused(InputError):  # noqa: N818

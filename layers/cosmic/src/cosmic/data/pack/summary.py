@@ -56,6 +56,12 @@ def warnings_of(packed: Packed, ignored: Sequence[Path]) -> Iterator[str]:
     if without:
         files = _distinct([Path(p).name for p in without])
         yield f"object_id made up (file x 1,000,000,000 + row): no ids were taken from {files}"
+    without_cutout = sum(s["without_cutout"] for s in packed.sources)
+    if without_cutout:
+        yield f"{without_cutout:,} objects have no cutout; their pixels are missing"
+    if packed.unused_cutouts:
+        names = _distinct([path.name for path in packed.unused_cutouts])
+        yield f"{len(packed.unused_cutouts):,} cutouts are of no object: {names}"
     if packed.text_id:
         text, path = packed.text_id
         shown = repr(text[:MOST_BYTES]) + ("…" if len(text) > MOST_BYTES else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from io import BytesIO
 
@@ -18,6 +19,8 @@ PLAIN: dict[str, tuple[str, ...]] = {
 }
 HOURS = ("h", "hr", "hour", "hours", "hourangle")
 DEGREES_PER_HOUR = 15.0
+ZERO_POINT_JY = 3631.0
+PLURAL = re.compile("nanomaggies|nanomaggy|nmaggies|nmaggy|nmgys|nmgy", re.IGNORECASE)
 WANTED = {
     "image": "nanomaggy",
     "mag": "mag",
@@ -40,6 +43,8 @@ def factor(column: str, unit: str) -> float | None:
         return 1.0
     if column == "ra" and said in HOURS:
         return DEGREES_PER_HOUR
+    if column == "image":
+        return nanomaggies(unit)
     return _converted(unit, WANTED[column])
 
 
@@ -52,6 +57,29 @@ def _converted(unit: str, wanted: str) -> float | None:
     except (ValueError, TypeError, AttributeError):
         return None  # no unit that astropy knows, or of another quantity
     return found if found > 0 else None
+
+
+def nanomaggies(unit: str, *, inverse_variance: bool = False) -> float | None:
+    """Nanomaggies of one unit of flux density; None: it isn't one.
+
+    A nanomaggy is 3.631 uJy: magnitude 22.5 in the AB system.
+
+    Args:
+        unit: Such as `nJy` or `nanomaggies`; of an inverse variance, such as `1/nanomaggy^2`.
+        inverse_variance: Whether it is the unit of that; what is said is of its inverse root.
+    """
+    said = PLURAL.sub("nmgy", unit.strip())
+    if said == "nmgy":
+        return 1.0
+    from astropy import units
+
+    try:
+        found = units.Unit(said)
+        found = found**-0.5 if inverse_variance else found
+        equal = units.zero_point_flux(ZERO_POINT_JY * units.Jy)
+        return float(found.to(units.Unit("nmgy"), equivalencies=equal))
+    except (ValueError, TypeError, AttributeError):
+        return None
 
 
 def astropy_units(lines: Sequence[str]) -> dict[str, str]:

@@ -16,9 +16,11 @@ from cosmic.contracts.plausible import (
     plausible_redshifts,
     plausible_right_ascensions,
 )
-from cosmic.data.pack.columns import Mapped, Taken, image_layout
+from cosmic.data.pack.columns import Mapped, Taken
+from cosmic.data.pack.fluxes import Fluxes
 from cosmic.data.pack.ids import object_ids
-from cosmic.data.pack.source import Array, Values
+from cosmic.data.pack.layout import band_order, image_layout
+from cosmic.data.pack.source import Array, Values, joined
 from cosmic.data.pack.tally import Tally
 from cosmic.errors import InputError
 
@@ -44,6 +46,8 @@ def read_column(
         InputError: the whole column can't.
     """
     taken = mapped.taken[column]
+    if taken.fluxes is not None:
+        return _of_fluxes(column, taken.fluxes, start, stop, tally)
     values = joined([f.read(start, stop) for f in taken.fields])
     if column == "object_id":
         return object_ids(values, start, as_text=text_ids)
@@ -51,16 +55,6 @@ def read_column(
         named = mapped.bands.read(start, stop).data if mapped.bands is not None else None
         return _image(values, taken, named, tally)
     return quantity(column, values, taken, start, tally)
-
-
-def joined(parts: Sequence[Values]) -> Values:
-    """One field a band, as one."""
-    if len(parts) == 1:
-        return parts[0]
-    data = np.stack([p.data for p in parts], axis=1)
-    if all(p.missing is None for p in parts):
-        return Values(data)
-    return Values(data, np.stack([p.missing_values() for p in parts], axis=1))
 
 
 def quantity(column: str, values: Values, taken: Taken, start: int, tally: Tally) -> Array:
@@ -80,6 +74,17 @@ def quantity(column: str, values: Values, taken: Taken, start: int, tally: Tally
         numbers = data.astype(kind)
     numbers[~there] = np.nan
     return numbers
+
+
+def _of_fluxes(column: str, fluxes: Fluxes, start: int, stop: int, tally: Tally) -> Array:
+    """Magnitudes, or their errors; where a flux is missing, so are both."""
+    values, mag, mag_err = fluxes.magnitudes(start, stop)
+    numbers = mag if column == "mag" else mag_err
+    gone = values.missing_values()
+    there = PLAUSIBLE[column](numbers) & ~gone
+    tally.missing(column, values, gone, there)  # by the fluxes' values
+    found: Array = np.where(there, numbers, np.float32(np.nan))
+    return found
 
 
 def _in_band_order(column: str, values: Values, taken: Taken) -> Values:
@@ -141,19 +146,3 @@ def _axes(image: Array, names: Sequence[str]) -> Array:
     hint = f"(rows, {n}, height, width)"
     message = f"image has shape {list(image.shape)}"
     raise InputError(message, code="bad-partition", hint=hint)
-
-
-def band_order(names: Sequence[str]) -> list[int]:
-    """Where u, g, r, i and z are among bands named like `sdss-g`.
-
-    Raises:
-        InputError: one of them isn't there, or is there twice.
-    """
-    last = [
-        text.replace("_", "-").replace(".", "-").rpartition("-")[2].casefold() for text in names
-    ]
-    missing = [band for band in BANDS if last.count(band) != 1]
-    if missing:
-        message = f"its bands {', '.join(names)} lack {', '.join(missing)}, or have it twice"
-        raise InputError(message, code="bad-partition")
-    return [last.index(band) for band in BANDS]

@@ -1,0 +1,71 @@
+"""How the axes of images lie in a file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from cosmic.contracts.columns import BANDS
+from cosmic.data.pack.source import Shape
+from cosmic.errors import InputError
+
+
+def image_layout(shape: Shape) -> str | None:
+    """How the axes of one row's image lie: `bands-first`, `bands-last`, `flat`, …; None: not known.
+
+    Args:
+        shape: Of one row; axes that aren't known are told when rows are read.
+    """
+    n, found = len(BANDS), None
+    match shape:
+        case _ if None in shape:
+            found = "unknown"
+        case (first, _, _) if first == n:
+            found = "bands-first"
+        case (_, _, last) if last == n:
+            found = "bands-last"
+        case (int(size),) if size and size % n == 0 and _is_square(size // n):
+            found = "flat"
+        case (first, int(pixels)) if first == n and _is_square(pixels):
+            found = "flat-bands-first"
+        case (int(pixels), last) if last == n and _is_square(pixels):
+            found = "flat-bands-last"
+    return found
+
+
+def image_shape(shape: Shape) -> tuple[int, int] | None:
+    """Height and width of an image of this shape; None: not known before it is read."""
+    layout, sizes = image_layout(shape), [n for n in shape if n is not None]
+    if layout is None or len(sizes) < len(shape):
+        return None
+    if layout == "bands-last":
+        return sizes[0], sizes[1]
+    if layout == "bands-first":
+        return sizes[1], sizes[2]
+    side = math.isqrt(math.prod(sizes) // len(BANDS))
+    return side, side
+
+
+def _is_square(pixels: int) -> bool:
+    return math.isqrt(pixels) ** 2 == pixels
+
+
+def named_bands(text: str) -> tuple[str, ...]:
+    """Names of bands that are written in one text: `ugriz`, or `u, g, r`."""
+    return tuple(text.replace(",", " ").split()) if set(text) & set(", ") else tuple(text)
+
+
+def band_order(names: Sequence[str]) -> list[int]:
+    """Where u, g, r, i and z are among bands named like `sdss-g`.
+
+    Raises:
+        InputError: one of them isn't there, or is there twice.
+    """
+    last = [
+        text.replace("_", "-").replace(".", "-").rpartition("-")[2].casefold() for text in names
+    ]
+    missing = [band for band in BANDS if last.count(band) != 1]
+    if missing:
+        message = f"its bands {', '.join(names)} lack {', '.join(missing)}, or have it twice"
+        raise InputError(message, code="bad-partition")
+    return [last.index(band) for band in BANDS]

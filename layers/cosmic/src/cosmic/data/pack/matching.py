@@ -1,0 +1,78 @@
+"""Fields by the names of columns and of measurements, in capitals or not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+from cosmic.contracts.columns import BANDS
+from cosmic.data.pack.names import NAMED_BY_US, NAMES, PHOTOMETRY, Photometry
+from cosmic.data.pack.source import Field
+
+LEAST_BANDS = 2  # one of a name alone may be anything
+
+
+def usually_named(fields: list[Field], column: str) -> list[tuple[Field, ...]]:
+    """By all names but the column's own."""
+    return [found for name in NAMES[column] for found in spelled(fields, name)]
+
+
+def all_magnitudes(fields: list[Field]) -> list[tuple[Field, ...]]:
+    """Every measurement in all bands, of magnitudes and of fluxes."""
+    named = [found for each in PHOTOMETRY for found in in_spelling(fields, each.values)]
+    return usually_named(fields, "mag") + named
+
+
+def errors_of(fields: list[Field], measured: Photometry) -> list[tuple[Field, ...]]:
+    """What could be the errors of a measurement, by its names."""
+    return [found for name in measured.uncertainties for found in in_spelling(fields, name)]
+
+
+def other_errors(fields: list[Field], measured: Photometry) -> list[tuple[Field, ...]]:
+    """Errors by a column's usual names, unless these belong to other magnitudes."""
+    ours = [each for each in NAMED_BY_US if in_spelling(fields, each.values)]
+    if ours and measured not in NAMED_BY_US:
+        return []
+    return spelled(fields, "mag_err") or usually_named(fields, "mag_err")
+
+
+def spelled(fields: list[Field], name: str) -> list[tuple[Field, ...]]:
+    """Fields of this name in capitals or not, and every set of five named `name_u` … `name_z`."""
+    return in_spelling(fields, name) + in_spelling(fields, f"{name}_{{}}")
+
+
+def in_spelling(fields: list[Field], name: str) -> list[tuple[Field, ...]]:
+    """Fields of this name; where it has a place for the band, every set of five of them."""
+    if "{}" not in name:
+        return [(f,) for f in fields if f.name.casefold() == name.casefold()]
+    bands = [name.format(band).casefold() for band in BANDS]
+    return list(product(*[[f for f in fields if f.name.casefold() == n] for n in bands]))
+
+
+def measurement_of(fields: Sequence[Field]) -> Photometry | None:
+    """The measurement whose magnitudes or fluxes these are by their names."""
+    for each in (*NAMED_BY_US, *PHOTOMETRY):
+        if any(len(found) == len(fields) for found in in_spelling(list(fields), each.values)):
+            return each
+    return None
+
+
+def errors_beside(fields: list[Field], values: Sequence[Field]) -> list[tuple[Field, ...]]:
+    """What could be the errors of the magnitudes or fluxes that were taken."""
+    measured = measurement_of(values)
+    return errors_of(fields, measured) if measured else []
+
+
+def incomplete(here: list[Field]) -> list[str]:
+    """Magnitudes and fluxes that are there in some bands only, and which bands they lack."""
+    names = {f.name.casefold(): f.name for f in here if not f.cube}
+    found = []
+    for each in (*NAMED_BY_US, *PHOTOMETRY):
+        if "{}" not in each.values:
+            continue
+        spelled = {band: each.values.format(band).casefold() for band in BANDS}
+        lacking = [band for band, name in spelled.items() if name not in names]
+        if len(BANDS) > len(BANDS) - len(lacking) >= LEAST_BANDS:
+            there = ", ".join(names[name] for name in spelled.values() if name in names)
+            found.append(f"{there} lack {', '.join(lacking)}")
+    return found
