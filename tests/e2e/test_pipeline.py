@@ -20,6 +20,7 @@ from safetensors.numpy import load_file
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from cosmic.contracts.flags import Flag
 from cosmic.contracts.location import Location
 from cosmic.contracts.status import State
 from cosmic.data.native import write_partition
@@ -103,7 +104,15 @@ def test_metrics_are_those_of_the_model_card(cosmic: Cosmic) -> None:
     del document["inference"]["limit_rows"]
     run = cosmic.drop(document)
     assert run.wait().state is State.SUCCEEDED
-    found = json.loads(run.object("metrics.json"))["photo_z"]
+    metrics = json.loads(run.object("metrics.json"))
+    outside = np.count_nonzero(run.catalogue()["flags"].to_numpy() & Flag.OUT_OF_DOMAIN)
+    assert metrics["domain"] == {
+        "known": True,
+        "outside": outside,
+        "share": outside / metrics["run"]["rows"],
+    }
+    assert 0 < metrics["domain"]["share"] <= 0.02
+    found = metrics["photo_z"]
     assert found["n"] == expected["n"]
     assert found["sigma_nmad"] == pytest.approx(expected["sigma_nmad"], abs=2e-6)
     assert found["r2"] == pytest.approx(expected["r2"], abs=2e-6)

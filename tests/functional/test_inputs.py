@@ -21,6 +21,7 @@ from cosmic.planning.start_run import survey_input
 from cosmic.storage.local import FolderStore
 from cosmic.storage.objects import Store, StoredObject
 
+MODELS = Path(__file__).parents[2] / "models"
 PutPartition = Callable[..., Location]
 
 
@@ -52,6 +53,14 @@ def test_partitions_come_in_natural_order_with_their_rows(
     assert found.ignored_keys == ["d/notes.txt"]
     assert found.model
     assert found.model.sha256 == hashlib.sha256(tiny_checkpoint).hexdigest()
+    assert not found.model.has_domain
+
+
+def test_a_checkpoint_with_a_domain_is_planned_as_such(store: Store, bucket: str) -> None:
+    store.put(Location(bucket, "m"), (MODELS / "tiny/astromae-tiny.safetensors").read_bytes())
+    found = inspect_inputs(store, Data(uri=f"s3://{bucket}/d/"), Model(uri=f"s3://{bucket}/m"))
+    assert found.model
+    assert found.model.has_domain
 
 
 def test_hidden_files_are_no_partitions_and_are_named(

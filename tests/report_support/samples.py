@@ -44,6 +44,7 @@ def sample(ranks: int, rows: int, *, z_spec: bool = True, **status: Any) -> Repo
             "photo_z": photo_z,
             "run": sample_run(records, rows),
             "bill": sample_bill(records, rows),
+            "domain": {"known": True, "outside": 3, "share": 3 / rows},
         },
         records=records,
         binned=bin_redshifts([redshifts], **width),

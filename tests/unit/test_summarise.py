@@ -18,6 +18,7 @@ from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, make_pla
 from cosmic.contracts.status import State
 from cosmic.metrics.photo_z import photo_z_metrics
 from cosmic.metrics.statistics import Statistics
+from cosmic.report.domain_words import domain_words
 from cosmic.results.collective import CollectiveRecord
 from cosmic.results.merge import Merged
 from cosmic.results.read_run import RunParts
@@ -38,7 +39,7 @@ TASK = AggregateTask(
 )
 
 
-def planned(*, channel: str = "direct", tolerated: float = 0.0) -> Plan:
+def planned(*, channel: str = "direct", tolerated: float = 0.0, has_domain: bool = True) -> Plan:
     manifest = check_manifest(
         {
             "version": 1,
@@ -48,7 +49,14 @@ def planned(*, channel: str = "direct", tolerated: float = 0.0) -> Plan:
             "tolerate": {"failed_rows_percent": tolerated},
         }
     )
-    model = PlannedModel(bucket="bucket", key="model.safetensors", etag="e", bytes=1, sha256="0")
+    model = PlannedModel(
+        bucket="bucket",
+        key="model.safetensors",
+        etag="e",
+        bytes=1,
+        sha256="0",
+        has_domain=has_domain,
+    )
     part = PlannedPartition(
         bucket="bucket", key="data/0.safetensors", etag="e", bytes=1, rows=ROWS, row_bytes=1
     )
@@ -90,6 +98,23 @@ def test_a_whole_run_succeeds_with_the_metrics_of_its_rows() -> None:
     assert status.updated_at == "2026-09-21T14:14:00.000+00:00"
     assert metrics["photo_z"] == photo_z_metrics(*np.concatenate(found.redshifts, axis=1))
     assert (metrics["run"]["wall_s"], metrics["run"]["aggregate_s"]) == (40.0, 2.0)
+
+
+def test_objects_out_of_domain_are_counted() -> None:
+    found = merged()
+    found.flagged.counts["OUT_OF_DOMAIN"] = ROWS // 4
+    metrics = summary_of(planned(), found).metrics
+    assert metrics["domain"] == {"known": True, "outside": ROWS // 4, "share": 0.25}
+    assert domain_words(metrics) == "64 (25.0 %) unlike the training data"
+    nothing = summary_of(planned(), Merged(rows=0)).metrics["domain"]
+    assert nothing == {"known": True, "outside": 0, "share": None}
+
+
+def test_a_model_without_a_domain_is_said_to_have_none() -> None:
+    metrics = summary_of(planned(has_domain=False), merged()).metrics
+    assert metrics["domain"] == {"known": False, "outside": None, "share": None}
+    assert domain_words(metrics).startswith("no domain known")
+    assert domain_words({}) == ""
 
 
 def test_the_same_parts_give_the_same_summary() -> None:

@@ -13,7 +13,9 @@ from report_support.samples import sample
 def test_the_page_of_a_document_is_made(tmp_path: Path) -> None:
     made = make_page(sample(2, 300), tmp_path, seconds_left=120)
     assert isinstance(made, Path)
-    assert made.read_text(encoding="utf-8").startswith("<!doctype html>")
+    page = made.read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "3 (1.0 %) unlike the training data" in page
 
 
 def test_without_time_there_is_no_page(tmp_path: Path) -> None:

@@ -31,5 +31,8 @@ def test_training_writes_a_checkpoint_and_a_card_that_holds(
     checkpoint = load_checkpoint(tmp_path / "m.safetensors", card["sha256"])
     assert checkpoint.provenance.name == "m"
     assert checkpoint.provenance.training_data_sha256 == card["training_data_sha256"]
+    assert checkpoint.domain is not None
+    assert card["domain"] == checkpoint.domain.facts()
+    assert card["domain"]["image_pixels"] == 32
     assert card["training"]["command"].startswith("cosmic model train --name m --preset tiny")
     assert verify(tmp_path) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cosmic.metrics.photo_z import photo_z_metrics
-from cosmic_cli.views.run import photo_z_rows
+from cosmic_cli.views.run import domain_rows, photo_z_rows
 
 
 def rows(z_phot: list[float], z_spec: list[float]) -> dict[str, str]:
@@ -32,3 +32,13 @@ def test_a_run_without_any_metric_says_why() -> None:
 
 def test_results_of_an_earlier_version_can_be_shown() -> None:
     assert photo_z_rows({"n": 0}) == [("metrics", "no object has both redshifts: there are none")]
+
+
+def test_the_share_that_is_out_of_domain_is_shown() -> None:
+    known = {"domain": {"known": True, "outside": 1200, "share": 0.5}}
+    assert domain_rows(known) == [
+        ("domain of the model", "1,200 (50.0 %) unlike the training data")
+    ]
+    unknown = {"domain": {"known": False, "outside": None, "share": None}}
+    assert domain_rows(unknown)[0][1].startswith("no domain known")
+    assert domain_rows({"version": 1}) == []

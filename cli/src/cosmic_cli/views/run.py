@@ -11,9 +11,9 @@ from rich.table import Table
 
 from cosmic.client.progress import Progress as RunProgress
 from cosmic.client.snapshots import Snapshot
-from cosmic.contracts.flags import Flag
 from cosmic.contracts.status import Status
 from cosmic.errors import TransientError
+from cosmic.report.domain_words import domain_words
 from cosmic.report.left_out import left_out, why_no_metrics
 
 
@@ -101,7 +101,7 @@ def summary_rows(status: Status, metrics: dict[str, Any]) -> list[tuple[str, str
             "rows in / out / flagged",
             f"{status.rows_in} / {status.rows_out} / {status.rows_flagged}",
         ),
-        *domain_rows(metrics, status.rows_out or 0),
+        *domain_rows(metrics),
         ("ranks", f"{status.world_size} ({run['cold_starts']} cold, {run['retries']} retries)"),
         ("FMI", status.fmi or ""),
         *photo_z_rows(metrics["photo_z"]),
@@ -117,11 +117,10 @@ def summary_rows(status: Status, metrics: dict[str, Any]) -> list[tuple[str, str
     return rows
 
 
-def domain_rows(metrics: dict[str, Any], rows: int) -> list[tuple[str, str]]:
-    """The share of objects that the model doesn't know the like of, if there are any."""
-    outside = metrics.get("flags", {}).get(Flag.OUT_OF_DOMAIN.name, 0)
-    share = f"{outside} ({100 * outside / max(rows, 1):.1f} %)"
-    return [("unlike the training data", share)] if outside else []
+def domain_rows(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    """What share of the objects is unlike the training data; older runs don't say."""
+    words = domain_words(metrics)
+    return [("domain of the model", words)] if words else []
 
 
 def photo_z_rows(photo_z: dict[str, Any]) -> list[tuple[str, str]]:

@@ -25,13 +25,18 @@ GATHER_MAX_ROWS = 1_000_000
 
 
 class PlannedModel(Contract):
-    """The checkpoint as it was when the run was planned."""
+    """The checkpoint as it was when the run was planned.
+
+    Attributes:
+        has_domain: Whether it knows which objects are like those of its training.
+    """
 
     bucket: str
     key: str
     etag: str
     bytes: int
     sha256: str
+    has_domain: bool = False
 
 
 class PlannedPartition(Contract):

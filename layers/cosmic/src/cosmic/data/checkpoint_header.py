@@ -15,6 +15,7 @@ FORMAT = "cosmic-checkpoint"
 VERSION = "1"
 HINT = "`cosmic model train` and `cosmic model convert` write safetensors checkpoints"
 MAX_HEADER_BYTES = 1 << 20
+DOMAIN = "domain"  # key of the metadata of a checkpoint that knows its training's domain
 
 
 def refused(message: str, hint: str = "") -> InputError:
@@ -58,14 +59,17 @@ def take_metadata(header: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-def check_start(start: memoryview, file_bytes: int) -> None:
+def check_start(start: memoryview, file_bytes: int) -> dict[str, str]:
     """Check that a file begins as a checkpoint does, and is as long as its header says.
+
+    Returns:
+        Its metadata.
 
     Raises:
         InputError: it doesn't, or isn't.
     """
     header, base = parse_header(start, file_bytes)
-    take_metadata(header)
+    metadata = take_metadata(header)
     try:
         end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
     except (KeyError, IndexError, TypeError, ValueError) as error:
@@ -73,3 +77,4 @@ def check_start(start: memoryview, file_bytes: int) -> None:
     if base + end != file_bytes:
         hint = "truncated? upload it again"
         raise refused(f"{file_bytes} bytes long, but its header describes {base + end}", hint)
+    return metadata

@@ -17,11 +17,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmic.data.checkpoint_header import FORMAT, VERSION, parse_header, refused, take_metadata
+from cosmic.data.checkpoint_header import (
+    DOMAIN,
+    FORMAT,
+    VERSION,
+    parse_header,
+    refused,
+    take_metadata,
+)
 from cosmic.errors import InputError
 from cosmic.model.architecture import AstroMAEConfig, tensor_shapes
-from cosmic.model.domain import METADATA, Domain, read_domain
 from cosmic.model.domain import TENSORS as DOMAIN_TENSORS
+from cosmic.model.domain import Domain, read_domain
 
 if TYPE_CHECKING:
     from cosmic.model.astromae import AstroMAE
@@ -131,7 +138,7 @@ def pack_checkpoint(
     table = (errors.z, errors.complete, errors.incomplete)
     for name, column in zip(ERROR_TENSORS, table, strict=True):
         tensors[name] = np.ascontiguousarray(column, np.float32)
-    metadata = {} if domain is None else {METADATA: json.dumps(domain.facts(), sort_keys=True)}
+    metadata = {} if domain is None else {DOMAIN: json.dumps(domain.facts(), sort_keys=True)}
     tensors |= {} if domain is None else domain.tensors()
     metadata |= {
         "format": FORMAT,

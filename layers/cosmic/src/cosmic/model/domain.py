@@ -20,11 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmic.data.checkpoint_header import refused
+from cosmic.data.checkpoint_header import DOMAIN, refused
 
 FEATURES = ("r", "g - r", "r - i", "i - z")
 TENSORS = ("domain.log_weights", "domain.means", "domain.whitening")
-METADATA = "domain"
 FIRST, LAST = 1, 4  # g and z among the bands u g r i z
 
 Float = NDArray[np.float64]
@@ -39,7 +38,8 @@ class Domain:
         means: Their centres (K, 4) float32, in magnitudes.
         whitening: (K, 4, 4) float32: what turns an offset from a centre into unit normal numbers.
         least_log_density: An object with a lower one is out of domain.
-        quantile: Share of objects like those of the training that lie below it.
+        quantile: Share of objects like those of the training that lie below it, at most, whatever
+            their kind.
         magnitudes: Faintest and brightest r of the training.
         redshifts: Smallest and largest redshift of the training.
         image_pixels: Side of the training's images.
@@ -124,10 +124,10 @@ def read_domain(metadata: dict[str, str], tensors: dict[str, NDArray[Any]]) -> D
     Raises:
         InputError: it has part of one, or one that can't be.
     """
-    if METADATA not in metadata and not set(TENSORS) & set(tensors):
+    if DOMAIN not in metadata and not set(TENSORS) & set(tensors):
         return None
     try:
-        facts = json.loads(metadata[METADATA])
+        facts = json.loads(metadata[DOMAIN])
         log_weights, means, whitening = (tensors[name].copy() for name in TENSORS)
         components = int(facts["components"])
         shapes = [(components,), (components, len(FEATURES)), (components, *2 * (len(FEATURES),))]

@@ -16,7 +16,7 @@ from cosmic.contracts.plan import (
     missing_from_numbered_set,
     natural_order,
 )
-from cosmic.data.checkpoint_header import check_start
+from cosmic.data.checkpoint_header import DOMAIN, check_start
 from cosmic.data.formats import FORMATS, read_header
 from cosmic.errors import InputError, Problem
 from cosmic.planning.pixel_sample import (
@@ -114,7 +114,7 @@ def _survey_model(store: Readable, model: Model, largest: int | None, found: Run
     try:
         head = store.head(at)
         _refuse_large(head, largest)
-        digest = _checked_digest(store, at, head)
+        digest, metadata = _read_checkpoint(store, at, head)
     except InputError as error:
         problem = _as_problem("/model/uri", model.uri, error)
         found.problems.append(replace(problem, hint=_unconverted(store, at) or problem.hint))
@@ -126,7 +126,12 @@ def _survey_model(store: Readable, model: Model, largest: int | None, found: Run
             Problem("/model/sha256", message, model.sha256, hint, "checksum-differs")
         )
     found.model = PlannedModel(
-        bucket=at.bucket, key=at.key, etag=head.etag, bytes=head.bytes, sha256=digest
+        bucket=at.bucket,
+        key=at.key,
+        etag=head.etag,
+        bytes=head.bytes,
+        sha256=digest,
+        has_domain=DOMAIN in metadata,
     )
 
 
@@ -137,19 +142,21 @@ def _refuse_large(head: StoredObject, largest: int | None) -> None:
         raise InputError(message, code="too-little-memory", hint=hint)
 
 
-def _checked_digest(store: Readable, at: Location, head: StoredObject) -> str:
-    """SHA-256 of a checkpoint, read piece by piece, if it begins as a checkpoint does."""
-    digest = hashlib.sha256()
+def _read_checkpoint(
+    store: Readable, at: Location, head: StoredObject
+) -> tuple[str, dict[str, str]]:
+    """SHA-256 and metadata of a file, read piece by piece, if it begins as a checkpoint does."""
+    digest, metadata = hashlib.sha256(), dict[str, str]()
     piece = memoryview(bytearray(min(HASHED_BYTES, head.bytes)))
     for offset in range(0, head.bytes, HASHED_BYTES):
         target = piece[: min(HASHED_BYTES, head.bytes - offset)]
         store.read_into(target, at, offset, etag=head.etag)
         if offset == 0:
-            check_start(target, head.bytes)
+            metadata = check_start(target, head.bytes)
         digest.update(target)
     if not head.bytes:
-        check_start(piece, 0)
-    return digest.hexdigest()
+        metadata = check_start(piece, 0)
+    return digest.hexdigest(), metadata
 
 
 def _unconverted(store: Readable, at: Location) -> str:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from cosmic.report.density import density_figure
 from cosmic.report.document import ReportDocument
+from cosmic.report.domain_words import domain_words
 from cosmic.report.figures import BINNED_BY, binned_figure, n_of_z_figure, residual_figure
 from cosmic.report.formatting import count, dollars, percent, seconds, short
 from cosmic.report.headline import headline
@@ -78,6 +79,7 @@ def page(document: ReportDocument) -> str:
         ranks=ranks,
         metrics_table=metrics_table(document.metrics["photo_z"]) if redshifts[1:] else None,
         rank_tables=_rank_tables(document, line),
+        domain=domain_words(document.metrics),
         why_no_metrics=why_no_metrics(document.metrics["photo_z"]),
         bill_table=bill_table(document.metrics["bill"]),
         flags_table=flags_table(document.flag_counts),

@@ -159,9 +159,19 @@ def _metrics(
         "photo_z": photo_z_metrics(*redshifts),
         "run": _run_metrics(plan, records, wall_s, aggregate_s),
         "flags": dict(merged.flagged.counts),
+        "domain": _domain_metrics(plan, merged),
         "bill": _bill(parts, task, aggregate_s, requests),
         "ranks": [r.model_dump(mode="json") for r in records],
     }
+
+
+def _domain_metrics(plan: Plan, merged: Merged) -> dict[str, Any]:
+    """How many objects are unlike those of the training; null if the model can't tell."""
+    if not plan.model.has_domain:
+        return {"known": False, "outside": None, "share": None}
+    outside = merged.flagged.counts[Flag.OUT_OF_DOMAIN.name or ""]
+    share = outside / merged.rows if merged.rows else None
+    return {"known": True, "outside": outside, "share": share}
 
 
 def _run_metrics(

@@ -228,6 +228,6 @@ def _domain_row(domain: dict[str, Any] | None) -> str:
     percent = 100 * domain["quantile"]
     return (
         f"| domain | density in {', '.join(domain['features'])}; r from {bright:.1f} to "
-        f"{faint:.1f}; objects where it is lower than for {100 - percent:.0f} % of those like the "
-        "training are flagged `OUT_OF_DOMAIN` |"
+        f"{faint:.1f}; objects where it is lower than for {100 - percent:g} % of every "
+        "kind of training object are flagged `OUT_OF_DOMAIN` |"
     )

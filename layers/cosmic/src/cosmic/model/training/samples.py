@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -59,7 +60,11 @@ def load(samples: tuple[Sample, ...], workers: int = 2) -> Columns:
         for start in range(0, len(sample), 8 * BLOCK)
     ]
     with ThreadPoolExecutor(workers) as pool:
-        parts = list(pool.map(lambda piece: rows(*piece), pieces))
+        return together(list(pool.map(lambda piece: rows(*piece), pieces)))
+
+
+def together(parts: Sequence[Columns]) -> Columns:
+    """The objects of all parts, one part after the other."""
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

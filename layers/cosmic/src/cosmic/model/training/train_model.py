@@ -12,7 +12,7 @@ from cosmic.model.training.calibrate import calibrate
 from cosmic.model.training.card import checkpoint_path, make_card, write_card
 from cosmic.model.training.fit_domain import fit_domain
 from cosmic.model.training.recipe import Recipe
-from cosmic.model.training.samples import data_hash, load, sources
+from cosmic.model.training.samples import data_hash, load, sources, together
 from cosmic.model.training.train import train
 
 
@@ -39,13 +39,13 @@ def train_model(
     folder, source = Path(out), sources(recipe.objects, recipe.seed)
     data = load(source.train)
     model = train(recipe, data, progress)
-    apart = load(source.calibrate)
-    errors = calibrate(model, apart, recipe.seed)
+    kinds = [load((sample,)) for sample in source.calibrate]
+    errors = calibrate(model, together(kinds), recipe.seed)
     z = data["z_spec"]
     seen = Provenance(name, data_hash(data), recipe.seed, float(z.min()), float(z.max()))
     folder.mkdir(parents=True, exist_ok=True)
     path = checkpoint_path(folder, name)
-    save_checkpoint(path, model, seen, errors, fit_domain(data, apart))
+    save_checkpoint(path, model, seen, errors, fit_domain(data, kinds))
     checkpoint = load_checkpoint(path)
     card = make_card(checkpoint, recipe, source.tests, _command(recipe, folder, name))
     write_card(folder, card)
