@@ -19,7 +19,6 @@ from cosmic.contracts.status import State, Status, utc_now
 from cosmic.errors import InputError
 from cosmic.planning.execution_input import execution_input
 from cosmic.storage.aws_errors import AWS_FAILURES, as_cosmic_error, translated
-from cosmic.storage.objects import Store
 from cosmic.storage.run_store import RunStore
 
 log = logging.getLogger(__name__)
@@ -61,7 +60,9 @@ def cancel(stack: Stack, folder: RunFolder, status: Status) -> str:
 
 
 def resume(stack: Stack, folder: RunFolder, status: Status) -> Resumed:
-    """Compute the ranks of a run that are missing, and merge again.
+    """Compute the ranks of a run that are missing or damaged, and merge again.
+
+    A rank is kept only if its shard has the checksum that its record vouches for.
 
     The ranks that are computed again don't talk to each other: the others are gone. A run that
     has a plan but no execution, because it was never started or Step Functions has forgotten it,
@@ -73,10 +74,9 @@ def resume(stack: Stack, folder: RunFolder, status: Status) -> Resumed:
     arn = execution_arn(stack, folder.run, status)
     described = _described(stack, arn)
     _refuse(stack, folder, status, described)
-    store = stack.store()
-    run = RunStore(store, folder)
+    run = RunStore(stack.store(), folder)
     plan = run.plan()
-    missing = missing_ranks(store, folder, plan)
+    missing = missing_ranks(run, plan)
     if described:
         document = json.loads(described["input"])
     else:
@@ -106,15 +106,10 @@ def next_name(run: str, execution: str) -> str:
     return f"{run}-r{int(number) + 1 if resumed else 1}"
 
 
-def missing_ranks(store: Store, folder: RunFolder, plan: Plan) -> tuple[int, ...]:
-    """Ranks whose shard or record is not there."""
-    keys = {o.key for name in ("shards/", "records/") for o in store.list(folder.at(name))}
-    world = plan.world_size
-    return tuple(
-        rank
-        for rank in range(world)
-        if not {folder.shard(rank, world).key, folder.record(rank, world).key} <= keys
-    )
+def missing_ranks(run: RunStore, plan: Plan) -> tuple[int, ...]:
+    """Ranks whose shard or record is not there or is damaged."""
+    whole = run.whole_ranks(plan.world_size)
+    return tuple(rank for rank in range(plan.world_size) if rank not in whole)
 
 
 def _refuse(
