@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cosmic.client.changed_input import refuse_changed
 from cosmic.client.executions import cancel, resume
 from cosmic.client.snapshots import Observer, execution_arn
 from cosmic.client.stack import Stack
@@ -176,6 +177,27 @@ def test_resume_computes_again_what_is_damaged_and_keeps_the_rest(
     resumed = resume(planned.target, planned.folder, status)
     assert (resumed.ranks, resumed.execution) == ((2,), f"{first}-r1")
     assert json.loads(planned.store.get(planned.folder.ranks)) == [{"rank": 2}]
+
+
+def test_resume_of_rows_that_have_changed_names_both_etags(
+    planned: Planned, put_partition: Callable[..., Location], make_columns: Callable[..., Any]
+) -> None:
+    first = execution_arn(planned.target, planned.folder.run)
+    status = planned.write(state=State.FAILED, execution=first)
+    (was,) = planned.plan.partitions
+    before = planned.plan
+    at = put_partition("d/0.safetensors", make_columns(100, size=8, seed=5))
+    now = planned.store.head(at).etag
+    with pytest.raises(InputError) as refused:
+        resume(planned.target, planned.folder, status)
+    assert refused.value.code == "input-changed"
+    assert f"{at.uri} had the ETag {was.etag} and has {now} now" in refused.value.message
+    assert "submit the manifest again" in refused.value.hint
+    assert (planned.status, planned.plan) == (status, before), "nothing was written"
+
+
+def test_a_merge_needs_no_partitions(planned: Planned) -> None:
+    refuse_changed(planned.store, planned.plan, ())
 
 
 def test_whole_ranks_are_all_kept(planned: Planned) -> None:

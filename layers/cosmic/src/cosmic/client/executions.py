@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from cosmic.client.changed_input import refuse_changed
 from cosmic.client.limits import limits_of
 from cosmic.client.snapshots import execution_arn
 from cosmic.client.stack import Stack
@@ -69,7 +70,8 @@ def resume(stack: Stack, folder: RunFolder, status: Status) -> Resumed:
     is started as planned if nothing of it is there.
 
     Raises:
-        InputError: nothing is missing, or nothing can be started: the run goes on, or was rejected.
+        InputError: nothing is missing, or nothing can be started: the run goes on, was rejected,
+            or all that is missing is of partitions that have changed.
     """
     arn = execution_arn(stack, folder.run, status)
     described = _described(stack, arn)
@@ -85,6 +87,7 @@ def resume(stack: Stack, folder: RunFolder, status: Status) -> Resumed:
         run.announce_resumed(_running(status, arn), status)
         _merge_again(stack, document, arn, described)
         return Resumed((), "")
+    refuse_changed(run.objects, plan, missing)
     as_planned = described is None and len(missing) == plan.world_size
     run.replan(plan if as_planned else _alone(plan), missing)
     begun = described is not None or status.state.final
