@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 
+from cosmic.client.changed_input import refuse_changed
 from cosmic.client.executions import cancel, resume
 from cosmic.client.snapshots import Observer, execution_arn
 from cosmic.client.stack import Stack
@@ -21,7 +24,9 @@ from cosmic.contracts.status import State, Status, parse_status, utc_now
 from cosmic.errors import InputError, TransientError
 from cosmic.planning.start_run import Upload, start_run
 from cosmic.storage.objects import Store
+from cosmic.storage.run_store import RunStore
 from cosmic.storage.status_writer import StatusWriter
+from report_support.samples import sample_record
 
 LIMITS = Limits(world_size=3, memory_mb=1769, channels=("s3",))
 WAITING = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}}}
@@ -57,8 +62,25 @@ class Planned:
 
     def finish(self, rank: int) -> None:
         """Leave what a rank leaves."""
-        for at in (self.folder.shard(rank, 4), self.folder.record(rank, 4)):
-            self.store.put(at, b"{}")
+        shard = f"rows of {rank}".encode()
+        record = sample_record(rank, 4, 25, np.random.default_rng(rank)).model_copy(
+            update={"shard_sha256": hashlib.sha256(shard).hexdigest()}
+        )
+        self.store.put(self.folder.shard(rank, 4), shard)
+        self.store.put(self.folder.record(rank, 4), record.model_dump_json().encode())
+
+    def spoil(self, rank: int, part: str) -> None:
+        """Damage what a rank has left."""
+        shard, record = self.folder.shard(rank, 4), self.folder.record(rank, 4)
+        if part == "a bit of the shard":
+            text = self.store.get(shard)
+            self.store.put(shard, bytes([text[0] ^ 1]) + text[1:])
+        elif part == "the shard's end":
+            self.store.put(shard, self.store.get(shard)[:-1])
+        elif part == "the record's text":
+            self.store.put(record, self.store.get(record)[:-1])
+        else:
+            self.store.put(record, self.store.get(self.folder.record(0, 4)))
 
     def described(self, arn: str) -> dict[str, Any]:
         found: dict[str, Any] = self.target.client("stepfunctions").describe_execution(
@@ -139,6 +161,49 @@ def test_resume_goes_on_where_an_earlier_one_was_interrupted(planned: Planned) -
     assert (resumed.ranks, resumed.execution) == ((2, 3), f"{first}-r1")
     assert planned.plan.channel == "none", "those that are there don't talk"
     assert json.loads(planned.store.get(planned.folder.ranks)) == [{"rank": 2}, {"rank": 3}]
+
+
+@pytest.mark.parametrize(
+    "part", ["a bit of the shard", "the shard's end", "the record's text", "the record's rank"]
+)
+def test_resume_computes_again_what_is_damaged_and_keeps_the_rest(
+    planned: Planned, part: str
+) -> None:
+    for rank in range(4):
+        planned.finish(rank)
+    planned.spoil(2, part)
+    first = execution_arn(planned.target, planned.folder.run)
+    status = planned.write(state=State.FAILED, execution=first)
+    resumed = resume(planned.target, planned.folder, status)
+    assert (resumed.ranks, resumed.execution) == ((2,), f"{first}-r1")
+    assert json.loads(planned.store.get(planned.folder.ranks)) == [{"rank": 2}]
+
+
+def test_resume_of_rows_that_have_changed_names_both_etags(
+    planned: Planned, put_partition: Callable[..., Location], make_columns: Callable[..., Any]
+) -> None:
+    first = execution_arn(planned.target, planned.folder.run)
+    status = planned.write(state=State.FAILED, execution=first)
+    (was,) = planned.plan.partitions
+    before = planned.plan
+    at = put_partition("d/0.safetensors", make_columns(100, size=8, seed=5))
+    now = planned.store.head(at).etag
+    with pytest.raises(InputError) as refused:
+        resume(planned.target, planned.folder, status)
+    assert refused.value.code == "input-changed"
+    assert f"{at.uri} had the ETag {was.etag} and has {now} now" in refused.value.message
+    assert "submit the manifest again" in refused.value.hint
+    assert (planned.status, planned.plan) == (status, before), "nothing was written"
+
+
+def test_a_merge_needs_no_partitions(planned: Planned) -> None:
+    refuse_changed(planned.store, planned.plan, ())
+
+
+def test_whole_ranks_are_all_kept(planned: Planned) -> None:
+    for rank in range(4):
+        planned.finish(rank)
+    assert RunStore(planned.store, planned.folder).whole_ranks(4) == {0, 1, 2, 3}
 
 
 def test_resume_of_an_end_that_step_functions_has_forgotten_has_a_new_name(

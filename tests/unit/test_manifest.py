@@ -237,3 +237,23 @@ def test_the_published_schema_agrees() -> None:
 def test_the_schema_in_the_docs_is_the_schema() -> None:
     published = Path(__file__).parents[2] / "docs" / "manifest.schema.json"
     assert json.loads(published.read_text()) == manifest_schema()
+
+
+@pytest.mark.parametrize(("unknown", "listed"), [(50, 50), (51, 51), (20_000, 51)])
+def test_of_many_problems_the_first_are_listed_and_the_rest_counted(
+    unknown: int, listed: int
+) -> None:
+    problems = problems_of({**GOOD, **{f"k{i}": i for i in range(unknown)}})
+    assert len(problems) == listed
+    assert "/k49" in problems
+    assert "/k50" not in problems
+    if unknown > 50:
+        more = problems[""]
+        assert (more.code, more.message.split()[0]) == ("more-problems", str(unknown - 50))
+
+
+def test_many_repeated_names_are_counted_too() -> None:
+    twice = ", ".join(f'"k{i}": 1, "k{i}": 2' for i in range(60))
+    problems = problems_of(f"{{{twice}}}".encode())
+    assert problems["/k0"].code == "repeated"
+    assert problems[""].message == "10 more problems, not listed"

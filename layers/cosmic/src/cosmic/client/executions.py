@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from cosmic.client.changed_input import refuse_changed
 from cosmic.client.limits import limits_of
 from cosmic.client.snapshots import execution_arn
 from cosmic.client.stack import Stack
@@ -19,7 +20,6 @@ from cosmic.contracts.status import State, Status, utc_now
 from cosmic.errors import InputError
 from cosmic.planning.execution_input import execution_input
 from cosmic.storage.aws_errors import AWS_FAILURES, as_cosmic_error, translated
-from cosmic.storage.objects import Store
 from cosmic.storage.run_store import RunStore
 
 log = logging.getLogger(__name__)
@@ -61,22 +61,24 @@ def cancel(stack: Stack, folder: RunFolder, status: Status) -> str:
 
 
 def resume(stack: Stack, folder: RunFolder, status: Status) -> Resumed:
-    """Compute the ranks of a run that are missing, and merge again.
+    """Compute the ranks of a run that are missing or damaged, and merge again.
+
+    A rank is kept only if its shard has the checksum that its record vouches for.
 
     The ranks that are computed again don't talk to each other: the others are gone. A run that
     has a plan but no execution, because it was never started or Step Functions has forgotten it,
     is started as planned if nothing of it is there.
 
     Raises:
-        InputError: nothing is missing, or nothing can be started: the run goes on, or was rejected.
+        InputError: nothing is missing, or nothing can be started: the run goes on, was rejected,
+            or all that is missing is of partitions that have changed.
     """
     arn = execution_arn(stack, folder.run, status)
     described = _described(stack, arn)
     _refuse(stack, folder, status, described)
-    store = stack.store()
-    run = RunStore(store, folder)
+    run = RunStore(stack.store(), folder)
     plan = run.plan()
-    missing = missing_ranks(store, folder, plan)
+    missing = missing_ranks(run, plan)
     if described:
         document = json.loads(described["input"])
     else:
@@ -85,6 +87,7 @@ def resume(stack: Stack, folder: RunFolder, status: Status) -> Resumed:
         run.announce_resumed(_running(status, arn), status)
         _merge_again(stack, document, arn, described)
         return Resumed((), "")
+    refuse_changed(run.objects, plan, missing)
     as_planned = described is None and len(missing) == plan.world_size
     run.replan(plan if as_planned else _alone(plan), missing)
     begun = described is not None or status.state.final
@@ -106,15 +109,10 @@ def next_name(run: str, execution: str) -> str:
     return f"{run}-r{int(number) + 1 if resumed else 1}"
 
 
-def missing_ranks(store: Store, folder: RunFolder, plan: Plan) -> tuple[int, ...]:
-    """Ranks whose shard or record is not there."""
-    keys = {o.key for name in ("shards/", "records/") for o in store.list(folder.at(name))}
-    world = plan.world_size
-    return tuple(
-        rank
-        for rank in range(world)
-        if not {folder.shard(rank, world).key, folder.record(rank, world).key} <= keys
-    )
+def missing_ranks(run: RunStore, plan: Plan) -> tuple[int, ...]:
+    """Ranks whose shard or record is not there or is damaged."""
+    whole = run.whole_ranks(plan.world_size)
+    return tuple(rank for rank in range(plan.world_size) if rank not in whole)
 
 
 def _refuse(

@@ -28,6 +28,7 @@ from cosmic.errors import MAX_DEPTH, InvalidInput, Problem, plain, shortened
 MANIFEST_PREFIX = "manifests/"
 MAX_MANIFEST_BYTES = 1 << 20
 MOST_SHOWN = 10
+MOST_PROBLEMS = 50
 JOB_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,58}[a-z0-9])?$"
 
 
@@ -269,7 +270,7 @@ def check_manifest(document: dict[str, Any]) -> Manifest:
         InvalidInput: everything that is wrong with it, at once.
     """
     if problems := list(_unwritable(document)):
-        raise InvalidInput(problems)
+        raise InvalidInput(_first(problems))
     if not is_payload(document):
         return _checked(_ADAPTER, document)
     manifest = _checked(_ADAPTER, as_manifest(_checked(_PAYLOAD, document)))
@@ -307,7 +308,18 @@ def _checked(adapter: TypeAdapter[Checked], document: dict[str, Any]) -> Checked
     except ValidationError as error:
         problems = [_problem(e["loc"], e["type"], e["msg"], e["input"]) for e in error.errors()]
         first_at = {p.pointer: p for p in reversed(problems)}
-        raise InvalidInput([p for p in problems if first_at[p.pointer] is p]) from error
+        kept = [p for p in problems if first_at[p.pointer] is p]
+        raise InvalidInput(_first(kept)) from error
+
+
+def _first(problems: list[Problem]) -> list[Problem]:
+    """The first problems, and how many more there are: nobody reads thousands."""
+    more = len(problems) - MOST_PROBLEMS
+    if more <= 0:
+        return problems
+    message = f"{more} more problem{'s' if more > 1 else ''}, not listed"
+    hint = f"mend the first {MOST_PROBLEMS}, then check it again"
+    return [*problems[:MOST_PROBLEMS], Problem("", message, None, hint, "more-problems")]
 
 
 def manifest_schema() -> dict[str, Any]:

@@ -7,6 +7,7 @@ fails) are held to the same contracts by a test.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -147,6 +148,31 @@ class RunStore:
         with ThreadPoolExecutor(THREADS) as pool:
             texts = zip(pool.map(self._get_or_none, places), places, strict=True)
             return [parsed(parse_record, text, at) for text, at in texts if text is not None]
+
+    def whole_ranks(self, world_size: int) -> frozenset[int]:
+        """Ranks whose shard is there with the checksum that their record gives."""
+        keys = {at.key for name in ("shards/", "records/") for at in self._listed(name)}
+        written = [
+            rank
+            for rank in range(world_size)
+            if {self.folder.shard(rank, world_size).key, self.folder.record(rank, world_size).key}
+            <= keys
+        ]
+        with ThreadPoolExecutor(THREADS) as pool:
+            whole = pool.map(lambda rank: self._is_whole(rank, world_size), written)
+            return frozenset(rank for rank, kept in zip(written, whole, strict=True) if kept)
+
+    def _is_whole(self, rank: int, world_size: int) -> bool:
+        text = self._get_or_none(self.folder.record(rank, world_size))
+        shard = self._get_or_none(self.folder.shard(rank, world_size))
+        if text is None or shard is None:
+            return False
+        try:
+            record = parse_record(text)
+        except ValidationError:
+            return False  # a damaged record vouches for nothing: its rank is computed again
+        found = (record.rank, record.world_size, hashlib.sha256(shard).hexdigest())
+        return found == (rank, world_size, record.shard_sha256)
 
     def write_record(self, record: RankRecord) -> None:
         """Write a rank's record, which vouches for its shard."""
