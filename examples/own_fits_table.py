@@ -43,8 +43,9 @@ def main() -> None:
     if (table := given.table) is None:
         write_sample(table := given.out / "table.fits")
 
-    # Names that Cosmic doesn't know by itself are said, never guessed.
-    columns = cosmic.Choices(names={"mag": "u,g,r,i,z", "mag_err": "err_u,err_g,err_r,err_i,err_z"})
+    # SkyServer's names are known. Others are named here, never guessed:
+    # cosmic.Choices(names={"mag": "my_u,my_g,my_r,my_i,my_z"})
+    columns = cosmic.Choices()
     for field, facts in cosmic.look(table, 0, columns)["fields"].items():
         print(f"{field}: {facts['dtype']} {facts['shape']}, packed as {facts['column']}")
 

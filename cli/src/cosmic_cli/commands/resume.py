@@ -21,9 +21,10 @@ def resume(
 ) -> None:
     """Compute the missing ranks of a failed, partial or cancelled run, and merge again.
 
-    A rank is recomputed unless both its shard and its record exist; their contents are not checked.
-    Recomputed ranks do not communicate with each other. If no rank is missing, only the merge is
-    repeated.
+    A rank is recomputed unless its record exists and its shard has the checksum that the record
+    gives. Recomputed ranks do not communicate with each other. If no rank is missing, only the
+    merge is repeated. If the partitions of all missing ranks have changed since the run was
+    planned, nothing is started: submit the manifest again.
 
     Example: cosmic resume demo-0123456789ab --wait --local
 
