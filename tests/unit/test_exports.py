@@ -12,11 +12,11 @@ import cosmic
 
 def typed_names() -> dict[str, str]:
     """What type checkers see: each name with the module that it is imported from."""
-    (tree,) = [
+    tree = next(
         node
         for node in ast.parse(Path(str(cosmic.__file__)).read_text()).body
-        if isinstance(node, ast.If)
-    ]
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
     imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
     return {alias.name: str(node.module) for node in imports for alias in node.names}
 

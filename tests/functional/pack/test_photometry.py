@@ -113,7 +113,7 @@ def test_fluxes_become_magnitudes(
 ) -> None:
     """So bright that asinh magnitudes differ from AB magnitudes by less than 0.001."""
     path = write(tmp_path, objects)
-    found = packed(path)
+    found = packed(path, check_pixels=False)
     expected = ab(BRIGHT, 3.631 * u.uJy)
     assert np.allclose(found["mag"], expected, atol=1e-3, rtol=0)
     assert np.allclose(found["mag_err"], 2.5 / np.log(10) * ERROR / BRIGHT, rtol=1e-3)
@@ -130,7 +130,7 @@ def test_a_flux_of_nothing_is_the_magnitude_that_sdss_publishes(
 ) -> None:
     nothing = bands("modelFlux_{}", np.zeros((ROWS, 5)))
     certain = bands("modelFluxIvar_{}", np.ones((ROWS, 5)))
-    found = packed(written(tmp_path, objects, {**nothing, **certain}))
+    found = packed(written(tmp_path, objects, {**nothing, **certain}), check_pixels=False)
     assert np.allclose(found["mag"], [ZERO_FLUX] * ROWS, atol=0.006)
 
 
@@ -141,7 +141,7 @@ def test_what_was_not_observed_has_no_magnitude(
     flux, ivar = BRIGHT.copy(), ERROR**-2
     ivar[0, 0], flux[1, 1], flux[2, 2], flux[3, 3] = 0, np.nan, -9999, 1e30
     path = written(tmp_path, objects, {**bands("flux_{}", flux), **bands("flux_ivar_{}", ivar)})
-    found = packed(path)
+    found = packed(path, check_pixels=False)
     missing = np.eye(ROWS, 5, dtype=bool) & (np.arange(ROWS) < 4)[:, None]
     assert np.array_equal(np.isnan(found["mag"]), missing)
     assert np.isfinite(found["mag_err"]).sum() >= missing.size - 4
@@ -150,7 +150,9 @@ def test_what_was_not_observed_has_no_magnitude(
 def test_fluxes_without_errors_have_magnitudes_alone(
     objects: Columns, tmp_path: Path, packed: Packed
 ) -> None:
-    found = packed(written(tmp_path, objects, bands("{}_cmodel_flux", BRIGHT * 3631)))
+    found = packed(
+        written(tmp_path, objects, bands("{}_cmodel_flux", BRIGHT * 3631)), check_pixels=False
+    )
     assert np.allclose(found["mag"], ab(BRIGHT * 3631, u.nJy), atol=1e-3, rtol=0)
     assert np.isnan(found["mag_err"]).all()
 
@@ -166,7 +168,7 @@ def test_chosen_fluxes_need_a_unit_and_then_become_magnitudes(
     Table(
         {"image": objects["image"], **{name: each * u.Jy for name, each in columns.items()}}
     ).write(tmp_path / "b.fits")
-    found = packed(tmp_path / "b.fits", choices)
+    found = packed(tmp_path / "b.fits", choices, check_pixels=False)
     assert np.allclose(found["mag"][0], ab(BRIGHT[0], u.Jy), atol=1e-3, rtol=0)
 
 
