@@ -39,6 +39,7 @@ def checkout(tmp_path: Path) -> Iterator[Path]:
     subprocess.run([COSMIC, "local", "down"], cwd=tmp_path, check=False, capture_output=True)
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", RUN, ids=name)
 def test_commands_run_as_written(page: Path, checkout: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -48,7 +49,7 @@ def test_commands_run_as_written(page: Path, checkout: Path) -> None:
         env={**os.environ, "PATH": path, "AWS_EC2_METADATA_DISABLED": "true"},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cosmic import validate_manifest
+from cosmic.client.manifests import read_manifest
 from cosmic.errors import InvalidInput
 from cosmic_cli.exit_codes import Exit, out, show_json
 from cosmic_cli.options import AsJson, ManifestFile
@@ -20,7 +20,7 @@ def validate(manifest: ManifestFile, as_json: AsJson = False) -> None:
     JSON: {"valid", "job", "problems": [{"pointer", "message", "value", "hint", "code"}]}
     """
     try:
-        parsed = validate_manifest(manifest)
+        parsed, _ = read_manifest(manifest)
     except InvalidInput as error:
         if not as_json:
             raise

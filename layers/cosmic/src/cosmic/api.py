@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from cosmic import __version__
-from cosmic.client.submit import AnyManifest, read_manifest
+from cosmic.client.manifests import AnyManifest, read_manifest
 from cosmic.contracts.catalogue_schema import redshifts_of
 from cosmic.contracts.engines import AUTO_ENGINE, EngineName, Precision
 from cosmic.contracts.location import Location

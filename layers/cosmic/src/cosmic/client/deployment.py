@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cosmic.client.list_runs import ListedRun, list_runs
+from cosmic.client.manifests import AnyManifest
 from cosmic.client.run import Run
 from cosmic.client.stack import (
     STACK,
@@ -19,7 +20,7 @@ from cosmic.client.stack import (
     of_local,
     stack_package,
 )
-from cosmic.client.submit import AnyManifest, submit
+from cosmic.client.submit import submit
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
 from cosmic.errors import InputError

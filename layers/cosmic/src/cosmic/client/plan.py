@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cosmic.client.limits import limits_of
+from cosmic.client.manifests import AnyManifest, read_manifest
 from cosmic.client.stack import Stack
-from cosmic.client.submit import AnyManifest, read_manifest
 from cosmic.contracts.engines import choose_engine
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.manifest import Manifest

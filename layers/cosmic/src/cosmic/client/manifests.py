@@ -1,0 +1,46 @@
+"""Manifests of the user, read and checked before anything is asked of AWS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cosmic.contracts.manifest import Manifest, check_manifest, parse_manifest
+from cosmic.errors import InputError
+
+AnyManifest = Mapping[str, Any] | str | bytes | Path
+
+
+def read_manifest(manifest: AnyManifest) -> tuple[Manifest, bytes]:
+    """A manifest, checked, and its text as it would be uploaded.
+
+    Args:
+        manifest: The document as a mapping, as JSON text, or the path of its file.
+
+    Raises:
+        InvalidInput: everything that is wrong with it.
+        InputError: its file can't be read.
+    """
+    if isinstance(manifest, Mapping):
+        checked = check_manifest(dict(manifest))
+        return checked, json.dumps(dict(manifest), indent=1).encode()
+    text = read_file(manifest) if isinstance(manifest, Path) else manifest
+    text = text.encode() if isinstance(text, str) else text
+    return parse_manifest(text), text
+
+
+def read_file(path: Path) -> bytes:
+    """A whole file of the user's.
+
+    Raises:
+        InputError: it is not there, or can't be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        hint = "check its name and folder"
+        raise InputError(f"{path} is not there", code="not-found", hint=hint) from error
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}", code="unreadable") from error
