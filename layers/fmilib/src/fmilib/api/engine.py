@@ -93,6 +93,11 @@ class Engine:
         return call
 
     def message(self, peer: int, tag: int, like: Array | None = None) -> Envelope:
+        """Return the envelope of a message; of an array, with its dtype and size.
+
+        Raises:
+            ValueError, TypeError: there is no such rank or tag.
+        """
         self.checked_rank("peer", peer)
         tag = whole("tag", tag)
         if not 0 <= tag <= MAX_TAG:
@@ -199,15 +204,18 @@ class Engine:
         return self.receive(source, incoming, into)
 
     def reduction(self, operation: Operation, array: Array, op: Op, root: int = -1) -> Envelope:
+        """Take the next collective's number for a reduction, once it is known to be defined."""
         self.prove(op, array.dtype)
         return self.collective(operation, root=root, like=array, reduction=op.code)
 
     def allreduce(self, name: str, array: Array, op: Op, *, deterministic: bool) -> None:
+        """Reduce `array` over all ranks, in place on each."""
         call = self.reduction(Operation.ALLREDUCE, array, op)
         way = ordered_allreduce if deterministic or op.ordered else allreduce
         self.run(name, lambda: self.size > 1 and way(self.channel, call, array, op))
 
     def reduce(self, name: str, array: Array, op: Op, root: int, *, deterministic: bool) -> None:
+        """Reduce `array` over all ranks, in place at the root; elsewhere it is undefined after."""
         call = self.reduction(Operation.REDUCE, array, op, root)
         way = ordered_reduce if deterministic or op.ordered else reduce
         self.run(name, lambda: self.size > 1 and way(self.channel, call, array, op, root))
@@ -215,11 +223,18 @@ class Engine:
     def scan(
         self, name: str, operation: Operation, array: Array, op: Op, *, deterministic: bool
     ) -> Array | None:
+        """Reduce `array` over the ranks up to this one; return those before it for an exscan."""
         call = self.reduction(operation, array, op)
         way = ordered_scan if deterministic or op.ordered else scan
         return self.run(name, lambda: way(self.channel, call, array, op))
 
     def ready(self) -> None:
+        """Wait until all ranks are there.
+
+        Raises:
+            ValueError: this communicator, or the one that it came of, is closed.
+            FmiError: the job failed, or not all ranks came in time.
+        """
         if self.closed:
             raise ValueError("the communicator is closed")
         self.state.check()
@@ -262,5 +277,6 @@ class Engine:
         return PeerFailed(trouble.peer, trouble.cause)
 
     def spread(self, error: FmiError) -> None:
+        """Make a failure the job's, and tell the other ranks if it is the first."""
         if self.state.fail(error) and self.control is not None:
             self.control.report(failure.of_error(error, self.rank))
