@@ -22,8 +22,15 @@ def test_all_ranks_decide_alike(
 
     options = {"rendezvous": rendezvous.address, "store": stored.options["store"]}
     crew = Crew({**options, "fallback": stored.channel, "detect_s": 4.0}, job, 3)
+    told: list[str] = []
     for rank in range(3):
-        crew.start(rank, body, integrity="header" if rank == odd else "full")
+        crew.start(
+            rank,
+            body,
+            integrity="header" if rank == odd else "full",
+            trace=lambda event, facts: told.append(event),
+        )
     for end in crew.ends().values():
         assert end.error is None, end
         assert end.value == (6, odd is None)
+    assert told.count("fallback.taken") == (0 if odd is None else 3)

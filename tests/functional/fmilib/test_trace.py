@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,6 +87,23 @@ def test_a_link_that_fails_says_what_every_path_met(
     assert logged
     assert unreachable["tried"] in logged[0]
     assert job in logged[0]
+
+
+@pytest.mark.parametrize("channel", ["local", "direct"])
+def test_a_connect_that_fails_says_so_over_every_channel(
+    job: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, channel: str
+) -> None:
+    """Nobody else comes to the folder; nothing answers as rendezvous."""
+    hook = Seen()
+    with caplog.at_level(logging.WARNING, logger="fmilib"), pytest.raises(fmilib.FmiError) as seen:
+        fmilib.connect(
+            0, 2, job, secret=bytes(16), channel=channel, store=str(tmp_path),
+            rendezvous="127.0.0.1:9", timeout_s=0.3, trace=hook,
+        )  # fmt: skip
+    (failed,) = hook.named("connect.failed")
+    assert failed["channel"] == channel
+    assert failed["error"] is seen.value
+    assert "connect.failed" in caplog.text
 
 
 def test_no_secret_is_ever_told(

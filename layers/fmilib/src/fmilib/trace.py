@@ -16,6 +16,8 @@ log = logging.getLogger("fmilib")
 Hook = Callable[[str, Mapping[str, Any]], None]
 LEVELS = {
     "rendezvous.lost": logging.INFO,
+    "connect.failed": logging.WARNING,
+    "fallback.taken": logging.WARNING,
     "job.formed": logging.INFO,
     "path.failed": logging.INFO,
     "link.established": logging.INFO,

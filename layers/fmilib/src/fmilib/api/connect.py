@@ -17,6 +17,7 @@ from fmilib.config import fallback as stand_in
 from fmilib.connectivity.control import Control
 from fmilib.cost_model.hints import Hint
 from fmilib.cost_model.select import pick
+from fmilib.errors import FmiError
 from fmilib.links.job_state import JobState
 from fmilib.stats import Stats
 from fmilib.trace import Hook, Trace, log_as_asked
@@ -117,11 +118,21 @@ def connect(
         return pick(candidates(given), lambda one: _join(one, wait=True))
     found, stored = settings(given), stand_in(given)
     if stored is not None and found.channel == "direct" and found.size > 1:
-        return safest(lambda: _join(found, wait=True), lambda: _join(stored, wait=True))
+        return safest(
+            lambda: _join(found, wait=True), lambda: _join(stored, wait=True), _trace(found)
+        )
     return _join(found, wait=wait)
 
 
 def _join(found: Settings, *, wait: bool, form_s: float | None = None) -> Communicator:
+    try:
+        return _joined(found, wait=wait, form_s=form_s)
+    except FmiError as error:
+        _trace(found)("connect.failed", channel=found.channel, error=error)
+        raise
+
+
+def _joined(found: Settings, *, wait: bool, form_s: float | None) -> Communicator:
     if found.size == 1:
         return _alone(found)
     form_by = time.monotonic() + (found.timeout_s if form_s is None else form_s)

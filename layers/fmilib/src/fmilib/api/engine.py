@@ -78,16 +78,13 @@ class Engine:
         rank one number ahead of the others.
         """
         sequence = (self._sequence + 1) & 0xFFFFFFFF
-        dtype = NO_TYPE if like is None else arrays.dtype_code(like.dtype)
+        dtype, count, shape = NO_TYPE, 0, 0
+        if like is not None:
+            dtype = arrays.dtype_code(like.dtype)
+            if not ragged:
+                count, shape = like.size, frames.shape_code(like.shape)
         call = frames.collective(
-            operation,
-            sequence,
-            root=root,
-            reduction=reduction,
-            dtype=dtype,
-            count=0 if like is None or ragged else like.size,
-            context=self.context,
-            shape=0 if like is None or ragged else frames.shape_code(like.shape),
+            operation, sequence, root, reduction, dtype, count, self.context, shape
         )
         self._sequence = sequence
         return call
@@ -150,10 +147,9 @@ class Engine:
 
         `only_needed` is the one rank that it can't do without; None if that is every rank.
         """
-        if not self.state.claim():
+        if not self.state.enter(only_needed):
             raise self._second_call(name)
         try:
-            self.state.enter(only_needed)
             return self._counted(name, action)
         finally:
             self.state.leave()

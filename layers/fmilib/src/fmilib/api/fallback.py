@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fmilib.errors import FmiError
+from fmilib.trace import Trace
 
 if TYPE_CHECKING:
     from fmilib.api.communicator import Communicator
@@ -18,8 +19,13 @@ if TYPE_CHECKING:
 Join = Callable[[], "Communicator"]
 
 
-def safest(direct: Join, stored: Join) -> Communicator:
+def safest(direct: Join, stored: Join, trace: Trace) -> Communicator:
     """Return the job over links if all ranks have theirs, else over the store.
+
+    Args:
+        direct: Joins the job over links.
+        stored: Joins the same job over the store.
+        trace: Told if the job stays in the store.
 
     Raises:
         FmiError: it can't be formed in the store either.
@@ -37,6 +43,7 @@ def safest(direct: Join, stored: Join) -> Communicator:
     if linked is not None and all_linked:
         store.close()
         return linked
+    trace("fallback.taken", linked_here=linked is not None)
     if linked is not None:
         linked.close()
     return store

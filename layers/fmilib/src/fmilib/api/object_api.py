@@ -20,6 +20,8 @@ from fmilib.wire import codec, frames
 from fmilib.wire.frames import Operation
 from fmilib.wire.reductions import Combine, Op, named
 
+_ARRAYS = (np.ndarray, list)  # a union of them would be made anew in every call
+
 
 class ObjectCollectives:
     """Collectives on anything that `fmilib.wire.codec` knows.
@@ -34,8 +36,9 @@ class ObjectCollectives:
 
     def barrier(self) -> None:
         """See `Communicator.barrier`."""
-        call = self._engine.collective(Operation.BARRIER)
-        self._engine.run("barrier", lambda: barrier(self._engine.channel, call))
+        engine = self._engine
+        call = engine.collective(Operation.BARRIER)
+        engine.run("barrier", lambda: barrier(engine.channel, call))
 
     def bcast(self, value: Any = None, root: int = 0) -> Any:
         """See `Communicator.bcast`."""
@@ -166,6 +169,6 @@ class ObjectCollectives:
 
 def _like(value: Any, array: Array) -> Any:
     """Return a result as the kind that `value` is: an array, numpy's scalar, or Python's."""
-    if isinstance(value, np.ndarray | list):
+    if isinstance(value, _ARRAYS):
         return array
     return array[()] if isinstance(value, np.generic) or array.ndim else array.item()

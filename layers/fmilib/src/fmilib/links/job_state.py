@@ -28,6 +28,7 @@ class JobState:
         addresses: where ranks listen, as far as this rank was told.
         departed: ranks that left in good order.
         missing: ranks that the forming still waited for, when last asked.
+        closed: whether this rank has left the job.
         doing: stamps of the last collectives that this rank entered, in order.
         lost: ranks whose loss no call has had to raise yet, and why they count as lost.
         link_wait: how blocked calls wait on links that are taken in from now on.
@@ -40,7 +41,7 @@ class JobState:
         self._changed = threading.Condition()
         self._error: FmiError | None = None
         self._links: dict[int, Link] = {}
-        self._closed = False
+        self.closed = False
         self.epoch: int | None = None
         self.addresses: dict[int, Address] = {}
         self.departed: set[int] = set()
@@ -57,11 +58,6 @@ class JobState:
     def failed(self) -> bool:
         """Whether the job has failed."""
         return self._error is not None
-
-    @property
-    def closed(self) -> bool:
-        """Whether this rank has left the job."""
-        return self._closed
 
     def check(self) -> None:
         """Raise the job's failure, if there is one."""
@@ -100,12 +96,8 @@ class JobState:
         self.trace("job.failed", error=error)
         return True
 
-    def claim(self) -> bool:
-        """Take the links for one call; return False if another call has them. `leave` ends it."""
-        return self._calling.acquire(blocking=False)
-
-    def enter(self, only_needed: int | None = None) -> None:
-        """The call that has claimed the links begins.
+    def enter(self, only_needed: int | None = None) -> bool:
+        """A call begins: take the links for it, until `leave`; return False if another has them.
 
         Args:
             only_needed: the one rank whose loss the call can't bear; None if it can bear none.
@@ -113,11 +105,22 @@ class JobState:
         Raises:
             FmiError: the job failed, or has lost a rank that the call can't bear to lose.
         """
+        if not self._calling.acquire(False):
+            return False
         self._in_call, self._only_needed = True, only_needed
-        for peer in list(self.lost):
-            if only_needed in (None, peer):
-                self.fail(PeerFailed(peer, self.lost[peer]))
-        self.check()
+        if self.lost or self._error is not None:
+            self._refuse_what_failed(only_needed)
+        return True
+
+    def _refuse_what_failed(self, only_needed: int | None) -> None:
+        try:
+            for peer in list(self.lost):
+                if only_needed in (None, peer):
+                    self.fail(PeerFailed(peer, self.lost[peer]))
+            self.check()
+        except FmiError:
+            self.leave()
+            raise
 
     def leave(self) -> None:
         """The data thread's call is over."""
@@ -153,7 +156,7 @@ class JobState:
     def add(self, link: Link) -> bool:
         """Take a link in; return False, and close it, if there is one or the job is over."""
         with self._changed:
-            if not (self._closed or self.failed or link.peer in self._links):
+            if not (self.closed or self.failed or link.peer in self._links):
                 link.wait = self.link_wait
                 self._links[link.peer] = link
                 self._changed.notify_all()
@@ -164,7 +167,7 @@ class JobState:
     def close(self) -> None:
         """Close all links and take no more."""
         with self._changed:
-            self._closed = True
+            self.closed = True
             links = list(self._links.values())
             self._links.clear()
         for link in links:

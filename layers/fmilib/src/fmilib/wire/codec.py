@@ -10,6 +10,7 @@ that have one are refused.
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Callable, Sized
 from typing import Any
@@ -106,10 +107,21 @@ def _put_scalar(value: np.generic, head: bytearray, bodies: list[npt.NDArray[Any
 def _put_array(
     mark: bytes, array: npt.NDArray[Any], head: bytearray, bodies: list[npt.NDArray[Any]]
 ) -> None:
-    head += mark + _text(arrays.object_dtype_text(array.dtype)) + bytes([array.ndim])
+    head += mark + _dtype_name(array.dtype) + bytes([array.ndim])
     for length in array.shape:
         head += _U64.pack(length)
     bodies.append(np.ascontiguousarray(array))
+
+
+def _dtype_name(dtype: np.dtype[Any]) -> bytes:
+    """Return a dtype's name as it stands in a head."""
+    # Dtypes are equal whatever their metadata say, so others than numpy's own aren't looked up.
+    return _builtin_name(dtype) if dtype.isbuiltin == 1 else _text(arrays.object_dtype_text(dtype))
+
+
+@functools.lru_cache(maxsize=32)
+def _builtin_name(dtype: np.dtype[Any]) -> bytes:
+    return _text(arrays.object_dtype_text(dtype))
 
 
 def _put_container(

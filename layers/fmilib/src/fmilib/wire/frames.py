@@ -98,7 +98,6 @@ class GarbledError(ValueError):
 def collective(
     operation: Operation,
     sequence: int,
-    *,
     root: int = -1,
     reduction: int = 0,
     dtype: bytes = NO_TYPE,
