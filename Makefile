@@ -1,4 +1,9 @@
-PYTHON ?= python3.11
+# The first Python that can run Cosmic; make PYTHON=/path/to/python takes another.
+ifndef PYTHON
+PYTHON := $(shell for found in python3.11 python3.12 python3.13 python3.14 python3; do \
+  "$$found" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null \
+  && echo "$$found" && break; done)
+endif
 # Elsewhere than PyPI's default, torch's CPU build is on its own index:
 #   make env PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 PIP_ARGS ?=
@@ -20,7 +25,7 @@ STAGE ?= dev
 # What AWS runs that the pins have wheels for; Python 3.11 there has too old a C library (ADR 20).
 RUNTIMES := 3.12 3.13
 # Of 18,000 modules these and what they import are compiled: the rest would take over a minute.
-COMPILED := import astropy.table, matplotlib.pyplot, moto.server, openvino, pyarrow.parquet, scipy.stats, torch; \
+COMPILED := import astropy.table, matplotlib.pyplot, moto.server, openvino, pyarrow.parquet; \
   from cosmic_cli.main import application; application()
 PIP = $(@D)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check
 INSTALL = $(BIN)/uv pip install --quiet --python $(@D)/bin/python
@@ -36,7 +41,7 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-unit test-long system site check format lint types validate security schemas dist build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables bench-pixels test-containers pins wheels bench-balance
+.PHONY: help env install demo test test-unit test-long system site check format lint types validate security schemas dist build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables bench-pixels test-containers pins wheels bench-balance
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -46,14 +51,25 @@ env: $(VENV)/.ready $(SAM_VENV)/.ready $(TOOLS_VENV)/.ready ## Make the environm
 # uv installs in seconds what takes pip a minute, and the lock says all of it: nothing is resolved. uv doesn't
 # read pip's configuration: where packages come from elsewhere than PyPI, pip takes over. torch is pip's in any
 # case: its build for CPUs is on another index, or a file that pip was told of.
-$(VENV)/.ready: requirements.lock $(PACKAGES:%=%/pyproject.toml)
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) $(PIP_ARGS) "$$(grep '^uv==' requirements.lock)"
+$(VENV)/.ready: $(VENV)/.demo
+	@echo "Installing what trains, tests and documents Cosmic into $(VENV) …"
 	grep -v '^torch==' requirements.lock > $(VENV)/others.txt
 	$(INSTALL) --no-deps -r $(VENV)/others.txt || $(PIP) --no-deps $(PIP_ARGS) -r $(VENV)/others.txt
 	$(PIP) $(PIP_ARGS) "$$(grep '^torch==' requirements.lock)"
-	$(PIP) --no-deps $(PACKAGES:%=-e %)
 	$(BIN)/python -m pip check
+	$(BIN)/python -c "import scipy.stats, torch"
+	touch $@
+
+# What runs Cosmic on this machine, and no more: the demo needs neither torch nor what tests and documents.
+$(VENV)/.demo: requirements.lock $(PACKAGES:%=%/pyproject.toml)
+	@test -n "$(PYTHON)" || { echo "Cosmic needs Python 3.11 to 3.14 and finds none of them on the path:" \
+	  "install one, or say where it is: make PYTHON=/path/to/python"; exit 1; }
+	@echo "Installing Cosmic and what it runs with into $(VENV), with $$($(PYTHON) --version) …"
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) $(PIP_ARGS) "$$(grep '^uv==' requirements.lock)"
+	$(BIN)/uv pip install --python $(BIN)/python --constraint requirements.lock $(PACKAGES:%=--editable %) \
+	  || $(PIP) $(PIP_ARGS) --constraint requirements.lock $(PACKAGES:%=--editable %)
+	@echo "Compiling what is imported …"
 	$(BIN)/python -c "$(COMPILED)"
 	touch $@
 
@@ -63,7 +79,9 @@ $(SAM_VENV)/.ready: requirements-sam.txt | $(VENV)/.ready
 	$(INSTALL) -r requirements-sam.txt || $(PIP) -r requirements-sam.txt
 	touch $@
 
-demo: $(VENV)/.ready ## Do everything once on this machine: manifest in, catalogue out
+install: $(VENV)/.demo ## Make the environment that runs Cosmic here, without what trains, tests and documents
+
+demo: $(VENV)/.demo ## Do everything once on this machine: manifest in, catalogue out
 	$(BIN)/cosmic demo
 
 test: ## Run all checks and tests

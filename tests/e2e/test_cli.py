@@ -15,6 +15,8 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from process_support.only_installed import hide_all_but
+
 ROOT = Path(__file__).parents[2]
 COSMIC = Path(sys.executable).with_name("cosmic")
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -75,9 +77,19 @@ def manifest(path: Path, **changes: Any) -> str:
     return str(path)
 
 
-def test_the_demo_does_the_whole_job(cli: Cli, tmp_path: Path) -> None:
-    done = cli("demo", "--root", str(ROOT), "--objects", "300", "--world-size", "2", "--json")
+def test_the_demo_does_the_whole_job_with_what_the_command_requires(
+    cli: Cli, tmp_path: Path
+) -> None:
+    """Neither torch nor what tests and documents is needed, nor any extra."""
+    (tmp_path / "site").mkdir()
+    alone = {**os.environ, **hide_all_but("cosmic-cli", tmp_path / "site")}
+    done = cli(
+        "demo", "--root", str(ROOT), "--objects", "300", "--world-size", "2", "--json", env=alone
+    )
     assert done.returncode == 0, done.stderr
+    trained = cli("model", "train", "--out", "model", env=alone)
+    assert trained.returncode == 2
+    assert "pip install 'cosmic[train]'" in trained.stderr
     document = json.loads(done.stdout)
     assert document["status"]["state"] == "SUCCEEDED"
     assert document["status"]["fmi"] == "ok"

@@ -10,6 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from cosmic.errors import CosmicError, InputError
+from cosmic.extras import not_installed
 from cosmic_cli import __version__
 from cosmic_cli.exit_codes import Exit, Interrupted, out, report, report_bug
 
@@ -93,7 +94,17 @@ def _code(*, as_json: bool) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return report(Interrupted("stopped by you"), as_json=as_json)
     except Exception as error:  # noqa: BLE001 - the outermost edge
-        return report_bug(error, as_json=as_json)
+        return _unexpected(error, as_json=as_json)
+
+
+def _unexpected(error: Exception, *, as_json: bool) -> int:
+    """Our mistake, unless what lacks is a package that only some commands need."""
+    try:
+        if isinstance(error, ModuleNotFoundError):
+            return report(not_installed(error), as_json=as_json)
+    except ModuleNotFoundError:
+        pass  # no optional package
+    return report_bug(error, as_json=as_json)
 
 
 def _usage(error: TyperException, *, as_json: bool) -> int:

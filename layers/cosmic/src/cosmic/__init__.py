@@ -117,7 +117,10 @@ def __getattr__(name: str) -> Any:
     """What is exported, from the module that has it."""
     if name not in HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(HOMES[name]), name)
+    try:
+        return getattr(import_module(HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        raise import_module("cosmic.extras").not_installed(error) from error
 
 
 def __dir__() -> list[str]:

@@ -19,6 +19,7 @@ from botocore.exceptions import (
 )
 
 from cosmic.errors import InputError, TransientError
+from cosmic.extras import not_installed
 from cosmic.storage.aws_errors import as_cosmic_error, translated
 from cosmic.storage.objects import Store
 
@@ -112,10 +113,7 @@ def stack_package() -> ModuleType:
     try:
         return import_module("cosmic_local.stack")
     except ModuleNotFoundError as error:
-        if error.name != "cosmic_local":
-            raise
-        message = "the local stack is not installed"
-        raise InputError(message, code="not-installed", hint="install cosmic-local") from error
+        raise not_installed(error) from error
 
 
 def aws_stack(stack_name: str, profile: str | None, region: str | None) -> Stack:

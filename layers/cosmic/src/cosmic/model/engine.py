@@ -14,6 +14,7 @@ from cosmic.contracts.engines import AUTO_ENGINE, ENGINES
 from cosmic.contracts.flags import Flag
 from cosmic.contracts.plausible import plausible_magnitudes
 from cosmic.errors import InputError
+from cosmic.extras import not_installed
 from cosmic.model.checkpoint import Checkpoint
 from cosmic.model.graph import Array
 
@@ -218,10 +219,11 @@ def _library(name: str) -> MakeRunner:
     try:
         return _imported(name)
     except ModuleNotFoundError as error:
+        missing = not_installed(error)
         raise InputError(
-            f"engine {name!r} is not installed here: {error}",
+            f"engine {name!r} can't run here: {missing.message}",
             code="no-engine",
-            hint="leave the engine out, or install its library",
+            hint=f"leave the engine out, or {missing.hint}",
         ) from error
 
 

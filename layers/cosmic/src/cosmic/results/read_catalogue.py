@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cosmic.contracts.catalogue_schema import COLUMNS, NULLABLE, SCHEMA, TEXT_ID_SCHEMA
 from cosmic.contracts.location import parse_uri
 from cosmic.errors import InputError
+from cosmic.extras import not_installed
 from cosmic.results.catalogue_files import FITS_EXTENSION
 from cosmic.storage.objects import Store, s3_client
 
@@ -53,7 +54,7 @@ def read_catalogue(source: Path | str, *, client: S3Client | None = None) -> Tab
     try:
         from astropy.table import MaskedColumn, Table
     except ModuleNotFoundError as error:
-        raise _not_installed("astropy") from error
+        raise not_installed(error) from error
     rows, provenance = _read(source, client)
     columns = [
         MaskedColumn(
@@ -81,7 +82,7 @@ def read_catalogue_pandas(source: Path | str, *, client: S3Client | None = None)
     try:
         import pandas as pd
     except ModuleNotFoundError as error:
-        raise _not_installed("pandas") from error
+        raise not_installed(error) from error
     rows, provenance = _read(source, client)
     columns = {name: rows[name].to_numpy(zero_copy_only=False) for name in COLUMNS}
     frame = pd.DataFrame(columns)
@@ -92,11 +93,6 @@ def read_catalogue_pandas(source: Path | str, *, client: S3Client | None = None)
 def _array(column: pa.ChunkedArray) -> NDArray[Any]:
     values: NDArray[Any] = column.to_numpy(zero_copy_only=False)
     return values.astype(str) if pa.types.is_string(column.type) else values
-
-
-def _not_installed(name: str) -> InputError:
-    hint = f"install it: pip install 'cosmic[{name}]'"
-    return InputError(f"{name} is not installed here", code="not-installed", hint=hint)
 
 
 def _read(source: Path | str, client: S3Client | None) -> tuple[pa.Table, dict[str, str]]:
