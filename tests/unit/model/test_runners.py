@@ -133,10 +133,12 @@ def test_an_unknown_engine_is_refused_with_those_there_are(checkpoint_bytes: byt
 def test_an_engine_that_is_not_installed_is_refused(
     checkpoint_bytes: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "cosmic.model.runners.onnx", None)
-    with pytest.raises(InputError, match="not installed") as refusal:
+    monkeypatch.delitem(sys.modules, "cosmic.model.runners.onnx", raising=False)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(InputError, match="onnxruntime, which is not installed") as refusal:
         Engine(load_checkpoint(checkpoint_bytes), 1, name="onnxruntime")
     assert refusal.value.code == "no-engine"
+    assert "cosmic[onnxruntime]" in refusal.value.hint
 
 
 def test_a_batch_too_large_is_refused(checkpoint_bytes: bytes, batch: Batch) -> None:
