@@ -13,11 +13,11 @@ from cosmic.results.publish import publish
 from cosmic.results.read_run import read_rows, read_run
 from cosmic.results.summarise import provenance, summarise
 from cosmic.results.task import AggregateTask
-from cosmic.storage.objects import Store
+from cosmic.storage.objects import Writable
 from cosmic.storage.run_store import RunStore
 
 
-def aggregate(task: AggregateTask, store: Store, scratch: Path) -> Status:
+def aggregate(task: AggregateTask, store: Writable, scratch: Path) -> Status:
     """Merge a run's shards and write its catalogue, metrics and status, in this order.
 
     The page is made after that, so that nobody who wants the catalogue waits for it; then the

@@ -76,6 +76,53 @@ class Readable(Protocol):
         ...
 
 
+class Writable(Readable, Protocol):
+    """What a run's objects take, of S3 or of what stands in for it.
+
+    Every method raises `InputError` where the place refuses, and `TransientError` where it may
+    succeed another time.
+    """
+
+    @property
+    def requests(self) -> Requests:
+        """Requests made so far."""
+        ...
+
+    def get_current(self, at: Location) -> tuple[bytes, str] | None:
+        """A small object and the ETag that it has; None if it is not there."""
+        ...
+
+    def put(
+        self, at: Location, body: bytes, content_type: str = "application/octet-stream"
+    ) -> None:
+        """Write an object; readers see the old one or the whole new one."""
+        ...
+
+    def put_json(self, at: Location, document: Any) -> None:
+        """Write a JSON object, keys in the order given."""
+        ...
+
+    def put_once(self, at: Location, body: bytes) -> bool:
+        """Write a JSON object unless there is one already; says whether it was written."""
+        ...
+
+    def replace(self, at: Location, body: bytes, etag: str) -> str:
+        """Write a JSON object if it still has this ETag; returns the new one, or nothing."""
+        ...
+
+    def upload(self, path: Path, at: Location) -> None:
+        """Make a file an object; it appears when it is whole."""
+        ...
+
+    def delete(self, at: Location) -> None:
+        """Delete an object; one that is not there is no error."""
+        ...
+
+    def mark_scratch(self, at: Location) -> None:
+        """Say of an object that it may be removed."""
+        ...
+
+
 def s3_client() -> S3Client:
     """An S3 client whose waits are bounded and whose connections suffice for our threads."""
     config = Config(
