@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cosmic.model.training.train_model import train_model
     from cosmic.report.paper_figures import write_plots
     from cosmic.results.read_catalogue import read_catalogue, read_catalogue_pandas
+    from cosmic.workstation.predict import Prediction, predict
 
 logging.getLogger("cosmic").addHandler(logging.NullHandler())  # quiet unless configured
 if "COSMIC_LOG" in os.environ:
@@ -53,6 +54,7 @@ HOMES = {
     "Packed": "cosmic.data.pack.pack",
     "Plan": "cosmic.contracts.plan",
     "PlannedRun": "cosmic.client.plan",
+    "Prediction": "cosmic.workstation.predict",
     "Progress": "cosmic.client.progress",
     "RateSource": "cosmic.client.plan",
     "Recipe": "cosmic.model.training.recipe",
@@ -67,6 +69,7 @@ HOMES = {
     "measure": "cosmic.calibration.measure",
     "pack": "cosmic.data.pack.pack",
     "plan_manifest": "cosmic.api",
+    "predict": "cosmic.workstation.predict",
     "read_catalogue": "cosmic.results.read_catalogue",
     "read_catalogue_pandas": "cosmic.results.read_catalogue",
     "run_local": "cosmic.api",
@@ -89,6 +92,7 @@ __all__ = [
     "Packed",
     "Plan",
     "PlannedRun",
+    "Prediction",
     "Progress",
     "RateSource",
     "Recipe",
@@ -103,6 +107,7 @@ __all__ = [
     "measure",
     "pack",
     "plan_manifest",
+    "predict",
     "read_catalogue",
     "read_catalogue_pandas",
     "run_local",

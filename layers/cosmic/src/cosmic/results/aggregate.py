@@ -49,11 +49,13 @@ def aggregate(task: AggregateTask, store: Writable, scratch: Path) -> Status:
     requests = store.requests.since(before)
     summary = summarise(task, parts, merged, announced, requests, time.time())
     state, metrics = summary.status.state, summary.metrics
-    outputs = publish(run, parts, state, parquet, fits, metrics)
+    names = publish(run, parts, state, parquet, fits, metrics)
+    outputs = {name: task.place(name) for name in names}
     status = summary.status.model_copy(update={"outputs": outputs})
     if writer.write(status):
         page = PageRender(parts.plan, parts.records, metrics, merged.redshifts, merged.flagged)
-        writer.write(with_page(status, page, run, scratch, task.ends_at_s))
+        place = task.place("report.html")
+        writer.write(with_page(status, page, run, scratch, task.ends_at_s, place))
     if state is State.SUCCEEDED:
         run.release_shards()
     return writer.found or status
