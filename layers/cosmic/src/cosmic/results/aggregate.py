@@ -52,7 +52,7 @@ def aggregate(task: AggregateTask, store: Writable, scratch: Path) -> Status:
     names = publish(run, parts, state, parquet, fits, metrics)
     outputs = {name: task.place(name) for name in names}
     status = summary.status.model_copy(update={"outputs": outputs})
-    if writer.write(status):
+    if writer.write(status) and task.page:
         page = PageRender(parts.plan, parts.records, metrics, merged.redshifts, merged.flagged)
         place = task.place("report.html")
         writer.write(with_page(status, page, run, scratch, task.ends_at_s, place))

@@ -58,7 +58,7 @@ class LocalStore(FolderStore):
         self,
         at: Location,
         body: bytes,
-        content_type: str = "",  # noqa: ARG002 - a file has none
+        content_type: str = "",
     ) -> None:
         """Write a file."""
         with self._new(at) as path:

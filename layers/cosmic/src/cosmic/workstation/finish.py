@@ -37,8 +37,10 @@ class Results:
     plots: tuple[Path, ...]
 
 
-def finish(work: WorkFolder, run: RunStore, out: Path, threads: int, began_at_s: float) -> Results:
-    """Merge the shards, make page and plots, and move all of it to `out`.
+def finish(
+    work: WorkFolder, run: RunStore, out: Path, threads: int, began_at_s: float, *, page: bool
+) -> Results:
+    """Merge the shards, make page and plots if they are wanted, and move all of it to `out`.
 
     Everything is made in the working folder first, so that what lies in `out` is whole.
     """
@@ -49,13 +51,14 @@ def finish(work: WorkFolder, run: RunStore, out: Path, threads: int, began_at_s:
         run_started_at_s=began_at_s,
         memory_mb=threads * MB_PER_VCPU,
         began_at_s=time.time(),
+        page=page,
         published_at=str(out.absolute()),
     )
     with TemporaryDirectory(dir=work.root) as scratch:
         status = aggregate(task, run.objects, Path(scratch))
     made = {name: _path(run.folder.at(name)) for name in status.outputs}
     metrics = json.loads(made["metrics.json"].read_bytes())
-    plots = write_plots(made["catalogue.parquet"], metrics, work.root / PLOTS)
+    plots = write_plots(made["catalogue.parquet"], metrics, work.root / PLOTS) if page else []
     return Results(
         status,
         metrics,

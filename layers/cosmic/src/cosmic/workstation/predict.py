@@ -82,6 +82,7 @@ def predict(
     precision: Precision = "float32",
     threads: int | None = None,
     shard_rows: int = SHARD_ROWS,
+    page: bool = True,
     restart: bool = False,
     client: S3Client | None = None,
     progress: Callable[[Step], None] = lambda step: None,
@@ -105,6 +106,7 @@ def predict(
         precision: `float32` or `bf16`.
         threads: Of the engine; None: all cores that this process may use.
         shard_rows: Rows that are written at once: what a stop costs.
+        page: Whether the page and the plots are made.
         restart: Drop what an earlier call left in `out`.
         client: The S3 client to ask; None: one by the environment's credentials.
         progress: Called again and again.
@@ -125,7 +127,7 @@ def predict(
         check_pixels=check_pixels,
         inference=Inference(batch_size, engine, precision, shard_rows),
     )
-    call = _Call(job, store, progress, threads or len(os.sched_getaffinity(0)))
+    call = _Call(job, store, progress, threads or len(os.sched_getaffinity(0)), page)
     with work_folder(Path(out), restart=restart) as work:
         return call.made_in(work, Path(out))
 
@@ -138,6 +140,7 @@ class _Call:
     store: Callable[[], Store]
     progress: Callable[[Step], None]
     threads: int
+    page: bool
 
     def made_in(self, work: WorkFolder, out: Path) -> Prediction:
         """The prediction, begun or gone on with in a working folder."""
@@ -152,7 +155,7 @@ class _Call:
         seen = self._told("predicting", plan.rows)
         predict_shards(run, plan, self.threads, work.root, seen)
         self._told("merging", plan.rows)(0)
-        results = finish(work, run, out, self.threads, began_at_s)
+        results = finish(work, run, out, self.threads, began_at_s, page=self.page)
         self._told("merging", plan.rows)(plan.rows)
         return Prediction(out=out, packed=packed, **vars(results))
 
