@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,8 @@ import h5py
 import numpy as np
 import pytest
 from astropy.table import Table
+from rich.cells import cell_len
+from rich.console import Console
 
 import cosmic
 from cosmic.contracts.location import Location
@@ -21,12 +26,17 @@ from cosmic.contracts.status import State
 from cosmic.data.native import write_partition
 from cosmic.data.synth.dataset import Sample, rows
 from cosmic.errors import InputError, InvalidInput
-from cosmic.workstation.predict import Step, predict, rows_kept
+from cosmic.workstation.predict import NAME, predict, rows_kept
 from cosmic.workstation.shipped_model import CAUTION, SHIPPED
-from cosmic.workstation.work_folder import NAME, work_folder
+from cosmic.workstation.step import Step
+from cosmic.workstation.work_folder import work_folder
+from cosmic_cli import main
+from cosmic_cli.views.packed import taken_table
+from cosmic_cli.views.prediction import prediction_table
+from cosmic_cli.views.steps import shown
 
 TESTS = Path(__file__).parents[1]
-ROWS = 300
+ROWS = 384
 SHARD_ROWS = 128
 RESULTS = {"catalogue.fits", "catalogue.parquet", "metrics.json", "report.html"}
 Columns = dict[str, Any]
@@ -117,7 +127,7 @@ def test_partitions_are_read_where_they_are(
 ) -> None:
     (tmp_path / "in").mkdir()
     for i in range(2):
-        part = {name: c[i * 150 : (i + 1) * 150] for name, c in columns.items()}
+        part = {name: c[i * 192 : (i + 1) * 192] for name, c in columns.items()}
         write_partition(tmp_path / f"in/{i}.safetensors", part)
     made = predicted(tmp_path / "in", tmp_path / "out")
     assert made.packed is None
@@ -298,7 +308,7 @@ def test_results_are_not_written_over(made: Any, files: Path, tmp_path: Path) ->
 
 
 def test_two_at_once_do_not_share_a_folder(files: Path, tmp_path: Path) -> None:
-    with work_folder(tmp_path / "out") as work:
+    with work_folder(tmp_path / "out" / NAME) as work:
         with pytest.raises(InputError, match="another process") as caught:
             predicted(files, tmp_path / "out")
         assert caught.value.code == "in-use"
@@ -308,18 +318,18 @@ def test_two_at_once_do_not_share_a_folder(files: Path, tmp_path: Path) -> None:
 COMMAND = """
 import os, signal, sys
 from cosmic.workstation import predict as module
-from cosmic.workstation.predict import Step
-from cosmic_cli.views import prediction
+from cosmic.workstation.step import Step
+from cosmic_cli.views import steps
 from cosmic_cli.main import run
 
-class Stopping(prediction._Lines):
+class Stopping(steps._Lines):
     def __call__(self, step: Step) -> None:
         super().__call__(step)
         if step.phase == "predicting" and step.done:
             os.kill(os.getpid(), signal.SIGINT)
 
 if os.environ.get("STOP"):
-    prediction._Lines = Stopping
+    steps._Lines = Stopping
 run()
 """
 
@@ -355,44 +365,58 @@ def test_ctrl_c_says_how_to_go_on_and_the_command_does(
 
 
 @pytest.mark.parametrize("width", [60, 80])
-def test_what_is_shown_fits(made: Any, width: int) -> None:
-    from rich.console import Console
-
-    from cosmic_cli.views.packed import taken_table
-    from cosmic_cli.views.prediction import prediction_table, shown
-
-    console = Console(width=width, record=True, force_terminal=True, file=open(os.devnull, "w"))  # noqa: PTH123, SIM115
+def test_what_is_shown_fits_the_terminal(made: Any, width: int) -> None:
+    shown_text = io.StringIO()
+    console = Console(width=width, force_terminal=True, file=shown_text, legacy_windows=False)
     with shown(console) as told:
-        for step in made[1]:
+        for step in (Step("downloading", 1 << 40, 1 << 41), *made[1]):
             told(step)
     console.print(taken_table(made[0].packed))
     console.print(prediction_table(made[0]))
-    text = console.export_text()
-    assert max(map(len, text.splitlines())) <= width
-    assert f"{ROWS:,}, " in text
-    assert "MISSING_BAND" in text
+    lines = re.split(r"[\r\n]", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown_text.getvalue()))
+    assert max(map(cell_len, lines)) <= width
+    assert any(line.startswith("predicting") and "%" in line for line in lines)
+    assert any(f"{ROWS:,}, " in line for line in lines)
+    assert any("MISSING_BAND" in line for line in lines)
 
 
-def test_bad_input_ends_the_command_with_2(tmp_path: Path, columns: Columns) -> None:
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """`cosmic predict` in this process; its exit code."""
+
+    def call(*words: Any) -> int:
+        monkeypatch.setattr(sys, "argv", ["cosmic", "predict", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main.run()
+        return int(str(ended.value.code))
+
+    return call
+
+
+def test_bad_input_ends_the_command_with_2(
+    here: Callable[..., int],
+    tmp_path: Path,
+    columns: Columns,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     Table({"image": columns["image"][:4]}).write(tmp_path / "x.fits")
-    done = command(tmp_path / "x.fits", "--out", tmp_path / "out", "--json")
-    assert done.returncode == 2
-    error = json.loads(done.stderr.splitlines()[-1])["error"]
+    assert here(tmp_path / "x.fits", "--out", tmp_path / "out", "--json") == 2
+    error = json.loads(capsys.readouterr().err.splitlines()[-1])["error"]
     assert any("mag" in problem["message"] for problem in error["problems"])
     assert not (tmp_path / "out").exists()
 
 
 def test_columns_are_chosen_as_pack_chooses_them(
-    columns: Columns, expected: Table, tmp_path: Path
+    here: Callable[..., int],
+    columns: Columns,
+    expected: Table,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    renamed = {"theirs" if n == "mag" else n: c for n, c in columns.items()}
-    Table(renamed).write(tmp_path / "x.fits")
-    done = command(
-        tmp_path / "x.fits", "--out", tmp_path / "out", "--column", "mag=theirs", "--threads", 1,
-        "--no-page",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "theirs of HDU 1" in done.stdout
+    Table({"theirs" if n == "mag" else n: c for n, c in columns.items()}).write(tmp_path / "x.fits")
+    words = (tmp_path / "x.fits", "--out", tmp_path / "out", "--threads", 1, "--no-page")
+    assert here(*words, "--column", "mag=theirs") == 0
+    assert "theirs of HDU 1" in capsys.readouterr().out
     assert_as_expected(tmp_path / "out", expected)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -63,7 +61,7 @@ def predict(
     """
     from cosmic.workstation.predict import predict as predict_files
     from cosmic.workstation.shipped_model import CAUTION, SHIPPED, WAY_ON
-    from cosmic_cli.views.prediction import shown
+    from cosmic_cli.views.steps import shown
 
     if model is None:
         err.print(f"{CAUTION}: {WAY_ON}", highlight=False, soft_wrap=True)
@@ -92,6 +90,7 @@ def predict(
 def _interrupted(into: Path) -> CosmicError:
     """What is kept, and how to go on."""
     from cosmic.workstation.predict import rows_kept
+    from cosmic_cli.views.steps import same_command
 
     try:
         kept = rows_kept(into)
@@ -99,9 +98,9 @@ def _interrupted(into: Path) -> CosmicError:
         kept = None
     if kept is None:
         return Interrupted("stopped by you; nothing was written")
-    what = f"{kept[0]:,} of {kept[1]:,} rows are predicted" if kept[1] else "the input is copied"
-    command = shlex.join(["cosmic", *(word for word in sys.argv[1:] if word != "--restart")])
-    return Interrupted(f"stopped by you; {what} and kept", hint=f"`{command}` goes on")
+    what = f"{kept[0]:,} of {kept[1]:,} rows are predicted" if kept[1] else "the input is ready"
+    hint = f"`{same_command('--restart')}` goes on"
+    return Interrupted(f"stopped by you; {what} and kept", hint=hint)
 
 
 def _show(made: Prediction, *, as_json: bool) -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from cosmic.report.paper_figures import write_plots
     from cosmic.results.read_catalogue import read_catalogue, read_catalogue_pandas
     from cosmic.workstation.predict import Prediction, predict
+    from cosmic.workstation.put import PutData, put_data
 
 logging.getLogger("cosmic").addHandler(logging.NullHandler())  # quiet unless configured
 if "COSMIC_LOG" in os.environ:
@@ -56,6 +57,7 @@ HOMES = {
     "PlannedRun": "cosmic.client.plan",
     "Prediction": "cosmic.workstation.predict",
     "Progress": "cosmic.client.progress",
+    "PutData": "cosmic.workstation.put",
     "RateSource": "cosmic.client.plan",
     "Recipe": "cosmic.model.training.recipe",
     "Run": "cosmic.client.run",
@@ -70,6 +72,7 @@ HOMES = {
     "pack": "cosmic.data.pack.pack",
     "plan_manifest": "cosmic.api",
     "predict": "cosmic.workstation.predict",
+    "put_data": "cosmic.workstation.put",
     "read_catalogue": "cosmic.results.read_catalogue",
     "read_catalogue_pandas": "cosmic.results.read_catalogue",
     "run_local": "cosmic.api",
@@ -94,6 +97,7 @@ __all__ = [
     "PlannedRun",
     "Prediction",
     "Progress",
+    "PutData",
     "RateSource",
     "Recipe",
     "Run",
@@ -108,6 +112,7 @@ __all__ = [
     "pack",
     "plan_manifest",
     "predict",
+    "put_data",
     "read_catalogue",
     "read_catalogue_pandas",
     "run_local",

@@ -17,7 +17,7 @@ from cosmic.data.pack.pack import Packed
 from cosmic.data.pack.summary import ignored_line, warnings_of
 from cosmic.errors import InvalidInput, Problem
 from cosmic.workstation.shards import SHARD_ROWS, shards_for
-from cosmic.workstation.shipped_model import CAUTION, SHIPPED
+from cosmic.workstation.shipped_model import CAUTION, shipped_sha256
 from cosmic.workstation.sources import InputFile, InputFiles, file_here
 
 WAY_ON = "give another --out, or --restart to drop what was done and begin anew"
@@ -50,22 +50,18 @@ class Inference:
 
 
 @dataclass(frozen=True)
-class Job:
-    """What is predicted, by what and how.
+class Given:
+    """What is read, and how.
 
     Attributes:
-        inputs: What is read.
-        model: The checkpoint; `sha256` is its checksum.
-        choices: What the files don't say.
+        inputs: The files.
+        choices: What they don't say.
         check_pixels: Whether files are refused whose pixels and magnitudes disagree.
     """
 
     inputs: InputFiles
-    model: InputFile
-    sha256: str
     choices: Choices
     check_pixels: bool
-    inference: Inference
 
     def document(self) -> dict[str, Any]:
         """As JSON, such that a later call can be compared with it."""
@@ -76,24 +72,48 @@ class Job:
             "version": 1,
             "software": __version__,
             "inputs": [file.as_dict() for file in self.inputs.files],
-            "model": {"name": Path(self.model.name).name, "sha256": self.sha256},
             "choices": choices,
             "check_pixels": self.check_pixels,
-            "inference": asdict(self.inference),
         }
 
     @property
     def dataset(self) -> str:
-        """The inputs' names for people."""
+        """The files' names for people."""
         first, *others = (file.name for file in self.inputs.files)
         return f"{first} and {len(others):,} more" if others else first
 
     def warnings(self, packed: Packed | None) -> tuple[str, ...]:
-        """What somebody should know of model and input."""
-        shipped = self.sha256 == hashlib.sha256(SHIPPED.read_bytes()).hexdigest()
+        """What somebody should know of the files."""
         ignored = self.inputs.ignored
-        of_input = warnings_of(packed, ignored) if packed else ignored_line(ignored)
-        return (*([CAUTION] if shipped else []), *of_input)
+        return tuple(warnings_of(packed, ignored) if packed else ignored_line(ignored))
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is predicted, by what and how.
+
+    Attributes:
+        given: What is read.
+        model: The checkpoint; `sha256` is its checksum.
+    """
+
+    given: Given
+    model: InputFile
+    sha256: str
+    inference: Inference
+
+    def document(self) -> dict[str, Any]:
+        """As JSON, such that a later call can be compared with it."""
+        return {
+            **self.given.document(),
+            "model": {"name": Path(self.model.name).name, "sha256": self.sha256},
+            "inference": asdict(self.inference),
+        }
+
+    def warnings(self, packed: Packed | None) -> tuple[str, ...]:
+        """What somebody should know of model and input."""
+        cautions = (CAUTION,) if self.sha256 == shipped_sha256() else ()
+        return (*cautions, *self.given.warnings(packed))
 
 
 def as_json(document: Mapping[str, Any]) -> Any:

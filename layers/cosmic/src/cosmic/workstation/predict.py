@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -11,41 +10,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cosmic.contracts.engines import EngineName, Precision
+from cosmic.contracts.layout import RESULTS
 from cosmic.contracts.plan import Plan
 from cosmic.contracts.status import Status
 from cosmic.data.pack.columns import Choices
-from cosmic.data.pack.pack import Packed, pack
+from cosmic.data.pack.pack import Packed
+from cosmic.errors import InputError
 from cosmic.model.checkpoint import load_checkpoint
 from cosmic.storage.local_store import LocalStore
 from cosmic.storage.objects import Store, s3_client
 from cosmic.workstation.finish import finish
-from cosmic.workstation.job import Inference, Job, as_json, refuse_changed, run_name
+from cosmic.workstation.job import Given, Inference, Job, run_name
 from cosmic.workstation.plan_here import HERE, limits_here, manifest_here, planned
-from cosmic.workstation.ready import partition_rows
-from cosmic.workstation.shards import SHARD_ROWS, predict_shards
+from cosmic.workstation.ready import ready_partitions
+from cosmic.workstation.shards import MOST_SHARDS, SHARD_ROWS, predict_shards
 from cosmic.workstation.shipped_model import SHIPPED
-from cosmic.workstation.sources import download, file_here, find_files
-from cosmic.workstation.work_folder import NAME, WorkFolder, work_folder
+from cosmic.workstation.sources import file_here, find_files
+from cosmic.workstation.step import Phase, Step
+from cosmic.workstation.work_folder import WorkFolder, begun, work_folder
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-PARTITION_BYTES = 25 << 20
-Phase = Literal["downloading", "packing", "predicting", "merging"]
-
-
-@dataclass(frozen=True)
-class Step:
-    """How far a prediction has come.
-
-    Attributes:
-        phase: What is being done.
-        done, of: Bytes while downloading, else rows.
-    """
-
-    phase: Phase
-    done: int
-    of: int
+NAME = ".cosmic-predict"
 
 
 @dataclass(frozen=True)
@@ -120,16 +107,25 @@ def predict(
     store = cache(lambda: Store(client or s3_client()))
     given = [files] if isinstance(files, Path | str) else files
     job = Job(
-        inputs=find_files(given, store),
+        given=Given(find_files(given, store), choices or Choices(), check_pixels),
         model=file_here(Path(model)),
         sha256=load_checkpoint(Path(model)).sha256,
-        choices=choices or Choices(),
-        check_pixels=check_pixels,
         inference=Inference(batch_size, engine, precision, shard_rows),
     )
     call = _Call(job, store, progress, threads or len(os.sched_getaffinity(0)), page)
-    with work_folder(Path(out), restart=restart) as work:
+    root = Path(out) / NAME
+    if not restart:
+        _check_out(Path(out), root)
+    with work_folder(root, restart=restart) as work:
         return call.made_in(work, Path(out))
+
+
+def _check_out(out: Path, root: Path) -> None:
+    """Refuse a folder that holds results of a prediction that has ended."""
+    there = sorted(name for name in RESULTS if (out / name).exists())
+    if there and not root.exists():
+        hint = "give another --out, or --restart to replace it"
+        raise InputError(f"{out} holds {', '.join(there)} already", code="not-empty", hint=hint)
 
 
 @dataclass(frozen=True)
@@ -146,7 +142,7 @@ class _Call:
         """The prediction, begun or gone on with in a working folder."""
         document = self.job.document()
         run = work.run(run_name(document))
-        began_at_s = _begun(work, document)
+        began_at_s = begun(work, document)
         packed = None
         if not work.planned:
             plan, packed = self._planned(work, run.folder.run)
@@ -162,55 +158,22 @@ class _Call:
     def _planned(self, work: WorkFolder, run: str) -> tuple[Plan, Packed | None]:
         """The plan, with all input on this machine and in partitions."""
         job = self.job
-        fetched = lambda done, of: self.progress(Step("downloading", done, of))  # noqa: E731
-        paths = download(job.inputs.files, work.downloads, self.store, fetched)
-        rows = partition_rows(paths) if job.choices == Choices() else None
-        packed = self._packed(paths, work.partitions) if rows is None else None
-        partitions = paths if packed is None else packed.partitions
-        inference = job.inference.as_manifest(packed.rows if packed else rows or 0)
+        ready = ready_partitions(job.given, work, self.store, self.progress)
         manifest = manifest_here(
-            partitions,
+            ready.files,
             Path(job.model.name),
-            inference,
-            "auto" if job.check_pixels else "warn",
+            job.inference.as_manifest(ready.rows),
+            "auto" if job.given.check_pixels else "warn",
             lacking_percent=100.0,
         )
-        limits = limits_here(inference["world_size"])
-        plan = planned(manifest, LocalStore({HERE: Path("/")}), limits, run)
-        warnings = (*job.warnings(packed), *plan.warnings)
-        return plan.model_copy(update={"dataset": job.dataset, "warnings": warnings}), packed
-
-    def _packed(self, paths: Sequence[Path], into: Path) -> Packed:
-        rows: list[int] = []
-        return pack(
-            paths,
-            into,
-            self.job.choices,
-            partition_bytes=PARTITION_BYTES,
-            check_pixels=self.job.check_pixels,
-            surveyed=rows.append,
-            progress=lambda done: self.progress(Step("packing", done, rows[0])),
-        )
+        store, limits = LocalStore({HERE: Path("/")}), limits_here(MOST_SHARDS)
+        plan = planned(manifest, store, limits, run)
+        warnings = (*job.warnings(ready.packed), *plan.warnings)
+        update = {"dataset": job.given.dataset, "warnings": warnings}
+        return plan.model_copy(update=update), ready.packed
 
     def _told(self, phase: Phase, of: int) -> Callable[[int], None]:
         return lambda done: self.progress(Step(phase, done, of))
-
-
-def _begun(work: WorkFolder, document: dict[str, Any]) -> float:
-    """When this prediction began, seconds since 1970.
-
-    Raises:
-        InvalidInput: what was begun here is another one.
-    """
-    before = work.job() or {}
-    if work.planned:
-        refuse_changed(before["job"], document)
-        return float(before["began_at_s"])
-    same = before.get("job") == as_json(document)
-    work.clear(keep=[work.downloads] if same else [])
-    now_s = time.time()
-    work.begin({"job": document, "began_at_s": now_s})
-    return now_s
 
 
 def rows_kept(out: Path | str) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""Where a prediction keeps what it needs until its catalogue is there: one folder in `--out`."""
+"""Where a call keeps what it needs until its results are there: one folder, in which it goes on."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cosmic.contracts.layout import RESULTS, RunFolder
+from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
 from cosmic.errors import InputError
 from cosmic.storage.local_store import LocalStore
 from cosmic.storage.run_store import RunStore
+from cosmic.workstation.job import as_json, refuse_changed
 from cosmic.workstation.plan_here import HERE, uri_here
-
-NAME = ".cosmic-predict"
 
 
 @dataclass(frozen=True)
 class WorkFolder:
-    """The folder of one prediction.
+    """The folder of one call.
 
     Nothing in it is a result. It is gone when the results are there, and as long as it is there the
     same call goes on where it was stopped.
@@ -46,7 +46,7 @@ class WorkFolder:
         return self.root / "input"
 
     def job(self) -> dict[str, Any] | None:
-        """What is predicted, by what and how, as it was when this began; None: nothing has begun.
+        """What is done with what, as it was when this began; None: nothing has begun.
 
         Raises:
             InputError: it can't be read.
@@ -62,7 +62,7 @@ class WorkFolder:
         return found
 
     def begin(self, job: dict[str, Any]) -> None:
-        """Note what is predicted."""
+        """Note what is done with what."""
         LocalStore({HERE: self.root}).put_json(Location(HERE, "job.json"), job)
 
     def run(self, name: str) -> RunStore:
@@ -81,7 +81,7 @@ class WorkFolder:
         After an error that the input causes, only predictions are: all else would fail again.
         """
         predicted = any(self.root.glob("run/*/records/*.json"))
-        ready = self.planned or any(self.downloads.glob("*/*"))
+        ready = self.planned or self.partitions.exists() or any(self.downloads.glob("*/*"))
         return predicted or (ready and not isinstance(error, InputError))
 
     def clear(self, keep: Sequence[Path] = ()) -> None:
@@ -96,43 +96,64 @@ class WorkFolder:
 
 
 @contextmanager
-def work_folder(out: Path, *, restart: bool = False) -> Iterator[WorkFolder]:
-    """The working folder in `out`, which nobody else uses as long as the block lasts.
+def work_folder(root: Path, *, restart: bool = False) -> Iterator[WorkFolder]:
+    """A working folder that nobody else uses as long as the block lasts.
 
     After an error it stays if it is worth it; else nothing that was made stays.
 
     Args:
-        out: Folder of the results; made if it isn't there.
-        restart: Whether an earlier prediction's folder and results are dropped.
+        root: The folder; made if it isn't there.
+        restart: Whether what is in it is dropped.
 
     Raises:
-        InputError: `out` is a file, holds results already, or another process is at work there.
+        InputError: a file is in its way, or another process is at work there.
     """
-    work = WorkFolder(out / NAME)
-    _check_out(out, work, restart=restart)
-    made = [p for p in (work.root, *work.root.parents) if not p.exists()]
-    work.root.mkdir(parents=True, exist_ok=True)
+    work = WorkFolder(root)
+    made = [p for p in (root, *root.parents) if not p.exists()]
     try:
-        with _locked(work.root):
+        root.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        hint = "give another folder"
+        raise InputError(f"{root.parent} is a file", code="not-a-folder", hint=hint) from error
+    try:
+        with _locked(root):
             if restart:
                 work.clear()
             yield work
     except BaseException as error:
         if not isinstance(error, InUse) and not work.worth_keeping(error):
-            shutil.rmtree(work.root)
-            for folder in made[1:]:
-                folder.rmdir()
+            _remove(root, made)
         raise
-    shutil.rmtree(work.root)
+    _remove(root, [])
 
 
-def _check_out(out: Path, work: WorkFolder, *, restart: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file", code="not-a-folder", hint="give another --out")
-    there = sorted(name for name in RESULTS if (out / name).exists())
-    if there and not restart and not work.root.exists():
-        hint = "give another --out, or --restart to replace it"
-        raise InputError(f"{out} holds {', '.join(there)} already", code="not-empty", hint=hint)
+def _remove(root: Path, made: Sequence[Path]) -> None:
+    """Remove the folder, and those above that were made for it."""
+    shutil.rmtree(root)
+    for folder in made[1:]:
+        folder.rmdir()
+
+
+def begun(work: WorkFolder, document: Mapping[str, Any]) -> float:
+    """When a call began, seconds since 1970; notes it if it begins now.
+
+    What it left that isn't whole is dropped, but for copies of the same input.
+
+    Args:
+        document: What is done with what.
+
+    Raises:
+        InvalidInput: that call was another one.
+    """
+    before = work.job() or {}
+    if work.planned or work.partitions.is_dir():
+        refuse_changed(before["job"], document)
+        return float(before["began_at_s"])
+    same = before.get("job") == as_json(document)
+    work.clear(keep=[work.downloads] if same else [])
+    now_s = time.time()
+    work.begin({"job": document, "began_at_s": now_s})
+    return now_s
 
 
 class InUse(InputError):  # noqa: N818
@@ -149,7 +170,7 @@ def _locked(root: Path) -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError as error:
-        hint = "wait for it, or give another --out"
-        raise InUse(f"another process is predicting into {root.parent}", hint=hint) from error
+        hint = "wait for it, or give another folder"
+        raise InUse(f"another process is at work in {root.parent}", hint=hint) from error
     finally:
         os.close(handle)
