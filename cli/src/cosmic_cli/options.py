@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -58,7 +58,7 @@ def on_deployment(command: Command) -> Command:
         where = {name: given.pop(name) for name in DEPLOYMENT}
         command(deployment=find_deployment(**where), **given)
 
-    return _with_options(wrapped, command, "deployment", DEPLOYMENT)
+    return with_options(wrapped, command, ("deployment",), DEPLOYMENT)
 
 
 def on_run(command: Command) -> Command:
@@ -71,25 +71,35 @@ def on_run(command: Command) -> Command:
         command(run=run, **given)
 
     more = {"run": (RunId, inspect.Parameter.empty), "prefix": (Prefix, PREFIX), **DEPLOYMENT}
-    return _with_options(wrapped, command, "run", more)
+    return with_options(wrapped, command, ("run",), more)
 
 
-def _with_options(
-    wrapped: Command, command: Command, found: str, options: dict[str, tuple[Any, Any]]
+def with_options(
+    wrapped: Command,
+    command: Command,
+    found: tuple[str, ...],
+    options: dict[str, tuple[Any, Any]],
+    *,
+    own_first: bool = False,
 ) -> Command:
     """Show Typer the parameters that a person gives: these, and the command's own but `found`."""
-    hints = get_type_hints(command, include_extras=True)
-    own = {
-        name: (hints[name], parameter.default)
-        for name, parameter in inspect.signature(command).parameters.items()
-        if name != found
-    }
+    given = {n: p for n, p in inspect.signature(command).parameters.items() if n not in found}
+    hints = _hints(command, given)
+    own = {name: (hints[name], parameter.default) for name, parameter in given.items()}
+    shown = {**own, **options} if own_first else {**options, **own}
     kind = inspect.Parameter.KEYWORD_ONLY
     parameters = [
         inspect.Parameter(name, kind, default=default, annotation=annotation)
-        for name, (annotation, default) in {**options, **own}.items()
+        for name, (annotation, default) in shown.items()
     ]
     wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
     wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     del wrapped.__wrapped__  # type: ignore[attr-defined]
     return wrapped
+
+
+def _hints(command: Command, names: Iterable[str]) -> dict[str, Any]:
+    """Types of some parameters; those of others may be names that are not imported here."""
+    only = {name: command.__annotations__[name] for name in names}
+    holder = type("Parameters", (), {"__annotations__": only})
+    return get_type_hints(holder, command.__globals__, include_extras=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -11,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from cosmic.client.deployment import Deployment
 from cosmic.data.synth import tables
 from cosmic.data.synth.dataset import Sample, objects_per_partition, write_dataset
 from cosmic.data.synth.populations import Population
@@ -18,11 +18,11 @@ from cosmic.data.synth.split import Split
 from cosmic.errors import InputError
 from cosmic_cli.exit_codes import Exit, err, show_json
 from cosmic_cli.exit_codes import out as shown
-from cosmic_cli.options import AsJson
+from cosmic_cli.input_options import with_choices
+from cosmic_cli.options import AsJson, on_deployment
 
 if TYPE_CHECKING:
     from cosmic.data.pack.columns import Choices
-    from cosmic.data.pack.pack import Packed
 
 app = typer.Typer(help="Data sets: make, pack, inspect.", no_args_is_help=True)
 
@@ -97,7 +97,10 @@ def synth(
 
 
 @app.command()
+@with_choices
 def pack(
+    choices: Choices,
+    check_pixels: bool,
     paths: Annotated[
         list[Path], typer.Argument(metavar="FILE…", help="Files, or folders of them.")
     ],
@@ -106,39 +109,6 @@ def pack(
     per_partition: Annotated[
         int | None, typer.Option(min=1, help="Rows of a partition, instead of its size.")
     ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(metavar="OURS=THEIRS", help="Their name of a column; a,b,c,d,e for bands."),
-    ] = None,
-    without: Annotated[
-        list[str] | None, typer.Option(metavar="OURS", help="A column not to take.")
-    ] = None,
-    hdu: Annotated[
-        list[str] | None, typer.Option(metavar="NAME|N", help="HDU of a FITS file to read.")
-    ] = None,
-    group: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Group of an HDF5 file to read.")
-    ] = None,
-    image_scale: Annotated[
-        float | None, typer.Option(help="Nanomaggies of one unit of their pixels.")
-    ] = None,
-    cutouts: Annotated[
-        Path | None, typer.Option(help="Folder of a FITS file an object, or an .npy of all images.")
-    ] = None,
-    cutout_name: Annotated[
-        str, typer.Option(help="Column that names an object's cutout; else its id does.")
-    ] = "",
-    cutout_hdu: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="HDU of a cutout to read; five are its bands."),
-    ] = None,
-    number_objects: Annotated[
-        bool, typer.Option("--number-objects", help="Number objects, don't take their ids.")
-    ] = False,
-    unchecked_pixels: Annotated[
-        bool,
-        typer.Option("--unchecked-pixels", help="Pack pixels that disagree with the magnitudes."),
-    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Convert files into native partitions: .pt .npz .npy .h5 .fits .parquet .safetensors.
@@ -158,33 +128,18 @@ def pack(
     {"verdict", "objects", "bands": {band: {"objects", "ratio", "off", "dark"}}, "factor", "order",
     "message", "hint"}}]}
     """
-    from cosmic.data.pack.columns import Choices
     from cosmic.data.pack.opening import files_of, ignored_in
     from cosmic.data.pack.pack import pack as pack_files
     from cosmic.data.pack.summary import warnings_of
+    from cosmic_cli.views.packed import taken_table
 
-    if image_scale is not None and not 0 < image_scale < math.inf:
-        hint = "nanomaggies of one unit, a number above 0"
-        raise InputError(f"--image-scale {image_scale}", code="usage", hint=hint)
-    choices = Choices(
-        _pairs(column or []),
-        image_scale,
-        number_objects,
-        hdu or (),
-        group or (),
-        _ours(without),
-        cutouts,
-        cutout_name,
-        cutout_hdu or (),
-    )
-    _check_cutouts(choices)
     packed = pack_files(
         files_of(paths),
         out,
         choices,
         partition_bytes=parse_size(partition_size),
         per_partition=per_partition,
-        check_pixels=not unchecked_pixels,
+        check_pixels=check_pixels,
         progress=lambda rows: err.print(f"{rows:,} rows", highlight=False),
     )
     ignored = ignored_in(paths)
@@ -205,54 +160,74 @@ def pack(
     if as_json:
         show_json(found)
     else:
-        _show_taken(packed)
+        shown.print(taken_table(packed))
         typer.echo(f"{summary} partitions, {found['bytes']:,} bytes, {out}")
 
 
-def _check_cutouts(choices: Choices) -> None:
-    """Refuse options that need --cutouts, or contradict it."""
-    if choices.cutouts is None and (choices.cutout_name or choices.cutout_hdus):
-        hint = "give --cutouts FOLDER, too"
-        raise InputError("--cutout-name and --cutout-hdu say nothing", code="usage", hint=hint)
-    if choices.cutouts is not None and "image" in choices.names:
-        raise InputError("--cutouts beside --column image=…", code="usage", hint="give one of them")
+@app.command()
+@on_deployment
+@with_choices
+def put(
+    deployment: Deployment,
+    choices: Choices,
+    check_pixels: bool,
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE…", help="Files, folders of them, or s3:// URIs of both."),
+    ],
+    name: Annotated[
+        str, typer.Option(help="Of data set and job; that of the first file by default.")
+    ] = "",
+    model: Annotated[
+        str, typer.Option(help="Checkpoint or its URI; the one that comes with Cosmic by default.")
+    ] = "",
+    manifest: Annotated[
+        Path | None, typer.Option(help="The manifest's file; NAME.json by default.")
+    ] = None,
+    partition_size: Annotated[str, typer.Option(help="Size of a partition.")] = "25MB",
+    submit: Annotated[bool, typer.Option("--submit", help="Start the run, too.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="With --submit: follow the run to its end.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Pack files, upload them and a model into the bucket, and write the manifest to submit.
 
+    They go to data/NAME/ in the bucket, and nothing there is ever written over. What was stopped
+    goes on with the same command: what is in the bucket with its checksum is not uploaded again.
 
-def _show_taken(packed: Packed) -> None:
-    from cosmic.data.pack.summary import taken_rows
+    Example: cosmic data put galaxies.fits --local --submit --wait
 
-    table = Table("column", "taken from", "unit", "missing")
-    for row in taken_rows(packed):
-        table.add_row(*(escape(text) for text in row))
-    shown.print(table)
-
-
-def _pairs(words: list[str]) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for word in words:
-        ours, _, theirs = word.partition("=")
-        _ours([ours], f"--column {word}")
-        if not theirs or ours in pairs:
-            why = "names no field" if not theirs else f"names {ours} again, after {pairs[ours]}"
-            hint = "ours=theirs, each once; five bands are ours=a,b,c,d,e"
-            raise InputError(f"--column {word} {why}", code="usage", hint=hint)
-        pairs[ours] = theirs
-    return pairs
-
-
-def _ours(words: list[str] | None, said: str | None = None) -> list[str]:
-    """Names of columns.
-
-    Raises:
-        InputError: one is none.
+    JSON: {"manifest", "data", "model", "rows", "partitions", "uploaded", "run", "status": URI of
+    its status.json; both null without --submit}; with --wait as `cosmic status`
     """
-    from cosmic.contracts.columns import COLUMNS
+    from cosmic.workstation.put import put_data
+    from cosmic.workstation.shipped_model import CAUTION, SHIPPED, WAY_ON
+    from cosmic_cli.views.put import show_put, stopped
+    from cosmic_cli.views.steps import shown as shown_steps
 
-    for word in words or []:
-        if word not in COLUMNS:
-            hint = f"ours is one of {', '.join(COLUMNS)}"
-            raise InputError(said or f"--without {word}", code="usage", hint=hint)
-    return words or []
+    if wait and not submit:
+        raise InputError("--wait says nothing", code="usage", hint="give --submit, too")
+    if not model:
+        err.print(f"{CAUTION}: {WAY_ON}", highlight=False, soft_wrap=True)
+    try:
+        with shown_steps(err) as progress:
+            made = put_data(
+                deployment,
+                files,
+                name=name,
+                model=model or SHIPPED,
+                manifest=manifest,
+                choices=choices,
+                check_pixels=check_pixels,
+                partition_bytes=parse_size(partition_size),
+                progress=progress,
+            )
+    except KeyboardInterrupt as error:
+        raise stopped() from error
+    run = deployment.submit(made.manifest) if submit else None
+    command = deployment.stack.command("submit", str(made.manifest), "--wait")
+    show_put(made, run, command, wait=wait, as_json=as_json)
 
 
 @app.command()

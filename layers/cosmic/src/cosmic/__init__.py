@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from cosmic.model.training.train_model import train_model
     from cosmic.report.paper_figures import write_plots
     from cosmic.results.read_catalogue import read_catalogue, read_catalogue_pandas
+    from cosmic.workstation.predict import Prediction, predict
+    from cosmic.workstation.put import PutData, put_data
 
 logging.getLogger("cosmic").addHandler(logging.NullHandler())  # quiet unless configured
 if "COSMIC_LOG" in os.environ:
@@ -53,7 +55,9 @@ HOMES = {
     "Packed": "cosmic.data.pack.pack",
     "Plan": "cosmic.contracts.plan",
     "PlannedRun": "cosmic.client.plan",
+    "Prediction": "cosmic.workstation.predict",
     "Progress": "cosmic.client.progress",
+    "PutData": "cosmic.workstation.put",
     "RateSource": "cosmic.client.plan",
     "Recipe": "cosmic.model.training.recipe",
     "Run": "cosmic.client.run",
@@ -67,6 +71,8 @@ HOMES = {
     "measure": "cosmic.calibration.measure",
     "pack": "cosmic.data.pack.pack",
     "plan_manifest": "cosmic.api",
+    "predict": "cosmic.workstation.predict",
+    "put_data": "cosmic.workstation.put",
     "read_catalogue": "cosmic.results.read_catalogue",
     "read_catalogue_pandas": "cosmic.results.read_catalogue",
     "run_local": "cosmic.api",
@@ -89,7 +95,9 @@ __all__ = [
     "Packed",
     "Plan",
     "PlannedRun",
+    "Prediction",
     "Progress",
+    "PutData",
     "RateSource",
     "Recipe",
     "Run",
@@ -103,6 +111,8 @@ __all__ = [
     "measure",
     "pack",
     "plan_manifest",
+    "predict",
+    "put_data",
     "read_catalogue",
     "read_catalogue_pandas",
     "run_local",

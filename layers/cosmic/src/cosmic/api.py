@@ -17,17 +17,20 @@ from cosmic import __version__
 from cosmic.client.manifests import AnyManifest, read_manifest
 from cosmic.contracts.catalogue_schema import redshifts_of
 from cosmic.contracts.engines import AUTO_ENGINE, EngineName, Precision
-from cosmic.contracts.location import Location
-from cosmic.contracts.manifest import Manifest, PixelMismatch, check_manifest
-from cosmic.contracts.plan import Limits, Plan, natural_order
+from cosmic.contracts.manifest import Manifest, PixelMismatch
+from cosmic.contracts.plan import Limits, Plan
 from cosmic.contracts.vcpus import MB_PER_VCPU
-from cosmic.data.formats import FORMATS
-from cosmic.errors import InputError, InvalidInput
 from cosmic.metrics.photo_z import photo_z_metrics
-from cosmic.planning.start_run import plan_run, survey_input
 from cosmic.results.catalogue_files import CatalogueWriter
 from cosmic.storage.local import FolderStore
 from cosmic.storage.objects import Readable, Store, s3_client
+from cosmic.workstation.plan_here import (
+    HERE,
+    limits_here,
+    manifest_here,
+    partition_files,
+    planned,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,12 +38,10 @@ if TYPE_CHECKING:
 
     from cosmic.ranks.predict import Progress as Counts
 
-HERE = "local"  # the bucket that this machine's files are in
 LAMBDA = Limits(
     world_size=1000, memory_mb=MB_PER_VCPU, channels=("direct", "s3"), engines=(AUTO_ENGINE,)
 )
 CATALOGUE = ("catalogue.parquet", "catalogue.fits")
-UNLIMITED = Limits(world_size=1, memory_mb=1 << 30, channels=())
 Progress = Callable[[int, int], None]
 
 
@@ -97,14 +98,7 @@ def plan_manifest(
     """
     checked = manifest if isinstance(manifest, Manifest) else validate_manifest(manifest)
     store: Readable = Store(client or s3_client()) if folders is None else FolderStore(folders)
-    return _planned(checked, store, limits)
-
-
-def _planned(manifest: Manifest, store: Readable, limits: Limits) -> Plan:
-    found = plan_run(manifest.job, manifest, survey_input(manifest, store, limits), limits)
-    if not isinstance(found, Plan):
-        raise InvalidInput(found)
-    return found
+    return planned(checked, store, limits)
 
 
 def run_local(
@@ -148,8 +142,8 @@ def run_local(
         "precision": precision,
         "limit_rows": limit_rows,
     }
-    wanted = _local_manifest(data, model, inference, pixel_mismatch)
-    plan = _planned(wanted, store, UNLIMITED)
+    wanted = manifest_here(partition_files(data), Path(model), inference, pixel_mismatch)
+    plan = planned(wanted, store, limits_here(1))
     redshifts = [np.empty((3, 0), np.float32)]
     counts = Counts()
     with (
@@ -200,60 +194,6 @@ def _predicted(
     reader = BlockReader(store, plan.partitions, plan.batch_size)
     with reader.blocks(plan.ranks[0].slices) as blocks:
         yield from predicted_tables(blocks, engine, plan, counts, float("inf"))
-
-
-def _local_manifest(
-    data: Path | str | Sequence[Path | str],
-    model: Path | str,
-    inference: dict[str, Any],
-    pixel_mismatch: PixelMismatch,
-) -> Manifest:
-    files = _partition_files(data)
-    return check_manifest(
-        {
-            "version": 1,
-            "job": "local",
-            "model": {"uri": _uri(Path(model))},
-            "data": {
-                "partitions": [_uri(f) for f in files],
-                "format": _format(files),
-                "pixel_mismatch": pixel_mismatch,
-            },
-            "inference": inference,
-            "fmi": {"channel": "none"},
-        }
-    )
-
-
-def _partition_files(data: Path | str | Sequence[Path | str]) -> list[Path]:
-    if not isinstance(data, Path | str):
-        return [Path(file) for file in data]
-    folder = Path(data)
-    if not folder.is_dir():
-        return [folder]
-    layouts = FORMATS.values()
-    found = natural_order(
-        str(p) for p in folder.iterdir() if any(layout.is_partition(p.name) for layout in layouts)
-    )
-    if not found:
-        suffixes = [layout.suffix for layout in layouts]
-        hint = f"partitions end in {' or '.join(suffixes)}"
-        raise InputError(f"{folder} holds no partitions", code="no-partitions", hint=hint)
-    return [Path(path) for path in found]
-
-
-def _format(files: Sequence[Path]) -> str:
-    by_suffix = {layout.suffix: name for name, layout in FORMATS.items()}
-    kinds = {file.suffix for file in files}
-    if len(kinds) != 1 or not kinds <= by_suffix.keys():
-        message = f"partitions end in {', '.join(sorted(map(repr, kinds))) or 'nothing'}"
-        hint = f"give files of one kind: {' or '.join(by_suffix)}"
-        raise InputError(message, code="bad-partition", hint=hint)
-    return by_suffix[kinds.pop()]
-
-
-def _uri(path: Path) -> str:
-    return Location(HERE, path.absolute().as_posix().lstrip("/")).uri
 
 
 def _provenance(plan: Plan, rows_flagged: int) -> dict[str, str | int]:

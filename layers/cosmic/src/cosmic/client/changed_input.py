@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from cosmic.contracts.location import Location
 from cosmic.contracts.plan import Plan, PlannedPartition
 from cosmic.errors import InputError
-from cosmic.storage.objects import Store
+from cosmic.storage.objects import Readable
 
 THREADS = 16
 MOST_SHOWN = 10
 
 
-def refuse_changed(store: Store, plan: Plan, ranks: Iterable[int]) -> None:
+def refuse_changed(store: Readable, plan: Plan, ranks: Iterable[int]) -> None:
     """Refuse to compute ranks all of which read a partition that has changed.
 
     As long as one of them can be computed it is worth it: the run may tolerate what the others
@@ -47,7 +47,7 @@ def refuse_changed(store: Store, plan: Plan, ranks: Iterable[int]) -> None:
     )
 
 
-def _etag(store: Store, planned: PlannedPartition) -> str | None:
+def _etag(store: Readable, planned: PlannedPartition) -> str | None:
     """A partition's ETag; None if it is gone, or the client may not look where functions may."""
     try:
         return store.head(Location(planned.bucket, planned.key)).etag

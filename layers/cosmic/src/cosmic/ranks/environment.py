@@ -19,7 +19,7 @@ from cosmic.model.baked import baked_checkpoint
 from cosmic.model.checkpoint import Checkpoint, load_checkpoint
 from cosmic.model.engine import Engine, preload
 from cosmic.ranks.session import Messaging
-from cosmic.storage.objects import Store
+from cosmic.storage.objects import Writable
 
 EngineKey = tuple[str, str, str, int]
 BAKED = "model"
@@ -37,7 +37,7 @@ class RankEnvironment:
         baked: The image's folder of checkpoints.
     """
 
-    store: Store
+    store: Writable
     messaging: Messaging
     memory_mb: int
     init_s: float
@@ -48,7 +48,7 @@ class RankEnvironment:
 
     @classmethod
     def from_environment(
-        cls, environment: Mapping[str, str], store: Store, secrets: SecretsManagerClient
+        cls, environment: Mapping[str, str], store: Writable, secrets: SecretsManagerClient
     ) -> Self:
         """Read `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`, `LAMBDA_TASK_ROOT` and the `FMI_*` variables."""
         memory_mb = int(environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"])

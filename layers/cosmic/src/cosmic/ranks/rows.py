@@ -37,6 +37,7 @@ class Work:
         stop_by: When no further batch may begin, on the clock of `time.monotonic`.
         check_pixels: Whether objects are flagged whose pixels and magnitudes disagree.
         progress: What was counted.
+        seen: Called with the rows done after each block.
     """
 
     queue: BatchQueue[PredictionBlock]
@@ -47,6 +48,7 @@ class Work:
     stop_by: float
     check_pixels: bool = False
     progress: Progress = field(default_factory=Progress)
+    seen: Callable[[int], None] = lambda rows: None
 
     def __post_init__(self) -> None:
         self._donor = Donor(self.channel)
@@ -136,6 +138,7 @@ def infer_rows(work: Work, shard: Path, schema: pa.Schema) -> None:
         for rows in work.predicted():
             writer.write_table(rows.table())
             work.progress.count(rows)
+            work.seen(work.progress.rows)
     work.progress.ended = time.monotonic()
 
 

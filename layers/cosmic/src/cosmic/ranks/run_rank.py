@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,13 +28,19 @@ from cosmic.storage.run_store import RunStore
 RESERVE_S = 10.0
 
 
-def run_rank(task: RankTask, environment: RankEnvironment, deadline: float) -> RankRecord:
+def run_rank(
+    task: RankTask,
+    environment: RankEnvironment,
+    deadline: float,
+    seen: Callable[[int], None] = lambda rows: None,
+) -> RankRecord:
     """Do one rank's part of a run and write its shard and its record.
 
     Args:
         task: Which rank of which run.
         environment: The environment it runs in.
         deadline: When the function ends, on the clock of `time.monotonic`.
+        seen: Called with the rank's rows that are done, again and again.
 
     Raises:
         InputError: the model or a partition is not what was planned, or time ran out.
@@ -45,7 +52,7 @@ def run_rank(task: RankTask, environment: RankEnvironment, deadline: float) -> R
     plan = read_plan(task, environment.store)
     session = RankSession(environment.messaging, plan, task.bucket, task.rank, task.attempt)
     with BalanceChannel.between(session, _patience_s(plan, stop_by)) as channel:
-        work, shard = _infer(task, environment, plan, channel, invocation, stop_by)
+        work, shard = _infer(task, environment, plan, channel, invocation, stop_by, seen)
         helper = Helper.after(
             work, BlockReader(environment.store, plan.partitions, plan.batch_size)
         )
@@ -83,6 +90,7 @@ def _infer(
     channel: BalanceChannel,
     invocation: InvocationStats,
     stop_by: float,
+    seen: Callable[[int], None],
 ) -> tuple[Work, bytes]:
     """Predict the rank's rows and write its shard; returns that, too."""
     reader = BlockReader(environment.store, plan.partitions, plan.batch_size)
@@ -92,7 +100,7 @@ def _infer(
         invocation.mark("model_loaded_at_s")
         path = Path(scratch) / "shard.parquet"
         queue: BatchQueue[PredictionBlock] = BatchQueue(slices, plan.batch_size)
-        work = Work(queue, blocks, reader, engine, channel, stop_by, plan.check_pixels)
+        work = Work(queue, blocks, reader, engine, channel, stop_by, plan.check_pixels, seen=seen)
         infer_rows(work, path, schema_of(plan.id_bytes))
         invocation.mark("inferred_at_s")
         run = RunStore(environment.store, task.folder)

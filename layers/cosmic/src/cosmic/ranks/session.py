@@ -35,12 +35,13 @@ class Messaging:
         rendezvous: `host:port` of the rendezvous server.
         secret_hex: The deployment secret, where the environment holds it (never in the cloud).
         secret_arn: Else, the secret in Secrets Manager.
+        secrets: Who is asked for that one.
     """
 
-    rendezvous: str
-    secret_hex: str
-    secret_arn: str
-    secrets: SecretsManagerClient
+    rendezvous: str = ""
+    secret_hex: str = ""
+    secret_arn: str = ""
+    secrets: SecretsManagerClient | None = None
 
     @classmethod
     def from_environment(
@@ -63,7 +64,7 @@ class Messaging:
         """
         if self.secret_hex:
             return bytes.fromhex(self.secret_hex)
-        if not self.secret_arn:
+        if not self.secret_arn or self.secrets is None:
             raise InputError("no FMI secret", code="no-secret", hint="set FMI_SECRET_ARN")
         secret: str = self.secrets.get_secret_value(SecretId=self.secret_arn)["SecretString"]
         return secret.encode()

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.plan import Plan
 from cosmic.errors import InputError
-from cosmic.storage.objects import Store
+from cosmic.storage.objects import Writable
 from cosmic.storage.run_store import RunStore
 
 
@@ -31,7 +31,7 @@ class RankTask(BaseModel):
         return RunFolder(self.bucket, self.prefix, self.run)
 
 
-def read_plan(task: RankTask, store: Store) -> Plan:
+def read_plan(task: RankTask, store: Writable) -> Plan:
     """Read the plan of a task's run.
 
     Raises:

@@ -85,8 +85,13 @@ def with_page(
     run: RunStore,
     scratch: Path,
     ends_at_s: float,
+    place: str,
 ) -> Status:
     """Make and upload the page; all else is in S3 by now and does not depend on it.
+
+    Args:
+        ends_at_s: When there is no more time for it, seconds since 1970.
+        place: Where the user finds it.
 
     Returns:
         The status, which lists the page or has a warning that says why there is none.
@@ -99,7 +104,7 @@ def with_page(
     if isinstance(made, str):
         return status.model_copy(update={"warnings": (*warnings, f"{NO_PAGE}: {made}")})
     run.write_report(made.read_bytes())
-    outputs = {**status.outputs, "report.html": run.folder.report.uri}
+    outputs = {**status.outputs, "report.html": place}
     return status.model_copy(update={"outputs": outputs, "warnings": warnings})
 
 

@@ -13,11 +13,11 @@ from cosmic.results.publish import publish
 from cosmic.results.read_run import read_rows, read_run
 from cosmic.results.summarise import provenance, summarise
 from cosmic.results.task import AggregateTask
-from cosmic.storage.objects import Store
+from cosmic.storage.objects import Writable
 from cosmic.storage.run_store import RunStore
 
 
-def aggregate(task: AggregateTask, store: Store, scratch: Path) -> Status:
+def aggregate(task: AggregateTask, store: Writable, scratch: Path) -> Status:
     """Merge a run's shards and write its catalogue, metrics and status, in this order.
 
     The page is made after that, so that nobody who wants the catalogue waits for it; then the
@@ -49,11 +49,13 @@ def aggregate(task: AggregateTask, store: Store, scratch: Path) -> Status:
     requests = store.requests.since(before)
     summary = summarise(task, parts, merged, announced, requests, time.time())
     state, metrics = summary.status.state, summary.metrics
-    outputs = publish(run, parts, state, parquet, fits, metrics)
+    names = publish(run, parts, state, parquet, fits, metrics)
+    outputs = {name: task.place(name) for name in names}
     status = summary.status.model_copy(update={"outputs": outputs})
-    if writer.write(status):
+    if writer.write(status) and task.page:
         page = PageRender(parts.plan, parts.records, metrics, merged.redshifts, merged.flagged)
-        writer.write(with_page(status, page, run, scratch, task.ends_at_s))
+        place = task.place("report.html")
+        writer.write(with_page(status, page, run, scratch, task.ends_at_s, place))
     if state is State.SUCCEEDED:
         run.release_shards()
     return writer.found or status

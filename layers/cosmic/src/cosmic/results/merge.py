@@ -21,7 +21,7 @@ from cosmic.errors import InputError
 from cosmic.report.flagged import FlaggedRows
 from cosmic.results.catalogue_files import CatalogueWriter
 from cosmic.results.collective import CollectiveRecord
-from cosmic.storage.objects import Store
+from cosmic.storage.objects import Readable
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class RankRows:
 
 
 def gathered_rows(
-    store: Store,
+    store: Readable,
     folder: RunFolder,
     plan: Plan,
     records: Sequence[RankRecord],
@@ -53,7 +53,7 @@ def gathered_rows(
     ]
 
 
-def shard_rows(store: Store, folder: RunFolder, plan: Plan) -> Iterator[RankRows]:
+def shard_rows(store: Readable, folder: RunFolder, plan: Plan) -> Iterator[RankRows]:
     """Each rank's rows from its shard, in rank order."""
     for rank in plan.ranks:
         at = folder.shard(rank.rank, plan.world_size)
@@ -64,7 +64,7 @@ def shard_rows(store: Store, folder: RunFolder, plan: Plan) -> Iterator[RankRows
             yield _checked(rank, table)
 
 
-def _read_table(store: Store, at: Location, schema: pa.Schema) -> pa.Table | str:
+def _read_table(store: Readable, at: Location, schema: pa.Schema) -> pa.Table | str:
     try:
         data = store.get(at)
         return pq.read_table(io.BytesIO(data), schema=schema)

@@ -19,11 +19,11 @@ def publish(
     parquet: Path,
     fits: Path,
     metrics: dict[str, Any],
-) -> dict[str, str]:
+) -> list[str]:
     """Upload the results; a failed run's catalogue has a name that says that it is not whole.
 
     Returns:
-        Name to S3 URI of what was written.
+        Names of what was written, in the run's folder.
 
     Raises:
         TransientError: S3 failed.
@@ -32,17 +32,16 @@ def publish(
     files = {f"{name}.parquet": parquet, f"{name}.fits": fits}
     run.write_results(files)
     run.write_json("metrics.json", metrics)
-    outputs = {key: run.folder.at(key).uri for key in (*files, "metrics.json")}
-    return outputs | _publish_combined(run, parts)
+    return [*files, "metrics.json", *_publish_combined(run, parts)]
 
 
-def _publish_combined(run: RunStore, parts: RunParts) -> dict[str, str]:
+def _publish_combined(run: RunStore, parts: RunParts) -> list[str]:
     """CAI's form of the records, where a manifest asks for it; where it wants it, if we may."""
     cai = parts.plan.cai
     if cai is None:
-        return {}
+        return []
     entries = combined_data(parts.plan, parts.records)
     run.write_json(NAME, entries)
     if cai.copied:  # outside the run's folder, where the manifest's CAI payload names
         run.objects.put_json(Location(run.folder.bucket, f"{cai.result_path}/{NAME}"), entries)
-    return {NAME: run.folder.at(NAME).uri}
+    return [NAME]

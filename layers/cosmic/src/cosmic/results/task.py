@@ -21,6 +21,8 @@ class AggregateTask:
         looks: How often the run looked for room and had to wait.
         began_at_s: When this invocation began, seconds since 1970.
         ends_at_s: When this invocation will be ended, seconds since 1970.
+        page: Whether the page is made.
+        published_at: Folder in which the user finds the results, where that is not the run's.
     """
 
     folder: RunFolder
@@ -32,6 +34,12 @@ class AggregateTask:
     map_failure: dict[str, str] | None = None
     looks: int = 0
     ends_at_s: float = math.inf
+    page: bool = True
+    published_at: str = ""
+
+    def place(self, name: str) -> str:
+        """Where the user finds a result of this name."""
+        return f"{self.published_at}/{name}" if self.published_at else self.folder.at(name).uri
 
     @classmethod
     def from_event(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -16,6 +16,7 @@ import boto3
 from botocore.config import Config
 from botocore.response import StreamingBody
 from s3transfer.manager import TransferManager
+from s3transfer.subscribers import BaseSubscriber
 
 from cosmic.contracts.location import (
     Location,
@@ -73,6 +74,53 @@ class Readable(Protocol):
 
     def keys_beginning(self, at: Location, most: int) -> Sequence[str]:
         """The first keys that begin as this one does, `at` itself among them."""
+        ...
+
+
+class Writable(Readable, Protocol):
+    """What a run's objects take, of S3 or of what stands in for it.
+
+    Every method raises `InputError` where the place refuses, and `TransientError` where it may
+    succeed another time.
+    """
+
+    @property
+    def requests(self) -> Requests:
+        """Requests made so far."""
+        ...
+
+    def get_current(self, at: Location) -> tuple[bytes, str] | None:
+        """A small object and the ETag that it has; None if it is not there."""
+        ...
+
+    def put(
+        self, at: Location, body: bytes, content_type: str = "application/octet-stream"
+    ) -> None:
+        """Write an object; readers see the old one or the whole new one."""
+        ...
+
+    def put_json(self, at: Location, document: Any) -> None:
+        """Write a JSON object, keys in the order given."""
+        ...
+
+    def put_once(self, at: Location, body: bytes) -> bool:
+        """Write a JSON object unless there is one already; says whether it was written."""
+        ...
+
+    def replace(self, at: Location, body: bytes, etag: str) -> str:
+        """Write a JSON object if it still has this ETag; returns the new one, or nothing."""
+        ...
+
+    def upload(self, path: Path, at: Location) -> None:
+        """Make a file an object; it appears when it is whole."""
+        ...
+
+    def delete(self, at: Location) -> None:
+        """Delete an object; one that is not there is no error."""
+        ...
+
+    def mark_scratch(self, at: Location) -> None:
+        """Say of an object that it may be removed."""
         ...
 
 
@@ -334,14 +382,37 @@ class Store:
         text = json.dumps(document, indent=1, allow_nan=False)
         self.put(at, text.encode(), "application/json")
 
-    def upload(self, path: Path, at: Location) -> None:
-        """Upload a file, in parts where it is large; it appears when it is whole."""
+    def upload(
+        self,
+        path: Path,
+        at: Location,
+        metadata: Mapping[str, str] | None = None,
+        seen: Callable[[int], None] | None = None,
+    ) -> None:
+        """Upload a file, in parts where it is large; it appears when it is whole.
+
+        Args:
+            metadata: What is said of the object beside its bytes.
+            seen: Called with the bytes of each piece that has been sent.
+        """
         parts = 1 + path.stat().st_size // UPLOAD_PART_BYTES
         self._count(writes=parts if parts == 1 else parts + 2)
         # Not by `upload_file`: what it raises loses the error that S3 answered if the transfer's
         # threads are slow to end, and with it whether another try can help.
         with translated(at.uri), TransferManager(self._s3) as transfers:
-            transfers.upload(str(path), at.bucket, at.key).result()
+            transfers.upload(
+                str(path),
+                at.bucket,
+                at.key,
+                extra_args={"Metadata": dict(metadata)} if metadata else None,
+                subscribers=[_Sent(seen)] if seen else None,
+            ).result()
+
+    def metadata(self, at: Location) -> dict[str, str]:
+        """What was said of an object when it was uploaded."""
+        self._count(reads=1)
+        with translated(at.uri):
+            return self._s3.head_object(Bucket=at.bucket, Key=at.key)["Metadata"]
 
     def download(self, at: Location, path: Path) -> None:
         """Download an object into a file, in parts if large; it appears when it is whole."""
@@ -353,6 +424,17 @@ class Store:
         except InputError as error:
             raise self._in_words(at, error) from error  # it asks for the size by HEAD first
         beside.replace(path)
+
+
+class _Sent(BaseSubscriber):
+    """Tells of the bytes of an upload as they are sent."""
+
+    def __init__(self, seen: Callable[[int], None]) -> None:
+        self._seen = seen
+
+    def on_progress(self, future: Any, bytes_transferred: int, **_: Any) -> None:
+        """Called by the transfer's threads; less than nothing where a piece is sent again."""
+        self._seen(bytes_transferred)
 
 
 def _fill(target: memoryview, body: StreamingBody) -> Iterator[int]:

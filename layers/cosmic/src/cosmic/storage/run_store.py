@@ -23,7 +23,7 @@ from cosmic.contracts.plan import Plan, parse_plan
 from cosmic.contracts.rank_record import RankRecord, parse_record
 from cosmic.contracts.status import State, Status
 from cosmic.errors import InputError, TransientError
-from cosmic.storage.objects import Store
+from cosmic.storage.objects import Writable
 from cosmic.storage.status_writer import StatusWriter, current_status
 
 THREADS = 16
@@ -59,7 +59,7 @@ class RunStore:
         folder: The run's.
     """
 
-    def __init__(self, objects: Store, folder: RunFolder) -> None:
+    def __init__(self, objects: Writable, folder: RunFolder) -> None:
         self.objects = objects
         self.folder = folder
 

@@ -7,12 +7,12 @@ from pydantic import ValidationError
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
 from cosmic.contracts.status import State, Status, parse_status
-from cosmic.storage.objects import Store
+from cosmic.storage.objects import Writable
 
 BY_INIT = (State.RUNNING, State.REJECTED)
 
 
-def current_status(store: Store, at: Location) -> tuple[Status | None, str]:
+def current_status(store: Writable, at: Location) -> tuple[Status | None, str]:
     """A run's status, if it is there and can be read, and the ETag of what is there."""
     text, etag = store.get_current(at) or (b"", "")
     try:
@@ -33,7 +33,7 @@ class StatusWriter:
         execution: ARN of the execution that writes.
     """
 
-    def __init__(self, store: Store, folder: RunFolder, execution: str) -> None:
+    def __init__(self, store: Writable, folder: RunFolder, execution: str) -> None:
         self._store = store
         self._at = folder.status
         self._execution = execution

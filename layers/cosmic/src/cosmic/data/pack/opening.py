@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from cosmic.contracts.plan import natural_order
 from cosmic.data.pack.arrays import open_npy, open_npy_folder, open_npz
@@ -59,7 +59,7 @@ READERS: dict[str, Callable[[Path], Source]] = {
 }
 
 
-def suffix_of(path: Path) -> str:
+def suffix_of(path: PurePath) -> str:
     """The end of a file's name that says how it is read; empty if no reader knows it."""
     return next((suffix for suffix in READERS if path.name.lower().endswith(suffix)), "")
 
@@ -76,12 +76,14 @@ def files_of(paths: Sequence[Path]) -> list[Path]:
 def ignored_in(paths: Sequence[Path]) -> list[Path]:
     """Files in the folders among `paths` that are not read: hidden ones, and of other formats."""
     folders = [path for path in paths if path.is_dir()]
-    return sorted(p for path in folders for p in path.iterdir() if p.is_file() and not _is_read(p))
+    files = (p for path in folders for p in path.iterdir() if p.is_file())
+    return sorted(p for p in files if not is_read(p))
 
 
-def _is_read(path: Path) -> bool:
+def is_read(path: PurePath | str) -> bool:
     """Whether a folder's file is data: hidden ones are macOS's and editors' own, tables notes."""
-    return suffix_of(path) not in ("", *CATALOGUES) and not path.name.startswith(".")
+    name = PurePath(path).name
+    return suffix_of(PurePath(path)) not in ("", *CATALOGUES) and not name.startswith(".")
 
 
 def _expanded(path: Path) -> list[Path]:
@@ -93,7 +95,7 @@ def _expanded(path: Path) -> list[Path]:
     if not path.is_dir():
         hint = "check its name and folder"
         raise InputError(f"{path} is not there", code="not-found", hint=hint)
-    found = [p for p in path.iterdir() if p.is_file() and _is_read(p)]
+    found = [p for p in path.iterdir() if p.is_file() and is_read(p)]
     if found and all(p.suffix.lower() == ".npy" for p in found):
         return [path]
     if not found:

@@ -60,6 +60,7 @@ def pack(
     partition_bytes: int,
     per_partition: int | None = None,
     check_pixels: bool = True,
+    surveyed: Callable[[int], None] = lambda rows: None,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> Packed:
     """Write the rows of all files as `0.safetensors`, `1.safetensors`, …; all of them or none.
@@ -71,6 +72,7 @@ def pack(
         partition_bytes: Size of a partition, counted as the field does (pixels, magnitudes, id).
         per_partition: Rows of a partition, instead of its size.
         check_pixels: Whether files are refused whose pixels and magnitudes disagree.
+        surveyed: Called with the rows there are, before the first is written.
         progress: Called with the rows written so far.
 
     Raises:
@@ -79,6 +81,7 @@ def pack(
     """
     _check_out(out)
     sources, text_id = survey(files, choices, check_pixels=check_pixels)
+    surveyed(sum(source["rows"] for source in sources))
     redshifts = any("z_spec" in source["columns"] for source in sources)
     reading = Reading(files, choices, text_ids=text_id is not None)
     with _beside(out) as folder:

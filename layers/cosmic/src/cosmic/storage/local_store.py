@@ -1,0 +1,126 @@
+"""A folder of this machine in the place of a bucket, for a run that needs no S3."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from cosmic.contracts.location import Location
+from cosmic.storage.local import FolderStore
+from cosmic.storage.objects import Requests
+
+
+class LocalStore(FolderStore):
+    """Reads and writes what `Store` does, in folders by the names of the buckets.
+
+    A file appears under its name when it is whole, so whatever ends the process leaves either the
+    old one or the new one. One process writes at a time: `replace` compares and then writes.
+
+    Args:
+        folders: Folders by the names of the buckets that they stand for.
+    """
+
+    def __init__(self, folders: Mapping[str, Path]) -> None:
+        super().__init__(folders)
+        self._reads, self._writes = 0, 0
+        self._lock = Lock()
+
+    @property
+    def requests(self) -> Requests:
+        """What would have been requests to S3 until now."""
+        with self._lock:
+            return Requests(self._reads, self._writes)
+
+    def get(self, at: Location) -> bytes:
+        """A whole file."""
+        self._count(reads=1)
+        return super().get(at)
+
+    def read_into(self, target: memoryview, at: Location, offset: int, *, etag: str) -> None:
+        """Fill `target` with the bytes from `offset` of the file as it was with this tag."""
+        self._count(reads=1)
+        super().read_into(target, at, offset, etag=etag)
+
+    def get_current(self, at: Location) -> tuple[bytes, str] | None:
+        """A small file and the tag that it has; None if it is not there."""
+        if not self._target(at).is_file():
+            return None
+        return self.get(at), self.head(at).etag
+
+    def put(
+        self,
+        at: Location,
+        body: bytes,
+        content_type: str = "",
+    ) -> None:
+        """Write a file."""
+        with self._new(at) as path:
+            path.write_bytes(body)
+            path.replace(self._target(at))
+
+    def put_json(self, at: Location, document: Any) -> None:
+        """Write a JSON file, keys in the order given.
+
+        Raises:
+            ValueError: it holds an infinity or NaN, which JSON doesn't have.
+        """
+        self.put(at, json.dumps(document, indent=1, allow_nan=False).encode())
+
+    def put_once(self, at: Location, body: bytes) -> bool:
+        """Write a file unless there is one already; says whether it was written."""
+        with self._new(at) as path:
+            path.write_bytes(body)
+            try:
+                os.link(path, self._target(at))
+            except FileExistsError:
+                return False
+        return True
+
+    def replace(self, at: Location, body: bytes, etag: str) -> str:
+        """Write a file if it still has this tag, or is still not there; returns the new tag."""
+        found = self.get_current(at)
+        if (found[1] if found else "") != etag:
+            return ""
+        self.put(at, body)
+        return self.head(at).etag
+
+    def upload(self, path: Path, at: Location) -> None:
+        """Copy a file."""
+        with self._new(at) as copy:
+            shutil.copyfile(path, copy)
+            copy.replace(self._target(at))
+
+    def delete(self, at: Location) -> None:
+        """Delete a file; one that is not there is no error."""
+        self._count(writes=1)
+        self._target(at).unlink(missing_ok=True)
+
+    def mark_scratch(self, at: Location) -> None:
+        """Nothing: who made the folder removes it."""
+
+    def _target(self, at: Location) -> Path:
+        return self._folder(at.bucket) / at.key
+
+    @contextlib.contextmanager
+    def _new(self, at: Location) -> Iterator[Path]:
+        """A name beside a place; what has it after the block, and was not moved there, is gone."""
+        self._count(writes=1)
+        target = self._target(at)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+        try:
+            yield beside
+        finally:
+            beside.unlink(missing_ok=True)
+
+    def _count(self, reads: int = 0, writes: int = 0) -> None:
+        with self._lock:
+            self._reads += reads
+            self._writes += writes

@@ -1,0 +1,1 @@
+"""Runs on this machine alone: files in, catalogue out, and nothing of AWS between them."""

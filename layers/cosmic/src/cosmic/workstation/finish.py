@@ -1,0 +1,77 @@
+"""The end of a prediction: catalogue, metrics, page and plots, put where the user wants them."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from cosmic.contracts.location import Location
+from cosmic.contracts.status import Status
+from cosmic.contracts.vcpus import MB_PER_VCPU
+from cosmic.report.paper_figures import write_plots
+from cosmic.results.aggregate import aggregate
+from cosmic.results.task import AggregateTask
+from cosmic.storage.run_store import RunStore
+from cosmic.workstation.work_folder import WorkFolder
+
+PLOTS = "plots"
+NO_MANIFEST = "none: made by cosmic predict"
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a prediction left for its user.
+
+    Attributes:
+        files: Name to path: the catalogue's two files, `metrics.json`, `report.html`.
+        plots: The standard plots as PNG and PDF.
+    """
+
+    status: Status
+    metrics: dict[str, Any]
+    files: dict[str, Path]
+    plots: tuple[Path, ...]
+
+
+def finish(
+    work: WorkFolder, run: RunStore, out: Path, threads: int, began_at_s: float, *, page: bool
+) -> Results:
+    """Merge the shards, make page and plots if they are wanted, and move all of it to `out`.
+
+    Everything is made in the working folder first, so that what lies in `out` is whole.
+    """
+    task = AggregateTask(
+        folder=run.folder,
+        manifest_uri=NO_MANIFEST,
+        execution="",
+        run_started_at_s=began_at_s,
+        memory_mb=threads * MB_PER_VCPU,
+        began_at_s=time.time(),
+        page=page,
+        published_at=str(out.absolute()),
+    )
+    with TemporaryDirectory(dir=work.root) as scratch:
+        status = aggregate(task, run.objects, Path(scratch))
+    made = {name: _path(run.folder.at(name)) for name in status.outputs}
+    metrics = json.loads(made["metrics.json"].read_bytes())
+    plots = write_plots(made["catalogue.parquet"], metrics, work.root / PLOTS) if page else []
+    return Results(
+        status,
+        metrics,
+        {name: _moved(path, out / name) for name, path in made.items()},
+        tuple(_moved(path, out / PLOTS / path.name) for path in plots),
+    )
+
+
+def _path(at: Location) -> Path:
+    return Path("/", at.key)
+
+
+def _moved(path: Path, target: Path) -> Path:
+    target.parent.mkdir(exist_ok=True)
+    path.replace(target)
+    return target

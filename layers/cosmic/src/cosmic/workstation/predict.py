@@ -1,0 +1,193 @@
+"""From files to a catalogue on this machine, in one call that can be stopped and goes on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from cosmic.contracts.engines import EngineName, Precision
+from cosmic.contracts.layout import RESULTS
+from cosmic.contracts.plan import Plan
+from cosmic.contracts.status import Status
+from cosmic.data.pack.columns import Choices
+from cosmic.data.pack.pack import Packed
+from cosmic.errors import InputError
+from cosmic.model.checkpoint import load_checkpoint
+from cosmic.storage.local_store import LocalStore
+from cosmic.storage.objects import Store, s3_client
+from cosmic.workstation.finish import finish
+from cosmic.workstation.job import Given, Inference, Job, run_name
+from cosmic.workstation.plan_here import HERE, limits_here, manifest_here, planned
+from cosmic.workstation.ready import ready_partitions
+from cosmic.workstation.shards import MOST_SHARDS, SHARD_ROWS, predict_shards
+from cosmic.workstation.shipped_model import SHIPPED
+from cosmic.workstation.sources import file_here, find_files
+from cosmic.workstation.step import Phase, Step
+from cosmic.workstation.work_folder import WorkFolder, begun, work_folder
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+NAME = ".cosmic-predict"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a prediction made.
+
+    Attributes:
+        out: The folder it is in.
+        files: Name to path: `catalogue.parquet`, `catalogue.fits`, `metrics.json`, `report.html`.
+        plots: The standard plots as PNG and PDF.
+        status: How it ended: rows, flagged rows, warnings.
+        metrics: As in `metrics.json`.
+        packed: What was taken for what; None: the files were partitions, or had been packed by an
+            earlier call.
+    """
+
+    out: Path
+    files: dict[str, Path]
+    plots: tuple[Path, ...]
+    status: Status
+    metrics: dict[str, Any]
+    packed: Packed | None
+
+
+def predict(
+    files: Path | str | Sequence[Path | str],
+    out: Path | str,
+    *,
+    model: Path | str = SHIPPED,
+    choices: Choices | None = None,
+    check_pixels: bool = True,
+    batch_size: int = 64,
+    engine: EngineName | Literal["auto"] = "auto",
+    precision: Precision = "float32",
+    threads: int | None = None,
+    shard_rows: int = SHARD_ROWS,
+    page: bool = True,
+    restart: bool = False,
+    client: S3Client | None = None,
+    progress: Callable[[Step], None] = lambda step: None,
+) -> Prediction:
+    """Predict the redshifts of the objects in files, on this machine: catalogue, metrics, page.
+
+    Rows keep their order. Memory does not grow with the files: they are packed into partitions
+    unless they are some, and these are streamed. Until the results are there, a working folder in
+    `out` holds what is needed to go on: a call that was stopped, by whatever, is repeated as it
+    was, and what is whole by its checksum is not computed again.
+
+    Args:
+        files: Files of any format that `pack` reads, folders of them, or `s3://` objects and
+            folders.
+        out: Folder for the results; made if it isn't there.
+        model: The checkpoint; by default the shipped one, which is not for science.
+        choices: What the files don't say.
+        check_pixels: Whether files are refused whose pixels and magnitudes disagree.
+        batch_size: Rows the model sees at once.
+        engine: Library that runs the model.
+        precision: `float32` or `bf16`.
+        threads: Of the engine; None: all cores that this process may use.
+        shard_rows: Rows that are written at once: what a stop costs.
+        page: Whether the page and the plots are made.
+        restart: Drop what an earlier call left in `out`.
+        client: The S3 client to ask; None: one by the environment's credentials.
+        progress: Called again and again.
+
+    Raises:
+        InvalidInput: everything that is wrong with the input, or that differs from the call that
+            was stopped.
+        InputError: `out` holds results already, or a file, the model or the engine can't be used.
+        TransientError: S3 failed; the same call goes on.
+    """
+    store = cache(lambda: Store(client or s3_client()))
+    given = [files] if isinstance(files, Path | str) else files
+    job = Job(
+        given=Given(find_files(given, store), choices or Choices(), check_pixels),
+        model=file_here(Path(model)),
+        sha256=load_checkpoint(Path(model)).sha256,
+        inference=Inference(batch_size, engine, precision, shard_rows),
+    )
+    call = _Call(job, store, progress, threads or len(os.sched_getaffinity(0)), page)
+    root = Path(out) / NAME
+    if not restart:
+        _check_out(Path(out), root)
+    with work_folder(root, restart=restart) as work:
+        return call.made_in(work, Path(out))
+
+
+def _check_out(out: Path, root: Path) -> None:
+    """Refuse a folder that holds results of a prediction that has ended."""
+    there = sorted(name for name in RESULTS if (out / name).exists())
+    if there and not root.exists():
+        hint = "give another --out, or --restart to replace it"
+        raise InputError(f"{out} holds {', '.join(there)} already", code="not-empty", hint=hint)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One call of `predict`, its input looked up."""
+
+    job: Job
+    store: Callable[[], Store]
+    progress: Callable[[Step], None]
+    threads: int
+    page: bool
+
+    def made_in(self, work: WorkFolder, out: Path) -> Prediction:
+        """The prediction, begun or gone on with in a working folder."""
+        document = self.job.document()
+        run = work.run(run_name(document))
+        began_at_s = begun(work, document)
+        packed = None
+        if not work.planned:
+            plan, packed = self._planned(work, run.folder.run)
+            run.plan_once(plan)
+        plan = run.plan()
+        seen = self._told("predicting", plan.rows)
+        predict_shards(run, plan, self.threads, work.root, seen)
+        self._told("merging", plan.rows)(0)
+        results = finish(work, run, out, self.threads, began_at_s, page=self.page)
+        self._told("merging", plan.rows)(plan.rows)
+        return Prediction(out=out, packed=packed, **vars(results))
+
+    def _planned(self, work: WorkFolder, run: str) -> tuple[Plan, Packed | None]:
+        """The plan, with all input on this machine and in partitions."""
+        job = self.job
+        ready = ready_partitions(job.given, work, self.store, self.progress)
+        manifest = manifest_here(
+            ready.files,
+            Path(job.model.name),
+            job.inference.as_manifest(ready.rows),
+            "auto" if job.given.check_pixels else "warn",
+            lacking_percent=100.0,
+        )
+        store, limits = LocalStore({HERE: Path("/")}), limits_here(MOST_SHARDS)
+        plan = planned(manifest, store, limits, run)
+        warnings = (*job.warnings(ready.packed), *plan.warnings)
+        update = {"dataset": job.given.dataset, "warnings": warnings}
+        return plan.model_copy(update=update), ready.packed
+
+    def _told(self, phase: Phase, of: int) -> Callable[[int], None]:
+        return lambda done: self.progress(Step(phase, done, of))
+
+
+def rows_kept(out: Path | str) -> tuple[int, int] | None:
+    """Rows that a call which was stopped has predicted, and those there are; None: nothing is kept.
+
+    Args:
+        out: Folder of the results.
+    """
+    work = WorkFolder(Path(out) / NAME)
+    job = work.job() if work.root.is_dir() else None
+    if job is None:
+        return None
+    if not work.planned:
+        return 0, 0
+    run = work.run(run_name(job["job"]))
+    plan = run.plan()
+    return sum(record.rows for record in run.records(plan.world_size)), plan.rows
