@@ -97,6 +97,7 @@ S3Object = Annotated[str, Field(max_length=2048), AfterValidator(_s3_object)]
 
 FormatName = Literal["safetensors", "pt"]
 PixelMismatch = Literal["auto", "refuse", "warn"]
+RequestPayer = Literal["requester"]
 Checked = TypeVar("Checked")
 
 
@@ -137,6 +138,11 @@ class Data(Contract):
         default=None,
         ge=1,
         description="use at most this many partitions, in S3's listing order (1, 10, 100, 2)",
+    )
+    request_payer: RequestPayer | None = Field(
+        default=None,
+        description="requester: partitions and model are read from Requester Pays buckets, at the "
+        "expense of the account that the run is in",
     )
     pixel_mismatch: PixelMismatch = Field(
         default="auto",

@@ -46,9 +46,7 @@ def run_rank(task: RankTask, environment: RankEnvironment, deadline: float) -> R
     session = RankSession(environment.messaging, plan, task.bucket, task.rank, task.attempt)
     with BalanceChannel.between(session, _patience_s(plan, stop_by)) as channel:
         work, shard = _infer(task, environment, plan, channel, invocation, stop_by)
-        helper = Helper.after(
-            work, BlockReader(environment.store, plan.partitions, plan.batch_size)
-        )
+        helper = Helper.after(work, _reader(environment, plan))
         statistics = work.progress.statistics
         closing = close(session, statistics, shard, _patience_s(plan, stop_by), helper)
     if closing.joint and task.rank == 0:
@@ -85,7 +83,7 @@ def _infer(
     stop_by: float,
 ) -> tuple[Work, bytes]:
     """Predict the rank's rows and write its shard; returns that, too."""
-    reader = BlockReader(environment.store, plan.partitions, plan.batch_size)
+    reader = _reader(environment, plan)
     slices = plan.ranks[task.rank].slices
     with TemporaryDirectory() as scratch, reader.blocks(slices) as blocks:  # comes while it loads
         engine = environment.engine(plan)
@@ -100,6 +98,11 @@ def _infer(
         shard = path.read_bytes()
     invocation.mark("written_at_s")
     return work, shard
+
+
+def _reader(environment: RankEnvironment, plan: Plan) -> BlockReader:
+    source = environment.store.paid_by(plan.request_payer)
+    return BlockReader(source, plan.partitions, plan.batch_size)
 
 
 def _patience_s(plan: Plan, stop_by: float) -> float:
