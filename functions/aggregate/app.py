@@ -30,9 +30,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         remaining_s=context.get_remaining_time_in_millis() / 1000,
     )
     with TemporaryDirectory() as scratch:
-        status = aggregate(task, store, Path(scratch))
-    if not status.state.final:
-        logger.info("run resumed meanwhile", run=status.run, execution=status.execution)
+        status, new = aggregate(task, store, Path(scratch))
+    if not new:
+        logger.info("run ended by another", run=status.run, execution=status.execution)
         return {"run": status.run, "state": status.state}
     metrics.add_metric("RowsOut", MetricUnit.Count, status.rows_out or 0)
     metrics.add_metric("RunsFailed", MetricUnit.Count, int(status.state is State.FAILED))

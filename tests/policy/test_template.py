@@ -164,6 +164,14 @@ def test_failed_events_go_to_the_queue(template: Template) -> None:
     assert rule["Targets"][0]["DeadLetterConfig"]["Arn"] == queue
 
 
+def test_every_end_that_the_state_machine_can_not_catch_reaches_aggregate(
+    template: Template,
+) -> None:
+    ((_, rule),) = of_type(template, "AWS::Events::Rule")
+    assert set(rule["EventPattern"]["detail"]["status"]) == {"ABORTED", "FAILED", "TIMED_OUT"}
+    assert rule["Targets"][0]["Arn"] == template.resolver.arn("AggregateFunction")
+
+
 def test_the_channels_follow_from_what_is_set_up(deployed: Deployed) -> None:
     def channels(**parameters: str) -> str:
         properties = deployed(**parameters).resolver.properties("InitFunction")
