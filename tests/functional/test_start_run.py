@@ -11,9 +11,11 @@ import pytest
 
 from cosmic.contracts.layout import run_id
 from cosmic.contracts.location import Location, parse_uri
-from cosmic.contracts.plan import Limits, parse_plan
+from cosmic.contracts.manifest import Manifest
+from cosmic.contracts.plan import Limits, Plan, parse_plan
 from cosmic.contracts.status import State, Status, parse_status, utc_now
-from cosmic.errors import InputError, TransientError
+from cosmic.costs.budget import over_budget
+from cosmic.errors import InputError, Problem, TransientError
 from cosmic.planning.start_run import Outcome, Upload, start_run, start_runs
 from cosmic.storage.objects import Store
 
@@ -459,3 +461,24 @@ def test_an_engine_that_is_not_installed_is_refused(
     outcome = start(drop(manifest), limits)
     assert rejected(store, outcome, state_machine) == {"/inference/engine": "no-engine"}
     assert outcome.problems[0].hint == "it has openvino"
+
+
+def test_a_run_that_may_cost_too_much_is_rejected_before_anything_starts(
+    store: Store, manifest: Any, drop: Any, state_machine: Any
+) -> None:
+    client, arn = state_machine
+
+    def guard(plan: Plan, checked: Manifest, limits: Limits) -> list[Problem]:
+        return over_budget(plan, checked.limits, limits)
+
+    def start(**cost: float) -> Outcome:
+        return start_run(drop({**manifest, "limits": cost}), store, client, arn, LIMITS, guard)
+
+    rejected = start(max_cost_usd=0.0001)
+    assert (rejected.state, executions(state_machine)) == (State.REJECTED, [])
+    status = parse_status(store.get(parse_uri(rejected.status_uri)))
+    assert [p["code"] for p in status.problems] == ["too-expensive"]
+    assert "$0.000100" in status.problems[0]["message"]
+    assert start(max_cost_usd=0.01).state is State.REJECTED
+    assert start(max_cost_usd=0.01, rows_per_s=200.0).state is State.RUNNING
+    assert start(max_cost_usd=10).state is State.RUNNING

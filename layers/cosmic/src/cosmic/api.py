@@ -21,6 +21,7 @@ from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import Manifest, PixelMismatch, check_manifest
 from cosmic.contracts.plan import Limits, Plan, natural_order
 from cosmic.contracts.vcpus import MB_PER_VCPU
+from cosmic.costs.budget import over_budget
 from cosmic.data.formats import FORMATS
 from cosmic.errors import InputError, InvalidInput
 from cosmic.metrics.photo_z import photo_z_metrics
@@ -104,6 +105,8 @@ def _planned(manifest: Manifest, store: Readable, limits: Limits) -> Plan:
     found = plan_run(manifest.job, manifest, survey_input(manifest, store, limits), limits)
     if not isinstance(found, Plan):
         raise InvalidInput(found)
+    if problems := over_budget(found, manifest.limits, limits):
+        raise InvalidInput(problems)
     return found
 
 
