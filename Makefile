@@ -1,4 +1,5 @@
-PYTHON ?= python3.11
+# The first that there is; every pin of requirements.lock has wheels for each.
+PYTHON ?= $(firstword $(foreach python,python3.11 python3.12 python3.13,$(shell command -v $(python))) python3)
 # Elsewhere than PyPI's default, torch's CPU build is on its own index:
 #   make env PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 PIP_ARGS ?=

@@ -25,7 +25,9 @@ def load(name: str) -> dict[str, Any]:
 def test_both_upload_events_announce_the_same_manifest() -> None:
     (put,) = uploads(load("s3-put.json"))
     (bridged,) = uploads(load("s3-eventbridge.json"))
-    assert put.at == bridged.at == ("cosmic-data-123456789012", "manifests/my first run.json")
+    assert put == bridged
+    assert put.at == ("cosmic-data-123456789012", "manifests/my first run.json")
+    assert put.version_id is None, "nobody's bucket has the version of an example"
 
 
 def test_the_test_event_announces_nothing() -> None:

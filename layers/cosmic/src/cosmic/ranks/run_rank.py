@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from cosmic.contracts.catalogue_schema import schema_of
 from cosmic.contracts.plan import Plan
@@ -23,6 +21,7 @@ from cosmic.ranks.session import RankSession
 from cosmic.ranks.task import RankTask, read_plan
 from cosmic.results.collective import write_gathered
 from cosmic.storage.run_store import RunStore
+from cosmic.storage.scratch import scratch_folder
 
 RESERVE_S = 10.0
 
@@ -85,10 +84,10 @@ def _infer(
     """Predict the rank's rows and write its shard; returns that, too."""
     reader = _reader(environment, plan)
     slices = plan.ranks[task.rank].slices
-    with TemporaryDirectory() as scratch, reader.blocks(slices) as blocks:  # comes while it loads
+    with scratch_folder() as scratch, reader.blocks(slices) as blocks:  # comes while it loads
         engine = environment.engine(plan)
         invocation.mark("model_loaded_at_s")
-        path = Path(scratch) / "shard.parquet"
+        path = scratch / "shard.parquet"
         queue: BatchQueue[PredictionBlock] = BatchQueue(slices, plan.batch_size)
         work = Work(queue, blocks, reader, engine, channel, stop_by, plan.check_pixels)
         infer_rows(work, path, schema_of(plan.id_bytes))
