@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -14,10 +12,12 @@ from cosmic.contracts.status import State
 from cosmic.results.aggregate import aggregate
 from cosmic.results.task import AggregateTask
 from cosmic.storage.objects import Store, s3_client
+from cosmic.storage.scratch import scratch_folder, sweep
 
 logger = Logger(service="aggregate")
 metrics = Metrics(service="aggregate")
 store = Store(s3_client())
+sweep()
 
 
 @logger.inject_lambda_context
@@ -29,10 +29,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         memory_mb=int(context.memory_limit_in_mb),
         remaining_s=context.get_remaining_time_in_millis() / 1000,
     )
-    with TemporaryDirectory() as scratch:
-        status = aggregate(task, store, Path(scratch))
-    if not status.state.final:
-        logger.info("run resumed meanwhile", run=status.run, execution=status.execution)
+    with scratch_folder() as scratch:
+        status, new = aggregate(task, store, scratch)
+    if not new:
+        logger.info("run ended by another", run=status.run, execution=status.execution)
         return {"run": status.run, "state": status.state}
     metrics.add_metric("RowsOut", MetricUnit.Count, status.rows_out or 0)
     metrics.add_metric("RunsFailed", MetricUnit.Count, int(status.state is State.FAILED))

@@ -15,12 +15,14 @@ from cosmic.ranks.environment import RankEnvironment
 from cosmic.ranks.run_rank import run_rank
 from cosmic.ranks.task import RankTask
 from cosmic.storage.objects import Store, s3_client
+from cosmic.storage.scratch import sweep
 
 logger = Logger(service="infer")
 metrics = Metrics(service="infer")
 function = RankEnvironment.from_environment(
     os.environ, Store(s3_client()), boto3.client("secretsmanager")
 )
+sweep()
 
 
 @logger.inject_lambda_context

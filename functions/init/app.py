@@ -10,7 +10,11 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from cosmic.contracts.manifest import Manifest
+from cosmic.contracts.plan import Limits, Plan
 from cosmic.contracts.status import State
+from cosmic.costs.budget import over_budget
+from cosmic.errors import Problem
 from cosmic.planning.admission import Admission, admit
 from cosmic.planning.concurrency import ranks_at_once
 from cosmic.planning.events import uploads
@@ -62,7 +66,13 @@ def _at_once() -> int:
 
 def _start(upload: Upload) -> Outcome:
     arn = settings.state_machine_arn
-    return start_run(upload, store, executions, arn, lambda: settings.limits(_at_once()))
+    return start_run(
+        upload, store, executions, arn, lambda: settings.limits(_at_once()), _too_expensive
+    )
+
+
+def _too_expensive(plan: Plan, manifest: Manifest, limits: Limits) -> list[Problem]:
+    return over_budget(plan, manifest.limits, limits)
 
 
 def _report(outcome: Outcome) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import time
@@ -16,12 +17,15 @@ from cosmic.client.stack import of_local
 from cosmic.contracts.location import Location
 from cosmic.costs.bill import TRANSITIONS_OF_A_LOOK
 from cosmic.data.synth.dataset import Sample, write_dataset
+from cosmic.planning.admission import FIRST_LOOK_S
 from cosmic_local.stack import LocalStack
 
 from .conftest import CHECKPOINT, ROOT, Cosmic, Run
 
 ACCOUNT, RANKS, HELD, ROWS = 10, 8, 6, 64
 TRIES = 4  # that a rank has for what is broken
+MANY = 30
+FIRST_ASKS = 3  # to get a place beside others that ask at the same moment
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +68,11 @@ def failed_calls(cosmic: Cosmic) -> list[Any]:
     return [one for one in cosmic.stack.invocations("InitFunction") if one.outcome != "ok"]
 
 
+def asked(cosmic: Cosmic) -> list[Any]:
+    """Invocations of `init` by executions that want room."""
+    return [one for one in cosmic.stack.invocations("InitFunction") if one.source == "states"]
+
+
 @pytest.fixture(scope="module")
 def waited(small: Cosmic) -> list[Run]:
     """Two runs that were dropped at once, and have ended."""
@@ -73,13 +82,30 @@ def waited(small: Cosmic) -> list[Run]:
 
 
 def test_a_run_that_waits_fails_no_invocation(small: Cosmic, waited: list[Run]) -> None:
-    asked = [one for one in small.stack.invocations("InitFunction") if one.source == "states"]
-    assert len(waited) < len(asked) < 20, "one waited, and did not hammer"
+    looks = len(asked(small))
+    assert len(waited) < looks < 20, "one waited, and did not hammer"
     assert failed_calls(small) == []
     assert "No application metrics" not in small.stack.logs("InitFunction")
     bills = [json.loads(run.object("metrics.json"))["bill"]["lines"] for run in waited]
     steps = [int(b["formula"].split()[0]) for lines in bills for b in lines if "Step" in b["item"]]
-    assert max(steps) - min(steps) == TRANSITIONS_OF_A_LOOK * (len(asked) - len(waited))
+    assert max(steps) - min(steps) == TRANSITIONS_OF_A_LOOK * (looks - len(waited))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_thirty_manifests_at_once_all_succeed(small: Cosmic, waited: list[Run]) -> None:
+    assert waited
+    asked_before = len(asked(small))
+    began = time.monotonic()
+    with ThreadPoolExecutor(MANY) as hands:
+        runs = list(hands.map(lambda _: drop(small), range(MANY)))
+    statuses = [run.wait() for run in runs]
+    minutes = (time.monotonic() - began) / 60
+    assert [(s.state, s.rows_out) for s in statuses] == [("SUCCEEDED", ROWS)] * MANY
+    assert failed_calls(small) == []
+    looks = len(asked(small)) - asked_before
+    a_minute = 60 / (FIRST_LOOK_S / 2) * (1 + math.log(MANY))  # as often as they may look
+    assert MANY <= looks <= MANY * FIRST_ASKS + a_minute * minutes
 
 
 def test_a_rank_outlasts_another_function_that_holds_the_account(

@@ -313,6 +313,21 @@ def test_a_plan_that_is_refused_says_why_as_init_would(lab: Lab) -> None:
     ]
 
 
+def test_a_run_that_may_cost_too_much_is_refused_by_plan_and_by_init(lab: Lab) -> None:
+    refused = json.loads(lab("plan", "lab.json", "--max-cost", "0.0001", "--json", code=2))
+    (problem,) = refused["problems"]
+    assert problem["code"] == "too-expensive"
+    rejected = json.loads(
+        lab("submit", "lab.json", "--max-cost", "0.0001", "--wait", "--json", code=2)
+    )
+    assert rejected["state"] == "REJECTED"
+    assert rejected["problems"] == [problem]
+    most = json.loads(lab("plan", "lab.json", "--json"))["usd_at_most"]
+    assert f"${most:.6f}" in problem["message"]
+    like = ("--like", lab.finished, "--max-cost", str(most / 10))
+    assert json.loads(lab("plan", "lab.json", *like, "--json"))["bill"]["usd"] < most / 10
+
+
 def test_a_cancelled_run_stops_and_can_be_resumed(lab: Lab) -> None:
     lab.freeze_the_ranks()
     run = json.loads(lab("submit", "lab.json", "--json"))["run"]

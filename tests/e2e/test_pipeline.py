@@ -303,6 +303,29 @@ def test_a_checkpoint_of_another_kind_fails_the_run_with_its_reason(
     assert "concat_block.0" in status.missing[0]["reason"]
 
 
+def test_an_execution_that_dies_of_what_no_state_catches_ends_with_its_cause(
+    cosmic: Cosmic,
+) -> None:
+    steps, arn = cosmic.target.client("stepfunctions"), cosmic.target.pipeline_arn
+    before = len(cosmic.stack.invocations("AggregateFunction"))
+    sound = steps.describe_state_machine(stateMachineArn=arn)["definition"]
+    broken = json.loads(sound)
+    broken["States"]["Admit"] = {"Type": "Pass", "InputPath": "$.nothing", "Next": "HasRoom"}
+    steps.update_state_machine(stateMachineArn=arn, definition=json.dumps(broken))
+    try:
+        run = cosmic.drop(cosmic.manifest())
+        status = run.wait()
+    finally:
+        steps.update_state_machine(stateMachineArn=arn, definition=sound)
+    assert (status.state, status.rows_out) == (State.FAILED, 0)
+    assert status.execution
+    assert steps.describe_execution(executionArn=status.execution)["status"] == "FAILED"
+    (reason,) = {missing["reason"] for missing in status.missing}
+    assert reason.startswith("States.Runtime")
+    asked = [one.source for one in cosmic.stack.invocations("AggregateFunction")[before:]]
+    assert "states" not in asked
+
+
 def test_every_call_of_the_functions_is_one_that_their_roles_allow(
     cosmic: Cosmic, by_world_size: dict[int, pa.Table]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 import uuid
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from cosmic.planning.admission import (
     Admission,
     Answer,
     admit,
+    look_after_s,
 )
 from cosmic.storage.objects import Store
 
@@ -191,6 +193,20 @@ def test_who_waits_far_behind_or_has_waited_long_looks_rarely(
     for later_s, wait_s in ((100, 25), (1000, 250), (10_000, LONGEST_LOOK_S)):
         monkeypatch.setattr("cosmic.planning.admission.time.time", lambda at=now + later_s: at)
         assert runs.ask(queued[1]).wait_s == pytest.approx(wait_s, abs=1)
+
+
+@pytest.mark.parametrize("draw", [min, max], ids=["often", "rarely"])
+def test_looks_of_all_who_wait_grow_as_the_logarithm_of_their_number(
+    monkeypatch: pytest.MonkeyPatch, draw: Callable[[float, float], float]
+) -> None:
+    monkeypatch.setattr("cosmic.planning.admission.random.uniform", draw)
+
+    def looks_a_minute(waiting: int) -> float:
+        return sum(60 / look_after_s(before, 0.0) for before in range(waiting))
+
+    most = 60 / (FIRST_LOOK_S / 2)
+    for waiting in (1, 30, 1000, 10_000):
+        assert looks_a_minute(waiting) <= most * (1 + math.log(waiting))
 
 
 def test_an_earlier_executions_place_is_not_that_of_a_later_one(runs: Runs) -> None:

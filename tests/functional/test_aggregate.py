@@ -183,7 +183,8 @@ class Run:
             memory_mb=1769,
             began_at_s=2.0,
         )
-        return aggregate(replace(task, **changes), self.store, scratch)
+        self.ended = aggregate(replace(task, **changes), self.store, scratch)
+        return self.ended.status
 
     def object(self, name: str) -> bytes:
         return self.store.get(self.folder.at(name))
@@ -717,6 +718,7 @@ def test_a_run_resumed_meanwhile_keeps_its_new_status(
 
     monkeypatch.setattr(f"cosmic.{during}", resumed_meanwhile)
     assert done.aggregate(tmp_path) == seen[0]
+    assert done.ended.new is (during == "report.render.make_page")
     assert parse_status(done.object("status.json")) == seen[0]
 
 
@@ -728,8 +730,49 @@ def test_the_end_of_an_execution_that_another_has_followed_writes_nothing(
     resumed = _resume(done)
     before = {found.key: found.etag for found in done.store.list(done.folder.at(""))}
     assert done.aggregate(tmp_path) == resumed
+    assert not done.ended.new
     assert {found.key: found.etag for found in done.store.list(done.folder.at(""))} == before
     assert done.aggregate(tmp_path, execution="arn-r1").state is State.SUCCEEDED
+
+
+DIED = {"Error": "States.Runtime", "Cause": "no such path"}
+
+
+def _said(done: Run, state: State, execution: str | None) -> Status:
+    status = Status(
+        run=done.folder.run, state=state, manifest="m", updated_at="now", execution=execution
+    )
+    done.store.put(done.folder.status, status.model_dump_json().encode())
+    return status
+
+
+@pytest.mark.parametrize("said", [State.RUNNING, State.REJECTED, None])
+def test_an_execution_that_died_unheard_gets_its_end_with_the_cause(
+    run: Callable[[int], Run], tmp_path: Path, said: State | None
+) -> None:
+    done = run(2)
+    done.write(collective=False, without=(1,))
+    if said:
+        _said(done, said, None)
+    status = done.aggregate(tmp_path, map_failure=DIED, failed=True)
+    assert (status.state, done.ended.new) == (State.FAILED, True)
+    assert [m["reason"] for m in status.missing] == ["States.Runtime: no such path"]
+    assert parse_status(done.object("status.json")) == status
+    assert done.object("catalogue.partial.parquet")
+
+
+@pytest.mark.parametrize("said", [State.FAILED, State.PARTIAL, State.SUCCEEDED])
+@pytest.mark.parametrize("by", ["arn", "arn-r1"])
+def test_an_execution_that_said_how_it_ended_before_it_failed_is_left_alone(
+    run: Callable[[int], Run], tmp_path: Path, said: State, by: str
+) -> None:
+    done = run(2)
+    done.write(collective=False, without=(1,))
+    ended = _said(done, said, by)
+    before = {found.key: found.etag for found in done.store.list(done.folder.at(""))}
+    assert done.aggregate(tmp_path, map_failure=DIED, failed=True) == ended
+    assert not done.ended.new
+    assert {found.key: found.etag for found in done.store.list(done.folder.at(""))} == before
 
 
 @pytest.mark.parametrize("said", [State.RUNNING, State.REJECTED])

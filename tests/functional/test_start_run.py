@@ -5,18 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cosmic.contracts.layout import run_id
 from cosmic.contracts.location import Location, parse_uri
-from cosmic.contracts.plan import Limits, parse_plan
+from cosmic.contracts.manifest import Manifest, parse_manifest
+from cosmic.contracts.plan import Limits, Plan, parse_plan
 from cosmic.contracts.status import State, Status, parse_status, utc_now
-from cosmic.errors import InputError, TransientError
+from cosmic.costs.budget import over_budget
+from cosmic.errors import InputError, Problem, TransientError
+from cosmic.planning.events import uploads
 from cosmic.planning.start_run import Outcome, Upload, start_run, start_runs
 from cosmic.storage.objects import Store
 
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+EVENTS = Path(__file__).parents[2] / "events"
 LIMITS = Limits(world_size=8, memory_mb=1769, channels=("direct",))
 Start = Callable[..., Outcome]
 
@@ -459,3 +467,43 @@ def test_an_engine_that_is_not_installed_is_refused(
     outcome = start(drop(manifest), limits)
     assert rejected(store, outcome, state_machine) == {"/inference/engine": "no-engine"}
     assert outcome.problems[0].hint == "it has openvino"
+
+
+def test_both_upload_events_start_the_same_run_as_they_are_given(
+    store: Store, s3: S3Client, bucket: str, manifest: Any, start: Start, state_machine: Any
+) -> None:
+    """`sam local invoke` reads them from `events/`, where they can't know an object's version."""
+    (put,) = uploads(json.loads((EVENTS / "s3-put.json").read_bytes()))
+    (bridged,) = uploads(json.loads((EVENTS / "s3-eventbridge.json").read_bytes()))
+    s3.create_bucket(Bucket=put.at.bucket)
+    s3.put_bucket_versioning(Bucket=put.at.bucket, VersioningConfiguration={"Status": "Enabled"})
+    asked = parse_manifest((EVENTS / "manifest.json").read_bytes())
+    store.put(put.at, (EVENTS / "manifest.json").read_bytes())
+    store.put(parse_uri(asked.model.uri), store.get(parse_uri(manifest["model"]["uri"])))
+    partition = parse_uri(f"{asked.data.uri}0.safetensors")
+    store.put(partition, store.get(Location(bucket, "d/0.safetensors")))
+    first, second = start(bridged), start(put)
+    assert (first.state, first.problems) == (State.RUNNING, ())
+    assert (first.run, first.new, second.run, second.new) == (first.run, True, first.run, False)
+    assert executions(state_machine) == [first.run]
+
+
+def test_a_run_that_may_cost_too_much_is_rejected_before_anything_starts(
+    store: Store, manifest: Any, drop: Any, state_machine: Any
+) -> None:
+    client, arn = state_machine
+
+    def guard(plan: Plan, checked: Manifest, limits: Limits) -> list[Problem]:
+        return over_budget(plan, checked.limits, limits)
+
+    def start(**cost: float) -> Outcome:
+        return start_run(drop({**manifest, "limits": cost}), store, client, arn, LIMITS, guard)
+
+    rejected = start(max_cost_usd=0.0001)
+    assert (rejected.state, executions(state_machine)) == (State.REJECTED, [])
+    status = parse_status(store.get(parse_uri(rejected.status_uri)))
+    assert [p["code"] for p in status.problems] == ["too-expensive"]
+    assert "$0.000100" in status.problems[0]["message"]
+    assert start(max_cost_usd=0.01).state is State.REJECTED
+    assert start(max_cost_usd=0.01, rows_per_s=200.0).state is State.RUNNING
+    assert start(max_cost_usd=10).state is State.RUNNING

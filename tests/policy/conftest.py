@@ -19,6 +19,7 @@ EVERYTHING = {
     "VpcSubnetIds": "subnet-1,subnet-2",
     "VpcSecurityGroupIds": "sg-1",
     "SourceBucket": "survey",
+    "SourceKmsKeyArn": "arn:aws:kms:eu-west-1:210987654321:key/5f0b6bd4-0000-4000-8000",
     "InferReservedConcurrency": "50",
     "NotifyEmail": "astronomer@example.org",
     "Tracing": "true",

@@ -164,6 +164,14 @@ def test_failed_events_go_to_the_queue(template: Template) -> None:
     assert rule["Targets"][0]["DeadLetterConfig"]["Arn"] == queue
 
 
+def test_every_end_that_the_state_machine_can_not_catch_reaches_aggregate(
+    template: Template,
+) -> None:
+    ((_, rule),) = of_type(template, "AWS::Events::Rule")
+    assert set(rule["EventPattern"]["detail"]["status"]) == {"ABORTED", "FAILED", "TIMED_OUT"}
+    assert rule["Targets"][0]["Arn"] == template.resolver.arn("AggregateFunction")
+
+
 def test_the_channels_follow_from_what_is_set_up(deployed: Deployed) -> None:
     def channels(**parameters: str) -> str:
         properties = deployed(**parameters).resolver.properties("InitFunction")
@@ -307,3 +315,28 @@ def test_the_state_machine_may_trace_as_step_functions_asks(deployed: Deployed) 
     ]
     sampling = {"xray:GetSamplingRules", "xray:GetSamplingTargets"}
     assert sampling < set(as_list(traces[0]))
+
+
+def test_a_key_of_the_source_decrypts_for_those_who_read_it_through_s3(deployed: Deployed) -> None:
+    def decrypting(**parameters: str) -> dict[str, dict[str, Any]]:
+        granted = statements(deployed(**parameters))
+        return {role: s for role, s in granted if "kms:Decrypt" in as_list(s["Action"])}
+
+    assert decrypting(SourceBucket="survey") == {}
+    found = decrypting(**EVERYTHING)
+    assert set(found) == {"InitRole", "InferRole"}
+    for statement in found.values():
+        assert as_list(statement["Action"]) == ["kms:Decrypt"]
+        assert statement["Resource"] == EVERYTHING["SourceKmsKeyArn"]
+        through = {"StringEquals": {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}}
+        assert statement["Condition"] == through
+
+
+def test_whoever_uploads_in_parts_may_give_an_upload_up(template: Template) -> None:
+    """What s3transfer does when a part fails, so that no parts are left to be billed."""
+    aborting = {
+        (role, s["Sid"])
+        for role, s in statements(template)
+        if "s3:AbortMultipartUpload" in as_list(s["Action"])
+    }
+    assert aborting == {("InferRole", "WriteShards"), ("AggregateRole", "WriteResults")}

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cosmic.contracts.layout import run_id
 from cosmic.contracts.manifest import parse_manifest
 from cosmic.planning.events import uploads
@@ -23,7 +25,9 @@ def load(name: str) -> dict[str, Any]:
 def test_both_upload_events_announce_the_same_manifest() -> None:
     (put,) = uploads(load("s3-put.json"))
     (bridged,) = uploads(load("s3-eventbridge.json"))
-    assert put.at == bridged.at == ("cosmic-data-123456789012", "manifests/my first run.json")
+    assert put == bridged
+    assert put.at == ("cosmic-data-123456789012", "manifests/my first run.json")
+    assert put.version_id is None, "nobody's bucket has the version of an example"
 
 
 def test_the_test_event_announces_nothing() -> None:
@@ -46,7 +50,31 @@ def test_aggregate_takes_the_notice_of_a_stopped_execution() -> None:
     assert (task.folder, task.manifest_uri) == (started.folder, started.manifest_uri)
     assert task.execution == started.execution
     assert task.run_started_at_s == started.run_started_at_s
-    assert task.map_failure == {"Error": "ABORTED", "Cause": "the execution was stopped"}
+    assert task.map_failure == {"Error": "Cancelled", "Cause": "cosmic cancel"}
+    assert not task.failed
+
+
+def test_aggregate_takes_the_notice_of_an_execution_that_failed() -> None:
+    task = AggregateTask.from_event(load("execution-failed.json"), memory_mb=1769)
+    assert task.failed
+    assert task.map_failure
+    assert task.map_failure["Error"] == "States.DataLimitExceeded"
+
+
+@pytest.mark.parametrize(
+    ("status", "cause"),
+    [
+        ("ABORTED", "the execution was stopped"),
+        ("TIMED_OUT", "the execution was stopped"),
+        ("FAILED", "the execution failed: its history says why"),
+    ],
+)
+def test_a_notice_without_a_cause_has_its_status_for_one(status: str, cause: str) -> None:
+    event = load("execution-stopped.json")
+    event["detail"] |= {"status": status, "error": None}
+    del event["detail"]["cause"]
+    task = AggregateTask.from_event(event, memory_mb=1769)
+    assert task.map_failure == {"Error": status, "Cause": cause}
 
 
 def test_the_events_are_those_of_one_run() -> None:
@@ -58,5 +86,6 @@ def test_the_events_are_those_of_one_run() -> None:
 
 
 def test_there_is_no_event_that_no_test_reads() -> None:
-    read = {"s3-put", "s3-eventbridge", "s3-test-event", "infer", "aggregate", "execution-stopped"}
-    assert {p.stem for p in EVENTS.iterdir()} == read | {"manifest"}
+    read = {"s3-put", "s3-eventbridge", "s3-test-event", "infer", "aggregate"}
+    ends = {"execution-stopped", "execution-failed"}
+    assert {p.stem for p in EVENTS.iterdir()} == read | ends | {"manifest"}

@@ -257,3 +257,13 @@ def test_many_repeated_names_are_counted_too() -> None:
     problems = problems_of(f"{{{twice}}}".encode())
     assert problems["/k0"].code == "repeated"
     assert problems[""].message == "10 more problems, not listed"
+
+
+def test_who_pays_for_reading_is_the_requester_or_nobody_in_particular() -> None:
+    def data(payer: str) -> dict[str, Any]:
+        return {**GOOD, "data": {**GOOD["data"], "request_payer": payer}}
+
+    paid = parse_manifest(json.dumps(data("requester")).encode())
+    assert paid.data.request_payer == "requester"
+    assert parse_manifest(json.dumps(GOOD).encode()).data.request_payer is None
+    assert set(problems_of(data("owner"))) == {"/data/request_payer"}

@@ -32,6 +32,18 @@ DEPLOYMENT: dict[str, tuple[Any, Any]] = {
     "region": (Annotated[str | None, typer.Option(help="AWS region.")], None),
 }
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as `submit` printed it.")]
+MaxCost = Annotated[
+    float | None,
+    typer.Option(
+        "--max-cost",
+        metavar="DOLLARS",
+        help="Refuse the run if it is expected to cost more; the manifest's limits.max_cost_usd.",
+    ),
+]
+RowsPerS = Annotated[
+    float | None,
+    typer.Option(min=0.001, help="The model's rows per second on one core, if you know it."),
+]
 Prefix = Annotated[str, typer.Option(help="The manifest's output.prefix.")]
 
 

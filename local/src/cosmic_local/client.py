@@ -11,7 +11,8 @@ from botocore.config import Config
 
 def client(service: str, endpoint_url: str, region: str) -> Any:
     """A client for a local stack, whatever the caller's own AWS configuration is."""
-    config = Config(connect_timeout=5, read_timeout=960, retries={"max_attempts": 3})
+    # No proxy of the caller's knows the stack.
+    config = Config(connect_timeout=5, read_timeout=960, retries={"max_attempts": 3}, proxies={})
     factory: Any = _session(region).client
     return factory(service, endpoint_url=endpoint_url, config=config)
 

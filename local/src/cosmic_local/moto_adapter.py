@@ -143,7 +143,7 @@ def _replacements(functions: Functions) -> list[tuple[Any, str, Any]]:
         (
             BaseExecutionWorkerCommunication,
             "terminated",
-            _terminated(BaseExecutionWorkerCommunication.terminated),
+            _terminated(functions, BaseExecutionWorkerCommunication.terminated),
         ),
         (aws_sdk.StateTaskServiceAwsSdk, "_normalise_parameters", _json_body),
         (Frame, "set_error", _set_error(Frame.set_error)),
@@ -404,10 +404,11 @@ def _is_interpreted(execution: Any) -> bool:
     return ended or (frame is not None and frame.is_running())
 
 
-def _terminated(original: Callable[[Any], None]) -> Callable[[Any], None]:
+def _terminated(functions: Functions, original: Callable[[Any], None]) -> Callable[[Any], None]:
     def terminated(self: Any) -> None:
         if self.execution.exec_status != ExecutionStatus.ABORTED:
             original(self)
+            functions.notice(execution_notice(self.execution.to_describe_output()))
 
     return terminated
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -77,11 +78,26 @@ def until(condition: Callable[[], Any], timeout_s: float = 10.0) -> Any:
     raise AssertionError(f"not after {timeout_s} s")
 
 
+@contextmanager
+def behind_a_proxy() -> Iterator[None]:
+    """As on a machine of an institute, whose proxy knows no loopback: here nobody listens there."""
+    with pytest.MonkeyPatch.context() as surroundings:
+        for name in ("http_proxy", "https_proxy", "all_proxy"):
+            surroundings.setenv(name, "http://127.0.0.1:9")
+            surroundings.setenv(name.upper(), "http://127.0.0.1:9")
+        for name in ("no_proxy", "NO_PROXY"):
+            surroundings.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """The small copy of the product's shape, deployed."""
     folder = tmp_path_factory.mktemp("stack")
-    with LocalStack(APP / "template.yaml", folder, {"RankConcurrency": "6"}) as running:
+    with (
+        behind_a_proxy(),
+        LocalStack(APP / "template.yaml", folder, {"RankConcurrency": "6"}) as running,
+    ):
         yield running
 
 

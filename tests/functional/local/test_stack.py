@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import threading
 import time
 import uuid
@@ -325,6 +326,15 @@ def test_the_same_start_twice_is_the_same_execution(machine: Machine, name: str)
     first = machine.start(name, items)
     assert machine.start(name, items) == first
     machine.end(first)
+
+
+def test_a_proxy_in_the_environment_is_not_asked_for_the_stack(
+    stack: LocalStack, machine: Machine, name: str
+) -> None:
+    """Its fixture set one at which nobody listens before the stack was started."""
+    assert os.environ["HTTP_PROXY"] == os.environ["http_proxy"] == "http://127.0.0.1:9"
+    machine.run(name, [{"rank": 0}])
+    assert isinstance(stack.running(), list)
 
 
 def test_a_nameless_execution_gets_a_name_and_a_bad_one_is_refused(machine: Machine) -> None:

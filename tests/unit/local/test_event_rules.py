@@ -15,7 +15,7 @@ from cosmic_local.template.event_rules import execution_notice, matches
 ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:cosmic-pipeline"
 PATTERN = {
     "source": ["aws.states"],
-    "detail": {"stateMachineArn": [ARN], "status": ["ABORTED", "TIMED_OUT"]},
+    "detail": {"stateMachineArn": [ARN], "status": ["ABORTED", "FAILED", "TIMED_OUT"]},
 }
 EVENTS = Path(__file__).parents[3] / "events"
 
@@ -39,7 +39,12 @@ def test_a_notice_is_as_aws_sends_it() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "fits"),
-    [({}, True), ({"status": "SUCCEEDED"}, False), ({"stateMachineArn": f"{ARN}-2"}, False)],
+    [
+        ({}, True),
+        ({"status": "FAILED"}, True),
+        ({"status": "SUCCEEDED"}, False),
+        ({"stateMachineArn": f"{ARN}-2"}, False),
+    ],
 )
 def test_a_rule_wants_one_of_the_values_of_each_field(changes: Any, fits: bool) -> None:
     assert matches(PATTERN, notice(**changes)) is fits

@@ -13,7 +13,7 @@ from cosmic.client.deployment import PREFIX, Deployment
 from cosmic.client.plan import HOW_TO_MEASURE, UNMEASURED, RateSource
 from cosmic.errors import InvalidInput
 from cosmic_cli.exit_codes import Exit, out, show_json
-from cosmic_cli.options import AsJson, ManifestFile, Prefix, on_deployment
+from cosmic_cli.options import AsJson, ManifestFile, MaxCost, Prefix, RowsPerS, on_deployment
 
 
 @on_deployment
@@ -27,10 +27,8 @@ def plan(
         Path | None,
         typer.Option("--from", help="A run's metrics.json, or what `cosmic tune --json` printed."),
     ] = None,
-    rows_per_s: Annotated[
-        float | None,
-        typer.Option(min=0.001, help="The model's rows per second on one core, if you know it."),
-    ] = None,
+    rows_per_s: RowsPerS = None,
+    max_cost: MaxCost = None,
     prefix: Prefix = PREFIX,
     as_json: AsJson = False,
 ) -> None:
@@ -38,18 +36,19 @@ def plan(
 
     Checks data and model as `init` would; writes nothing and starts nothing. Time and cost depend
     on how fast this model runs, which `cosmic tune` or a finished run of it tells. Without either,
-    only the cost of requests and state transitions is known.
+    only the cost of requests and state transitions is known, and what the run may cost at most:
+    with every function at its time limit. --max-cost compares with that, or with what is expected.
 
     Example: cosmic plan manifest.json --local
 
     JSON: {"ok", "problems", "warnings", "ranks", "rows", "partitions", "bytes", "rows_per_rank",
     "memory_mb", "function_mb", "channel", "engine", "precision", "expected": null or {"wall_s",
     "rank_s", "waves", "starts", "measured"}, "counts": {"invocations", "transitions", "s3_gets",
-    "s3_puts"}, "usd_at_least", "bill": null or as in metrics.json}
+    "s3_puts"}, "usd_at_least", "usd_at_most", "bill": null or as in metrics.json}
     """
     source = RateSource(like, measured, rows_per_s)
     try:
-        document = deployment.plan(manifest, source, prefix).document()
+        document = deployment.plan(manifest, source, prefix, max_cost_usd=max_cost).document()
     except InvalidInput as error:
         if not as_json:
             raise
@@ -91,6 +90,7 @@ def _expected(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield line["item"], f"{line['formula']} = ${line['usd']:.6f}"
     million = bill["usd_per_million_rows"]
     yield "expected cost", f"${bill['usd']:.6f} (${million:.2f} per million rows)"
+    yield "cost at most", f"${document['usd_at_most']:.6f}, every function at its time limit"
 
 
 def _unknown(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -99,4 +99,5 @@ def _unknown(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "S3 requests", f"{counts['s3_gets']:,} reads, {counts['s3_puts']:,} writes and lists"
     yield "state transitions", f"{counts['transitions']:,}"
     yield "expected cost", f"${document['usd_at_least']:.6f} and Lambda's time, {UNMEASURED}"
+    yield "cost at most", f"${document['usd_at_most']:.6f}, every function at its time limit"
     yield "to measure it", HOW_TO_MEASURE

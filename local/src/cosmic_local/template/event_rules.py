@@ -73,6 +73,7 @@ def execution_notice(described: Mapping[str, Any]) -> dict[str, Any]:
         "detail": {
             **{k: str(described[k]) for k in ("executionArn", "stateMachineArn", "name", "input")},
             "status": getattr(described["status"], "value", described["status"]),
+            **{k: described.get(k) for k in ("error", "cause")},
             **milliseconds,
         },
     }

@@ -25,7 +25,7 @@ def refuse_changed(store: Readable, plan: Plan, ranks: Iterable[int]) -> None:
         TransientError: S3 failed.
     """
     read = {rank: {s.partition for s in plan.ranks[rank].slices} for rank in ranks}
-    wanted = sorted(set().union(*read.values()))
+    wanted, store = sorted(set().union(*read.values())), store.paid_by(plan.request_payer)
     with ThreadPoolExecutor(THREADS) as pool:
         found = pool.map(lambda index: _etag(store, plan.partitions[index]), wanted)
         now = {

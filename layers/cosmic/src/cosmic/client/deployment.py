@@ -120,20 +120,35 @@ class Deployment:
         self.stack.store().upload(Path(file), at)
         return at.uri
 
-    def submit(self, manifest: AnyManifest) -> Run:
+    def submit(
+        self,
+        manifest: AnyManifest,
+        *,
+        max_cost_usd: float | None = None,
+        rows_per_s: float | None = None,
+    ) -> Run:
         """Upload a manifest, which starts a run.
 
         Args:
             manifest: The document as a mapping, as JSON text, or the path of its file.
+            max_cost_usd: In place of the manifest's `limits.max_cost_usd`: `init` rejects a run
+                that is expected to cost more.
+            rows_per_s: In place of its `limits.rows_per_s`, by which that is judged.
 
         Raises:
             InvalidInput: everything that is wrong with it.
             InputError: it can't be read, or the bucket can't be written.
         """
-        return Run(self.stack, submit(self.stack, manifest))
+        limits = {"max_cost_usd": max_cost_usd, "rows_per_s": rows_per_s}
+        return Run(self.stack, submit(self.stack, manifest, limits))
 
     def plan(
-        self, manifest: AnyManifest, source: RateSource | None = None, prefix: str = PREFIX
+        self,
+        manifest: AnyManifest,
+        source: RateSource | None = None,
+        prefix: str = PREFIX,
+        *,
+        max_cost_usd: float | None = None,
     ) -> PlannedRun:
         """What a manifest would do: ranks, bytes, memory, time and cost. Nothing is started.
 
@@ -141,13 +156,15 @@ class Deployment:
             manifest: As for `submit`.
             source: Where the model's throughput is to come from; None: time and cost are unknown.
             prefix: Prefix of the results of the run that `source` may name.
+            max_cost_usd: In place of the manifest's `limits.max_cost_usd`.
 
         Raises:
             InvalidInput: everything that speaks against the run.
         """
         from cosmic.client.plan import RateSource, plan  # numpy, which following a run doesn't need
 
-        return plan(self.stack, manifest, source or RateSource(), prefix)
+        limits = {"max_cost_usd": max_cost_usd}
+        return plan(self.stack, manifest, source or RateSource(), prefix, limits)
 
     def run(self, run: str, prefix: str = PREFIX) -> Run:
         """A run by its id.

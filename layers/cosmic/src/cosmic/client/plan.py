@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cosmic.client.limits import limits_of
-from cosmic.client.manifests import AnyManifest, read_manifest
+from cosmic.client.manifests import NOTHING, AnyManifest, Overrides, read_manifest
 from cosmic.client.stack import Stack
 from cosmic.contracts.engines import choose_engine
 from cosmic.contracts.layout import RunFolder
@@ -16,9 +16,9 @@ from cosmic.contracts.manifest import Manifest
 from cosmic.contracts.plan import Limits, Plan
 from cosmic.costs import counts
 from cosmic.costs.bill import bill_document, total_usd
+from cosmic.costs.budget import expect, most_usd, over_budget
 from cosmic.costs.measured import Measured, at_rate, from_metrics, unlike
-from cosmic.costs.platform import LAMBDA
-from cosmic.costs.predict import Prediction, predict
+from cosmic.costs.predict import Prediction
 from cosmic.costs.workload import earlier, of_plan
 from cosmic.errors import InputError, InvalidInput
 from cosmic.planning.inputs import RunInputs
@@ -101,7 +101,13 @@ class PlannedRun:
         }
 
 
-def plan(stack: Stack, manifest: AnyManifest, source: RateSource, prefix: str) -> PlannedRun:
+def plan(
+    stack: Stack,
+    manifest: AnyManifest,
+    source: RateSource,
+    prefix: str,
+    overrides: Overrides = NOTHING,
+) -> PlannedRun:
     """Plan a run as the deployment's `init` would; nothing is written, nothing is started.
 
     Args:
@@ -109,19 +115,24 @@ def plan(stack: Stack, manifest: AnyManifest, source: RateSource, prefix: str) -
         manifest: What would be submitted.
         source: Where the model's throughput is to come from.
         prefix: Prefix of the results of the run that `source` may name.
+        overrides: What takes the place of the manifest's `limits`.
 
     Raises:
         InvalidInput: everything that speaks against the run.
         InputError: the source can't be read, or is about another model.
         TransientError: AWS failed.
     """
-    checked, _ = read_manifest(manifest)
+    checked, _ = read_manifest(manifest, overrides)
     limits = limits_of(stack)
     found = survey_input(checked, stack.store(), limits)
     planned = plan_run("plan", checked, found, limits)
     if not isinstance(planned, Plan):
         raise InvalidInput(planned)
     measured = measured_for(planned, source, stack, prefix)
+    if measured is None and checked.limits.rows_per_s is not None:
+        measured = at_rate(checked.limits.rows_per_s, planned)
+    if problems := over_budget(planned, checked.limits, limits, measured):
+        raise InvalidInput(problems)
     return PlannedRun(planned, limits, needed_mb(checked, found), measured)
 
 
@@ -172,12 +183,6 @@ def _of_run(stack: Stack, folder: RunFolder) -> Measured:
     return from_metrics(metrics, f"run {folder.run}")
 
 
-def expect(plan: Plan, limits: Limits, measured: Measured) -> Prediction:
-    """What the plan will take on Lambda, by the function that `cosmic tune` calls."""
-    job, how = of_plan(plan, limits.memory_mb, cold=measured.init_s is not None)
-    return predict(job, how, measured, replace(LAMBDA, ranks_at_once=limits.world_size))
-
-
 def expected_document(plan: Plan, limits: Limits, measured: Measured | None) -> dict[str, Any]:
     """Time, counts and bill as JSON; what only a measured model tells is null without one."""
     at_once = min(plan.world_size, limits.world_size)
@@ -188,6 +193,7 @@ def expected_document(plan: Plan, limits: Limits, measured: Measured | None) -> 
             "expected": None,
             "counts": counts.as_dict(known),
             "usd_at_least": total_usd(known.lines()),
+            "usd_at_most": most_usd(plan, limits),
             "bill": None,
         }
     found = expect(plan, limits, measured)
@@ -201,5 +207,6 @@ def expected_document(plan: Plan, limits: Limits, measured: Measured | None) -> 
         },
         "counts": counts.as_dict(found.counts),
         "usd_at_least": total_usd(found.counts.lines()),
+        "usd_at_most": most_usd(plan, limits),
         "bill": bill_document(found.lines, plan.rows),
     }

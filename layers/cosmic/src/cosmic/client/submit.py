@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from cosmic.client.manifests import AnyManifest, read_manifest
+from cosmic.client.manifests import NOTHING, AnyManifest, Overrides, read_manifest
 from cosmic.client.stack import Stack
 from cosmic.contracts.layout import RunFolder, run_id
 from cosmic.contracts.location import Location
@@ -15,17 +15,22 @@ from cosmic.errors import InputError
 log = logging.getLogger(__name__)
 
 
-def submit(stack: Stack, manifest: AnyManifest) -> RunFolder:
+def submit(stack: Stack, manifest: AnyManifest, limits: Overrides = NOTHING) -> RunFolder:
     """Check a manifest here, upload it, and say which run that starts.
 
     Its name in the bucket is the file's, or its job where it has no file.
+
+    Args:
+        stack: Where it runs.
+        manifest: What `read_manifest` takes.
+        limits: What takes the place of the manifest's `limits`.
 
     Raises:
         InvalidInput: everything that is wrong with it.
         InputError: it can't be read, or the bucket can't be written.
         TransientError: S3 failed.
     """
-    parsed, text = read_manifest(manifest)
+    parsed, text = read_manifest(manifest, limits)
     allowed = tuple(stack.outputs.get("OutputPrefixes", "").split(","))
     if not parsed.output.prefix.startswith(allowed):
         message = f"{stack.bucket} takes no results under {parsed.output.prefix!r}"

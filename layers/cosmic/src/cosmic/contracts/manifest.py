@@ -97,6 +97,7 @@ S3Object = Annotated[str, Field(max_length=2048), AfterValidator(_s3_object)]
 
 FormatName = Literal["safetensors", "pt"]
 PixelMismatch = Literal["auto", "refuse", "warn"]
+RequestPayer = Literal["requester"]
 Checked = TypeVar("Checked")
 
 
@@ -137,6 +138,11 @@ class Data(Contract):
         default=None,
         ge=1,
         description="use at most this many partitions, in S3's listing order (1, 10, 100, 2)",
+    )
+    request_payer: RequestPayer | None = Field(
+        default=None,
+        description="requester: partitions and model are read from Requester Pays buckets, at the "
+        "expense of the account that the run is in",
     )
     pixel_mismatch: PixelMismatch = Field(
         default="auto",
@@ -208,6 +214,26 @@ class Tolerate(Contract):
     )
 
 
+class RunLimits(Contract):
+    """What the run may cost; init refuses one that is expected to cost more."""
+
+    max_cost_usd: float | None = Field(
+        default=None,
+        gt=0,
+        strict=False,
+        allow_inf_nan=False,
+        description="refuse the run if it is expected to cost more, in US dollars; without "
+        "rows_per_s, if it could cost more with every rank at its time limit",
+    )
+    rows_per_s: float | None = Field(
+        default=None,
+        gt=0,
+        strict=False,
+        allow_inf_nan=False,
+        description="rows per second of the model on one core, as measured, for max_cost_usd",
+    )
+
+
 class Output(Contract):
     """Where the run's folder is made, in the manifest's bucket."""
 
@@ -233,6 +259,7 @@ class Manifest(Contract):
     inference: Inference = Inference.model_construct()
     fmi: Fmi = Fmi.model_construct()
     tolerate: Tolerate = Tolerate.model_construct()
+    limits: RunLimits = RunLimits.model_construct()
     output: Output = Output.model_construct()
     _warnings: tuple[str, ...] = PrivateAttr(())
 
@@ -348,6 +375,8 @@ HINTS = {
     "bucket": "the name alone, without s3://, as `aws s3 ls` shows it",
     "result_path": "use a folder like result-partition-100MB/1GB/1",
     "first_listed": "leave it out, and list the partitions that you want",
+    "/limits/max_cost_usd": "dollars, more than 0",
+    "/limits/rows_per_s": "rows per second of one core, more than 0: `cosmic tune` measures it",
     "one_source": "uri: all partitions in a folder; partitions: a list of objects",
 }
 

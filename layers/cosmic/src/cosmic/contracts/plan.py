@@ -14,7 +14,7 @@ from natsort import natsorted
 from pydantic import Field, TypeAdapter
 
 from cosmic.contracts.engines import AUTO_ENGINE, ENGINES, EngineName, Precision, choose_engine
-from cosmic.contracts.manifest import Contract, FormatName, Manifest
+from cosmic.contracts.manifest import Contract, FormatName, Manifest, RequestPayer
 from cosmic.errors import Problem
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class Plan(Contract):
         warnings: What the user should know of the way in which it is run.
         check_pixels: Whether objects are flagged whose pixels and magnitudes disagree.
         cai: What CAI's combined_data.json of this run says of its place, and where it goes.
+        request_payer: Who pays for reading partitions and model.
     """
 
     version: int = 1
@@ -116,6 +117,7 @@ class Plan(Contract):
     warnings: tuple[str, ...] = Field(default=(), strict=False)
     check_pixels: bool = False
     cai: CaiResults | None = None
+    request_payer: RequestPayer | None = None
 
     @property
     def world_size(self) -> int:
@@ -269,6 +271,7 @@ def make_plan(
         warnings=tuple(warnings),
         check_pixels=check_pixels,
         cai=_cai_results(manifest.output.cai_result_path, output_prefixes),
+        request_payer=manifest.data.request_payer,
     )
 
 

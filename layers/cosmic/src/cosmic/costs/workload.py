@@ -94,7 +94,8 @@ def of_manifest(text: bytes, store: Store, checkpoint: Path) -> Workload:
     found = inspect_inputs(store, parsed.data, parsed.model)
     if found.problems or found.model is None:
         raise InvalidInput(found.problems)
-    checkpoint.write_bytes(store.get(Location(found.model.bucket, found.model.key)))
+    paid = store.paid_by(parsed.data.request_payer)
+    checkpoint.write_bytes(paid.get(Location(found.model.bucket, found.model.key)))
     taken = limit_rows([p.rows for p in found.partitions], parsed.inference.limit_rows)
     work = _of(taken, max(p.row_bytes for p in found.partitions))
     wanted = parsed.fmi.channel

@@ -37,7 +37,7 @@ SWAPS = 5
 SWAP_PAUSE_S = 0.1
 FIRST_LOOK_S = 5.0
 SHARE_OF_WAITED = 0.25
-LONGEST_LOOK_S = 300.0
+LONGEST_LOOK_S = 300.0  # of who is next in line, so the longest that free room is unused
 
 
 class Place(Contract):
@@ -172,11 +172,12 @@ def _answer(request: Admission, before: tuple[Place, ...], mine: Place, capacity
 def look_after_s(waiting: int, waited_s: float) -> int:
     """When to look again: later the more runs wait before this one, and the longer it has waited.
 
-    So the looks of all waiting runs together grow only as the logarithm of their number, a run
-    that has waited long looks rarely, and no run sleeps much longer than it has waited already.
+    A run whose turn is far off need not know it soon, so its wait has no bound but its place in
+    the line: with one, the looks of all waiting runs together would grow with their number. Thus
+    they grow as its logarithm, whatever it is: from 16 a minute for one to 120 for a thousand.
     """
-    most = max(FIRST_LOOK_S * (waiting + 1), SHARE_OF_WAITED * waited_s)
-    most = min(most, LONGEST_LOOK_S)
+    rarely = min(SHARE_OF_WAITED * waited_s, LONGEST_LOOK_S)
+    most = max(FIRST_LOOK_S * (waiting + 1), rarely)
     return math.ceil(random.uniform(most / 2, most))  # noqa: S311
 
 

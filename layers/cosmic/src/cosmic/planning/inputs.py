@@ -61,7 +61,7 @@ def inspect_inputs(
     Args:
         largest_model_bytes: A larger model is refused unread; None: there is no limit.
     """
-    found = RunInputs()
+    found, store = RunInputs(), store.paid_by(data.request_payer)
     _survey_model(store, model, largest_model_bytes, found)
     listed = _list_partitions(store, data, found)
     opened: list[OpenPartition] = []

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from types_boto3_stepfunctions import SFNClient
 
 DEFAULT_PREFIX = "runs/"
+Guard = Callable[[Plan, Manifest, Limits], list[Problem]]
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ def start_run(
     executions: SFNClient,
     state_machine_arn: str,
     limits: Limits | Callable[[], Limits],
+    guard: Guard = lambda *_: [],
 ) -> Outcome:
     """Validate, plan and start the run of a manifest, or reject it with every reason.
 
@@ -98,6 +100,8 @@ def start_run(
 
     Args:
         limits: Of the deployment, or what asks AWS for them.
+        guard: What else may speak against a plan, such as its cost, which this package doesn't
+            know.
 
     Raises:
         InputError: the manifest is gone, or its bucket takes no answer.
@@ -118,7 +122,7 @@ def start_run(
     if not manifest.output.prefix.startswith(known.output_prefixes):
         run = _run(store, upload, manifest.job, DEFAULT_PREFIX)
     new = run.claim(_claim(upload, manifest))
-    plan = _plan_once(run, manifest, known, new=new)
+    plan = _plan_once(run, manifest, known, guard, new=new)
     if isinstance(plan, Status):
         return _rejected(run.folder, plan)
     if not isinstance(plan, Plan):
@@ -132,7 +136,7 @@ def start_run(
 
 
 def _plan_once(
-    run: RunStore, manifest: Manifest, limits: Limits, *, new: bool
+    run: RunStore, manifest: Manifest, limits: Limits, guard: Guard, *, new: bool
 ) -> Plan | Status | list[Problem]:
     """The run's plan, written now or before; or its rejection before, or what rejects it now."""
     if not new:
@@ -143,7 +147,9 @@ def _plan_once(
         if status is not None and status.state is State.REJECTED:
             return status
     found = plan_run(run.folder.run, manifest, survey_input(manifest, run.objects, limits), limits)
-    return run.plan_once(found) if isinstance(found, Plan) else found
+    if isinstance(found, Plan):
+        return guard(found, manifest, limits) or run.plan_once(found)
+    return found
 
 
 def _whole(error: InputError) -> Problem:

@@ -13,7 +13,7 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Self
 
 from cosmic.contracts.location import Location
-from cosmic.contracts.plan import Plan, PlannedModel
+from cosmic.contracts.plan import Plan
 from cosmic.contracts.vcpus import threads_for_memory
 from cosmic.model.baked import baked_checkpoint
 from cosmic.model.checkpoint import Checkpoint, load_checkpoint
@@ -84,16 +84,18 @@ class RankEnvironment:
         """The model, had while the engine's library is imported."""
         with ThreadPoolExecutor(1, "library") as aside:
             library = aside.submit(preload, plan.engine)
-            checkpoint = baked_checkpoint(self.baked, plan.model) or self._downloaded(plan.model)
+            checkpoint = baked_checkpoint(self.baked, plan.model) or self._downloaded(plan)
             library.result()
         return checkpoint
 
-    def _downloaded(self, model: PlannedModel) -> Checkpoint:
+    def _downloaded(self, plan: Plan) -> Checkpoint:
+        model = plan.model
         with TemporaryFile() as file:
             file.truncate(model.bytes)
             data = mmap.mmap(file.fileno(), model.bytes)
         at = Location(model.bucket, model.key)
-        self.store.read_into(memoryview(data), at, 0, etag=model.etag)
+        source = self.store.paid_by(plan.request_payer)
+        source.read_into(memoryview(data), at, 0, etag=model.etag)
         return load_checkpoint(data, model.sha256)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from cosmic.contracts.catalogue_schema import schema_of
 from cosmic.contracts.plan import Plan
@@ -24,6 +22,7 @@ from cosmic.ranks.session import RankSession
 from cosmic.ranks.task import RankTask, read_plan
 from cosmic.results.collective import write_gathered
 from cosmic.storage.run_store import RunStore
+from cosmic.storage.scratch import scratch_folder
 
 RESERVE_S = 10.0
 
@@ -53,9 +52,7 @@ def run_rank(
     session = RankSession(environment.messaging, plan, task.bucket, task.rank, task.attempt)
     with BalanceChannel.between(session, _patience_s(plan, stop_by)) as channel:
         work, shard = _infer(task, environment, plan, channel, invocation, stop_by, seen)
-        helper = Helper.after(
-            work, BlockReader(environment.store, plan.partitions, plan.batch_size)
-        )
+        helper = Helper.after(work, _reader(environment, plan))
         statistics = work.progress.statistics
         closing = close(session, statistics, shard, _patience_s(plan, stop_by), helper)
     if closing.joint and task.rank == 0:
@@ -93,12 +90,12 @@ def _infer(
     seen: Callable[[int], None],
 ) -> tuple[Work, bytes]:
     """Predict the rank's rows and write its shard; returns that, too."""
-    reader = BlockReader(environment.store, plan.partitions, plan.batch_size)
+    reader = _reader(environment, plan)
     slices = plan.ranks[task.rank].slices
-    with TemporaryDirectory() as scratch, reader.blocks(slices) as blocks:  # comes while it loads
+    with scratch_folder() as scratch, reader.blocks(slices) as blocks:  # comes while it loads
         engine = environment.engine(plan)
         invocation.mark("model_loaded_at_s")
-        path = Path(scratch) / "shard.parquet"
+        path = scratch / "shard.parquet"
         queue: BatchQueue[PredictionBlock] = BatchQueue(slices, plan.batch_size)
         work = Work(queue, blocks, reader, engine, channel, stop_by, plan.check_pixels, seen=seen)
         infer_rows(work, path, schema_of(plan.id_bytes))
@@ -108,6 +105,11 @@ def _infer(
         shard = path.read_bytes()
     invocation.mark("written_at_s")
     return work, shard
+
+
+def _reader(environment: RankEnvironment, plan: Plan) -> BlockReader:
+    source = environment.store.paid_by(plan.request_payer)
+    return BlockReader(source, plan.partitions, plan.batch_size)
 
 
 def _patience_s(plan: Plan, stop_by: float) -> float:

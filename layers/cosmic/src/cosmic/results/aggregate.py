@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from cosmic.contracts.status import State, Status
 from cosmic.report.render import PageRender, with_page
@@ -17,12 +18,20 @@ from cosmic.storage.objects import Writable
 from cosmic.storage.run_store import RunStore
 
 
-def aggregate(task: AggregateTask, store: Writable, scratch: Path) -> Status:
+class RunEnd(NamedTuple):
+    """The status of a run, and whether it is this call that gave it this end."""
+
+    status: Status
+    new: bool
+
+
+def aggregate(task: AggregateTask, store: Writable, scratch: Path) -> RunEnd:
     """Merge a run's shards and write its catalogue, metrics and status, in this order.
 
     The page is made after that, so that nobody who wants the catalogue waits for it; then the
     status is written again, with the page among its outputs. Where the run has been resumed
-    since, what its new execution says stands, and this one ends.
+    since, what its new execution says stands, and this one ends. So does what an execution has
+    said before it failed, where that is the reason to ask.
 
     Args:
         task: Which run.
@@ -30,7 +39,7 @@ def aggregate(task: AggregateTask, store: Writable, scratch: Path) -> Status:
         scratch: Folder for files before they are uploaded.
 
     Returns:
-        The run's status as it is then.
+        The run's status as it is then; new unless another has written it.
 
     Raises:
         TransientError: S3 failed; calling again does the same again.
@@ -39,7 +48,9 @@ def aggregate(task: AggregateTask, store: Writable, scratch: Path) -> Status:
     run = RunStore(store, task.folder)
     writer = run.status_writer(task.execution)
     if writer.successor:
-        return writer.successor
+        return RunEnd(writer.successor, new=False)
+    if task.failed and writer.own_end:
+        return RunEnd(writer.own_end, new=False)
     parts = read_run(run)
     announced = writer.found.warnings if writer.found else parts.plan.announced
     parquet, fits = scratch / "catalogue.parquet", scratch / "catalogue.fits"
@@ -52,10 +63,11 @@ def aggregate(task: AggregateTask, store: Writable, scratch: Path) -> Status:
     names = publish(run, parts, state, parquet, fits, metrics)
     outputs = {name: task.place(name) for name in names}
     status = summary.status.model_copy(update={"outputs": outputs})
-    if writer.write(status) and task.page:
+    written = writer.write(status)
+    if written and task.page:
         page = PageRender(parts.plan, parts.records, metrics, merged.redshifts, merged.flagged)
         place = task.place("report.html")
         writer.write(with_page(status, page, run, scratch, task.ends_at_s, place))
     if state is State.SUCCEEDED:
         run.release_shards()
-    return writer.found or status
+    return RunEnd(writer.found or status, written)

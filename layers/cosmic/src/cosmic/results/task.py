@@ -19,6 +19,8 @@ class AggregateTask:
     Attributes:
         map_failure: Why the Map as a whole failed, if it did.
         looks: How often the run looked for room and had to wait.
+        failed: Whether the execution has failed. It says how a run ended before it fails, unless
+            it died of what no state can catch (`States.Runtime`, `States.DataLimitExceeded`).
         began_at_s: When this invocation began, seconds since 1970.
         ends_at_s: When this invocation will be ended, seconds since 1970.
         page: Whether the page is made.
@@ -33,6 +35,7 @@ class AggregateTask:
     began_at_s: float
     map_failure: dict[str, str] | None = None
     looks: int = 0
+    failed: bool = False
     ends_at_s: float = math.inf
     page: bool = True
     published_at: str = ""
@@ -45,9 +48,10 @@ class AggregateTask:
     def from_event(
         cls, event: dict[str, Any], memory_mb: int, remaining_s: float = math.inf
     ) -> Self:
-        """Read the state machine's input, or EventBridge's notice that an execution was stopped."""
+        """Read the state machine's input, or EventBridge's notice that an execution has ended."""
+        failed = event.get("detail", {}).get("status") == "FAILED"
         if "detail" in event:
-            event = _input_of_stopped(event["detail"])
+            event = _input_of_ended(event["detail"])
         run = event["run"]
         return cls(
             folder=RunFolder(run["bucket"], run["prefix"], run["run"]),
@@ -58,13 +62,17 @@ class AggregateTask:
             began_at_s=time.time(),
             map_failure=run.get("failure"),
             looks=run.get("admission", {}).get("looks", 0),
+            failed=failed,
             ends_at_s=time.time() + remaining_s,
         )
 
 
-def _input_of_stopped(notice: dict[str, Any]) -> dict[str, Any]:
-    """What the state machine would have asked, had its execution not been stopped."""
-    failure = {"Error": notice["status"], "Cause": "the execution was stopped"}
+def _input_of_ended(notice: dict[str, Any]) -> dict[str, Any]:
+    """What the state machine would have asked, had its execution not ended before."""
+    status = notice["status"]
+    by_itself = "the execution failed: its history says why"
+    cause = by_itself if status == "FAILED" else "the execution was stopped"
+    failure = {"Error": notice.get("error") or status, "Cause": notice.get("cause") or cause}
     return {
         "run": {**json.loads(notice["input"]), "failure": failure},
         "execution": notice["executionArn"],

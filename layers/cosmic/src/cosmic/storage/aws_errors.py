@@ -87,8 +87,9 @@ NO_BUCKET = Kind("no-bucket", "check the bucket's name and region")
 DENIED = Kind(
     "access-denied",
     "these credentials may not read or write there: check the role's policy and the bucket's. S3 "
-    "also answers this for objects that don't exist in buckets that may not be listed, and for "
-    "Requester Pays buckets, which are not supported: copy the objects to a bucket of your own",
+    "also answers this for objects that don't exist in buckets that may not be listed, for objects "
+    "whose KMS key the role may not use (SourceKmsKeyArn names it to the deployment), and for "
+    'Requester Pays buckets ("request_payer": "requester" in the manifest\'s data reads them)',
 )
 NOT_ALLOWED = Kind("access-denied", "the role's policy does not allow it")
 CHANGED = Kind("precondition-failed", "the object has changed since the run was planned")

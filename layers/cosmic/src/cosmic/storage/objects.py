@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypedDict
 
 import boto3
 from botocore.config import Config
@@ -18,9 +19,8 @@ from botocore.response import StreamingBody
 from s3transfer.manager import TransferManager
 from s3transfer.subscribers import BaseSubscriber
 
-from cosmic.contracts.location import (
-    Location,
-)
+from cosmic.contracts.location import Location
+from cosmic.contracts.manifest import RequestPayer
 from cosmic.errors import CosmicError, InputError, TransientError
 from cosmic.storage.aws_errors import AWS_FAILURES, as_cosmic_error, translated
 
@@ -74,6 +74,10 @@ class Readable(Protocol):
 
     def keys_beginning(self, at: Location, most: int) -> Sequence[str]:
         """The first keys that begin as this one does, `at` itself among them."""
+        ...
+
+    def paid_by(self, payer: RequestPayer | None) -> Self:
+        """The same objects, every read of which says who pays for it."""
         ...
 
 
@@ -146,6 +150,30 @@ class Requests(NamedTuple):
         return Requests(self.reads - before.reads, self.writes - before.writes)
 
 
+class _RequestCounter:
+    """Counts the requests of a store and of its copies, from any thread."""
+
+    def __init__(self) -> None:
+        self._reads, self._writes = 0, 0
+        self._lock = Lock()
+
+    @property
+    def total(self) -> Requests:
+        with self._lock:
+            return Requests(self._reads, self._writes)
+
+    def add(self, reads: int = 0, writes: int = 0) -> None:
+        with self._lock:
+            self._reads += reads
+            self._writes += writes
+
+
+class _Payer(TypedDict, total=False):
+    """The parameter of every read that says who pays."""
+
+    RequestPayer: RequestPayer
+
+
 class Store:
     """Objects in S3.
 
@@ -155,19 +183,23 @@ class Store:
 
     def __init__(self, client: S3Client) -> None:
         self._s3 = client
-        self._reads, self._writes = 0, 0
-        self._lock = Lock()
+        self._counter = _RequestCounter()
+        self._count = self._counter.add
+        self._payer = _Payer()
 
     @property
     def requests(self) -> Requests:
-        """Requests made so far."""
-        with self._lock:
-            return Requests(self._reads, self._writes)
+        """Requests made so far, those of `paid_by` included."""
+        return self._counter.total
 
-    def _count(self, reads: int = 0, writes: int = 0) -> None:
-        with self._lock:
-            self._reads += reads
-            self._writes += writes
+    def paid_by(self, payer: RequestPayer | None) -> Self:
+        """The same objects, every read of which says who pays for it.
+
+        Buckets that are not Requester Pays take no notice of it.
+        """
+        paid = copy.copy(self)
+        paid._payer = _Payer(RequestPayer=payer) if payer else _Payer()
+        return paid
 
     def get(self, at: Location, *, version_id: str | None = None, most: int | None = None) -> bytes:
         """A whole object, of one version if given; read again where a reply breaks off.
@@ -181,9 +213,11 @@ class Store:
             self._count(reads=1)
             with translated(at.uri):
                 if version_id:
-                    reply = self._s3.get_object(Bucket=at.bucket, Key=at.key, VersionId=version_id)
+                    reply = self._s3.get_object(
+                        Bucket=at.bucket, Key=at.key, VersionId=version_id, **self._payer
+                    )
                 else:
-                    reply = self._s3.get_object(Bucket=at.bucket, Key=at.key)
+                    reply = self._s3.get_object(Bucket=at.bucket, Key=at.key, **self._payer)
             size = reply.get("ContentLength", 0)
             if most is not None and size > most:
                 reply["Body"].close()
@@ -234,7 +268,7 @@ class Store:
         asked = f"{offset}-{offset + length - 1}"
         with translated(at.uri):
             reply = self._s3.get_object(
-                Bucket=at.bucket, Key=at.key, Range=f"bytes={asked}", IfMatch=etag
+                Bucket=at.bucket, Key=at.key, Range=f"bytes={asked}", IfMatch=etag, **self._payer
             )
         got = reply.get("ContentRange")
         right = got is not None and got.startswith(f"bytes {asked}/")
@@ -245,7 +279,7 @@ class Store:
         self._count(reads=1)
         try:
             with translated(at.uri):
-                reply = self._s3.head_object(Bucket=at.bucket, Key=at.key)
+                reply = self._s3.head_object(Bucket=at.bucket, Key=at.key, **self._payer)
         except InputError as error:
             raise self._in_words(at, error) from error
         return StoredObject(at.key, reply["ContentLength"], reply["ETag"])
@@ -258,7 +292,10 @@ class Store:
         self._count(reads=1)
         try:
             with translated(at.uri):
-                self._s3.get_object(Bucket=at.bucket, Key=at.key, Range="bytes=0-0")["Body"].close()
+                reply = self._s3.get_object(
+                    Bucket=at.bucket, Key=at.key, Range="bytes=0-0", **self._payer
+                )
+                reply["Body"].close()
         except CosmicError as error:
             return error
         return refused
@@ -272,7 +309,9 @@ class Store:
         return [found.key for found in islice(self._list_prefix(at), most)]
 
     def _list_prefix(self, at: Location) -> Iterator[StoredObject]:
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=at.bucket, Prefix=at.key)
+        pages = self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=at.bucket, Prefix=at.key, **self._payer
+        )
         with translated(at.uri):
             for page in pages:
                 self._count(writes=1)
@@ -309,7 +348,7 @@ class Store:
         self._count(reads=1)
         try:
             with translated(at.uri):
-                reply = self._s3.get_object(Bucket=at.bucket, Key=at.key)
+                reply = self._s3.get_object(Bucket=at.bucket, Key=at.key, **self._payer)
                 return reply["Body"].read(), reply["ETag"]
         except InputError as error:
             if error.code == "not-found":
@@ -420,7 +459,7 @@ class Store:
         self._count(reads=1)
         try:
             with translated(at.uri):
-                self._s3.download_file(at.bucket, at.key, str(beside))
+                self._s3.download_file(at.bucket, at.key, str(beside), ExtraArgs={**self._payer})
         except InputError as error:
             raise self._in_words(at, error) from error  # it asks for the size by HEAD first
         beside.replace(path)

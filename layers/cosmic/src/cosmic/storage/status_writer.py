@@ -51,6 +51,13 @@ class StatusWriter:
         found = self.found
         return found if found and found.execution not in (None, self._execution) else None
 
+    @property
+    def own_end(self) -> Status | None:
+        """The status that was found, if this execution has ended the run with it."""
+        found = self.found
+        mine = found is not None and found.execution == self._execution and found.state.final
+        return found if mine else None
+
     def write(self, status: Status) -> bool:
         """Write the status unless another end has been written since it was last read here.
 

@@ -55,7 +55,7 @@ def finish(
         published_at=str(out.absolute()),
     )
     with TemporaryDirectory(dir=work.root) as scratch:
-        status = aggregate(task, run.objects, Path(scratch))
+        status = aggregate(task, run.objects, Path(scratch)).status
     made = {name: _path(run.folder.at(name)) for name in status.outputs}
     metrics = json.loads(made["metrics.json"].read_bytes())
     plots = write_plots(made["catalogue.parquet"], metrics, work.root / PLOTS) if page else []

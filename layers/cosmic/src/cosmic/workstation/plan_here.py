@@ -9,6 +9,7 @@ from typing import Any
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import FormatName, Manifest, PixelMismatch, check_manifest
 from cosmic.contracts.plan import Limits, Plan, natural_order
+from cosmic.costs.budget import over_budget
 from cosmic.data.formats import FORMATS
 from cosmic.errors import InputError, InvalidInput
 from cosmic.planning.start_run import plan_run, survey_input
@@ -30,6 +31,8 @@ def planned(manifest: Manifest, store: Readable, limits: Limits, run: str = "") 
     found = plan_run(run or manifest.job, manifest, survey_input(manifest, store, limits), limits)
     if not isinstance(found, Plan):
         raise InvalidInput(found)
+    if problems := over_budget(found, manifest.limits, limits):
+        raise InvalidInput(problems)
     return found
 
 
