@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from threading import Lock
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import boto3
@@ -127,6 +128,15 @@ class Store:
         Raises:
             InputError: it has more than `most` bytes, if that is given; nothing is read then.
         """
+        return self._get(at, version_id, most)[0]
+
+    def get_described(self, at: Location) -> tuple[bytes, dict[str, str]]:
+        """A whole object, and the metadata that it was uploaded with."""
+        return self._get(at, None, None)
+
+    def _get(
+        self, at: Location, version_id: str | None, most: int | None
+    ) -> tuple[bytes, dict[str, str]]:
         broken = ""
         for attempt in range(GET_ATTEMPTS):
             time.sleep(attempt * RESUME_PAUSE_S)
@@ -141,7 +151,7 @@ class Store:
                 reply["Body"].close()
                 raise _too_large(at, size, most)
             try:
-                return reply["Body"].read()
+                return reply["Body"].read(), reply.get("Metadata", {})
             except AWS_FAILURES as error:
                 broken = _broken_off(at, error)
         raise TransientError(f"{at.uri}: broke off {GET_ATTEMPTS} times: {broken}")
@@ -334,14 +344,21 @@ class Store:
         text = json.dumps(document, indent=1, allow_nan=False)
         self.put(at, text.encode(), "application/json")
 
-    def upload(self, path: Path, at: Location) -> None:
-        """Upload a file, in parts where it is large; it appears when it is whole."""
+    def upload(
+        self, path: Path, at: Location, metadata: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """Upload a file, in parts where it is large; it appears when it is whole.
+
+        Args:
+            metadata: Goes with the object.
+        """
         parts = 1 + path.stat().st_size // UPLOAD_PART_BYTES
         self._count(writes=parts if parts == 1 else parts + 2)
         # Not by `upload_file`: what it raises loses the error that S3 answered if the transfer's
         # threads are slow to end, and with it whether another try can help.
         with translated(at.uri), TransferManager(self._s3) as transfers:
-            transfers.upload(str(path), at.bucket, at.key).result()
+            more = {"Metadata": dict(metadata)}
+            transfers.upload(str(path), at.bucket, at.key, extra_args=more).result()
 
     def download(self, at: Location, path: Path) -> None:
         """Download an object into a file, in parts if large; it appears when it is whole."""
