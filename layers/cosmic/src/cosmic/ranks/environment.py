@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import os
 import time
@@ -23,6 +24,7 @@ from cosmic.storage.objects import Store
 
 EngineKey = tuple[str, str, str, int]
 BAKED = "model"
+MODEL_ATTEMPTS = 3
 
 if TYPE_CHECKING:
     from types_boto3_secretsmanager import SecretsManagerClient
@@ -93,7 +95,10 @@ class RankEnvironment:
             file.truncate(model.bytes)
             data = mmap.mmap(file.fileno(), model.bytes)
         at = Location(model.bucket, model.key)
-        self.store.read_into(memoryview(data), at, 0, etag=model.etag)
+        for _ in range(MODEL_ATTEMPTS):  # it may have been damaged on its way here alone
+            self.store.read_into(memoryview(data), at, 0, etag=model.etag)
+            if hashlib.sha256(data).hexdigest() == model.sha256:
+                break
         return load_checkpoint(data, model.sha256)
 
 
