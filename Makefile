@@ -22,6 +22,8 @@ RUNTIME ?= python3.13
 BUILD_DIR ?= .aws-sam/zip
 ARCHITECTURE ?= x86_64
 STAGE ?= dev
+SEEDS ?= 1 2 3
+SECONDS ?= 60
 # What AWS runs that the pins have wheels for; Python 3.11 there has too old a C library (ADR 20).
 RUNTIMES := 3.12 3.13
 # Of 18,000 modules these and what they import are compiled: the rest would take over a minute.
@@ -41,7 +43,7 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env install demo test test-unit test-long system site check format lint types validate security schemas dist build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables bench-pixels test-containers pins wheels bench-balance
+.PHONY: help env install demo test test-unit test-long system site check format lint types validate security schemas dist build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables bench-pixels test-containers pins wheels bench-balance faults
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -182,6 +184,9 @@ bench-start: $(VENV)/.ready ## Where the cold start of each function goes
 
 bench-pipeline: $(VENV)/.ready ## The whole pipeline beside the bare loop, by rows and by ranks
 	$(BIN)/python -m bench.pipeline
+
+faults: $(VENV)/.ready ## Runs under kills and broken replies of S3: what was whole, named or lost (SEEDS, SECONDS)
+	$(BIN)/python -m bench.faults --seed $(SEEDS) --seconds $(SECONDS)
 
 bench-pixels: $(VENV)/.ready ## How often pixels and magnitudes are said to disagree, rightly and by mistake
 	$(BIN)/python -m bench.pixels

@@ -385,6 +385,19 @@ def test_a_rank_that_failed_after_its_rows_were_safe_is_a_warning(
     assert done.aggregate(tmp_path).warnings == status.warnings
 
 
+def test_a_rank_that_left_its_rows_and_no_record_is_a_warning(
+    run: Callable[[int], Run], tmp_path: Path
+) -> None:
+    done = run(3)
+    done.write(collective=False)
+    done.store.delete(done.folder.record(1, 3))
+    status = done.aggregate(tmp_path)
+    assert (status.state, status.fmi) == (State.SUCCEEDED, "degraded")
+    said = "1 rank wrote all rows and no record: metrics and bill lack what that took"
+    assert status.warnings == (said,)
+    assert done.aggregate(tmp_path).warnings == (said,)
+
+
 def test_a_map_that_failed_as_a_whole_is_the_reason(
     run: Callable[[int], Run], tmp_path: Path
 ) -> None:

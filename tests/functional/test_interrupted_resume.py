@@ -3,41 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
-from botocore.client import BaseClient
 
 from cosmic.client.executions import cancel, resume
 from cosmic.client.snapshots import execution_arn
 from cosmic.contracts.status import State
 from cosmic.errors import InputError
+from fault_support.dying import interrupt, writes_of
 from functional.test_no_execution import Planned, planned
 
 __all__ = ["planned"]
-READS = ("Get", "Head", "List", "Describe")
 WRITES = ["PutObject", "PutObject", "PutObject", "StartExecution"]
-
-
-class Died(BaseException):
-    """The process ends here: nothing catches it."""
-
-
-def die_after(write: int, patch: pytest.MonkeyPatch) -> list[str]:
-    """End the process after a write, counted from 1; returns the writes as they are done."""
-    call: Any = vars(BaseClient)["_make_api_call"]
-    done: list[str] = []
-
-    def counted(self: Any, operation: str, arguments: Any) -> Any:
-        reply = call(self, operation, arguments)
-        if not operation.startswith(READS):
-            done.append(operation)
-            if len(done) == write:
-                raise Died
-        return reply
-
-    patch.setattr(BaseClient, "_make_api_call", counted)
-    return done
 
 
 def failed(planned: Planned) -> str:
@@ -59,25 +36,21 @@ def assert_resumed(planned: Planned, execution: str) -> None:
 
 def test_these_are_all_its_writes(planned: Planned) -> None:
     execution = failed(planned)
-    with pytest.MonkeyPatch.context() as patch:
-        done = die_after(0, patch)
-        resume(planned.target, planned.folder, planned.status)
-    assert done == WRITES
+    assert writes_of(lambda: resume(planned.target, planned.folder, planned.status)) == WRITES
     assert_resumed(planned, execution)
 
 
 @pytest.mark.parametrize("write", range(1, len(WRITES) + 1))
 def test_it_is_repeated_and_can_be_cancelled(planned: Planned, write: int) -> None:
     execution = failed(planned)
-    with pytest.MonkeyPatch.context() as patch:
-        die_after(write, patch)
-        with pytest.raises(Died):
-            resume(planned.target, planned.folder, planned.status)
+    interrupt(lambda: resume(planned.target, planned.folder, planned.status), write)
     if write < len(WRITES):
         resume(planned.target, planned.folder, planned.status)
     else:
         with pytest.raises(InputError, match="is still running"):
             resume(planned.target, planned.folder, planned.status)
     assert_resumed(planned, execution)
-    assert cancel(planned.target, planned.folder, planned.status) == execution
-    assert planned.described(execution)["status"] == "ABORTED"
+    for _ in range(2):  # `cancel` itself writes once, and may be repeated
+        stop = writes_of(lambda: cancel(planned.target, planned.folder, planned.status))
+        assert stop == ["StopExecution"]
+        assert planned.described(execution)["status"] == "ABORTED"

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -177,6 +178,19 @@ def test_resume_computes_again_what_is_damaged_and_keeps_the_rest(
     resumed = resume(planned.target, planned.folder, status)
     assert (resumed.ranks, resumed.execution) == ((2,), f"{first}-r1")
     assert json.loads(planned.store.get(planned.folder.ranks)) == [{"rank": 2}]
+
+
+def test_a_shard_whose_rank_ended_before_its_record_is_kept_if_it_is_whole(
+    planned: Planned, tmp_path: Path
+) -> None:
+    run, path = RunStore(planned.store, planned.folder), tmp_path / "shard"
+    for rank in range(3):
+        path.write_bytes(f"rows of {rank}".encode())
+        run.write_shard(rank, 4, path)
+    planned.store.put(planned.folder.shard(1, 4), b"another's rows")
+    planned.store.put(planned.folder.record(2, 4), b"{")
+    status = planned.write(state=State.FAILED)
+    assert resume(planned.target, planned.folder, status).ranks == (1, 2, 3)
 
 
 def test_resume_of_rows_that_have_changed_names_both_etags(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,8 +10,7 @@ import pytest
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, share_rows
 from cosmic.contracts.status import State, Status
-from cosmic.errors import InputError, TransientError
-from cosmic.results.read_run import read_run
+from cosmic.errors import TransientError
 from cosmic.storage.objects import Store
 from cosmic.storage.run_store import RunStore
 
@@ -81,24 +78,3 @@ def test_a_status_that_cannot_be_read_is_none(run: RunStore) -> None:
     assert run.status() is None
     run.objects.put(run.folder.status, b"{")
     assert run.status() is None
-
-
-READERS: dict[str, Callable[[RunStore], Any]] = {
-    "plan.json": lambda run: run.plan(),
-    "records/rank-0000-of-0001.json": lambda run: run.records(1),
-    "records/collective.json": read_run,
-    "failures/0.json": lambda run: run.failures(),
-}
-
-
-@pytest.mark.parametrize("name", READERS)
-@pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"version": 99}', b"\xff\xfe"])
-def test_a_damaged_object_is_named_with_the_way_out(
-    run: RunStore, plan: Plan, name: str, text: bytes
-) -> None:
-    run.plan_once(plan)
-    run.objects.put(run.folder.at(name), text)
-    with pytest.raises(InputError, match=re.escape(run.folder.at(name).uri)) as raised:
-        READERS[name](run)
-    assert raised.value.code == "damaged"
-    assert "submit the manifest again" in raised.value.hint

@@ -264,77 +264,6 @@ def started_with(state_machine: tuple[Any, str], run: str) -> dict[str, Any]:
     return document
 
 
-class Killed(BaseException):
-    """The function's end in the middle of its work."""
-
-
-class Mortal:
-    """S3 or Step Functions whose user is killed right after one of its writes.
-
-    Attributes:
-        left: How many writes it survives; each counts down all that share the list.
-    """
-
-    WRITES: tuple[str, ...] = ("put", "put_once", "replace", "start_execution")
-
-    def __init__(self, real: Any, left: list[int], done: list[str]) -> None:
-        self._real, self._left, self._done = real, left, done
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._real, name)
-        if name not in self.WRITES:
-            return found
-
-        def written(*args: Any, **kwargs: Any) -> Any:
-            result = found(*args, **kwargs)
-            self._done.append(name)
-            self._left[0] -= 1
-            if self._left[0] == 0:
-                raise Killed
-            return result
-
-        return written
-
-
-def end_of(store: Store, state_machine: Any, outcome: Outcome) -> dict[str, Any]:
-    """All that a start leaves: the run's objects and its execution's input, without its name."""
-    folder = parse_uri(outcome.status_uri.removesuffix("status.json"))
-    left: dict[str, Any] = {
-        found.key.removeprefix(folder.key): json.loads(
-            store.get(Location(folder.bucket, found.key)).replace(outcome.run.encode(), b"RUN")
-        )
-        for found in store.list(folder)
-    }
-    del left["status.json"]["updated_at"], left["manifest.json"]["source"]
-    if executions(state_machine).count(outcome.run):
-        text = json.dumps(started_with(state_machine, outcome.run)).replace(outcome.run, "RUN")
-        left["input"] = json.loads(text)
-    return left
-
-
-@pytest.mark.parametrize("good", [True, False])
-def test_a_start_that_is_killed_after_any_write_and_repeated_ends_the_same(
-    store: Store, manifest: Any, drop: Any, start: Start, state_machine: Any, good: bool
-) -> None:
-    if not good:
-        manifest["model"]["uri"] += "-missing"
-    client, arn = state_machine
-    upload = drop(manifest)
-    undisturbed = end_of(store, state_machine, start(upload))
-    for survived in range(1, 100):
-        again = Upload(upload.at, f"{upload.revision}-{survived}")
-        left, done = [survived], list[str]()
-        mortal: tuple[Any, Any] = Mortal(store, left, done), Mortal(client, left, done)
-        try:
-            start_run(again, *mortal, arn, LIMITS)
-        except Killed:
-            outcome = start(again)
-            assert end_of(store, state_machine, outcome) == undisturbed, done
-        else:
-            break
-    assert survived == (6 if good else 3)  # claim, plan, items, execution, status; or two
-
-
 def test_a_resumed_runs_items_are_left_alone_by_a_late_event(
     store: Store, manifest: Any, drop: Any, start: Start
 ) -> None:
@@ -361,28 +290,29 @@ def test_a_rejected_upload_stays_rejected_when_its_input_is_completed(
 
 
 def test_of_two_deliveries_at_once_the_one_that_started_the_run_is_believed(
-    store: Store, manifest: Any, drop: Any, start: Start, state_machine: Any
+    store: Store,
+    manifest: Any,
+    drop: Any,
+    start: Start,
+    state_machine: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The other one looked before the input was complete, and wrote its answer in between."""
     upload = drop(manifest)
     status = parse_uri(start(drop(manifest, name="other")).status_uri)
 
-    class Overtaken(Mortal):
-        WRITES = ("start_execution",)
-
-        def __getattr__(self, name: str) -> Any:
-            if name == "start_execution":
-                run = run_id("test", upload.at.bucket, upload.at.key, upload.revision)
-                at = Location(status.bucket, f"runs/{run}/status.json")
-                answer = Status(
-                    run=run, state=State.REJECTED, manifest=upload.at.uri, updated_at=utc_now()
-                )
-                store.put(at, answer.model_dump_json().encode())
-            return super().__getattr__(name)
-
     client, arn = state_machine
-    overtaken: Any = Overtaken(client, [100], [])
-    outcome = start_run(upload, store, overtaken, arn, LIMITS)
+
+    def overtaken(**arguments: Any) -> Any:
+        run = run_id("test", upload.at.bucket, upload.at.key, upload.revision)
+        at = Location(status.bucket, f"runs/{run}/status.json")
+        answer = Status(run=run, state=State.REJECTED, manifest=upload.at.uri, updated_at=utc_now())
+        store.put(at, answer.model_dump_json().encode())
+        return begin(**arguments)
+
+    begin = client.start_execution
+    monkeypatch.setattr(client, "start_execution", overtaken)
+    outcome = start_run(upload, store, client, arn, LIMITS)
     assert parse_status(store.get(parse_uri(outcome.status_uri))).state is State.RUNNING
 
 

@@ -22,6 +22,7 @@ from cosmic.storage.objects import Store
 Call = Callable[[Store, Location, Path], Any]
 CALLS: dict[str, Call] = {
     "get": lambda store, at, _: store.get(at),
+    "get_described": lambda store, at, _: store.get_described(at),
     "get_range": lambda store, at, _: store.get_range(at, 0, 4, etag="e"),
     "read_into": lambda store, at, _: store.read_into(memoryview(bytearray(4)), at, 0, etag="e"),
     "head": lambda store, at, _: store.head(at),

@@ -16,8 +16,9 @@ from cosmic.contracts.manifest import parse_manifest
 from cosmic.contracts.plan import Plan
 from cosmic.contracts.rank_record import parse_record
 from cosmic.errors import CosmicError, InputError
+from cosmic.storage.damaged import RESUME, parsed
 from cosmic.storage.objects import Store
-from cosmic.storage.run_store import RunStore, parsed
+from cosmic.storage.run_store import RunStore
 from cosmic_cli.exit_codes import out, show_json
 from cosmic_cli.options import AsJson, on_run
 
@@ -95,5 +96,5 @@ def _entries(store: Store, folder: RunFolder, plan: Plan) -> list[dict[str, Any]
     """CAI's form of the existing records."""
     keys = [o.key for o in store.list(folder.at("records/")) if "/rank-" in o.key]
     places = [Location(folder.bucket, key) for key in keys]
-    records = [parsed(parse_record, store.get(at), at) for at in places]
+    records = [parsed(parse_record, store.get(at), at, RESUME) for at in places]
     return combined_data(plan, records)

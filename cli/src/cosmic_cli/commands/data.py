@@ -203,7 +203,7 @@ def put(
     """
     from cosmic.workstation.put import put_data
     from cosmic.workstation.shipped_model import CAUTION, SHIPPED, WAY_ON
-    from cosmic_cli.views.put import show_put, stopped
+    from cosmic_cli.put import show_put, stopped
     from cosmic_cli.views.steps import shown as shown_steps
 
     if wait and not submit:

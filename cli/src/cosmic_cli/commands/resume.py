@@ -21,10 +21,11 @@ def resume(
 ) -> None:
     """Compute the missing ranks of a failed, partial or cancelled run, and merge again.
 
-    A rank is recomputed unless its record exists and its shard has the checksum that the record
-    gives. Recomputed ranks do not communicate with each other. If no rank is missing, only the
-    merge is repeated. If the partitions of all missing ranks have changed since the run was
-    planned, nothing is started: submit the manifest again.
+    A rank is recomputed unless its shard has the checksum that its record gives, or, if it ended
+    before it wrote one, the checksum that the shard was uploaded with. Recomputed ranks do not
+    communicate with each other. If no rank is missing, only the merge is repeated. If the
+    partitions of all missing ranks have changed since the run was planned, nothing is started:
+    submit the manifest again.
 
     Example: cosmic resume demo-0123456789ab --wait --local
 

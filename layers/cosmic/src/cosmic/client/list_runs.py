@@ -12,11 +12,13 @@ from typing import Any
 from cosmic.client.snapshots import read_status
 from cosmic.client.stack import Stack
 from cosmic.contracts.layout import RunFolder
-from cosmic.contracts.status import State
+from cosmic.contracts.status import State, Status
+from cosmic.errors import InputError
 from cosmic.storage.aws_errors import translated
 from cosmic.storage.objects import Store
 
 READERS = 8
+DAMAGED = "DAMAGED"
 RESUMED = re.compile(r"-r\d+$")
 
 
@@ -25,7 +27,8 @@ class ListedRun:
     """A run in a list.
 
     Attributes:
-        state: That of its status; of its execution if it has none under the prefix.
+        state: That of its status; of its execution if it has none under the prefix; `DAMAGED` if
+            it has one that can't be read.
         execution: ARN of its latest execution.
         started_at, stopped_at: Of that execution, UTC ISO 8601.
     """
@@ -68,12 +71,12 @@ def _executions(stack: Stack) -> Iterator[dict[str, Any]]:
 def _listed(
     store: Store, bucket: str, prefix: str, run: str, execution: dict[str, Any]
 ) -> ListedRun:
-    status = read_status(store, RunFolder(bucket, prefix, run))
+    status, state = _status(store, RunFolder(bucket, prefix, run), execution)
     stopped = execution.get("stopDate")
     ended = status is not None and status.state is not State.RUNNING
     return ListedRun(
         run=run,
-        state=status.state.value if status is not None else execution["status"],
+        state=state,
         execution=execution["executionArn"],
         started_at=execution["startDate"].isoformat(timespec="seconds"),
         stopped_at=stopped.isoformat(timespec="seconds") if stopped and ended else None,
@@ -81,3 +84,16 @@ def _listed(
         rows_in=status.rows_in if status else None,
         rows_out=status.rows_out if status else None,
     )
+
+
+def _status(
+    store: Store, folder: RunFolder, execution: dict[str, Any]
+) -> tuple[Status | None, str]:
+    """A run's status and state; one that can't be read hides no other run."""
+    try:
+        status = read_status(store, folder)
+    except InputError as error:
+        if error.code != "damaged":
+            raise
+        return None, DAMAGED
+    return status, status.state.value if status is not None else execution["status"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cosmic.client.limits import limits_of
 from cosmic.client.manifests import NOTHING, AnyManifest, Overrides, read_manifest
+from cosmic.client.results import read_metrics
 from cosmic.client.stack import Stack
 from cosmic.contracts.engines import choose_engine
 from cosmic.contracts.layout import RunFolder
@@ -176,8 +176,10 @@ def measured_for(plan: Plan, source: RateSource, stack: Stack, prefix: str) -> M
 
 def _of_run(stack: Stack, folder: RunFolder) -> Measured:
     try:
-        metrics = json.loads(stack.store().get(folder.metrics))
+        metrics = read_metrics(stack.store(), folder)
     except InputError as error:
+        if error.code != "not-found":
+            raise
         message = f"no finished run {folder.run}: {error.message}"
         raise InputError(message, code="no-run") from error
     return from_metrics(metrics, f"run {folder.run}")

@@ -9,13 +9,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from cosmic.contracts.layout import RESULTS, RUN_ID, RunFolder
+from cosmic.contracts.run_metrics import parse_metrics
 from cosmic.contracts.status import Status
 from cosmic.errors import InputError
+from cosmic.storage.damaged import READ_FILES, parsed
 from cosmic.storage.objects import Store
 
 AT_ONCE = 4
+
+
+def read_metrics(store: Store, folder: RunFolder) -> dict[str, Any]:
+    """What `metrics.json` of a run says.
+
+    Raises:
+        InputError: it is not there, or damaged.
+        TransientError: S3 failed.
+    """
+    return parsed(parse_metrics, store.get(folder.metrics), folder.metrics, READ_FILES)
 
 
 def download(store: Store, folder: RunFolder, status: Status, results: Path) -> Path:

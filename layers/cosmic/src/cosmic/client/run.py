@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cosmic.client.executions import Resumed, cancel, resume
-from cosmic.client.results import download, fetch
+from cosmic.client.results import download, fetch, read_metrics
 from cosmic.client.snapshots import Observer, Snapshot, read_status
 from cosmic.client.stack import Stack
 from cosmic.client.watch import PATIENCE, Patience, watch
@@ -145,10 +144,9 @@ class Run:
         """What `metrics.json` says of the redshifts, the run and its bill.
 
         Raises:
-            InputError: the run has none, or not yet.
+            InputError: the run has none, or not yet, or they are damaged.
         """
-        found: dict[str, Any] = json.loads(self.stack.store().get(self.folder.metrics))
-        return found
+        return read_metrics(self.stack.store(), self.folder)
 
     def cost(self) -> dict[str, Any]:
         """The bill in `metrics.json`: `usd`, `usd_per_million_rows`, `lines`, `prices`.

@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from cosmic.client.progress import Progress, Seen, progress_of
 from cosmic.client.stack import Stack
 from cosmic.contracts.layout import RunFolder
-from cosmic.contracts.location import Location
 from cosmic.contracts.plan import Plan
-from cosmic.contracts.rank_record import RankRecord, parse_record
+from cosmic.contracts.rank_record import RankRecord
 from cosmic.contracts.status import Status, parse_status
-from cosmic.errors import InputError, TransientError
+from cosmic.errors import InputError
 from cosmic.storage.aws_errors import AWS_FAILURES, as_cosmic_error
+from cosmic.storage.damaged import RESTORE_STATUS, parsed
 from cosmic.storage.objects import Store
-from cosmic.storage.run_store import RunStore, parsed
+from cosmic.storage.run_store import RunStore, record_of
 
 PAGE = 1000
 RECORDS_A_LOOK = 16
@@ -62,16 +59,16 @@ def read_status(store: Store, folder: RunFolder) -> Status | None:
     """A run's status; None if there is none.
 
     Raises:
-        TransientError: it can't be read yet.
+        InputError: it is damaged, or S3 refuses it.
+        TransientError: S3 failed.
     """
     try:
-        return parse_status(store.get(folder.status))
+        text = store.get(folder.status)
     except InputError as error:
         if error.code != "not-found":
             raise
         return None
-    except ValidationError as error:
-        raise TransientError(f"{folder.status.uri}: {error}") from error
+    return parsed(parse_status, text, folder.status, RESTORE_STATUS)
 
 
 class Observer:
@@ -144,8 +141,9 @@ class Observer:
         most = min(RECORDS_A_LOOK, MOST_RECORDS - len(self._records))
         new = sorted(self._done - self._records.keys())[:most]
         places = [self._folder.record(rank, world_size) for rank in new]
-        for record in _records(self._store, places):
-            self._records[record.rank] = record
+        with ThreadPoolExecutor(READERS) as pool:
+            for rank, text in zip(new, pool.map(self._store.get, places), strict=True):
+                self._records[rank] = record_of(text, self._folder, rank, world_size)
 
     def _read_plan(self) -> Plan:
         if self._plan is None:
@@ -157,9 +155,3 @@ class Observer:
             name = self._target.outputs.get("InferFunctionName", "")
             self._memory_mb = self._target.function(name)["MemorySize"]
         return self._memory_mb
-
-
-def _records(store: Store, places: Iterable[Location]) -> list[RankRecord]:
-    with ThreadPoolExecutor(READERS) as pool:
-        texts = zip(pool.map(store.get, places), places, strict=True)
-        return [parsed(parse_record, text, at) for text, at in texts]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from cosmic.contracts.manifest import Contract
 
@@ -17,7 +17,7 @@ class FailureNote(Contract):
         cause: A Lambda error's JSON, or plain text if the process died.
     """
 
-    rank: int
+    rank: int = Field(ge=0)
     error: str
     cause: str
 

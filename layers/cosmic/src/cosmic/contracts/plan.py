@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Self
 
 from natsort import natsorted
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
 
 from cosmic.contracts.engines import AUTO_ENGINE, ENGINES, EngineName, Precision, choose_engine
 from cosmic.contracts.manifest import Contract, FormatName, Manifest, RequestPayer
@@ -50,9 +50,9 @@ class PlannedPartition(Contract):
     bucket: str
     key: str
     etag: str
-    bytes: int
-    rows: int
-    row_bytes: int
+    bytes: int = Field(ge=0)
+    rows: int = Field(ge=0)
+    row_bytes: int = Field(ge=0)
     format: FormatName = "safetensors"
     id_bytes: int | None = None
 
@@ -60,8 +60,8 @@ class PlannedPartition(Contract):
 class Slice(Contract):
     """Rows `start` up to and without `stop` of one partition, by its index."""
 
-    partition: int
-    start: int
+    partition: int = Field(ge=0)
+    start: int = Field(ge=0)
     stop: int
 
 
@@ -100,24 +100,41 @@ class Plan(Contract):
         request_payer: Who pays for reading partitions and model.
     """
 
-    version: int = 1
+    version: Literal[1] = 1
     run: str
     dataset: str
     model: PlannedModel
     partitions: tuple[PlannedPartition, ...] = Field(strict=False)
-    ranks: tuple[RankPlan, ...] = Field(strict=False)
-    batch_size: int
+    ranks: tuple[RankPlan, ...] = Field(strict=False, min_length=1)
+    batch_size: int = Field(ge=1)
     engine: EngineName = AUTO_ENGINE
     precision: Precision = "float32"
     channel: str
-    fmi_timeout_s: float
-    failed_rows_percent: float
+    fmi_timeout_s: float = Field(ge=0, allow_inf_nan=False)
+    failed_rows_percent: float = Field(ge=0, allow_inf_nan=False)
     gather: bool
     ignored_keys: tuple[str, ...] = Field(default=(), strict=False)
     warnings: tuple[str, ...] = Field(default=(), strict=False)
     check_pixels: bool = False
     cai: CaiResults | None = None
     request_payer: RequestPayer | None = None
+
+    @model_validator(mode="after")
+    def _shares_its_rows(self) -> Self:
+        """Each row is of one rank at most: who reads a plan may rely on it."""
+        if [rank.rank for rank in self.ranks] != list(range(len(self.ranks))):
+            raise ValueError("the ranks are not numbered from 0")
+        slices = sorted((s.partition, s.start, s.stop) for rank in self.ranks for s in rank.slices)
+        before = (-1, 0)
+        for partition, start, stop in slices:
+            if partition >= len(self.partitions) or stop > self.partitions[partition].rows:
+                raise ValueError(f"rows {start} to {stop} of partition {partition} don't exist")
+            if stop <= start or (before[0] == partition and start < before[1]):
+                raise ValueError(f"rows {start} to {stop} of partition {partition} are not a share")
+            before = (partition, stop)
+        if not slices:
+            raise ValueError("no rank has rows")
+        return self
 
     @property
     def world_size(self) -> int:

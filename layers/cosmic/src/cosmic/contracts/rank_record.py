@@ -6,7 +6,7 @@ sees that the parts make a whole record, and that no two say the same.
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from pydantic import Field, TypeAdapter
 
@@ -109,9 +109,9 @@ class RankRecord(Contract):
         fmi_stats: Messages, bytes and waits of this rank.
     """
 
-    version: int = 1
-    rank: int
-    world_size: int
+    version: Literal[1] = 1
+    rank: int = Field(ge=0)
+    world_size: int = Field(ge=1)
     attempt: int
     cold_start: bool
     queued_at_s: float | None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import AfterValidator, Field, TypeAdapter
 
 from cosmic.contracts.manifest import Contract
 
@@ -30,6 +30,22 @@ class State(StrEnum):
         return self is not State.RUNNING
 
 
+def _with(**fields: type) -> AfterValidator:
+    """An entry must have these fields, of these types."""
+
+    def check(entry: dict[str, Any]) -> dict[str, Any]:
+        wrong = [name for name, kind in fields.items() if not isinstance(entry.get(name), kind)]
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)} must be there and of the right type")
+        return entry
+
+    return AfterValidator(check)
+
+
+ProblemEntry = Annotated[dict[str, Any], _with(pointer=str, message=str, hint=str, code=str)]
+MissingEntry = Annotated[dict[str, Any], _with(rank=int, rows=int, reason=str)]
+
+
 class Status(Contract):
     """The document.
 
@@ -39,20 +55,20 @@ class Status(Contract):
         outputs: Name to S3 URI of everything written for the user.
     """
 
-    version: int = 1
+    version: Literal[1] = 1
     run: str
     state: State
     manifest: str
     updated_at: str
     execution: str | None = None
-    world_size: int | None = None
-    rows_in: int | None = None
-    rows_out: int | None = None
-    rows_flagged: int | None = None
+    world_size: int | None = Field(default=None, ge=1)
+    rows_in: int | None = Field(default=None, ge=0)
+    rows_out: int | None = Field(default=None, ge=0)
+    rows_flagged: int | None = Field(default=None, ge=0)
     fmi: str | None = None
-    problems: tuple[dict[str, Any], ...] = Field(default=(), strict=False)
+    problems: tuple[ProblemEntry, ...] = Field(default=(), strict=False)
     warnings: tuple[str, ...] = Field(default=(), strict=False)
-    missing: tuple[dict[str, Any], ...] = Field(default=(), strict=False)
+    missing: tuple[MissingEntry, ...] = Field(default=(), strict=False)
     outputs: dict[str, str] = Field(default_factory=dict)
 
 

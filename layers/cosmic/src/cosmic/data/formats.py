@@ -12,6 +12,8 @@ from cosmic.data import native, pt
 from cosmic.data.ranges import Window
 from cosmic.errors import Problem
 
+HEADER_ATTEMPTS = 2
+
 
 class HeaderReader(Protocol):
     """Reads and checks a file's table of contents, or returns all that is wrong with it."""
@@ -52,5 +54,13 @@ FORMATS: dict[FormatName, Format] = {
 def read_header(
     name: FormatName, read: Callable[[int, int], bytes], file_bytes: int, where: str
 ) -> Header | list[Problem]:
-    """A partition's table of contents, or all that is wrong with it."""
-    return FORMATS[name].read_header(Window(read, file_bytes).read, file_bytes, where)
+    """A partition's table of contents, or all that is wrong with it.
+
+    It has no checksum: what is wrong with it may be so on its way here alone, so it is read again.
+    """
+    found: Header | list[Problem] = []
+    for _ in range(HEADER_ATTEMPTS):
+        found = FORMATS[name].read_header(Window(read, file_bytes).read, file_bytes, where)
+        if isinstance(found, Header):
+            break
+    return found

@@ -18,20 +18,22 @@ import random
 import time
 from dataclasses import asdict, dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import Contract
 from cosmic.errors import InputError
 from cosmic.storage.aws_errors import translated
+from cosmic.storage.damaged import parsed
 from cosmic.storage.objects import Store
 
 if TYPE_CHECKING:
     from types_boto3_stepfunctions import SFNClient
 
 QUEUE_KEY = "admission/queue.json"
+EMPTY_IT = "delete it when no run is at work; runs that wait then take their places anew"
 LEASE_S = 86_400  # the state machine's own time limit
 SWAPS = 5
 SWAP_PAUSE_S = 0.1
@@ -57,8 +59,8 @@ class Place(Contract):
 class Queue(Contract):
     """Runs in the order in which they asked."""
 
-    version: int = 1
-    places: tuple[Place, ...] = Field(default=(), strict=False)
+    version: Literal[1] = 1
+    places: tuple[Place, ...] = Field(strict=False)
 
 
 class Admission(Contract):
@@ -184,14 +186,9 @@ def look_after_s(waiting: int, waited_s: float) -> int:
 def _read(store: Store, at: Location) -> tuple[Queue, str]:
     found = store.get_current(at)
     if found is None:
-        return Queue(), ""
+        return Queue(places=()), ""
     text, etag = found
-    try:
-        return _ADAPTER.validate_json(text), etag
-    except ValidationError as error:
-        message = f"{at.uri} is damaged, so nobody knows which ranks run: {error}"
-        hint = "delete it when no run is at work; runs that wait then take their places anew"
-        raise InputError(message, code="damaged", hint=hint) from error
+    return parsed(_ADAPTER.validate_json, text, at, EMPTY_IT), etag
 
 
 def _living(places: tuple[Place, ...], executions: SFNClient, capacity: int) -> tuple[Place, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import os
 import time
@@ -23,6 +24,7 @@ from cosmic.storage.objects import Writable
 
 EngineKey = tuple[str, str, str, int]
 BAKED = "model"
+MODEL_ATTEMPTS = 3
 
 if TYPE_CHECKING:
     from types_boto3_secretsmanager import SecretsManagerClient
@@ -95,7 +97,10 @@ class RankEnvironment:
             data = mmap.mmap(file.fileno(), model.bytes)
         at = Location(model.bucket, model.key)
         source = self.store.paid_by(plan.request_payer)
-        source.read_into(memoryview(data), at, 0, etag=model.etag)
+        for _ in range(MODEL_ATTEMPTS):  # it may have been damaged on its way here alone
+            source.read_into(memoryview(data), at, 0, etag=model.etag)
+            if hashlib.sha256(data).hexdigest() == model.sha256:
+                break
         return load_checkpoint(data, model.sha256)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Sequence
+from typing import Literal, Self
 
 import pyarrow.parquet as pq
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
 
 from cosmic.contracts.manifest import Contract
 from cosmic.metrics.statistics import Statistics
@@ -23,10 +24,18 @@ class CollectiveRecord(Contract):
         shard_sha256: Of each rank's shard as it was gathered, by rank; empty if none were.
     """
 
-    version: int = 2
+    version: Literal[2] = 2
     reduced: dict[str, float]
     dz_counts: dict[int, int] = Field(strict=False)
     shard_sha256: tuple[str, ...] = Field(strict=False)
+
+    @model_validator(mode="after")
+    def _restorable(self) -> Self:
+        try:
+            Statistics.restored(self.reduced, self.dz_counts)
+        except (KeyError, IndexError, OverflowError) as error:
+            raise ValueError(f"these are no sums of a run: {error}") from error
+        return self
 
     @property
     def statistics(self) -> Statistics:

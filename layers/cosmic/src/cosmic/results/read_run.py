@@ -9,7 +9,8 @@ from cosmic.contracts.plan import Plan
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.results.collective import CollectiveRecord, parse_collective
 from cosmic.results.merge import RankRows, gathered_rows, shard_rows
-from cosmic.storage.run_store import RunStore, parsed
+from cosmic.storage.damaged import DELETE, parsed
+from cosmic.storage.run_store import RunStore
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def read_run(run: RunStore) -> RunParts:
 
 def _parse_collective(run: RunStore) -> CollectiveRecord | None:
     text = run.collective()
-    return None if text is None else parsed(parse_collective, text, run.folder.collective)
+    return None if text is None else parsed(parse_collective, text, run.folder.collective, DELETE)
 
 
 def read_rows(run: RunStore, parts: RunParts) -> Iterable[RankRows]:

@@ -25,6 +25,7 @@ from cosmic.results.task import AggregateTask
 from cosmic.storage.objects import Requests
 
 NO_PREDICTION = "have no prediction"
+NO_RECORD = "wrote all rows and no record"
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def summarise(
         rows_flagged=merged.rows_flagged,
         fmi=fmi,
         problems=tuple(p.as_dict() for p in problems),
-        warnings=_warnings(announced, parts.failures, plan, merged, state),
+        warnings=_warnings(announced, parts, merged, state),
         missing=tuple(merged.missing),
     )
     return Summary(status, metrics)
@@ -227,17 +228,25 @@ def _bill(
 
 
 def _warnings(
-    earlier: tuple[str, ...],
-    failures: dict[int, str],
-    plan: Plan,
-    merged: Merged,
-    state: State,
+    earlier: tuple[str, ...], parts: RunParts, merged: Merged, state: State
 ) -> tuple[str, ...]:
     """Those that the run had, ranks that failed after their rows were safe, rows tolerated."""
-    stay = tuple(w for w in earlier if NO_PREDICTION not in w)
+    stay = tuple(w for w in earlier if NO_PREDICTION not in w and NO_RECORD not in w)
     partial = state is State.PARTIAL and merged.rows_unpredicted > 0
-    tolerated = (_without_prediction(plan, merged),) if partial else ()
-    return tuple(dict.fromkeys(stay + _late_failures(failures, merged) + tolerated))
+    tolerated = (_without_prediction(parts.plan, merged),) if partial else ()
+    late = _late_failures(parts.failures, merged) + _unrecorded(parts, merged)
+    return tuple(dict.fromkeys(stay + late + tolerated))
+
+
+def _unrecorded(parts: RunParts, merged: Merged) -> tuple[str, ...]:
+    """Ranks whose rows are there, and that ended before they wrote what they took."""
+    said = {*parts.failures, *(entry["rank"] for entry in merged.missing)}
+    known = {record.rank for record in parts.records} | said
+    count = sum(rank not in known for rank in range(parts.plan.world_size))
+    if not count:
+        return ()
+    ranks = "1 rank" if count == 1 else f"{count} ranks"
+    return (f"{ranks} {NO_RECORD}: metrics and bill lack what that took",)
 
 
 def _late_failures(failures: dict[int, str], merged: Merged) -> tuple[str, ...]:

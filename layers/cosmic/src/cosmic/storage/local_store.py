@@ -91,8 +91,12 @@ class LocalStore(FolderStore):
         self.put(at, body)
         return self.head(at).etag
 
-    def upload(self, path: Path, at: Location) -> None:
-        """Copy a file."""
+    def get_described(self, at: Location) -> tuple[bytes, dict[str, str]]:
+        """A whole file; nothing is said of it."""
+        return self.get(at), {}
+
+    def upload(self, path: Path, at: Location, metadata: Mapping[str, str] | None = None) -> None:
+        """Copy a file; a folder keeps nothing that is said of it."""
         with self._new(at) as copy:
             shutil.copyfile(path, copy)
             copy.replace(self._target(at))

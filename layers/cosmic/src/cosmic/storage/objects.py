@@ -115,7 +115,11 @@ class Writable(Readable, Protocol):
         """Write a JSON object if it still has this ETag; returns the new one, or nothing."""
         ...
 
-    def upload(self, path: Path, at: Location) -> None:
+    def get_described(self, at: Location) -> tuple[bytes, dict[str, str]]:
+        """A whole object, and what was said of it when it was uploaded."""
+        ...
+
+    def upload(self, path: Path, at: Location, metadata: Mapping[str, str] | None = None) -> None:
         """Make a file an object; it appears when it is whole."""
         ...
 
@@ -207,6 +211,15 @@ class Store:
         Raises:
             InputError: it has more than `most` bytes, if that is given; nothing is read then.
         """
+        return self._get(at, version_id, most)[0]
+
+    def get_described(self, at: Location) -> tuple[bytes, dict[str, str]]:
+        """A whole object, and the metadata that it was uploaded with."""
+        return self._get(at, None, None)
+
+    def _get(
+        self, at: Location, version_id: str | None, most: int | None
+    ) -> tuple[bytes, dict[str, str]]:
         broken = ""
         for attempt in range(GET_ATTEMPTS):
             time.sleep(attempt * RESUME_PAUSE_S)
@@ -223,7 +236,7 @@ class Store:
                 reply["Body"].close()
                 raise _too_large(at, size, most)
             try:
-                return reply["Body"].read()
+                return reply["Body"].read(), reply.get("Metadata", {})
             except AWS_FAILURES as error:
                 broken = _broken_off(at, error)
         raise TransientError(f"{at.uri}: broke off {GET_ATTEMPTS} times: {broken}")

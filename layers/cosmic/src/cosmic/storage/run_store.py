@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import ValidationError
+from typing import Any
 
 from cosmic.contracts.failure_note import parse_failure
 from cosmic.contracts.layout import RunFolder
@@ -23,29 +21,13 @@ from cosmic.contracts.plan import Plan, parse_plan
 from cosmic.contracts.rank_record import RankRecord, parse_record
 from cosmic.contracts.status import State, Status
 from cosmic.errors import InputError, TransientError
+from cosmic.storage.damaged import DELETE, RESUME, damaged, parsed
 from cosmic.storage.objects import Writable
 from cosmic.storage.status_writer import StatusWriter, current_status
 
 THREADS = 16
 JSON = "application/json"
-
-Parsed = TypeVar("Parsed")
-
-
-def parsed(parse: Callable[[bytes], Parsed], text: bytes, at: Location) -> Parsed:
-    """One of a run's objects, read by its contract.
-
-    Raises:
-        InputError: the object is damaged, or another version of Cosmic wrote it.
-    """
-    try:
-        return parse(text)
-    except ValidationError as error:
-        message = f"{at.uri} is damaged, or was written by another version of Cosmic: {error}"
-        hint = (
-            "restore the version of the object that was written first, or submit the manifest again"
-        )
-        raise InputError(message, code="damaged", hint=hint) from error
+CHECKSUM = "sha256"  # in the metadata of a shard
 
 
 class RunStore:
@@ -146,33 +128,35 @@ class RunStore:
         """The records of the ranks that wrote one, by rank."""
         places = [self.folder.record(rank, world_size) for rank in range(world_size)]
         with ThreadPoolExecutor(THREADS) as pool:
-            texts = zip(pool.map(self._get_or_none, places), places, strict=True)
-            return [parsed(parse_record, text, at) for text, at in texts if text is not None]
+            texts = enumerate(pool.map(self._get_or_none, places))
+            return [
+                record_of(text, self.folder, rank, world_size)
+                for rank, text in texts
+                if text is not None
+            ]
 
     def whole_ranks(self, world_size: int) -> frozenset[int]:
-        """Ranks whose shard is there with the checksum that their record gives."""
-        keys = {at.key for name in ("shards/", "records/") for at in self._listed(name)}
-        written = [
-            rank
-            for rank in range(world_size)
-            if {self.folder.shard(rank, world_size).key, self.folder.record(rank, world_size).key}
-            <= keys
-        ]
+        """Ranks whose shard is there with the checksum that their record gives.
+
+        A rank writes its record last, when it has met the others. Of one that ended in between,
+        the checksum counts that its shard was uploaded with.
+        """
+        keys = {at.key for at in self._listed("shards/")}
+        ranks = range(world_size)
+        written = [rank for rank in ranks if self.folder.shard(rank, world_size).key in keys]
         with ThreadPoolExecutor(THREADS) as pool:
             whole = pool.map(lambda rank: self._is_whole(rank, world_size), written)
             return frozenset(rank for rank, kept in zip(written, whole, strict=True) if kept)
 
     def _is_whole(self, rank: int, world_size: int) -> bool:
         text = self._get_or_none(self.folder.record(rank, world_size))
-        shard = self._get_or_none(self.folder.shard(rank, world_size))
-        if text is None or shard is None:
-            return False
+        shard, uploaded_with = self.objects.get_described(self.folder.shard(rank, world_size))
         try:
-            record = parse_record(text)
-        except ValidationError:
+            record = record_of(text, self.folder, rank, world_size) if text is not None else None
+        except InputError:
             return False  # a damaged record vouches for nothing: its rank is computed again
-        found = (record.rank, record.world_size, hashlib.sha256(shard).hexdigest())
-        return found == (rank, world_size, record.shard_sha256)
+        wanted = record.shard_sha256 if record else uploaded_with.get(CHECKSUM)
+        return hashlib.sha256(shard).hexdigest() == wanted
 
     def write_record(self, record: RankRecord) -> None:
         """Write a rank's record, which vouches for its shard."""
@@ -180,8 +164,10 @@ class RunStore:
         self.objects.put(at, record.model_dump_json(indent=1).encode(), JSON)
 
     def write_shard(self, rank: int, world_size: int, path: Path) -> None:
-        """Upload a rank's predictions."""
-        self.objects.upload(path, self.folder.shard(rank, world_size))
+        """Upload a rank's predictions, and with them the checksum that they have."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self.objects.upload(path, self.folder.shard(rank, world_size), {CHECKSUM: digest})
 
     def collective(self) -> bytes | None:
         """What rank 0 wrote of the closing collective, if it did."""
@@ -196,7 +182,8 @@ class RunStore:
     def failures(self) -> dict[int, str]:
         """Why ranks failed for good, as the state machine noted it, by rank."""
         notes = [
-            parsed(parse_failure, self.objects.get(at), at) for at in self._listed("failures/")
+            parsed(parse_failure, self.objects.get(at), at, DELETE)
+            for at in self._listed("failures/")
         ]
         return {note.rank: note.reason for note in notes}
 
@@ -229,6 +216,19 @@ class RunStore:
             if error.code != "not-found":
                 raise
             return None
+
+
+def record_of(text: bytes, folder: RunFolder, rank: int, world_size: int) -> RankRecord:
+    """The record of a rank, read.
+
+    Raises:
+        InputError: it is damaged, or it is another rank's.
+    """
+    at = folder.record(rank, world_size)
+    record = parsed(parse_record, text, at, RESUME)
+    if (record.rank, record.world_size) != (rank, world_size):
+        raise damaged(at, f"it is of rank {record.rank} of {record.world_size}", RESUME)
+    return record
 
 
 def _items(ranks: Iterable[int]) -> list[dict[str, int]]:

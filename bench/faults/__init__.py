@@ -1,0 +1,1 @@
+"""A bounded campaign of faults against the whole pipeline on this machine."""

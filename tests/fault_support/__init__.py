@@ -1,0 +1,1 @@
+"""Faults that several kinds of tests cause on purpose."""

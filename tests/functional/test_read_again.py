@@ -1,0 +1,82 @@
+"""Bytes that are damaged on their way here are read again before anything is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cosmic.contracts.location import Location
+from cosmic.contracts.manifest import Data, Manifest, Model
+from cosmic.contracts.plan import Plan, Slice, make_plan
+from cosmic.data.stream import BlockReader
+from cosmic.errors import InputError
+from cosmic.planning.inputs import inspect_inputs
+from cosmic.ranks.environment import RankEnvironment
+from cosmic.storage.objects import Store
+
+CHECKPOINT = Path(__file__).parents[2] / "models/tiny/astromae-tiny.safetensors"
+ROWS = 64
+
+
+class Spoiling(Store):
+    """S3 whose first replies to each range have a flipped bit."""
+
+    def __init__(self, store: Store, times: int) -> None:
+        super().__init__(store._s3)
+        self._times = times
+        self._seen: dict[tuple[str, int], int] = {}
+
+    def read_into(self, target: memoryview, at: Location, offset: int, *, etag: str) -> None:
+        """Read, then spoil the last byte."""
+        super().read_into(target, at, offset, etag=etag)
+        seen = self._seen.get((at.key, offset), 0)
+        self._seen[at.key, offset] = seen + 1
+        if seen < self._times:
+            target[-1] ^= 1
+
+
+@pytest.fixture
+def plan(
+    store: Store,
+    bucket: str,
+    put_partition: Callable[..., Location],
+    make_columns: Callable[..., Any],
+) -> Plan:
+    put_partition("d/0.safetensors", make_columns(ROWS, size=32))
+    store.upload(CHECKPOINT, Location(bucket, "m"))
+    data, model = Data(uri=f"s3://{bucket}/d/"), Model(uri=f"s3://{bucket}/m")
+    found = inspect_inputs(store, data, model)
+    assert found.model, found.problems
+    manifest = Manifest(version=1, job="again", model=model, data=data)
+    return make_plan("r", manifest, found.model, found.partitions, world_size=1, channel="none")
+
+
+def rows_of(store: Store, plan: Plan) -> list[Any]:
+    reader = BlockReader(store, plan.partitions, plan.batch_size)
+    with reader.blocks([Slice(partition=0, start=0, stop=ROWS)]) as blocks:
+        return [block.columns["image"] for block in blocks]
+
+
+def test_rows_and_headers(store: Store, plan: Plan) -> None:
+    np.testing.assert_array_equal(rows_of(Spoiling(store, 1), plan), rows_of(store, plan))
+
+
+def test_what_is_damaged_every_time_is_refused(store: Store, plan: Plan) -> None:
+    with pytest.raises(InputError):
+        rows_of(Spoiling(store, 9), plan)
+
+
+@pytest.mark.parametrize("times", [0, 1, 2, 9])
+def test_a_model(store: Store, plan: Plan, times: int) -> None:
+    variables = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769"}
+    spoiling = Spoiling(store, times)
+    function = RankEnvironment.from_environment(variables, spoiling, secrets=None)  # type: ignore[arg-type]
+    if times > 2:
+        with pytest.raises(InputError, match="the checkpoint's sha256 is"):
+            function.engine(plan)
+    else:
+        assert function.engine(plan).name == plan.engine
