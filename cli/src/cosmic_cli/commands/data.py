@@ -184,6 +184,9 @@ def put(
     manifest: Annotated[
         Path | None, typer.Option(help="The manifest's file; NAME.json by default.")
     ] = None,
+    world_size: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Number of ranks, in the manifest.")
+    ] = None,
     partition_size: Annotated[str, typer.Option(help="Size of a partition.")] = "25MB",
     submit: Annotated[bool, typer.Option("--submit", help="Start the run, too.")] = False,
     wait: Annotated[
@@ -218,6 +221,7 @@ def put(
                 name=name,
                 model=model or SHIPPED,
                 manifest=manifest,
+                world_size=world_size,
                 choices=choices,
                 check_pixels=check_pixels,
                 partition_bytes=parse_size(partition_size),
