@@ -257,3 +257,21 @@ def test_many_repeated_names_are_counted_too() -> None:
     problems = problems_of(f"{{{twice}}}".encode())
     assert problems["/k0"].code == "repeated"
     assert problems[""].message == "10 more problems, not listed"
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "meant"),
+    [
+        ({"modle": {}}, "/modle", "model"),
+        ({"inference": {"worldsize": 2}}, "/inference/worldsize", "world_size"),
+        ({"data": {**GOOD["data"], "url": "s3://bucket/data/"}}, "/data/url", "uri"),
+    ],
+)
+def test_a_field_that_is_misspelled_is_told_its_name(
+    change: dict[str, Any], pointer: str, meant: str
+) -> None:
+    assert problems_of({**GOOD, **change})[pointer].hint == f"did you mean {meant!r}?"
+
+
+def test_a_field_like_no_other_is_guessed_at_for_nobody() -> None:
+    assert "check its spelling" in problems_of({**GOOD, "colour": "red"})["/colour"].hint
