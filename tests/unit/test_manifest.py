@@ -267,3 +267,21 @@ def test_who_pays_for_reading_is_the_requester_or_nobody_in_particular() -> None
     assert paid.data.request_payer == "requester"
     assert parse_manifest(json.dumps(GOOD).encode()).data.request_payer is None
     assert set(problems_of(data("owner"))) == {"/data/request_payer"}
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "meant"),
+    [
+        ({"modle": {}}, "/modle", "model"),
+        ({"inference": {"worldsize": 2}}, "/inference/worldsize", "world_size"),
+        ({"data": {**GOOD["data"], "url": "s3://bucket/data/"}}, "/data/url", "uri"),
+    ],
+)
+def test_a_field_that_is_misspelled_is_told_its_name(
+    change: dict[str, Any], pointer: str, meant: str
+) -> None:
+    assert problems_of({**GOOD, **change})[pointer].hint == f"did you mean {meant!r}?"
+
+
+def test_a_field_like_no_other_is_guessed_at_for_nobody() -> None:
+    assert "check its spelling" in problems_of({**GOOD, "colour": "red"})["/colour"].hint

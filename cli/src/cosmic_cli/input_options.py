@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,8 @@ from cosmic_cli.options import Command, with_options
 
 if TYPE_CHECKING:
     from cosmic.data.pack.columns import Choices
+
+_UNITS = {"": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 
 CHOICES: dict[str, tuple[Any, Any]] = {
     "column": (
@@ -157,3 +160,15 @@ def _ours(words: list[str] | None, said: str | None = None) -> list[str]:
             hint = f"ours is one of {', '.join(COLUMNS)}"
             raise InputError(said or f"--without {word}", code="usage", hint=hint)
     return words or []
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size such as `25MB`; KB, MB and GB are powers of 1,024, as partitions are named.
+
+    Raises:
+        InputError: It is not a positive whole number with an optional unit.
+    """
+    found = re.fullmatch(r"\s*([1-9]\d{0,14})\s*(KB|MB|GB)?\s*", text, re.IGNORECASE)
+    if not found:
+        raise InputError(f"size is {text!r}", hint="a number with KB, MB or GB, such as 25MB")
+    return int(found[1]) * _UNITS[(found[2] or "").upper()]

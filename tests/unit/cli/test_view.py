@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
+import io
+import re
+from dataclasses import replace
 
+import numpy as np
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from cosmic.client.progress import Progress
+from cosmic.client.snapshots import Snapshot
+from cosmic.contracts.status import State, Status
 from cosmic.metrics.photo_z import photo_z_metrics
-from cosmic_cli.views.run import domain_rows, photo_z_rows
+from cosmic_cli.views.run import domain_rows, photo_z_rows, show_progress
 
 
 def rows(z_phot: list[float], z_spec: list[float]) -> dict[str, str]:
@@ -42,3 +52,26 @@ def test_the_share_that_is_out_of_domain_is_shown() -> None:
     unknown = {"domain": {"known": False, "outside": None, "share": None}}
     assert domain_rows(unknown)[0][1].startswith("no domain known")
     assert domain_rows({"version": 1}) == []
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_bar_with_percentage_time_left_and_cost_fits_the_terminal(width: int) -> None:
+    begun = Progress("waiting for init", 0, 0, 0, 0, 0, 0, 0, None, None, 0.0, 0.0)
+    going = Progress(
+        "inferring", 10_000, 9_000, 500, 499, 1, 10**9, 4 * 10**8, 3e5, 360_000.0, 123.4567, 60.0
+    )
+    status = Status(run="x", state=State.RUNNING, manifest="m", updated_at="")
+    ended = status.model_copy(update={"state": State.SUCCEEDED})
+    steps = [
+        Snapshot(None, begun),
+        Snapshot(status, going),
+        Snapshot(ended, replace(going, phase="succeeded", eta_s=None)),
+    ]
+    text = io.StringIO()
+    console = Console(width=width, force_terminal=True, file=text, legacy_windows=False)
+    assert show_progress(steps, console) == ended
+    lines = re.split(r"[\r\n]", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text.getvalue()))
+    assert max(map(cell_len, lines)) <= width
+    shown = lines[-2] if not lines[-1] else lines[-1]
+    assert shown.startswith("succeeded")
+    assert "40% 499/10000 ranks, 1 failed $123.4567" in shown

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from cosmic.data.synth import dataset
 from cosmic.data.synth.dataset import Sample, bounds, objects_per_partition, rows, write_dataset
 from cosmic.errors import InputError
-from cosmic_cli.commands.data import app, parse_size
+from cosmic_cli.commands.data import app
+from cosmic_cli.input_options import parse_size
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -10,37 +9,24 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cosmic.client.deployment import Deployment
 from cosmic.data.synth import tables
 from cosmic.data.synth.dataset import Sample, objects_per_partition, write_dataset
 from cosmic.data.synth.populations import Population
 from cosmic.data.synth.split import Split
-from cosmic.errors import InputError
+from cosmic_cli.commands.data_put import put
 from cosmic_cli.exit_codes import Exit, err, show_json
 from cosmic_cli.exit_codes import out as shown
-from cosmic_cli.input_options import with_choices
-from cosmic_cli.options import AsJson, on_deployment
+from cosmic_cli.input_options import parse_size, with_choices
+from cosmic_cli.options import AsJson
 
 if TYPE_CHECKING:
     from cosmic.data.pack.columns import Choices
 
-app = typer.Typer(help="Data sets: make, pack, inspect.", no_args_is_help=True)
+app = typer.Typer(help="Data sets: make, pack, inspect, upload.", no_args_is_help=True)
+app.command()(put)
 
 Paths = Annotated[list[Path], typer.Argument(metavar="FILE…", help="Files, or folders of them.")]
 TABLES = Path(tables.__file__).parent
-_UNITS = {"": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
-
-
-def parse_size(text: str) -> int:
-    """Bytes of a size such as `25MB`; KB, MB and GB are powers of 1,024, as partitions are named.
-
-    Raises:
-        InputError: It is not a positive whole number with an optional unit.
-    """
-    found = re.fullmatch(r"\s*([1-9]\d{0,14})\s*(KB|MB|GB)?\s*", text, re.IGNORECASE)
-    if not found:
-        raise InputError(f"size is {text!r}", hint="a number with KB, MB or GB, such as 25MB")
-    return int(found[1]) * _UNITS[(found[2] or "").upper()]
 
 
 @app.command()
@@ -162,72 +148,6 @@ def pack(
     else:
         shown.print(taken_table(packed))
         typer.echo(f"{summary} partitions, {found['bytes']:,} bytes, {out}")
-
-
-@app.command()
-@on_deployment
-@with_choices
-def put(
-    deployment: Deployment,
-    choices: Choices,
-    check_pixels: bool,
-    files: Annotated[
-        list[str],
-        typer.Argument(metavar="FILE…", help="Files, folders of them, or s3:// URIs of both."),
-    ],
-    name: Annotated[
-        str, typer.Option(help="Of data set and job; that of the first file by default.")
-    ] = "",
-    model: Annotated[
-        str, typer.Option(help="Checkpoint or its URI; the one that comes with Cosmic by default.")
-    ] = "",
-    manifest: Annotated[
-        Path | None, typer.Option(help="The manifest's file; NAME.json by default.")
-    ] = None,
-    partition_size: Annotated[str, typer.Option(help="Size of a partition.")] = "25MB",
-    submit: Annotated[bool, typer.Option("--submit", help="Start the run, too.")] = False,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="With --submit: follow the run to its end.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Pack files, upload them and a model into the bucket, and write the manifest to submit.
-
-    They go to data/NAME/ in the bucket, and nothing there is ever written over. What was stopped
-    goes on with the same command: what is in the bucket with its checksum is not uploaded again.
-
-    Example: cosmic data put galaxies.fits --local --submit --wait
-
-    JSON: {"manifest", "data", "model", "rows", "partitions", "uploaded", "run", "status": URI of
-    its status.json; both null without --submit}; with --wait as `cosmic status`
-    """
-    from cosmic.workstation.put import put_data
-    from cosmic.workstation.shipped_model import CAUTION, SHIPPED, WAY_ON
-    from cosmic_cli.put import show_put, stopped
-    from cosmic_cli.views.steps import shown as shown_steps
-
-    if wait and not submit:
-        raise InputError("--wait says nothing", code="usage", hint="give --submit, too")
-    if not model:
-        err.print(f"{CAUTION}: {WAY_ON}", highlight=False, soft_wrap=True)
-    try:
-        with shown_steps(err) as progress:
-            made = put_data(
-                deployment,
-                files,
-                name=name,
-                model=model or SHIPPED,
-                manifest=manifest,
-                choices=choices,
-                check_pixels=check_pixels,
-                partition_bytes=parse_size(partition_size),
-                progress=progress,
-            )
-    except KeyboardInterrupt as error:
-        raise stopped() from error
-    run = deployment.submit(made.manifest) if submit else None
-    command = deployment.stack.command("submit", str(made.manifest), "--wait")
-    show_put(made, run, command, wait=wait, as_json=as_json)
 
 
 @app.command()

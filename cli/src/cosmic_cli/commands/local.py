@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -64,6 +65,18 @@ def up_command(
     out.print(f"endpoint: {stack.endpoint_url}", highlight=False)
     for name, value in stack.outputs.items():
         out.print(f"{name}: {value}", highlight=False, soft_wrap=True)
+    for what, words in _next(state_dir).items():
+        out.print(f"{what}: {shlex.join(words)}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _next(state_dir: Path) -> dict[str, tuple[str, ...]]:
+    """What to do with the stack, as commands."""
+    where = () if state_dir == STATE_DIR else ("--state-dir", str(state_dir))
+    return {
+        "run a file": ("cosmic", "data", "put", "FILE", "--local", *where, "--submit", "--wait"),
+        "list runs": ("cosmic", "runs", "--local", *where),
+        "stop": ("cosmic", "local", "down", *where),
+    }
 
 
 @app.command(name="down")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from cosmic.client.progress import Progress as RunProgress
@@ -36,14 +37,35 @@ def show_progress(snapshots: Iterable[Snapshot], console: Console) -> Status:
 
 
 def _bar(snapshots: Iterable[Snapshot], console: Console) -> Iterator[Snapshot]:
-    columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("waiting for init", total=None)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=None),
+        TextColumn("{task.fields[state]}", markup=False),
+    )
+    with Progress(*columns, console=console, expand=True) as bar:
+        task = bar.add_task("waiting for init", total=None, state="")
         for snapshot in snapshots:
             seen = snapshot.progress
-            total, done = seen.ranks or None, seen.done + seen.failed
-            bar.update(task, description=progress_line(seen), total=total, completed=done)
+            bar.update(
+                task,
+                description=seen.phase,
+                state=" ".join(_short(seen)),
+                total=seen.rows or None,
+                completed=seen.rows_done,
+            )
             yield snapshot
+
+
+def _short(seen: RunProgress) -> Iterator[str]:
+    """What stands beside the bar, so short that it fits into 60 columns."""
+    if not seen.ranks:
+        return
+    if seen.rows:
+        yield f"{100 * seen.rows_done // seen.rows}%"
+    yield f"{seen.done}/{seen.ranks} ranks" + (f", {seen.failed} failed" if seen.failed else "")
+    if seen.eta_s:
+        yield f"{timedelta(seconds=round(seen.eta_s))} left"
+    yield f"${seen.usd:.4f}"
 
 
 def _lines(snapshots: Iterable[Snapshot], console: Console) -> Iterator[Snapshot]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 from pydantic import (
@@ -391,4 +392,18 @@ def _problem(loc: tuple[int | str, ...], kind: str, message: str, value: Any) ->
     seen = None if kind == "missing" else value
     shown = "" if kind == "missing" else f", got {shortened(value, 80)}"
     hint = HINTS.get(pointer) or HINTS.get(kind, "")
+    if kind == "extra_forbidden" and (meant := _meant(names)):
+        hint = f"did you mean {meant!r}?"
     return Problem(pointer, message + shown, seen, hint, kind.replace("_", "-"))
+
+
+def _meant(names: Sequence[str]) -> str:
+    """The field that is spelled most like the last of these, where the others lead; or nothing."""
+    *above, name = names
+    place: type[BaseModel] = Manifest
+    for outer in above:
+        found = place.model_fields.get(outer)
+        if found is None or not isinstance(found.annotation, type):
+            return ""
+        place = found.annotation
+    return next(iter(get_close_matches(name, place.model_fields, 1)), "")

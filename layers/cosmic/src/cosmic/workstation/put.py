@@ -63,6 +63,7 @@ def put_data(
     name: str = "",
     model: Path | str = SHIPPED,
     manifest: Path | str | None = None,
+    world_size: int | None = None,
     choices: Choices | None = None,
     check_pixels: bool = True,
     partition_bytes: int = PARTITION_BYTES,
@@ -81,6 +82,7 @@ def put_data(
         name: Of the data set, `data/NAME/` in the bucket, and of the job; empty: the first file's.
         model: A checkpoint's file, which is uploaded, or its `s3://` URI.
         manifest: The file to write; None: `NAME.json` here.
+        world_size: Number of ranks; None: as many as suit the rows.
         choices: What the files don't say.
         check_pixels: Whether files are refused whose pixels and magnitudes disagree.
         partition_bytes: Size of a partition.
@@ -104,14 +106,15 @@ def put_data(
     of = ModelToPut.of(model, deployment.bucket)
     target = Path(manifest or f"{name}.json")
     _check_target(target, folder.uri)
-    _manifest(folder, of, given, 1)
+    ranks = {} if world_size is None else {"inference": {"world_size": world_size}}
+    _manifest(folder, of, given, ranks)
     folder.check_ours()
     with work_folder(Path(work) / name) as place:
         begun(place, document)
         ready = ready_partitions(given, place, store, progress, partition_bytes)
         uploaded = folder.upload(ready.files)
         of.upload(folder.store)
-        text = json.dumps(_manifest(folder, of, given, len(ready.files)), indent=2) + "\n"
+        text = json.dumps(_manifest(folder, of, given, ranks, len(ready.files)), indent=2) + "\n"
         _write_whole(target, text)
     return PutData(
         manifest=target,
@@ -132,8 +135,14 @@ def _name_of(given: Given) -> str:
     return job_from_key(stem)
 
 
-def _manifest(folder: DataFolder, of: ModelToPut, given: Given, partitions: int) -> dict[str, Any]:
-    """The manifest of the data set.
+def _manifest(
+    folder: DataFolder,
+    of: ModelToPut,
+    given: Given,
+    ranks: dict[str, Any],
+    partitions: int = 1,
+) -> dict[str, Any]:
+    """The manifest of the data set; checked before there are partitions to count.
 
     Raises:
         InvalidInput: its name, or the model's URI, can't stand in one.
@@ -142,7 +151,7 @@ def _manifest(folder: DataFolder, of: ModelToPut, given: Given, partitions: int)
     if not given.check_pixels:
         data["pixel_mismatch"] = "warn"
     model = {"uri": of.uri} | ({"sha256": of.sha256} if of.sha256 else {})
-    document = {"version": 1, "job": folder.name, "model": model, "data": data}
+    document = {"version": 1, "job": folder.name, "model": model, "data": data, **ranks}
     check_manifest(document)
     return document
 

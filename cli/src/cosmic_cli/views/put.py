@@ -6,40 +6,13 @@ from rich.console import Console
 
 from cosmic.client.run import Run
 from cosmic.workstation.put import PutData
-from cosmic_cli.exit_codes import Interrupted, err, out, show_json
-from cosmic_cli.follow import follow_to_end
+from cosmic_cli.exit_codes import Interrupted
 from cosmic_cli.views.packed import taken_table
-from cosmic_cli.views.status import show_status
 from cosmic_cli.views.steps import same_command
 
 
-def show_put(
-    made: PutData, run: Run | None, next_command: str, *, wait: bool, as_json: bool
-) -> None:
-    """Print what was put where, and follow the run if there is one and that is wanted.
-
-    Args:
-        next_command: What starts a run of it.
-    """
-    _show(made, err if as_json else out)
-    if run is not None and wait:
-        show_status(run, follow_to_end(run), as_json=as_json)
-    elif as_json:
-        show_json(_document(made, run))
-    elif run is not None:
-        out.print(run.id, highlight=False, soft_wrap=True)
-    else:
-        text = f"next: {next_command}"
-        out.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def stopped() -> Interrupted:
-    """What is said after Ctrl-C."""
-    hint = f"`{same_command()}` goes on"
-    return Interrupted("stopped by you; what was uploaded stays in the bucket", hint=hint)
-
-
-def _show(made: PutData, console: Console) -> None:
+def show_put(made: PutData, console: Console) -> None:
+    """Print what was taken for what, and what was put where."""
     if made.packed is not None:
         console.print(taken_table(made.packed))
     for warning in made.warnings:
@@ -54,7 +27,14 @@ def _show(made: PutData, console: Console) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _document(made: PutData, run: Run | None) -> dict[str, str | int | None]:
+def stopped() -> Interrupted:
+    """What is said after Ctrl-C."""
+    hint = f"`{same_command()}` goes on"
+    return Interrupted("stopped by you; what was uploaded stays in the bucket", hint=hint)
+
+
+def put_document(made: PutData, run: Run | None) -> dict[str, str | int | None]:
+    """The same as JSON."""
     return {
         "manifest": str(made.manifest),
         "data": made.uri,
