@@ -25,7 +25,7 @@ STAGE ?= dev
 SEEDS ?= 1 2 3
 SECONDS ?= 60
 # What AWS runs that the pins have wheels for; Python 3.11 there has too old a C library (ADR 20).
-RUNTIMES := 3.12 3.13
+RUNTIMES := 3.12 3.13 3.14
 # Of 18,000 modules these and what they import are compiled: the rest would take over a minute.
 COMPILED := import astropy.table, matplotlib.pyplot, moto.server, openvino, pyarrow.parquet; \
   from cosmic_cli.main import application; application()

@@ -63,6 +63,13 @@ def runs(aws: Callable[[str], Any], store: Store, bucket: str) -> Runs:
     return Runs(aws("stepfunctions"), store, bucket)
 
 
+def again(run: Admission, answer: Answer) -> Admission:
+    """The same run's next question."""
+    return run.model_copy(
+        update={"looks": answer.looks, "waiting": answer.waiting, "since_s": answer.since_s}
+    )
+
+
 def test_runs_that_fit_together_go_together(runs: Runs) -> None:
     first, second = runs.start(6), runs.start(4)
     assert runs.admitted(first)
@@ -182,17 +189,33 @@ def test_to_wait_is_an_answer_that_says_for_how_long(runs: Runs) -> None:
         assert (answer.before, answer.taken) == ((holder.run,), 10)
 
 
-def test_who_waits_far_behind_or_has_waited_long_looks_rarely(
+def test_who_waits_far_behind_or_in_a_line_that_stands_looks_rarely(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cosmic.planning.admission.random.uniform", lambda _, most: most)
     queued = [runs.start(10) for _ in range(4)]
-    first = [runs.ask(run).wait_s for run in queued]
-    assert first == [0, FIRST_LOOK_S, 2 * FIRST_LOOK_S, 3 * FIRST_LOOK_S]
-    now = time.time()
+    first = [runs.ask(run) for run in queued]
+    waits = [answer.wait_s for answer in first]
+    assert waits == [0, FIRST_LOOK_S, 2 * FIRST_LOOK_S, 3 * FIRST_LOOK_S]
+    now, standing = time.time(), again(queued[1], first[1])
     for later_s, wait_s in ((100, 25), (1000, 250), (10_000, LONGEST_LOOK_S)):
         monkeypatch.setattr("cosmic.planning.admission.time.time", lambda at=now + later_s: at)
-        assert runs.ask(queued[1]).wait_s == pytest.approx(wait_s, abs=1)
+        assert runs.ask(standing).wait_s == pytest.approx(wait_s, abs=1)
+
+
+def test_who_has_waited_long_and_is_next_looks_often_while_runs_come_and_go(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cosmic.planning.admission.random.uniform", lambda _, most: most)
+    queued = [runs.start(10) for _ in range(3)]
+    answers = [runs.ask(run) for run in queued]
+    now = time.time() + 10_000
+    monkeypatch.setattr("cosmic.planning.admission.time.time", lambda: now)
+    runs.end(queued[0])
+    assert runs.admitted(again(queued[1], answers[1]))
+    next_in_line = runs.ask(again(queued[2], answers[2]))
+    assert (next_in_line.waiting, next_in_line.since_s) == (0, now)
+    assert next_in_line.wait_s == FIRST_LOOK_S
 
 
 @pytest.mark.parametrize("draw", [min, max], ids=["often", "rarely"])
@@ -234,7 +257,9 @@ def test_the_state_machines_request_is_read() -> None:
     state = {"bucket": "b", "prefix": "runs/", "run": "r", "concurrency": 3}
     first = Admission.from_event({"run": state, "execution": "arn"})
     assert first == Admission(bucket="b", run="r", ranks=3, execution="arn", looks=0)
-    answer = Answer(False, 7, looks=2, before=("x",), taken=9).as_dict()
-    assert answer == {"admitted": False, "wait_s": 7, "looks": 2}
+    answer = Answer(False, 7, looks=2, waiting=3, since_s=1e9, before=("x",), taken=9).as_dict()
+    assert answer.keys() == {"admitted", "wait_s", "looks", "waiting", "since_s"}
     later = Admission.from_event({"run": {**state, "admission": answer}, "execution": "arn"})
-    assert later.looks == 2
+    assert (later.looks, later.waiting, later.since_s) == (2, 3, 1e9)
+    old = {"admitted": False, "wait_s": 7, "looks": 2}  # an execution that an upgrade has met
+    assert Admission.from_event({"run": {**state, "admission": old}, "execution": "arn"}).looks == 2

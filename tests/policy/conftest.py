@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 PLACE = Place("demo", "eu-west-1", "123456789012", "http://127.0.0.1:1")
 EVERYTHING = {
     "RendezvousHost": "true",
+    "RendezvousZone": "eu-west-1b",
     "RedisUrl": "redis://cache.example:6379",
     "VpcSubnetIds": "subnet-1,subnet-2",
     "VpcSecurityGroupIds": "sg-1",

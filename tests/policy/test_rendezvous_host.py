@@ -22,7 +22,7 @@ import pytest
 import fmilib
 from cosmic_local.template.template import read
 
-from .conftest import ROOT
+from .conftest import EVERYTHING, ROOT, Deployed
 
 RESOURCES: dict[str, Any] = read(ROOT / "infra/rendezvous-host/template.yaml")["Resources"]
 USER_DATA: str = RESOURCES["Launch"]["Properties"]["LaunchTemplateData"]["UserData"]["Fn::Base64"][
@@ -105,6 +105,57 @@ def test_the_start_script_is_bash_and_all_of_it_is_substituted() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert len(SCRIPT.encode()) < 16 * 1024, "user data is at most 16 KiB"
+
+
+STUBS = {
+    "aws": 'case "$*" in *layer-version*) echo https://layer;; esac',
+    "curl": 'case "$*" in *instance-id*) echo i-1;; *api/token*) echo token;; esac',
+    "dd": 'touch "$(echo "$2" | cut -d= -f2)"',
+    **dict.fromkeys(("mkswap", "swapon", "dnf", "unzip", "systemctl"), "true"),
+}
+
+
+def test_the_host_starts_in_this_order(tmp_path: Path) -> None:
+    """The whole script, with what it calls played and what it writes put elsewhere."""
+    tools, root, calls = tmp_path / "bin", tmp_path / "root", tmp_path / "calls"
+    for folder in (tools, root / "usr/local/bin", root / "etc/systemd/system", root / "tmp"):
+        folder.mkdir(parents=True)
+    for name, answer in STUBS.items():
+        (tools / name).write_text(f'#!/bin/sh\necho "{name} $@" >> {calls}\n{answer}\n')
+        (tools / name).chmod(0o755)
+    script = re.sub(r"(?<=[ =])/(swapfile|usr/local|etc|tmp)", rf"{root}/\1", SCRIPT)
+    done = subprocess.run(
+        ["/bin/bash"],
+        input=script,
+        env={"PATH": f"{tools}:{os.environ['PATH']}"},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    told = calls.read_text()
+    steps = (
+        "aws ec2 associate-address --instance-id i-1 --allocation-id eipalloc-1",
+        "mkswap",
+        "swapon",
+        "dnf install",
+        "curl -fsS --retry 5 --output",
+        "unzip -q",
+        "systemctl enable --now rendezvous.service rendezvous-beat.timer",
+        "http://127.0.0.1:7600/health",
+        "aws cloudformation signal-resource",
+    )
+    assert sorted(steps, key=told.index) == list(steps)
+    assert (root / "swapfile").stat().st_mode & 0o777 == 0o600
+    assert os.access(root / "usr/local/bin/rendezvous", os.X_OK)
+    assert (root / "etc/systemd/system/rendezvous.service").is_file()
+
+
+def test_the_host_lies_in_the_zone_that_is_asked_for(deployed: Deployed) -> None:
+    asked = deployed(**EVERYTHING).resolver.properties("Rendezvous")["Parameters"]
+    assert asked["Zone"] == EVERYTHING["RendezvousZone"]
+    zone = RESOURCES["Subnet"]["Properties"]["AvailabilityZone"]
+    assert zone == {"Fn::If": ["HasZone", {"Ref": "Zone"}, {"Ref": "AWS::NoValue"}]}
 
 
 def test_ranks_with_the_functions_secret_meet_at_the_host(

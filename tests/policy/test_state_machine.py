@@ -40,6 +40,7 @@ STATES = {**MACHINE["States"], **INNER["States"]}
 TASKS = {name: s for name, s in STATES.items() if s["Type"] == "Task"}
 
 # What `init` starts an execution with, what states add, and what the Map hands to a rank.
+ADMITTED = Answer(True, 0, 0).as_dict()
 INPUT = {
     "bucket": "b",
     "prefix": "runs/",
@@ -50,9 +51,9 @@ INPUT = {
     "ranks_key": "k",
     "status_key": "k",
     "failure": {"Error": "e", "Cause": "c"},
-    "admission": {"admitted": True, "wait_s": 0, "looks": 0},
+    "admission": ADMITTED,
     "aggregate": {"state": "SUCCEEDED"},
-    "Payload": {"state": "SUCCEEDED", "admitted": True, "wait_s": 0, "looks": 0},
+    "Payload": {"state": "SUCCEEDED", **ADMITTED},
 }
 ITEM = {key: INPUT[key] for key in ("bucket", "prefix", "run", "failure")} | {"rank": 0}
 CONTEXT = {

@@ -267,6 +267,14 @@ def test_errors_throttles_and_long_durations_are_alarmed(deployed: Deployed) -> 
     assert ("ApproximateNumberOfMessagesVisible", "FailedEvents") in found
 
 
+def test_waiting_for_concurrency_rings_only_if_it_does_not_end() -> None:
+    """The state machine makes throttled calls again: most end by themselves within minutes."""
+    for alarm in alarms().values():
+        if alarm["MetricName"] == "Throttles":
+            assert alarm["Period"] * alarm["EvaluationPeriods"] >= 1800
+            assert alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"]) >= 6
+
+
 def test_metrics_of_ours_are_those_that_the_functions_send() -> None:
     sent = set()
     for name in ("init", "infer", "aggregate"):

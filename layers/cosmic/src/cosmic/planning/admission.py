@@ -38,8 +38,9 @@ LEASE_S = 86_400  # the state machine's own time limit
 SWAPS = 5
 SWAP_PAUSE_S = 0.1
 FIRST_LOOK_S = 5.0
-SHARE_OF_WAITED = 0.25
+SHARE_OF_STANDING = 0.25
 LONGEST_LOOK_S = 300.0  # of who is next in line, so the longest that free room is unused
+NEW = -1  # in no line yet
 
 
 class Place(Contract):
@@ -68,6 +69,8 @@ class Admission(Contract):
 
     Attributes:
         looks: How often this execution has asked and had to wait.
+        waiting: Runs that waited before it when it last asked; `NEW` if it never has.
+        since_s: Since when it has been as many, seconds since 1970.
     """
 
     bucket: str
@@ -75,17 +78,22 @@ class Admission(Contract):
     ranks: int
     execution: str
     looks: int = 0
+    waiting: int = NEW
+    since_s: float = 0.0
 
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> Self:
         """Read the state machine's request: its state so far, and its execution."""
         run = event["run"]
+        answered = run.get("admission", {})
         return cls(
             bucket=run["bucket"],
             run=run["run"],
             ranks=run["concurrency"],
             execution=event["execution"],
-            looks=run.get("admission", {}).get("looks", 0),
+            looks=answered.get("looks", 0),
+            waiting=answered.get("waiting", NEW),
+            since_s=answered.get("since_s", 0.0),
         )
 
 
@@ -97,6 +105,8 @@ class Answer:
         admitted: Whether all ranks can be started now.
         wait_s: Else, whole seconds until it should look again.
         looks: How often this execution has had to wait.
+        waiting: Runs that wait before it.
+        since_s: Since when it has been as many, seconds since 1970.
         before: Runs that hold the room.
         taken: Ranks that are theirs.
     """
@@ -104,13 +114,16 @@ class Answer:
     admitted: bool
     wait_s: int
     looks: int
+    waiting: int = 0
+    since_s: float = 0.0
     before: tuple[str, ...] = ()
     taken: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """What the state machine reads of it."""
         found = asdict(self)
-        return {name: found[name] for name in ("admitted", "wait_s", "looks")}
+        names = ("admitted", "wait_s", "looks", "waiting", "since_s")
+        return {name: found[name] for name in names}
 
 
 _ADAPTER = TypeAdapter(Queue)
@@ -135,7 +148,8 @@ def admit(request: Admission, store: Store, executions: SFNClient, capacity: int
         wanted = Queue(places=(*before, mine, *after))
         if wanted == queue or _swapped(store, request.bucket, wanted, etag):
             return _answer(request, before, mine, capacity)
-    return Answer(False, look_after_s(0, 0.0), request.looks + 1)
+    seen = request.waiting, request.since_s
+    return Answer(False, look_after_s(0, 0.0), request.looks + 1, *seen)
 
 
 def _split(
@@ -164,21 +178,24 @@ def _answer(request: Admission, before: tuple[Place, ...], mine: Place, capacity
     names = tuple(place.run for place in before)
     # Who is first always goes: its ranks may be more than fit since the quota was lowered.
     if not before or taken + mine.ranks <= capacity:
-        return Answer(True, 0, request.looks, names, taken)
-    waiting = sum(total > capacity for total in sums[1:])
-    waited_s = time.time() - (mine.until_s - LEASE_S)
-    wait_s = look_after_s(waiting, waited_s)
-    return Answer(False, wait_s, request.looks + 1, names, taken)
+        return Answer(True, 0, request.looks, before=names, taken=taken)
+    waiting, now_s = sum(total > capacity for total in sums[1:]), time.time()
+    since_s = request.since_s if waiting == request.waiting else now_s
+    wait_s = look_after_s(waiting, now_s - since_s)
+    return Answer(False, wait_s, request.looks + 1, waiting, since_s, names, taken)
 
 
-def look_after_s(waiting: int, waited_s: float) -> int:
-    """When to look again: later the more runs wait before this one, and the longer it has waited.
+def look_after_s(waiting: int, standing_s: float) -> int:
+    """When to look again: later the more runs wait before this one, and the longer none has gone.
+
+    Room becomes free in steps: while runs come and go, who is next looks often; behind a run of
+    hours, looks become rare, for free room is then unused for a quarter of that time at most.
 
     A run whose turn is far off need not know it soon, so its wait has no bound but its place in
     the line: with one, the looks of all waiting runs together would grow with their number. Thus
     they grow as its logarithm, whatever it is: from 16 a minute for one to 120 for a thousand.
     """
-    rarely = min(SHARE_OF_WAITED * waited_s, LONGEST_LOOK_S)
+    rarely = min(SHARE_OF_STANDING * standing_s, LONGEST_LOOK_S)
     most = max(FIRST_LOOK_S * (waiting + 1), rarely)
     return math.ceil(random.uniform(most / 2, most))  # noqa: S311
 
