@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 
 from cosmic.contracts.status import State, Status
+from cosmic.errors import CosmicError
 from cosmic.report.render import PageRender, with_page
 from cosmic.results.catalogue_files import CatalogueWriter
 from cosmic.results.merge import merge_rows
@@ -15,6 +17,8 @@ from cosmic.results.summarise import provenance, summarise
 from cosmic.results.task import AggregateTask
 from cosmic.storage.objects import Store
 from cosmic.storage.run_store import RunStore
+
+log = logging.getLogger(__name__)
 
 
 def aggregate(task: AggregateTask, store: Store, scratch: Path) -> Status:
@@ -55,5 +59,13 @@ def aggregate(task: AggregateTask, store: Store, scratch: Path) -> Status:
         page = PageRender(parts.plan, parts.records, metrics, merged.redshifts, merged.flagged)
         writer.write(with_page(status, page, run, scratch, task.ends_at_s))
     if state is State.SUCCEEDED:
-        run.release_shards()
+        _release(run)
     return writer.found or status
+
+
+def _release(run: RunStore) -> None:
+    """Let the shards go; the run has ended well, whatever becomes of them."""
+    try:
+        run.release_shards()
+    except CosmicError as error:
+        log.warning("shards of %s are kept: %s", run.folder.run, error)
