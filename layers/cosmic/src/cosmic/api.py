@@ -19,7 +19,8 @@ from cosmic.contracts.catalogue_schema import redshifts_of
 from cosmic.contracts.engines import AUTO_ENGINE, EngineName, Precision
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import Manifest, PixelMismatch, check_manifest
-from cosmic.contracts.plan import Limits, Plan, natural_order
+from cosmic.contracts.numbered_sets import natural_order
+from cosmic.contracts.plan import Limits, Plan
 from cosmic.contracts.vcpus import MB_PER_VCPU
 from cosmic.data.formats import FORMATS
 from cosmic.errors import InputError, InvalidInput
