@@ -338,6 +338,19 @@ def test_provenance_is_in_both_files(run: Callable[[int], Run], tmp_path: Path) 
     assert (header["RUN"], header["MODELSHA"], header["ROWSOUT"]) == ("test-2", "0" * 64, 170)
 
 
+def test_names_beyond_ascii_are_percent_encoded_in_fits(
+    run: Callable[[int], Run], tmp_path: Path
+) -> None:
+    done = run(1)
+    done.plan = done.plan.model_copy(update={"dataset": "s3://d/sch\u00f6n 5%\x1b/"})
+    done.write()
+    done.aggregate(tmp_path)
+    header = Table.read(io.BytesIO(done.object("catalogue.fits")), hdu=1).meta
+    assert header["DATASET"] == "s3://d/sch%C3%B6n 5%25%1B/"
+    metadata = pq.read_metadata(io.BytesIO(done.object("catalogue.parquet"))).metadata
+    assert metadata[b"cosmic.dataset"].decode() == done.plan.dataset
+
+
 def test_a_rank_that_failed_for_good_fails_the_run_and_says_why(
     run: Callable[[int], Run], tmp_path: Path
 ) -> None:
