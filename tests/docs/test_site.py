@@ -56,6 +56,13 @@ def test_the_citation_names_the_licence_of_the_packages() -> None:
     assert "Apache License" in (ROOT / "LICENSE").read_text()
 
 
+def test_the_tests_that_pages_name_exist() -> None:
+    for page in ("reliability.md", "security.md"):
+        named = set(re.findall(r"`(tests/[\w/.-]+)`", (ROOT / "docs" / page).read_text()))
+        assert named
+        assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
 def test_every_finding_is_listed() -> None:
     listed = (ROOT / "findings/README.md").read_text()
     scripts = sorted((ROOT / "findings").glob("*.sh"))

@@ -36,7 +36,7 @@ from cosmic.report.document import ReportDocument
 from cosmic.results.aggregate import aggregate
 from cosmic.results.collective import write_gathered
 from cosmic.results.task import AggregateTask
-from cosmic.storage.objects import Store
+from cosmic.storage.objects import Store, StoredObject
 from cosmic.storage.run_store import RunStore
 
 ROWS = (100, 70)
@@ -339,6 +339,19 @@ def test_provenance_is_in_both_files(run: Callable[[int], Run], tmp_path: Path) 
     assert (header["RUN"], header["MODELSHA"], header["ROWSOUT"]) == ("test-2", "0" * 64, 170)
 
 
+def test_names_beyond_ascii_are_percent_encoded_in_fits(
+    run: Callable[[int], Run], tmp_path: Path
+) -> None:
+    done = run(1)
+    done.plan = done.plan.model_copy(update={"dataset": "s3://d/sch\u00f6n 5%\x1b/"})
+    done.write()
+    done.aggregate(tmp_path)
+    header = Table.read(io.BytesIO(done.object("catalogue.fits")), hdu=1).meta
+    assert header["DATASET"] == "s3://d/sch%C3%B6n 5%25%1B/"
+    metadata = pq.read_metadata(io.BytesIO(done.object("catalogue.parquet"))).metadata
+    assert metadata[b"cosmic.dataset"].decode() == done.plan.dataset
+
+
 def test_a_rank_that_failed_for_good_fails_the_run_and_says_why(
     run: Callable[[int], Run], tmp_path: Path
 ) -> None:
@@ -385,6 +398,31 @@ def test_a_rank_that_failed_after_its_rows_were_safe_is_a_warning(
     assert done.aggregate(tmp_path).warnings == status.warnings
 
 
+def test_a_run_that_has_ended_well_does_not_fail_for_its_scraps(
+    run: Callable[[int], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = run(2)
+    done.write()
+    listed = Store.list
+
+    def spoilt(store: Store, at: Location) -> Iterator[StoredObject]:
+        """A reply to a listing in which a key was damaged on its way."""
+        for found in listed(store, at):
+            yield replace(found, key=found.key.replace("rank-0001", "rank-0011"))
+
+    monkeypatch.setattr(Store, "list", spoilt)
+    assert done.aggregate(tmp_path).state is State.SUCCEEDED
+    assert parse_status(done.object("status.json")).state is State.SUCCEEDED
+
+
+def test_the_state_machines_note_of_a_failure_is_read_in_plain_words() -> None:
+    cause = json.dumps({"errorMessage": "no-bucket: gone", "stackTrace": ["File x"]})
+    problem = {"pointer": "aggregate", "message": cause, "hint": "", "code": "InputError"}
+    note = {"run": "r", "state": "FAILED", "manifest": "m", "updated_at": "now"}
+    status = parse_status(json.dumps({**note, "problems": [problem]}).encode())
+    assert status.problems[0]["message"] == "no-bucket: gone"
+
+
 def test_a_rank_that_left_its_rows_and_no_record_is_a_warning(
     run: Callable[[int], Run], tmp_path: Path
 ) -> None:
@@ -428,6 +466,24 @@ def test_a_broken_shard_counts_as_missing(
     done.shards[1] = junk
     done.write(collective=False)
     assert "is no shard" in done.aggregate(tmp_path).missing[0]["reason"]
+
+
+@pytest.mark.parametrize("collective", [True, False])
+def test_a_shard_that_is_not_the_one_its_record_vouches_for_is_not_believed(
+    run: Callable[[int], Run], tmp_path: Path, collective: bool
+) -> None:
+    done = run(2)
+    done.write(collective=collective)
+    done.outlier = 0.7
+    done.store.put(done.folder.shard(1, 2), done.shard(1))
+    gathered = io.BytesIO()
+    with pq.ParquetWriter(gathered, schema_of(done.plan.id_bytes)) as writer:
+        for rank in range(2):
+            writer.write_table(pq.read_table(io.BytesIO(done.shard(rank))))
+    done.store.put(done.folder.gathered, gathered.getvalue())
+    status = done.aggregate(tmp_path)
+    assert (status.state, [m["rank"] for m in status.missing]) == (State.FAILED, [1])
+    assert "is damaged" in status.missing[0]["reason"]
 
 
 def test_a_gathered_object_that_is_not_the_shards_is_not_used(

@@ -162,7 +162,12 @@ def test_input_and_limits_are_reported_together(
     store: Store, manifest: Any, drop: Any, start: Start, state_machine: Any
 ) -> None:
     manifest["model"]["uri"] += "-missing"
-    manifest["inference"] = {"world_size": 9, "engine": "torch", "precision": "bf16"}
+    manifest["inference"] = {
+        "world_size": 9,
+        "batch_size": 16,
+        "engine": "torch",
+        "precision": "bf16",
+    }
     manifest["fmi"] = {"channel": "redis"}
     assert rejected(store, start(drop(manifest)), state_machine) == {
         "/model/uri": "not-found",
@@ -335,6 +340,16 @@ def test_limits_that_aws_refuses_to_tell_end_in_a_status_too(
     outcome = start_run(drop(manifest), store, client, arn, refused)
     assert rejected(store, outcome, state_machine) == {"": "access-denied"}
     assert outcome.run.startswith("test-")
+
+
+def test_more_ranks_than_batches_are_not_started(
+    store: Store, manifest: Any, drop: Any, start: Start
+) -> None:
+    manifest["inference"] = {"world_size": 10_000, "batch_size": 64}
+    status = parse_status(store.get(parse_uri(start(drop(manifest)).status_uri)))
+    said = "6 ranks run, not 10000: there is no more than 6 batches of 64 rows"
+    assert (status.state, status.world_size) == (State.RUNNING, 6)
+    assert status.warnings[:1] == (said,)
 
 
 def test_each_upload_of_an_event_is_handled_for_itself(

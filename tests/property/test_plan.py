@@ -5,13 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosmic.contracts.plan import (
-    choose_world_size,
-    limit_rows,
-    missing_from_numbered_set,
-    natural_order,
-    share_rows,
-)
+from cosmic.contracts.numbered_sets import MOST_HOLES, missing_from_numbered_set, natural_order
+from cosmic.contracts.plan import choose_world_size, limit_rows, share_rows, used_ranks
 
 partition_rows = st.lists(st.integers(0, 700), max_size=12)
 world_sizes = st.integers(1, 40)
@@ -67,16 +62,31 @@ def test_auto_stays_within_what_can_run(rows: int, batch_size: int, largest: int
 @given(st.sets(st.integers(0, 300), min_size=2), st.sampled_from(["", "data/", "a/7/"]))
 def test_exactly_the_holes_of_a_numbered_set_are_missing(numbers: set[int], folder: str) -> None:
     keys = [f"{folder}{n}.safetensors" for n in numbers]
-    holes = set(range(min(numbers), max(numbers))) - numbers
-    assert missing_from_numbered_set(keys) == [f"{folder}{n}.safetensors" for n in sorted(holes)]
+    holes = sorted(set(range(min(numbers), max(numbers))) - numbers)
+    first = [f"{folder}{n}.safetensors" for n in holes[:MOST_HOLES]]
+    assert missing_from_numbered_set(keys) == (len(holes), first)
+
+
+def test_a_stray_number_costs_no_time() -> None:
+    count, first = missing_from_numbered_set(["1.pt", f"{10**300}.pt"])
+    assert (count, len(first)) == (10**300 - 2, MOST_HOLES)
+
+
+@given(partition_rows, st.integers(1, 10_000), batch_sizes)
+def test_every_rank_has_rows(rows: list[int], world_size: int, batch_size: int) -> None:
+    used, warnings = used_ranks(world_size, rows, batch_size)
+    assert 1 <= used <= world_size
+    assert bool(warnings) == (used < world_size)
+    if sum(rows):
+        assert all(rank.rows for rank in share_rows(rows, used, batch_size))
 
 
 def test_padded_numbers_keep_their_padding() -> None:
-    assert missing_from_numbered_set(["d/001.pt", "d/003.pt"]) == ["d/002.pt"]
+    assert missing_from_numbered_set(["d/001.pt", "d/003.pt"]) == (1, ["d/002.pt"])
 
 
 def test_names_that_are_no_numbers_have_no_holes() -> None:
-    assert missing_from_numbered_set(["a.pt", "c.pt"]) == []
+    assert missing_from_numbered_set(["a.pt", "c.pt"]) == (0, [])
 
 
 def test_natural_order() -> None:

@@ -16,13 +16,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from cosmic.contracts.status import State, Status
 from cosmic.errors import CosmicError, InputError, InvalidInput
+from cosmic_cli.printable import TURNING, PrintableConsole
 
-out = Console()
-err = Console(stderr=True)
+ESCAPED = {
+    number: f"\\u{number:04x}" for number in (*range(0x7F, 0xA0), *sorted(map(ord, TURNING)))
+}
+out = PrintableConsole()
+err = PrintableConsole(stderr=True)
 
 
 class Exit(IntEnum):
@@ -110,8 +112,12 @@ def _write_trace(error: Exception) -> Path:
 
 
 def show_json(document: Any) -> None:
-    """Print one JSON document, alone on standard output."""
-    sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    """Print one JSON document, alone on standard output.
+
+    JSON escapes the control characters of ASCII; those of Unicode are escaped here.
+    """
+    text = json.dumps(document, indent=1, ensure_ascii=False)
+    sys.stdout.write(text.translate(ESCAPED) + "\n")
 
 
 def _document(exit_code: Exit, **facts: Any) -> None:

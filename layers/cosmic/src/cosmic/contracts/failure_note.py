@@ -24,10 +24,11 @@ class FailureNote(Contract):
     @property
     def reason(self) -> str:
         """The error's name and its message."""
-        return f"{self.error}: {_message(self.cause)}"
+        return f"{self.error}: {plain_cause(self.cause)}"
 
 
-def _message(cause: str) -> str:
+def plain_cause(cause: str) -> str:
+    """What an error says, of the JSON in which Lambda tells it; other texts as they are."""
     try:
         document = json.loads(cause)
     except ValueError:

@@ -175,7 +175,8 @@ class Inference(Contract):
         description="rows the model sees at once; rows are cut between ranks at multiples of it",
     )
     world_size: Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"] = Field(
-        default="auto", description="number of ranks; auto gives each about 1,280 rows"
+        default="auto",
+        description="number of ranks, at most one per batch; auto gives each about 1,280 rows",
     )
     engine: EngineName | Literal["auto"] = Field(
         default="auto", description="library that runs the model; auto is openvino"

@@ -7,10 +7,8 @@ therefore holds the same rows whatever the world size, and the model returns the
 from __future__ import annotations
 
 import math
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal, Self
 
-from natsort import natsorted
 from pydantic import Field, TypeAdapter, model_validator
 
 from cosmic.contracts.engines import AUTO_ENGINE, ENGINES, EngineName, Precision, choose_engine
@@ -18,7 +16,7 @@ from cosmic.contracts.manifest import Contract, FormatName, Manifest, RequestPay
 from cosmic.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 AUTO_ROWS_PER_RANK = 1280
 GATHER_MAX_ROWS = 1_000_000
@@ -175,25 +173,24 @@ def parse_plan(text: bytes) -> Plan:
     return _ADAPTER.validate_json(text)
 
 
-def natural_order(keys: Iterable[str]) -> list[str]:
-    """Keys as people number them: `2.pt` before `10.pt`."""
-    return list(natsorted(keys))
+def used_ranks(world_size: int, rows: Sequence[int], batch_size: int) -> tuple[int, list[str]]:
+    """How many ranks have something to do: rows are shared in whole batches.
 
+    Args:
+        world_size: Ranks that are wanted.
+        rows: Rows of each partition.
 
-def missing_from_numbered_set(keys: Sequence[str]) -> list[str]:
-    """The keys that a set numbered from 0 or 1 without a break would also have.
-
-    A set is numbered if every file name is a number and an ending; sets that start higher have
-    their start taken as it is.
+    Returns:
+        As many as are wanted or as there are batches, and what to warn of.
     """
-    paths = [PurePosixPath(k) for k in keys]
-    if not paths or not all(p.stem.isascii() and p.stem.isdigit() for p in paths):
-        return []
-    numbers = {int(p.stem) for p in paths}
-    width = len(paths[0].stem) if paths[0].stem.startswith("0") else 1
-    parent, suffix = keys[0].rsplit(paths[0].name, 1)[0], paths[0].suffix
-    holes = sorted(set(range(min(numbers), max(numbers))) - numbers)
-    return [f"{parent}{n:0{width}d}{suffix}" for n in holes]
+    batches = max(1, sum(-(-n // batch_size) for n in rows))
+    if world_size <= batches:
+        return world_size, []
+    what = "1 batch" if batches == 1 else f"{batches} batches"
+    ranks = "1 rank runs" if batches == 1 else f"{batches} ranks run"
+    return batches, [
+        f"{ranks}, not {world_size}: there is no more than {what} of {batch_size} rows"
+    ]
 
 
 def choose_world_size(wanted: int | str, rows: int, batch_size: int, largest: int) -> int:

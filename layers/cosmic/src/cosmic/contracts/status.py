@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, TypeAdapter
 
+from cosmic.contracts.failure_note import plain_cause
 from cosmic.contracts.manifest import Contract
 
 
@@ -42,7 +43,16 @@ def _with(**fields: type) -> AfterValidator:
     return AfterValidator(check)
 
 
-ProblemEntry = Annotated[dict[str, Any], _with(pointer=str, message=str, hint=str, code=str)]
+def _in_plain_words(problem: dict[str, Any]) -> dict[str, Any]:
+    """The state machine's own note of `aggregate`'s failure holds Lambda's JSON as it is."""
+    return {**problem, "message": plain_cause(problem["message"])}
+
+
+ProblemEntry = Annotated[
+    dict[str, Any],
+    _with(pointer=str, message=str, hint=str, code=str),
+    AfterValidator(_in_plain_words),
+]
 MissingEntry = Annotated[dict[str, Any], _with(rank=int, rows=int, reason=str)]
 
 

@@ -12,7 +12,7 @@ from cosmic.data import native, pt
 from cosmic.data.ranges import Window
 from cosmic.errors import Problem
 
-HEADER_ATTEMPTS = 2
+HEADER_ATTEMPTS = 3
 
 
 class HeaderReader(Protocol):

@@ -193,7 +193,8 @@ def load_checkpoint(
         raise InputError(
             f"the checkpoint's sha256 is {sha256}, expected {expected_sha256}",
             code="checkpoint-checksum",
-            hint="upload the checkpoint again, or correct the checksum in the manifest",
+            hint="upload the checkpoint again, correct the checksum in the manifest, or, if it has "
+            "none, submit it again",
         )
     header, base = parse_header(raw, len(raw))
     metadata = take_metadata(header)

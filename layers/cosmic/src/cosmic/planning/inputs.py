@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 from cosmic.contracts.columns import Header
 from cosmic.contracts.location import Location, parse_uri
 from cosmic.contracts.manifest import Data, FormatName, Model
-from cosmic.contracts.plan import (
-    PlannedModel,
-    PlannedPartition,
+from cosmic.contracts.numbered_sets import (
+    MOST_HOLES,
+    Holes,
     missing_from_numbered_set,
     natural_order,
 )
+from cosmic.contracts.plan import PlannedModel, PlannedPartition
 from cosmic.data.checkpoint_header import DOMAIN, check_start
 from cosmic.data.formats import FORMATS, read_header
 from cosmic.errors import InputError, Problem
@@ -220,9 +221,11 @@ def _list_folder(store: Readable, named: Location, data: Data, found: RunInputs)
         message = f"no {layout.suffix} partitions in {named.folder.uri}"
         hint = _other_formats(found.ignored_keys)
         found.problems.append(Problem("/data/uri", message, data.uri, hint, "no-partitions"))
-    missing = _missing(keys)
+    count, missing = _missing(keys)
     if missing:
-        message = f"{len(missing)} of the numbered partitions are missing: {', '.join(missing)}"
+        more = f" and {count - len(missing)} more" if count > len(missing) else ""
+        names = f"{', '.join(missing)}{more}"
+        message = f"{count} of the numbered partitions are missing: {names}"
         hint = "upload them, or list the partitions that you want in data.partitions"
         found.problems.append(Problem("/data/uri", message, missing, hint, "missing-partitions"))
     chosen = set(sorted(keys, key=str.encode)[: data.first_listed])
@@ -262,11 +265,13 @@ def _other_formats(keys: Sequence[str]) -> str:
     return f"{len(keys)} other objects are there" if keys else ""
 
 
-def _missing(keys: Sequence[str]) -> list[str]:
+def _missing(keys: Sequence[str]) -> Holes:
     folders: dict[str, list[str]] = {}
     for key in keys:
         folders.setdefault(key.rpartition("/")[0], []).append(key)
-    return [m for group in folders.values() for m in missing_from_numbered_set(group)]
+    found = [missing_from_numbered_set(group) for group in folders.values()]
+    first = [name for holes in found for name in holes.first]
+    return Holes(sum(holes.total for holes in found), first[:MOST_HOLES])
 
 
 def _open_partition(

@@ -18,6 +18,7 @@ from cosmic.contracts.plan import (
     limit_rows,
     make_plan,
     refusals,
+    used_ranks,
 )
 from cosmic.contracts.status import State, Status, utc_now
 from cosmic.errors import CosmicError, InputError, InvalidInput, Problem, TransientError
@@ -173,6 +174,7 @@ def plan_run(
     world_size = choose_world_size(
         manifest.inference.world_size, sum(rows), batch_size, limits.world_size
     )
+    world_size, fewer = used_ranks(world_size, rows, batch_size)
     channel, warnings = _choose_channel(manifest.fmi.channel, world_size, limits)
     row_bytes = max((p.row_bytes for p in found.partitions), default=0)
     memory_mb = projected_memory_mb(
@@ -198,7 +200,7 @@ def plan_run(
         world_size=world_size,
         channel=channel,
         ignored_keys=found.ignored_keys,
-        warnings=[*manifest.warnings, *found.warnings, *warnings],
+        warnings=[*manifest.warnings, *found.warnings, *fewer, *warnings],
         check_pixels=found.check_pixels,
         output_prefixes=limits.output_prefixes,
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 from typing import NamedTuple
 
 from cosmic.contracts.status import State, Status
+from cosmic.errors import CosmicError
 from cosmic.report.render import PageRender, with_page
 from cosmic.results.catalogue_files import CatalogueWriter
 from cosmic.results.merge import merge_rows
@@ -16,6 +18,8 @@ from cosmic.results.summarise import provenance, summarise
 from cosmic.results.task import AggregateTask
 from cosmic.storage.objects import Writable
 from cosmic.storage.run_store import RunStore
+
+log = logging.getLogger(__name__)
 
 
 class RunEnd(NamedTuple):
@@ -69,5 +73,13 @@ def aggregate(task: AggregateTask, store: Writable, scratch: Path) -> RunEnd:
         place = task.place("report.html")
         writer.write(with_page(status, page, run, scratch, task.ends_at_s, place))
     if state is State.SUCCEEDED:
-        run.release_shards()
+        _release(run)
     return RunEnd(writer.found or status, written)
+
+
+def _release(run: RunStore) -> None:
+    """Let the shards go; the run has ended well, whatever becomes of them."""
+    try:
+        run.release_shards()
+    except CosmicError as error:
+        log.warning("shards of %s are kept: %s", run.folder.run, error)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import fitsio
 import numpy as np
@@ -18,6 +20,7 @@ from cosmic.contracts.flags import MEANINGS, Flag
 
 ROW_GROUP_ROWS = 65_536
 FITS_EXTENSION = "CATALOGUE"
+SAFE = "".join(c for c in string.printable if c.isprintable() and c != "%")
 
 
 class CatalogueWriter:
@@ -77,7 +80,8 @@ class CatalogueWriter:
         for i, info in enumerate(COLUMNS.values(), start=1):
             hdu.write_key(f"TUCD{i}", info.ucd, comment=info.description[:40])
         for name, value in provenance.items():
-            hdu.write_key(name.upper().removeprefix("COSMIC.")[:8].replace(".", ""), value)
+            key = name.upper().removeprefix("COSMIC.")[:8].replace(".", "")
+            hdu.write_key(key, ascii_name(value) if isinstance(value, str) else value)
 
     def _flush(self, least: int) -> None:
         pending = pa.concat_tables([self._schema.empty_table(), *self._pending])
@@ -87,6 +91,14 @@ class CatalogueWriter:
             self._fits[FITS_EXTENSION].append(_fits_rows(group, self._row))
             pending = pending.slice(ROW_GROUP_ROWS)
         self._pending = [pending]
+
+
+def ascii_name(name: str) -> str:
+    """A name as a FITS header can hold it: percent-encoded (RFC 3986) unless it is plain ASCII.
+
+    Headers take printable ASCII alone (FITS standard 4.0, sec. 4.2.1).
+    """
+    return name if name.isascii() and name.isprintable() else quote(name, safe=SAFE)
 
 
 def _fits_dtype(id_bytes: int | None) -> np.dtype[Any]:

@@ -22,12 +22,14 @@ class CollectiveRecord(Contract):
         reduced: The sums over all ranks, as `Statistics.named` gives them.
         dz_counts: The histogram, as `Statistics.counts` gives it.
         shard_sha256: Of each rank's shard as it was gathered, by rank; empty if none were.
+        gathered_sha256: Of the one object of all rows; None: not known, as in earlier versions.
     """
 
     version: Literal[2] = 2
     reduced: dict[str, float]
     dz_counts: dict[int, int] = Field(strict=False)
     shard_sha256: tuple[str, ...] = Field(strict=False)
+    gathered_sha256: str | None = None
 
     @model_validator(mode="after")
     def _restorable(self) -> Self:
@@ -58,10 +60,13 @@ def parse_collective(text: bytes) -> CollectiveRecord:
 def write_gathered(run: RunStore, statistics: Statistics, shards: Sequence[bytes]) -> None:
     """Write what rank 0 gathered: all rows as one object, then the record that vouches for it."""
     digests = tuple(hashlib.sha256(shard).hexdigest() for shard in shards)
-    record = CollectiveRecord(
-        reduced=statistics.named(), dz_counts=statistics.counts(), shard_sha256=digests
-    )
     gathered = _one_table(shards) if shards else None
+    record = CollectiveRecord(
+        reduced=statistics.named(),
+        dz_counts=statistics.counts(),
+        shard_sha256=digests,
+        gathered_sha256=hashlib.sha256(gathered).hexdigest() if gathered is not None else None,
+    )
     run.write_collective(record.model_dump_json(indent=1).encode(), gathered)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -43,7 +44,8 @@ def gathered_rows(
     """All ranks' rows from the one object that rank 0 wrote, if it holds exactly the shards."""
     if collective.shard_sha256 != tuple(r.shard_sha256 for r in records):
         return None
-    table = _read_table(store, folder.gathered, schema_of(plan.id_bytes))
+    wanted = collective.gathered_sha256
+    table = _read_table(store, folder.gathered, schema_of(plan.id_bytes), wanted)
     if isinstance(table, str) or table.num_rows != plan.rows:
         return None
     ends = np.cumsum([rank.rows for rank in plan.ranks]).tolist()
@@ -53,20 +55,28 @@ def gathered_rows(
     ]
 
 
-def shard_rows(store: Readable, folder: RunFolder, plan: Plan) -> Iterator[RankRows]:
-    """Each rank's rows from its shard, in rank order."""
+def shard_rows(
+    store: Readable, folder: RunFolder, plan: Plan, records: Sequence[RankRecord]
+) -> Iterator[RankRows]:
+    """Each rank's rows from its shard, in rank order; not those that its record speaks against."""
+    wanted = {record.rank: record.shard_sha256 for record in records}
     for rank in plan.ranks:
         at = folder.shard(rank.rank, plan.world_size)
-        table = _read_table(store, at, schema_of(plan.id_bytes))
+        table = _read_table(store, at, schema_of(plan.id_bytes), wanted.get(rank.rank))
         if isinstance(table, str):
             yield RankRows(rank.rank, None, table)
         else:
             yield _checked(rank, table)
 
 
-def _read_table(store: Readable, at: Location, schema: pa.Schema) -> pa.Table | str:
+def _read_table(
+    store: Readable, at: Location, schema: pa.Schema, sha256: str | None
+) -> pa.Table | str:
+    """An object's rows, if it has this checksum where one is known; else why not."""
     try:
         data = store.get(at)
+        if sha256 not in (None, hashlib.sha256(data).hexdigest()):
+            return f"{at.uri} is damaged: it has not the checksum that it was written with"
         return pq.read_table(io.BytesIO(data), schema=schema)
     except InputError as error:
         return f"no shard ({error.code})"

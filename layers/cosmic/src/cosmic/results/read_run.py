@@ -57,4 +57,4 @@ def read_rows(run: RunStore, parts: RunParts) -> Iterable[RankRows]:
         gathered = gathered_rows(store, folder, parts.plan, parts.records, collective)
         if gathered is not None:
             return gathered
-    return shard_rows(store, folder, parts.plan)
+    return shard_rows(store, folder, parts.plan, parts.records)

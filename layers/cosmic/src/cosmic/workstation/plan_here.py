@@ -8,7 +8,8 @@ from typing import Any
 
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import FormatName, Manifest, PixelMismatch, check_manifest
-from cosmic.contracts.plan import Limits, Plan, natural_order
+from cosmic.contracts.numbered_sets import natural_order
+from cosmic.contracts.plan import Limits, Plan
 from cosmic.costs.budget import over_budget
 from cosmic.data.formats import FORMATS
 from cosmic.errors import InputError, InvalidInput

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from cosmic.contracts.location import Location, parse_uri
-from cosmic.contracts.plan import natural_order
+from cosmic.contracts.numbered_sets import natural_order
 from cosmic.data.pack.opening import READERS, files_of, ignored_in, is_read, suffix_of
 from cosmic.errors import InputError
 from cosmic.storage.objects import Store

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from cosmic.contracts.plan import natural_order
+from cosmic.contracts.numbered_sets import natural_order
 from cosmic.data.pack.arrays import open_npy, open_npy_folder, open_npz
 from cosmic.data.pack.source import Field, Source, Values, unreadable
 from cosmic.data.pack.tensors import open_safetensors, open_torch
