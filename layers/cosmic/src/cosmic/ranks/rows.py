@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cosmic.contracts.catalogue_schema import FEW_VALUES
 from cosmic.contracts.plan import Plan
 from cosmic.contracts.rank_record import WorkPart
 from cosmic.data.stream import Block, BlockReader, Stream
@@ -132,7 +133,7 @@ def infer_rows(work: Work, shard: Path, schema: pa.Schema) -> None:
         InputError: a partition is not what was planned, or time ran out.
         TransientError: S3 failed.
     """
-    with pq.ParquetWriter(shard, schema) as writer:
+    with pq.ParquetWriter(shard, schema, use_dictionary=FEW_VALUES) as writer:
         for rows in work.predicted():
             writer.write_table(rows.table())
             work.progress.count(rows)

@@ -22,6 +22,7 @@ from cosmic.contracts.location import (
 )
 from cosmic.errors import CosmicError, InputError, TransientError
 from cosmic.storage.aws_errors import AWS_FAILURES, as_cosmic_error, translated
+from cosmic.storage.multipart import ObjectWriter
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -333,6 +334,10 @@ class Store:
         """
         text = json.dumps(document, indent=1, allow_nan=False)
         self.put(at, text.encode(), "application/json")
+
+    def writer(self, at: Location) -> ObjectWriter:
+        """What writes an object piece by piece; it appears when it is whole."""
+        return ObjectWriter(self._s3, at, lambda writes: self._count(writes=writes))
 
     def upload(self, path: Path, at: Location) -> None:
         """Upload a file, in parts where it is large; it appears when it is whole."""

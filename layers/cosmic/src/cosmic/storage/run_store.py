@@ -23,6 +23,7 @@ from cosmic.contracts.plan import Plan, parse_plan
 from cosmic.contracts.rank_record import RankRecord, parse_record
 from cosmic.contracts.status import State, Status
 from cosmic.errors import InputError, TransientError
+from cosmic.storage.multipart import ObjectWriter
 from cosmic.storage.objects import Store
 from cosmic.storage.status_writer import StatusWriter, current_status
 
@@ -200,10 +201,9 @@ class RunStore:
         ]
         return {note.rank: note.reason for note in notes}
 
-    def write_results(self, files: Mapping[str, Path]) -> None:
-        """Upload files for the user under their names."""
-        for name, path in files.items():
-            self.objects.upload(path, self.folder.at(name))
+    def result_writer(self, name: str) -> ObjectWriter:
+        """What writes a file for the user, which appears under its name when it is whole."""
+        return self.objects.writer(self.folder.at(name))
 
     def write_json(self, name: str, document: Any) -> None:
         """Write a JSON document for the user under its name."""
