@@ -16,7 +16,7 @@ from functional.test_no_execution import Planned, planned
 
 __all__ = ["planned"]
 READS = ("Get", "Head", "List", "Describe")
-WRITES = ["PutObject", "PutObject", "PutObject", "StartExecution"]
+WRITES = ["PutObject", "PutObject", "PutObject", "PutObject", "StartExecution"]
 
 
 class Died(BaseException):

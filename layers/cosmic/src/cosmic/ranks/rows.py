@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cosmic.contracts.catalogue_schema import FEW_VALUES
-from cosmic.contracts.plan import Plan
+from cosmic.contracts.plan import PlanSettings
 from cosmic.contracts.rank_record import WorkPart
 from cosmic.data.stream import Block, BlockReader, Stream
 from cosmic.model.engine import Engine, Predictions
@@ -50,7 +50,7 @@ class Work:
     progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
-        self._donor = Donor(self.channel)
+        self._donor = Donor(self.channel, self.reader.partitions)
 
     def facts(self) -> WorkPart:
         """The record's fields about reading, rows and which of them others computed."""
@@ -141,7 +141,7 @@ def infer_rows(work: Work, shard: Path, schema: pa.Schema) -> None:
 
 
 def predicted_tables(
-    blocks: Iterable[Block], engine: Engine, plan: Plan, progress: Progress, stop_by: float
+    blocks: Iterable[Block], engine: Engine, plan: PlanSettings, progress: Progress, stop_by: float
 ) -> Iterator[pa.Table]:
     """Catalogue rows of each block; `progress` counts a block before its rows are given.
 

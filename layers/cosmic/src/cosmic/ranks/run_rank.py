@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cosmic.contracts.catalogue_schema import schema_of
-from cosmic.contracts.plan import Plan
+from cosmic.contracts.plan import PlanPart
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.data.stream import BlockReader
 from cosmic.ranks.balance.batch_queue import BatchQueue
@@ -79,14 +79,14 @@ def run_rank(task: RankTask, environment: RankEnvironment, deadline: float) -> R
 def _infer(
     task: RankTask,
     environment: RankEnvironment,
-    plan: Plan,
+    plan: PlanPart,
     channel: BalanceChannel,
     invocation: InvocationStats,
     stop_by: float,
 ) -> tuple[Work, bytes]:
     """Predict the rank's rows and write its shard; returns that, too."""
     reader = BlockReader(environment.store, plan.partitions, plan.batch_size)
-    slices = plan.ranks[task.rank].slices
+    slices = plan.slices
     with TemporaryDirectory() as scratch, reader.blocks(slices) as blocks:  # comes while it loads
         engine = environment.engine(plan)
         invocation.mark("model_loaded_at_s")
@@ -102,6 +102,6 @@ def _infer(
     return work, shard
 
 
-def _patience_s(plan: Plan, stop_by: float) -> float:
+def _patience_s(plan: PlanPart, stop_by: float) -> float:
     """How long to wait for other ranks."""
     return min(plan.fmi_timeout_s, stop_by - time.monotonic())

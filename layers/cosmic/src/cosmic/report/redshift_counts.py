@@ -128,7 +128,10 @@ class _Fine:
 
         Each is an edge of fine cells too: the widest that are crossed give the step.
         """
-        share = np.cumsum(self._phot + self._spec) / (self._phot.sum() + self._spec.sum())
+        seen = np.cumsum(self._phot + self._spec)
+        if not seen[-1]:
+            return np.linspace(0.0, 1.75, CELLS + 1)
+        share = seen / seen[-1]
         last = len(Z_FINE) - 1
         before, after = np.searchsorted(share, [OUTSIDE_SHARE, 1 - OUTSIDE_SHARE]).tolist()
         low, high = Z_FINE[max(0, before - 1)], 1.05 * Z_FINE[min(last, after)]

@@ -148,7 +148,10 @@ class Store:
         raise TransientError(f"{at.uri}: broke off {GET_ATTEMPTS} times: {broken}")
 
     def get_range(self, at: Location, offset: int, length: int, *, etag: str) -> bytes:
-        """`length` bytes from `offset` of the object as it was when it had this ETag."""
+        """`length` bytes from `offset` of the object as it was when it had this ETag.
+
+        An empty ETag stands for whatever the object is now.
+        """
         data = bytearray(length)
         self.read_into(memoryview(data), at, offset, etag=etag)
         return bytes(data)
@@ -186,8 +189,12 @@ class Store:
         self._count(reads=1)
         asked = f"{offset}-{offset + length - 1}"
         with translated(at.uri):
-            reply = self._s3.get_object(
-                Bucket=at.bucket, Key=at.key, Range=f"bytes={asked}", IfMatch=etag
+            reply = (
+                self._s3.get_object(
+                    Bucket=at.bucket, Key=at.key, Range=f"bytes={asked}", IfMatch=etag
+                )
+                if etag
+                else self._s3.get_object(Bucket=at.bucket, Key=at.key, Range=f"bytes={asked}")
             )
         got = reply.get("ContentRange")
         right = got is not None and got.startswith(f"bytes {asked}/")
