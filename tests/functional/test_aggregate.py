@@ -30,11 +30,11 @@ from cosmic.contracts.rank_record import RankRecord, parse_record
 from cosmic.contracts.status import State, Status, parse_status
 from cosmic.costs.counts import WRITES_OF_AGGREGATE, count, reads_of_aggregate
 from cosmic.costs.workload import of_plan
-from cosmic.metrics.photo_z import photo_z_metrics
 from cosmic.metrics.statistics import Statistics
 from cosmic.report.document import ReportDocument
 from cosmic.results.aggregate import aggregate
 from cosmic.results.collective import write_gathered
+from cosmic.results.summarise import summarise
 from cosmic.results.task import AggregateTask
 from cosmic.storage.objects import Store, StoredObject
 from cosmic.storage.run_store import RunStore
@@ -771,7 +771,7 @@ def _resume(done: Run) -> Status:
     return resumed
 
 
-@pytest.mark.parametrize("during", ["report.render.make_page", "results.summarise.photo_z_metrics"])
+@pytest.mark.parametrize("during", ["report.render.make_page", "results.aggregate.summarise"])
 def test_a_run_resumed_meanwhile_keeps_its_new_status(
     run: Callable[[int], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, during: str
 ) -> None:
@@ -855,9 +855,9 @@ def test_what_init_says_late_is_no_end(
     def announced_meanwhile(*given: Any) -> Any:
         late = Status(run=done.folder.run, state=said, manifest="m", updated_at="now")
         done.store.put(done.folder.status, late.model_dump_json().encode())
-        return photo_z_metrics(*given)
+        return summarise(*given)
 
-    monkeypatch.setattr("cosmic.results.summarise.photo_z_metrics", announced_meanwhile)
+    monkeypatch.setattr("cosmic.results.aggregate.summarise", announced_meanwhile)
     assert done.aggregate(tmp_path).state is State.SUCCEEDED
     assert parse_status(done.object("status.json")).state is State.SUCCEEDED
 

@@ -14,7 +14,7 @@ from fault_support.dying import interrupt, writes_of
 from functional.test_no_execution import Planned, planned
 
 __all__ = ["planned"]
-WRITES = ["PutObject", "PutObject", "PutObject", "StartExecution"]
+WRITES = ["PutObject", "PutObject", "PutObject", "PutObject", "StartExecution"]
 
 
 def failed(planned: Planned) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, share_rows
+from cosmic.contracts.plan_parts import SLOT_BYTES, part_of
 from cosmic.contracts.status import State, Status
-from cosmic.errors import TransientError
+from cosmic.errors import InputError, TransientError
 from cosmic.storage.objects import Store
 from cosmic.storage.run_store import RunStore
 
@@ -68,10 +70,35 @@ def test_a_resumed_run_replaces_the_status_that_was_seen_and_no_other(run: RunSt
     assert run.status() == said(State.RUNNING, "arn-r1")
 
 
-def test_items_of_a_resumed_run_are_not_replaced_by_a_repeated_event(run: RunStore) -> None:
-    run.items_once([0, 1, 2])
-    run.items_once([9])
-    assert json.loads(run.objects.get(run.folder.ranks)) == [{"rank": r} for r in (0, 1, 2)]
+def test_items_and_parts_of_a_resumed_run_are_not_replaced_by_a_repeated_event(
+    run: RunStore, plan: Plan
+) -> None:
+    run.items_once(plan)
+    ranks = [{"rank": rank} for rank in range(plan.world_size)]
+    assert json.loads(run.objects.get(run.folder.ranks)) == ranks
+    resumed = plan.model_copy(update={"channel": "none"})
+    run.replan(resumed, [0])
+    run.items_once(plan)
+    assert json.loads(run.objects.get(run.folder.ranks)) == [{"rank": 0}]
+    assert run.part(0) == part_of(resumed, 0)
+
+
+def test_a_rank_of_a_run_planned_before_there_were_parts_reads_the_whole_plan(
+    run: RunStore, plan: Plan
+) -> None:
+    run.plan_once(plan)
+    assert run.part(0) == part_of(plan, 0)
+    with pytest.raises(InputError, match="out of range") as raised:
+        run.part(plan.world_size)
+    assert raised.value.code == "bad-rank"
+
+
+@pytest.mark.parametrize("other", [b"\0" * SLOT_BYTES, b"\xff" * SLOT_BYTES])
+def test_a_damaged_part_is_named(run: RunStore, other: bytes) -> None:
+    run.objects.put(run.folder.parts, other)
+    with pytest.raises(InputError, match=re.escape(run.folder.parts.uri)) as raised:
+        run.part(0)
+    assert raised.value.code == "damaged"
 
 
 def test_a_status_that_cannot_be_read_is_none(run: RunStore) -> None:

@@ -161,11 +161,12 @@ def test_the_built_layer_writes_catalogues(
 from pathlib import Path
 import pyarrow.parquet as pq
 from cosmic.contracts.catalogue_schema import SCHEMA
-from cosmic.results.catalogue_files import CatalogueWriter
-folder = Path({str(tmp_path)!r})
-with CatalogueWriter(folder / "c.parquet", folder / "c.fits") as writer:
-    writer.write(SCHEMA.empty_table())
-    writer.finish({{"cosmic.run": "x"}})
+from cosmic.results.catalogue_files import CatalogueWriter, LocalOutput
+folder, origin = Path({str(tmp_path)!r}), {{"cosmic.run": "x"}}
+with LocalOutput(folder / "c.parquet") as parquet, LocalOutput(folder / "c.fits") as fits:
+    with CatalogueWriter(parquet, fits, origin) as writer:
+        writer.write(SCHEMA.empty_table())
+        writer.finish(origin)
 print(pq.read_table(folder / "c.parquet").num_columns, (folder / "c.fits").stat().st_size > 0)
 """
     assert run_built(runnable, "aggregate", runtime, code).split() == ["19", "True"]

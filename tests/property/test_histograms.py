@@ -5,11 +5,13 @@ from __future__ import annotations
 import tracemalloc
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cosmic.metrics.photo_z import residuals
 from cosmic.report.histograms import BLOCK_ROWS, bin_redshifts
+from cosmic.report.redshift_counts import RedshiftCounts
 
 redshift = st.floats(-0.5, 30, width=32) | st.just(float("nan"))
 stand_in = st.sampled_from([-1.0, -9.0, -99.0, 99.0, float("inf")])
@@ -61,3 +63,45 @@ def test_memory_does_not_grow_with_rows() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < rows.nbytes / 2
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even the first row is kept."""
+    monkeypatch.setattr("cosmic.report.redshift_counts.EXACT_ROWS", 0)
+
+
+@pytest.mark.usefixtures("counted")
+@pytest.mark.parametrize("far", [0.4, 0.9, 3.5, 18.0])
+def test_counts_in_fine_cells_are_those_of_numpy(far: float) -> None:
+    draw = np.random.default_rng(2)
+    spec = draw.uniform(0.01, far, 5000).astype(np.float32)
+    phot = (spec + draw.normal(0.002, 0.02, 5000) * (1 + spec)).astype(np.float32)
+    counts = RedshiftCounts()
+    for part in np.split(np.arange(5000), [7, 3000]):
+        counts.see(phot[part], spec[part])
+    binned = counts.binned(bias=0.002, sigma=0.02)
+    assert binned.z_edges[-1] >= 0.99 * far
+    expected = np.histogram2d(spec, phot, (binned.z_edges, binned.z_edges))[0]
+    assert np.array_equal(binned.density, expected)
+    assert np.array_equal(binned.n_z_spec, np.histogram(spec, binned.nz_edges)[0])
+    dz = residuals(phot, spec)
+    exact = np.cumsum(np.histogram(dz, binned.residual_edges)[0])
+    assert np.abs(np.cumsum(binned.residuals) - exact).max() < 0.02 * len(dz)
+
+
+@pytest.mark.usefixtures("counted")
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pairs, st.integers(0, 60))
+def test_every_object_is_counted_once_in_fine_cells_too(
+    rows: list[tuple[float, float]], cut: int
+) -> None:
+    phot, spec = np.array(rows, np.float32).reshape(-1, 2).T
+    counts = RedshiftCounts()
+    for part in (slice(0, cut), slice(cut, None)):
+        counts.see(phot[part], spec[part])
+    binned = counts.binned(sigma=0.05)
+    known = int((np.isfinite(phot) & (spec > -0.1) & (spec <= 20)).sum())
+    assert (binned.rows, binned.known) == (len(rows), known)
+    assert sum(map(sum, binned.density)) + binned.density_outside == known
+    assert sum(binned.residuals) + binned.residuals_outside == known

@@ -78,7 +78,7 @@ def test_good_runs_agree_however_they_were_cut(kind: str, seed: int, rows: int, 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=4)  # bins are bootstrapped, which takes its time
+@settings(max_examples=20)
 @given(seed=seeds, rows=st.integers(1, 100))
 def test_metrics_are_strict_json_and_count_every_row(kind: str, seed: int, rows: int) -> None:
     found = photo_z_metrics(*sample(kind, seed, rows), np.full(rows, 18.0))

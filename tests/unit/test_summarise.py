@@ -64,12 +64,19 @@ def planned(*, channel: str = "direct", tolerated: float = 0.0, has_domain: bool
 
 
 def merged(rows: int = ROWS, **facts: Any) -> Merged:
-    redshifts = sample_redshifts(rows)
-    return Merged(rows=rows, redshifts=[redshifts[:, :100], redshifts[:, 100:]], **facts)
+    found = Merged(rows=rows, **facts)
+    z_phot, z_spec, mag_r = sample_redshifts(rows)
+    found.photo_z.see(z_phot, z_spec, mag_r)
+    found.statistics = Statistics.of(z_phot, z_spec)
+    return found
 
 
-def reduced(redshifts: list[Any]) -> CollectiveRecord:
-    sums = sum((Statistics.of(z[0], z[1]) for z in redshifts), Statistics.none())
+def reduced(shift: float = 0.0) -> CollectiveRecord:
+    """What two ranks summed, one of which shifted its redshifts."""
+    z_phot, z_spec, _ = sample_redshifts(ROWS)
+    half, off = ROWS // 2, np.float32(shift)
+    sums = Statistics.of(z_phot[:half] + off, z_spec[:half])
+    sums += Statistics.of(z_phot[half:], z_spec[half:])
     return CollectiveRecord(reduced=sums.named(), dz_counts=sums.counts(), shard_sha256=())
 
 
@@ -91,12 +98,12 @@ def summary_of(
 
 def test_a_whole_run_succeeds_with_the_metrics_of_its_rows() -> None:
     found = merged(rows_flagged=3)
-    summary = summary_of(planned(), found, collective=reduced(found.redshifts))
+    summary = summary_of(planned(), found, collective=reduced())
     status, metrics = summary.status, summary.metrics
     assert (status.state, status.fmi, status.problems) == (State.SUCCEEDED, "ok", ())
     assert (status.rows_in, status.rows_out, status.rows_flagged) == (ROWS, ROWS, 3)
     assert status.updated_at == "2026-09-21T14:14:00.000+00:00"
-    assert metrics["photo_z"] == photo_z_metrics(*np.concatenate(found.redshifts, axis=1))
+    assert metrics["photo_z"] == photo_z_metrics(*sample_redshifts(ROWS))
     assert (metrics["run"]["wall_s"], metrics["run"]["aggregate_s"]) == (40.0, 2.0)
 
 
@@ -133,8 +140,7 @@ def test_the_bill_counts_ranks_aggregate_and_requests() -> None:
 
 def test_sums_that_differ_from_the_catalogue_fail_the_run() -> None:
     found = merged()
-    wrong = [found.redshifts[0] + np.float32(0.01), found.redshifts[1]]
-    status = summary_of(planned(), found, collective=reduced(wrong)).status
+    status = summary_of(planned(), found, collective=reduced(0.01)).status
     assert status.state is State.FAILED
     assert {p["code"] for p in status.problems} == {"metrics-disagree"}
 
@@ -181,6 +187,6 @@ def test_a_map_that_failed_as_a_whole_explains_what_is_missing() -> None:
     task = AggregateTask(
         **{**vars(TASK), "map_failure": {"Error": "States.Timeout", "Cause": "a day"}}
     )
-    found = Merged(missing=[lost], redshifts=[np.empty((3, 0), np.float32)])
+    found = Merged(missing=[lost])
     status = summary_of(planned(), found, task=task).status
     assert status.missing[0]["reason"] == "States.Timeout: a day"

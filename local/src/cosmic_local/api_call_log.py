@@ -72,10 +72,14 @@ def _s3(method: str, path: str, query: str) -> tuple[str, str]:
     bucket, _, key = unquote(path).lstrip("/").partition("/")
     if not key and method == "POST" and "delete" in query:
         return "s3:DeleteObject", ""  # of the keys in the body
+    if not key and "uploads" in query:
+        return "s3:ListBucketMultipartUploads", f"arn:aws:s3:::{bucket}"
     if not key:
         action = "s3:ListBucket" if method in ("GET", "HEAD") else f"s3:{method}Bucket"
         return action, f"arn:aws:s3:::{bucket}"
     action = "s3:PutObjectTagging" if query.startswith("tagging") else OBJECT_ACTIONS[method]
+    if "uploadId=" in query and method == "DELETE":
+        action = "s3:AbortMultipartUpload"
     if "versionId=" in query and action == "s3:GetObject":
         action = "s3:GetObjectVersion"
     return action, f"arn:aws:s3:::{bucket}/{key}"

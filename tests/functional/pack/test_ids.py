@@ -39,7 +39,7 @@ def save(folder: Path, name: str, objects: Columns, ids: Any) -> None:
 def ids_in(folder: Path) -> list[Any]:
     """What the partitions in a folder have, in order."""
     found: list[Any] = []
-    for i in range(len(list(folder.iterdir()))):
+    for i in range(len(list(folder.glob("*.safetensors")))):
         stored = load_file(folder / f"{i}.safetensors")["object_id"]
         if stored.ndim == 1:
             found += stored.tolist()

@@ -18,6 +18,7 @@ from astropy.table import MaskedColumn, Table
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
+from cosmic.data.dataset_index import INDEX_NAME
 from cosmic.data.pack.columns import Choices
 from cosmic.data.pack.opening import files_of
 from cosmic.data.pack.pack import pack
@@ -287,7 +288,7 @@ def test_files_that_are_there_already_stay(objects: Columns, tmp_path: Path) -> 
     out.mkdir()
     (out / "notes.txt").write_text("mine")
     pack([parquet()(tmp_path, objects)], out, Choices(), partition_bytes=1 << 20)
-    assert sorted(p.name for p in out.iterdir()) == ["0.safetensors", "notes.txt"]
+    assert sorted(p.name for p in out.iterdir()) == ["0.safetensors", "notes.txt", INDEX_NAME]
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
 
 from cosmic import __version__
 from cosmic.client.manifests import AnyManifest, read_manifest
@@ -20,8 +18,8 @@ from cosmic.contracts.engines import AUTO_ENGINE, EngineName, Precision
 from cosmic.contracts.manifest import Manifest, PixelMismatch
 from cosmic.contracts.plan import Limits, Plan
 from cosmic.contracts.vcpus import MB_PER_VCPU
-from cosmic.metrics.photo_z import photo_z_metrics
-from cosmic.results.catalogue_files import CatalogueWriter
+from cosmic.metrics.photo_z import PhotoZ
+from cosmic.results.catalogue_files import CatalogueWriter, LocalOutput, row_groups
 from cosmic.storage.local import FolderStore
 from cosmic.storage.objects import Readable, Store, s3_client
 from cosmic.workstation.plan_here import (
@@ -144,33 +142,48 @@ def run_local(
     }
     wanted = manifest_here(partition_files(data), Path(model), inference, pixel_mismatch)
     plan = planned(wanted, store, limits_here(1))
-    redshifts = [np.empty((3, 0), np.float32)]
-    counts = Counts()
+    counts, photo_z = Counts(), PhotoZ()
     with (
         _written_whole(Path(out)) as (parquet, fits),
         closing(_predicted(plan, store, Path(model), threads, counts)) as tables,
-        CatalogueWriter(parquet, fits, plan.id_bytes) as writer,
+        CatalogueWriter(parquet, fits, _provenance(plan, 0), plan.id_bytes) as writer,
     ):
-        for table in tables:
-            writer.write(table)
-            redshifts.append(redshifts_of(table))
-            if progress:
-                progress(counts.rows, plan.rows)
+        for group in row_groups(_followed(tables, counts, plan, progress)):
+            writer.write(group)
+            photo_z.see(*redshifts_of(group))
         writer.finish(_provenance(plan, counts.rows_flagged))
-    metrics = photo_z_metrics(*np.concatenate(redshifts, axis=1))
-    parquet, fits = (Path(out) / name for name in CATALOGUE)
+    parquet_file, fits_file = (Path(out) / name for name in CATALOGUE)
     return LocalRun(
-        parquet, fits, counts.rows, counts.rows_flagged, metrics, warnings=plan.announced
+        parquet_file,
+        fits_file,
+        counts.rows,
+        counts.rows_flagged,
+        photo_z.metrics(),
+        warnings=plan.announced,
     )
 
 
+def _followed(
+    tables: Iterable[pa.Table],
+    counts: Counts,
+    plan: Plan,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[pa.Table]:
+    """The same tables; says after each how far they go."""
+    for table in tables:
+        if progress:
+            progress(counts.rows, plan.rows)
+        yield table
+
+
 @contextmanager
-def _written_whole(out: Path) -> Iterator[tuple[Path, Path]]:
-    """Where to write both files of a catalogue, which appear in `out` when they are whole."""
+def _written_whole(out: Path) -> Iterator[tuple[LocalOutput, LocalOutput]]:
+    """Both files of a catalogue, which appear in `out` when they are whole."""
     out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".catalogue-", dir=out) as beside:
         parquet, fits = (Path(beside) / name for name in CATALOGUE)
-        yield parquet, fits
+        with LocalOutput(parquet) as one, LocalOutput(fits) as other:
+            yield one, other
         for path in (parquet, fits):
             path.replace(out / path.name)
 

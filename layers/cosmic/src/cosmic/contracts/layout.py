@@ -114,6 +114,11 @@ class RunFolder:
         return self.at("plan.json")
 
     @property
+    def parts(self) -> Location:
+        """The plan in parts, of which each rank reads its own."""
+        return self.at("plan.parts")
+
+    @property
     def ranks(self) -> Location:
         """The Distributed Map's items: one object a rank."""
         return self.at("ranks.json")

@@ -7,6 +7,8 @@ therefore holds the same rows whatever the world size, and the model returns the
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
@@ -16,7 +18,7 @@ from cosmic.contracts.manifest import Contract, FormatName, Manifest, RequestPay
 from cosmic.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 AUTO_ROWS_PER_RANK = 1280
 GATHER_MAX_ROWS = 1_000_000
@@ -86,8 +88,8 @@ class CaiResults(Contract):
     copied: bool
 
 
-class Plan(Contract):
-    """Everything that `infer` and `aggregate` need to know of a run.
+class PlanSettings(Contract):
+    """What is the same for all ranks of a run.
 
     Attributes:
         dataset: URI of the data set, or of its first partition.
@@ -102,8 +104,6 @@ class Plan(Contract):
     run: str
     dataset: str
     model: PlannedModel
-    partitions: tuple[PlannedPartition, ...] = Field(strict=False)
-    ranks: tuple[RankPlan, ...] = Field(strict=False, min_length=1)
     batch_size: int = Field(ge=1)
     engine: EngineName = AUTO_ENGINE
     precision: Precision = "float32"
@@ -116,6 +116,13 @@ class Plan(Contract):
     check_pixels: bool = False
     cai: CaiResults | None = None
     request_payer: RequestPayer | None = None
+
+
+class Plan(PlanSettings):
+    """A run's whole plan: what all ranks share, the partitions, and who reads which rows."""
+
+    partitions: tuple[PlannedPartition, ...] = Field(strict=False)
+    ranks: tuple[RankPlan, ...] = Field(strict=False, min_length=1)
 
     @model_validator(mode="after")
     def _shares_its_rows(self) -> Self:
@@ -159,6 +166,21 @@ class Plan(Contract):
     def id_bytes(self) -> int | None:
         """Bytes of the longest id if ids are text; None: they are whole numbers."""
         return max((p.id_bytes for p in self.partitions if p.id_bytes is not None), default=None)
+
+
+class PlanPart(PlanSettings):
+    """What one rank needs of a plan.
+
+    Attributes:
+        id_bytes: Bytes of the longest id of all partitions if ids are text.
+        partitions: Those that its slices touch, by their index in the plan.
+    """
+
+    world_size: int
+    id_bytes: int | None
+    rank: int
+    slices: tuple[Slice, ...] = Field(strict=False)
+    partitions: dict[int, PlannedPartition] = Field(strict=False)
 
 
 _ADAPTER = TypeAdapter(Plan)
@@ -225,27 +247,27 @@ def share_rows(rows: Sequence[int], world_size: int, batch_size: int) -> list[Ra
     Returns:
         One plan a rank. Ranks differ by one batch at the most, counted in batches.
     """
-    batches = [
-        Slice(partition=p, start=start, stop=min(start + batch_size, n))
-        for p, n in enumerate(rows)
-        for start in range(0, n, batch_size)
-    ]
-    cuts = [len(batches) * r // world_size for r in range(world_size + 1)]
+    ends = list(accumulate(math.ceil(n / batch_size) for n in rows))
+    total = ends[-1] if ends else 0
+    cuts = [total * r // world_size for r in range(world_size + 1)]
     return [
-        RankPlan(rank=r, slices=tuple(_joined(batches[cuts[r] : cuts[r + 1]])))
-        for r in range(world_size)
+        RankPlan(rank=r, slices=tuple(_slices(rows, ends, batch_size, *cut)))
+        for r, cut in enumerate(pairwise(cuts))
     ]
 
 
-def _joined(batches: Sequence[Slice]) -> list[Slice]:
-    joined: list[Slice] = []
-    for batch in batches:
-        last = joined[-1] if joined else None
-        if last and last.partition == batch.partition and last.stop == batch.start:
-            joined[-1] = Slice(partition=batch.partition, start=last.start, stop=batch.stop)
-        else:
-            joined.append(batch)
-    return joined
+def _slices(
+    rows: Sequence[int], ends: Sequence[int], batch_size: int, first: int, last: int
+) -> Iterator[Slice]:
+    """The rows of batches `first` to `last`, counted through all partitions, without `last`."""
+    partition = bisect_right(ends, first)
+    while first < last:
+        begin = ends[partition - 1] if partition else 0
+        end = min(last, ends[partition])
+        if end > first:
+            stop = min((end - begin) * batch_size, rows[partition])
+            yield Slice(partition=partition, start=(first - begin) * batch_size, stop=stop)
+        first, partition = end, partition + 1
 
 
 def gathers(channel: str, rows: int) -> bool:

@@ -21,11 +21,13 @@ from cosmic.contracts.plan import gathers
 from cosmic.costs.bill import Line, Usage, counted_lines, transitions
 from cosmic.data.blocks import BLOCK_BYTES
 from cosmic.data.ranges import PART_BYTES, spans
+from cosmic.storage.multipart import PART_BYTES as PART_BYTES_OF_RESULTS
 
 READS_PER_RANK = 1  # the plan
 WRITES_PER_RANK = 2  # shard and record
 READS_OF_AGGREGATE = 3  # status, plan, what rank 0 reduced; then records, shards or gathered rows
-WRITES_OF_AGGREGATE = 1  # it lists the failures
+WRITES_OF_AGGREGATE = 1  # it lists the failures; then the parts of a large catalogue
+CATALOGUE_ROW_BYTES = (92, 41)  # FITS, and Parquet as measured on the demo's columns
 
 Whole = NDArray[np.int64]
 
@@ -132,13 +134,23 @@ def count(job: Job, how: Configuration, environments: int) -> Counts:
         invocations=world + 1,
         transitions=transitions(world),
         s3_gets=reads + reads_of_aggregate(world, gathered=gathered),
-        s3_puts=WRITES_PER_RANK * world + written_by_rank_0 + WRITES_OF_AGGREGATE,
+        s3_puts=WRITES_PER_RANK * world + written_by_rank_0 + writes_of_aggregate(job.rows),
     )
 
 
 def reads_of_aggregate(world_size: int, *, gathered: bool) -> int:
     """Requests of `aggregate` until the bill: what it always reads, the records, and the rows."""
     return READS_OF_AGGREGATE + world_size + (1 if gathered else world_size)
+
+
+def writes_of_aggregate(rows: int) -> int:
+    """Writes and lists of `aggregate` until the bill: files of more than two parts go ahead of it.
+
+    Each of these takes a request a part, one to begin and one to look for what was left before.
+    """
+    sizes = (rows * row_bytes for row_bytes in CATALOGUE_ROW_BYTES)
+    parts = [size // PART_BYTES_OF_RESULTS for size in sizes]
+    return WRITES_OF_AGGREGATE + sum(2 + n for n in parts if n >= 2)
 
 
 def row_reads(job: Job, how: Configuration) -> int:

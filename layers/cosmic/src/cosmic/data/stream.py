@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, field
@@ -47,18 +47,22 @@ class Block:
             yield self.columns["image"][part], self.columns["mag"][part]
 
 
+Partitions = Sequence[PlannedPartition] | Mapping[int, PlannedPartition]
+
+
 @dataclass
 class BlockReader:
     """Reads slices of partitions block by block, some blocks ahead of the caller.
 
     Attributes:
+        partitions: Those of the plan that it may be asked for, by their index there.
         wait_s: Time the caller stood still waiting for a block.
         first_byte_at_s: When the first block was there, seconds since 1970.
         first_block_s: How long a first block took to read, the partition's header included.
     """
 
     store: Readable
-    partitions: Sequence[PlannedPartition]
+    partitions: Partitions
     batch_size: int
     wait_s: float = 0.0
     first_byte_at_s: float | None = None
@@ -81,6 +85,12 @@ class BlockReader:
         Close what is returned, or use it in a `with`: it has threads.
         """
         return Stream(self, slices)
+
+    def learn(self, partitions: Mapping[int, PlannedPartition]) -> None:
+        """Know more partitions, by their index in the plan."""
+        known = self.partitions
+        pairs = known.items() if isinstance(known, Mapping) else enumerate(known)
+        self.partitions = {**dict(pairs), **partitions}
 
     def facts(self) -> ReadingPart:
         """A record's fields about reading."""
@@ -222,9 +232,7 @@ def _place(piece: Slice) -> tuple[int, int]:
     return piece.partition, piece.start
 
 
-def pieces(
-    slices: Sequence[Slice], partitions: Sequence[PlannedPartition], batch_size: int
-) -> Iterator[Slice]:
+def pieces(slices: Sequence[Slice], partitions: Partitions, batch_size: int) -> Iterator[Slice]:
     """Cut slices into blocks of whole batches.
 
     The first are small, so that the model soon has something to do, and so are the last, so that it

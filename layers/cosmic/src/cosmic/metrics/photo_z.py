@@ -6,28 +6,37 @@ photo-z toolkit): bias is the median, the outlier limit follows the width.
 
 A row takes part if it has a prediction and a z_spec that can be one (`plausible`); metrics say how
 many don't. A metric that isn't defined is None.
+
+Rows come in blocks and are not kept. Sums and counts are exact but for rounding; quantiles are
+exact up to `EXACT_ROWS` rows (`EXACT_ROWS_BINNED` in a bin) and have the bounds that `distribution`
+states beyond.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cosmic.contracts.plausible import plausible_redshifts
+from cosmic.metrics.distribution import Distribution
 
 MAD_TO_SIGMA = 1.4826
 PASQUET_MAD_TO_SIGMA = 1.48
 IQR_TO_SIGMA = 1 / 1.349
 OUTLIERS_AT = (0.05, 0.15)
-BOOTSTRAPS = 100
 BIN_MINIMUM = 10
+EXACT_ROWS, BITS = 65_536, 15
+EXACT_ROWS_BINNED, BITS_BINNED = 8_192, 11
 
 Z_EDGES = np.array([0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0])
 MAG_R_EDGES = np.arange(12.0, 26.0, 1.0)
 
 Floats = NDArray[np.floating[Any]]
+Doubles = NDArray[np.float64]
 
 
 def comparable(z_phot: Floats, z_spec: Floats) -> NDArray[np.bool_]:
@@ -43,109 +52,175 @@ def residuals(z_phot: Floats, z_spec: Floats) -> NDArray[np.float64]:
     return dz
 
 
-def sigma_nmad(dz: Floats) -> float:
-    """Normalised median absolute deviation about the median: 1.4826 MAD; NaN for no rows."""
-    if not len(dz):
-        return float("nan")
-    return float(MAD_TO_SIGMA * np.median(np.abs(dz - np.median(dz))))
-
-
 def photo_z_metrics(z_phot: Floats, z_spec: Floats, mag_r: Floats) -> dict[str, Any]:
-    """All metrics of the rows that have both redshifts.
+    """All metrics of rows that are there at once: see `PhotoZ`."""
+    seen = PhotoZ()
+    seen.see(z_phot, z_spec, mag_r)
+    return seen.metrics()
 
-    Args:
-        z_phot: Photometric redshifts (N,) float32; a sum of squares of these can't overflow.
-        z_spec: Spectroscopic redshifts (N,) float32.
-        mag_r: r magnitudes (N,), for the bins; NaN where missing.
 
-    Returns:
-        A JSON object; `n` and `left_out` alone where no row has both redshifts.
+class PhotoZ:
+    """The metrics of rows that come in blocks."""
+
+    def __init__(self) -> None:
+        self._left_out = dict.fromkeys(("no_prediction", "no_z_spec", "implausible_z_spec"), 0)
+        self._sums = Sums()
+        self._dz = Distribution(BITS, EXACT_ROWS)
+        self._bins = {
+            "z_spec": Bins(Z_EDGES),
+            "z_phot": Bins(Z_EDGES),
+            "mag_r": Bins(MAG_R_EDGES),
+        }
+
+    def see(self, z_phot: Floats, z_spec: Floats, mag_r: Floats) -> None:
+        """Take in more rows.
+
+        Args:
+            z_phot: Photometric redshifts (N,) float32; a sum of squares of these can't overflow.
+            z_spec: Spectroscopic redshifts (N,) float32.
+            mag_r: r magnitudes (N,), for the bins; NaN where missing.
+        """
+        self._count_left_out(z_phot, z_spec)
+        compared = comparable(z_phot, z_spec)
+        if not compared.any():
+            return
+        z_phot, z_spec, mag_r = z_phot[compared], z_spec[compared], mag_r[compared]
+        dz = residuals(z_phot, z_spec)
+        self._sums.add(dz, z_phot.astype(np.float64), z_spec.astype(np.float64))
+        self._dz.add(dz)
+        for bins, by in zip(self._bins.values(), (z_spec, z_phot, mag_r), strict=True):
+            bins.add(dz, by)
+
+    def _count_left_out(self, z_phot: Floats, z_spec: Floats) -> None:
+        """Rows that have no part in the metrics, each counted under the first reason it has."""
+        predicted, known = np.isfinite(z_phot), ~np.isnan(z_spec)
+        reasons = {
+            "no_prediction": ~predicted,
+            "no_z_spec": predicted & ~known,
+            "implausible_z_spec": predicted & known & ~plausible_redshifts(z_spec),
+        }
+        for reason, rows in reasons.items():
+            self._left_out[reason] += int(np.count_nonzero(rows))
+
+    def metrics(self) -> dict[str, Any]:
+        """A JSON object; `n` and `left_out` alone where no row has both redshifts."""
+        if not self._dz.n:
+            return {"n": 0, "left_out": dict(self._left_out)}
+        return {
+            **overall(self._sums, self._dz),
+            "left_out": dict(self._left_out),
+            "bins": {name: list(bins.metrics()) for name, bins in self._bins.items()},
+        }
+
+
+@dataclass
+class Sums:
+    """What adds up over blocks; the spread of z_spec about its mean as Chan et al. merge it.
+
+    Chan, Golub & LeVeque 1983, Am. Stat. 37, 242: a difference of sums of squares would cancel.
     """
-    left_out = _left_out(z_phot, z_spec)
-    compared = comparable(z_phot, z_spec)
-    z_phot, z_spec, mag_r = z_phot[compared], z_spec[compared], mag_r[compared]
-    if not len(z_phot):
-        return {"n": 0, "left_out": left_out}
-    dz = residuals(z_phot, z_spec)
-    return {
-        **overall(dz, z_phot.astype(np.float64), z_spec.astype(np.float64)),
-        "left_out": left_out,
-        "bins": {
-            "z_spec": binned(dz, z_spec, Z_EDGES),
-            "z_phot": binned(dz, z_phot, Z_EDGES),
-            "mag_r": binned(dz, mag_r, MAG_R_EDGES),
-        },
-    }
+
+    n: int = 0
+    dz: float = 0.0
+    abs_error: float = 0.0
+    squared_error: float = 0.0
+    beyond: Doubles = field(default_factory=lambda: np.zeros(len(OUTLIERS_AT)))
+    mean: float = 0.0
+    spread: float = 0.0
+    least: float = np.inf
+    most: float = -np.inf
+
+    def add(self, dz: Doubles, z_phot: Doubles, z_spec: Doubles) -> None:
+        """Add a block (N,), N > 0."""
+        error, n, mean = z_phot - z_spec, len(dz), float(z_spec.mean())
+        apart, both = mean - self.mean, self.n + n
+        self.spread += float(np.sum((z_spec - mean) ** 2)) + apart**2 * self.n * n / both
+        self.mean, self.n = self.mean + apart * n / both, both
+        self.dz += float(dz.sum())
+        self.abs_error += float(np.abs(error).sum())
+        self.squared_error += float((error**2).sum())
+        self.beyond += [np.count_nonzero(np.abs(dz) > at) for at in OUTLIERS_AT]
+        self.least = min(self.least, float(z_spec.min()))
+        self.most = max(self.most, float(z_spec.max()))
 
 
-def _left_out(z_phot: Floats, z_spec: Floats) -> dict[str, int]:
-    """How many rows have no part in the metrics, each counted under the first reason it has."""
-    predicted, known = np.isfinite(z_phot), ~np.isnan(z_spec)
-    implausible = predicted & known & ~plausible_redshifts(z_spec)
-    return {
-        "no_prediction": int(np.count_nonzero(~predicted)),
-        "no_z_spec": int(np.count_nonzero(predicted & ~known)),
-        "implausible_z_spec": int(np.count_nonzero(implausible)),
-    }
-
-
-def overall(
-    dz: NDArray[np.float64], z_phot: NDArray[np.float64], z_spec: NDArray[np.float64]
-) -> dict[str, Any]:
+def overall(sums: Sums, residual: Distribution) -> dict[str, Any]:
     """The metrics of one sample, N > 0."""
-    error = z_phot - z_spec
-    constant = bool(z_spec.min() == z_spec.max())  # the sum of squares may not round to 0
-    spread = float(np.sum((z_spec - z_spec.mean()) ** 2))
-    mad = float(np.median(np.abs(dz - np.median(dz))))
-    sigma_iqr = float(np.subtract(*np.percentile(dz, [75, 25])) * IQR_TO_SIGMA)
+    constant, n = sums.least == sums.most, sums.n  # the sum of squares may not round to 0
+    dz = residual.sample()
+    lower, median, upper = (float(q) for q in dz.quantiles([0.25, 0.5, 0.75]))
+    mad, sigma_iqr = dz.distances(median).median(), (upper - lower) * IQR_TO_SIGMA
+    mse = sums.squared_error / n
     return {
-        "n": len(dz),
+        "n": n,
         "sigma_nmad": MAD_TO_SIGMA * mad,
-        "mae": float(np.abs(error).mean()),
-        "mse": float((error**2).mean()),
-        "rmse": float(np.sqrt((error**2).mean())),
-        "r2": None if constant else 1 - float(np.sum(error**2)) / spread,
+        "mae": sums.abs_error / n,
+        "mse": mse,
+        "rmse": float(np.sqrt(mse)),
+        "r2": None if constant else 1 - sums.squared_error / sums.spread,
         "undefined": {"r2": "all z_spec are equal"} if constant else {},
         "pasquet": {
-            "bias_mean": float(dz.mean()),
+            "bias_mean": sums.dz / n,
             "precision": PASQUET_MAD_TO_SIGMA * mad,
-            **{f"outliers_{at:g}": float((np.abs(dz) > at).mean()) for at in OUTLIERS_AT},
+            **{
+                f"outliers_{at:g}": float(count) / n
+                for at, count in zip(OUTLIERS_AT, sums.beyond, strict=True)
+            },
         },
         "rail": {
-            "bias_median": float(np.median(dz)),
+            "bias_median": median,
             "sigma_mad": MAD_TO_SIGMA * mad,
             "sigma_iqr": sigma_iqr,
-            "outliers": float((np.abs(dz) > max(0.06, 3 * sigma_iqr)).mean()),
+            "outliers": dz.beyond(max(0.06, 3 * sigma_iqr)),
         },
     }
 
 
-def binned(dz: NDArray[np.float64], by: Floats, edges: Floats) -> list[dict[str, Any]]:
-    """Bias, sigma_NMAD and outlier rate in bins, with bootstrap errors from a fixed seed.
+class Bins:
+    """Bias, sigma_NMAD and outlier rate of dz in bins of something else.
 
-    Bins with fewer than `BIN_MINIMUM` rows say their N alone; empty ones are left out.
+    Args:
+        edges: Of the bins, ascending.
     """
-    rows = []
-    which = np.digitize(by, edges) - 1
-    for i in range(len(edges) - 1):
-        part = dz[which == i]
-        if len(part):
-            rows.append({"from": float(edges[i]), "to": float(edges[i + 1]), **_bin(part)})
-    return rows
+
+    def __init__(self, edges: Floats) -> None:
+        self._edges = edges
+        self._dz = [Distribution(BITS_BINNED, EXACT_ROWS_BINNED) for _ in edges[1:]]
+        self._outliers = np.zeros(len(edges) - 1, np.int64)
+
+    def add(self, dz: Doubles, by: Floats) -> None:
+        """Add dz (N,) to the bins that `by` (N,) says; what is beyond the edges has none."""
+        which = np.digitize(by, self._edges)
+        for i, rows in enumerate(np.bincount(which)[1 : len(self._edges)]):
+            if rows:
+                part = dz[which == i + 1]
+                self._dz[i].add(part)
+                self._outliers[i] += np.count_nonzero(np.abs(part) > OUTLIERS_AT[0])
+
+    def metrics(self) -> Iterator[dict[str, Any]]:
+        """One object a bin, with standard errors; empty bins are left out.
+
+        Bins with fewer than `BIN_MINIMUM` rows say their N alone.
+        """
+        for i, residual in enumerate(self._dz):
+            if residual.n:
+                ends = {"from": float(self._edges[i]), "to": float(self._edges[i + 1])}
+                yield {**ends, "n": residual.n, **_bin(residual, int(self._outliers[i]))}
 
 
-def _bin(dz: NDArray[np.float64]) -> dict[str, Any]:
-    if len(dz) < BIN_MINIMUM:
-        return {"n": len(dz)}
-    draws = np.random.default_rng(0)
-    resampled = [dz[draws.integers(0, len(dz), len(dz))] for _ in range(BOOTSTRAPS)]
-    columns = {
-        "bias_median": [float(np.median(s)) for s in (dz, *resampled)],
-        "sigma_nmad": [sigma_nmad(s) for s in (dz, *resampled)],
-        "outliers_0.05": [float((np.abs(s) > 0.05).mean()) for s in (dz, *resampled)],
+def _bin(residual: Distribution, outliers: int) -> dict[str, float]:
+    """The outlier rate is binomial; for the other errors see `distribution`."""
+    n = residual.n
+    if n < BIN_MINIMUM:
+        return {}
+    dz, share = residual.sample(), outliers / n
+    median = dz.median()
+    mad = dz.distances(median).median()
+    return {
+        "bias_median": median,
+        "bias_median_err": dz.median_error(),
+        "sigma_nmad": MAD_TO_SIGMA * mad,
+        "sigma_nmad_err": MAD_TO_SIGMA * dz.mad_error(median, mad),
+        f"outliers_{OUTLIERS_AT[0]:g}": share,
+        f"outliers_{OUTLIERS_AT[0]:g}_err": float(np.sqrt(share * (1 - share) / n)),
     }
-    named: dict[str, Any] = {"n": len(dz)}
-    for name, values in columns.items():
-        named[name] = values[0]
-        named[f"{name}_err"] = float(np.std(values[1:]))
-    return named

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmic.metrics.distribution import OCTAVES, cells_of
 from cosmic.metrics.photo_z import OUTLIERS_AT, Floats, comparable, residuals
 
 COUNTS = ("n", "out_0", "out_1")
@@ -32,12 +33,8 @@ MAGNITUDE = {
 SUMS = (*COUNTS, *MAGNITUDE)
 
 UNIT_ROUNDOFF = 2.0**-53
-MANTISSA_BITS = 52
 BITS_PER_OCTAVE = 8
-OCTAVES = 14
-KNEE = 2.0**-10
-HALF = OCTAVES << BITS_PER_OCTAVE
-BINS = 2 * HALF
+BINS = 2 * OCTAVES << BITS_PER_OCTAVE
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ class Statistics:
             "abs_z_spec": np.abs(spec).sum(),
             "squared_z_spec": (spec * spec).sum(),
         }
-        histogram = np.bincount(_bins(dz), minlength=BINS).astype(np.int64)
+        histogram = np.bincount(cells_of(dz, BITS_PER_OCTAVE), minlength=BINS).astype(np.int64)
         return cls(np.array([sums[name] for name in SUMS], np.float64), histogram)
 
     def __add__(self, other: Statistics) -> Statistics:
@@ -103,15 +100,6 @@ class Statistics:
         for i, count in counts.items():
             histogram[i] = count
         return cls(np.array([named[name] for name in SUMS], np.float64), histogram)
-
-
-def _bins(dz: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The bin of each dz (N,): exponent and leading bits of |dz| + KNEE, mirrored below 0."""
-    step = MANTISSA_BITS - BITS_PER_OCTAVE
-    first = int(np.float64(KNEE).view(np.int64)) >> step
-    from_zero = np.minimum(((np.abs(dz) + KNEE).view(np.int64) >> step) - first, HALF - 1)
-    bins: NDArray[np.int64] = np.where(dz < 0, HALF - 1 - from_zero, HALF + from_zero)
-    return bins
 
 
 def summation_bound(n: int, magnitude: float) -> float:

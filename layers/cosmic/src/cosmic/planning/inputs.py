@@ -18,8 +18,10 @@ from cosmic.contracts.numbered_sets import (
 )
 from cosmic.contracts.plan import PlannedModel, PlannedPartition
 from cosmic.data.checkpoint_header import DOMAIN, check_start
+from cosmic.data.dataset_index import IndexedPartition
 from cosmic.data.formats import FORMATS, read_header
 from cosmic.errors import InputError, Problem
+from cosmic.planning.indexed import is_index, known_partitions
 from cosmic.planning.pixel_sample import (
     OpenPartition,
     as_problem,
@@ -67,7 +69,10 @@ def inspect_inputs(
     listed = _list_partitions(store, data, found)
     opened: list[OpenPartition] = []
     with ThreadPoolExecutor(HEADER_READERS) as pool:
-        for outcome in pool.map(lambda item: _open_partition(store, data.format, item), listed):
+        unknown = [item for item in listed if item.known is None]
+        read = pool.map(lambda item: _open_partition(store, data.format, item), unknown)
+        for item in listed:
+            outcome = next(read) if item.known is None else _from_index(item, item.known)
             if isinstance(outcome, OpenPartition):
                 opened.append(outcome)
             else:
@@ -182,11 +187,13 @@ class Listed:
     Attributes:
         pointer: Where the manifest names it, or the folder that it was found in.
         found: What its folder's listing says of it; None where it is named by itself.
+        known: What an index says of it, which spares reading its header.
     """
 
     at: Location
     pointer: str
     found: StoredObject | None = None
+    known: IndexedPartition | None = None
 
 
 def _list_partitions(store: Readable, data: Data, found: RunInputs) -> list[Listed]:
@@ -216,7 +223,8 @@ def _list_folder(store: Readable, named: Location, data: Data, found: RunInputs)
         return []
     layout, start = FORMATS[data.format], len(named.folder.key)
     keys = natural_order(k for k in objects if layout.is_partition(k[start:]))
-    found.ignored_keys = sorted(k for k in objects.keys() - set(keys) if not k.endswith("/"))
+    left = (k for k in objects.keys() - set(keys) if not k.endswith("/"))
+    found.ignored_keys = sorted(k for k in left if not is_index(k))
     if not keys:
         message = f"no {layout.suffix} partitions in {named.folder.uri}"
         hint = _other_formats(found.ignored_keys)
@@ -228,8 +236,14 @@ def _list_folder(store: Readable, named: Location, data: Data, found: RunInputs)
         message = f"{count} of the numbered partitions are missing: {names}"
         hint = "upload them, or list the partitions that you want in data.partitions"
         found.problems.append(Problem("/data/uri", message, missing, hint, "missing-partitions"))
+    known, warnings = known_partitions(store, named.bucket, objects)
+    found.warnings += warnings
     chosen = set(sorted(keys, key=str.encode)[: data.first_listed])
-    return [Listed(Location(named.bucket, k), "/data/uri", objects[k]) for k in keys if k in chosen]
+    return [
+        Listed(Location(named.bucket, k), "/data/uri", objects[k], known.get(k))
+        for k in keys
+        if k in chosen
+    ]
 
 
 def _no_folder(store: Readable, named: Location, data: Data) -> Problem:
@@ -301,6 +315,20 @@ def _open_partition(
         id_bytes=header.id_bytes,
     )
     return OpenPartition.of(planned, header)
+
+
+def _from_index(listed: Listed, known: IndexedPartition) -> OpenPartition:
+    """A partition whose object is the one that was indexed."""
+    planned = PlannedPartition(
+        bucket=listed.at.bucket,
+        key=listed.at.key,
+        etag=listed.found.etag if listed.found else "",
+        bytes=known.bytes,
+        rows=known.rows,
+        row_bytes=known.row_bytes,
+        id_bytes=known.id_bytes,
+    )
+    return OpenPartition(planned, known.image_bytes)
 
 
 def _as_problem(pointer: str, value: str | None, error: InputError) -> Problem:

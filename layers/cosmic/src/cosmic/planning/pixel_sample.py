@@ -14,8 +14,9 @@ from cosmic.contracts.columns import Header, Tensor
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import Data
 from cosmic.contracts.plan import PlannedPartition
+from cosmic.data.formats import read_header
 from cosmic.data.photometry_check import Comparison, Report, judge, spread
-from cosmic.errors import Problem
+from cosmic.errors import InvalidInput, Problem
 from cosmic.storage.objects import Readable
 
 CODE = "pixels-disagree"
@@ -23,16 +24,22 @@ CODE = "pixels-disagree"
 
 @dataclass(frozen=True)
 class OpenPartition:
-    """A partition, and where its pixels and magnitudes lie."""
+    """A partition, and where its pixels and magnitudes lie, if its header has been read.
+
+    Attributes:
+        image_bytes: Of the pixels of a row.
+        tensors: Image and magnitudes.
+    """
 
     planned: PlannedPartition
-    image: Tensor
-    mag: Tensor
+    image_bytes: int
+    tensors: tuple[Tensor, Tensor] | None = None
 
     @classmethod
     def of(cls, planned: PlannedPartition, header: Header) -> OpenPartition:
         """Keep of a header what a sample needs, not the checksums of all rows."""
-        return cls(planned, header.tensors["image"], header.tensors["mag"])
+        image, mag = header.tensors["image"], header.tensors["mag"]
+        return cls(planned, image.row_bytes, (image, mag))
 
 
 def compare_pixels(
@@ -40,26 +47,43 @@ def compare_pixels(
 ) -> Report:
     """Judge at most 256 rows, spread over all partitions: 16 requests for at most 8 MiB of pixels.
 
+    Where headers have not been read, those of at most 8 partitions are.
+
     Raises:
+        InvalidInput: a header is not that of a partition.
         InputError: a partition is gone, or has changed since it was listed.
         TransientError: S3 failed.
     """
-    pieces = spread([p.planned.rows for p in partitions], [p.image.row_bytes for p in partitions])
+    pieces = spread([p.planned.rows for p in partitions], [p.image_bytes for p in partitions])
 
-    def read(at: int, start: int, stop: int, tensor: Tensor) -> NDArray[np.floating[Any]]:
+    def compared(piece: tuple[int, int, int]) -> Comparison:
+        at, start, stop = piece
         planned = partitions[at].planned
-        where = Location(planned.bucket, planned.key)
-        data = store.get_range(where, *tensor.byte_range(start, stop), etag=planned.etag)
-        return tensor.rows(memoryview(data))
+        tensors = partitions[at].tensors or _tensors(store, planned)
+        image, mag = (_rows(store, planned, tensor, start, stop) for tensor in tensors)
+        return Comparison.of(image, mag)
 
-    read_now = [
-        tuple(connections.submit(read, *piece, tensor) for tensor in (p.image, p.mag))
-        for piece in pieces
-        for p in [partitions[piece[0]]]
-    ]
-    return judge(
-        Comparison.joined([Comparison.of(image.result(), mag.result()) for image, mag in read_now])
-    )
+    return judge(Comparison.joined(list(connections.map(compared, pieces))))
+
+
+def _tensors(store: Readable, planned: PlannedPartition) -> tuple[Tensor, Tensor]:
+    where = Location(planned.bucket, planned.key)
+
+    def read(offset: int, length: int) -> bytes:
+        return store.get_range(where, offset, length, etag=planned.etag)
+
+    header = read_header(planned.format, read, planned.bytes, where.uri)
+    if not isinstance(header, Header):
+        raise InvalidInput(header)
+    return header.tensors["image"], header.tensors["mag"]
+
+
+def _rows(
+    store: Readable, planned: PlannedPartition, tensor: Tensor, start: int, stop: int
+) -> NDArray[np.floating[Any]]:
+    where = Location(planned.bucket, planned.key)
+    data = store.get_range(where, *tensor.byte_range(start, stop), etag=planned.etag)
+    return tensor.rows(memoryview(data))
 
 
 def refuses(data: Data) -> bool:

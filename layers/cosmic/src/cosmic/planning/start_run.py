@@ -281,7 +281,7 @@ def _start(
     limits: Limits,
 ) -> None:
     name = run.folder.run
-    run.items_once(rank.rank for rank in plan.ranks)
+    run.items_once(plan)
     document = execution_input(run.folder, upload.at.uri, plan, limits)
     try:
         with translated(f"the execution of {name} did not start"):

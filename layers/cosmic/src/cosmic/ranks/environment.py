@@ -14,7 +14,7 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Self
 
 from cosmic.contracts.location import Location
-from cosmic.contracts.plan import Plan
+from cosmic.contracts.plan import PlanSettings
 from cosmic.contracts.vcpus import threads_for_memory
 from cosmic.model.baked import baked_checkpoint
 from cosmic.model.checkpoint import Checkpoint, load_checkpoint
@@ -58,7 +58,7 @@ class RankEnvironment:
         baked = Path(environment.get("LAMBDA_TASK_ROOT", "")) / BAKED
         return cls(store, messaging, memory_mb, process_age_s(), time.time(), baked)
 
-    def engine(self, plan: Plan) -> Engine:
+    def engine(self, plan: PlanSettings) -> Engine:
         """The engine of a run: kept by the checkpoint's checksum while the environment is warm.
 
         Raises:
@@ -82,7 +82,7 @@ class RankEnvironment:
             self._engines[key] = engine
         return self._engines[key]
 
-    def _checkpoint(self, plan: Plan) -> Checkpoint:
+    def _checkpoint(self, plan: PlanSettings) -> Checkpoint:
         """The model, had while the engine's library is imported."""
         with ThreadPoolExecutor(1, "library") as aside:
             library = aside.submit(preload, plan.engine)
@@ -90,7 +90,7 @@ class RankEnvironment:
             library.result()
         return checkpoint
 
-    def _downloaded(self, plan: Plan) -> Checkpoint:
+    def _downloaded(self, plan: PlanSettings) -> Checkpoint:
         model = plan.model
         with TemporaryFile() as file:
             file.truncate(model.bytes)

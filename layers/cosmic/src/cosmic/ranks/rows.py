@@ -11,7 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cosmic.contracts.plan import Plan
+from cosmic.contracts.catalogue_schema import FEW_VALUES
+from cosmic.contracts.plan import PlanSettings
 from cosmic.contracts.rank_record import WorkPart
 from cosmic.data.stream import Block, BlockReader, Stream
 from cosmic.model.engine import Engine, Predictions
@@ -51,7 +52,7 @@ class Work:
     seen: Callable[[int], None] = lambda rows: None
 
     def __post_init__(self) -> None:
-        self._donor = Donor(self.channel)
+        self._donor = Donor(self.channel, self.reader.partitions)
 
     def facts(self) -> WorkPart:
         """The record's fields about reading, rows and which of them others computed."""
@@ -134,7 +135,7 @@ def infer_rows(work: Work, shard: Path, schema: pa.Schema) -> None:
         InputError: a partition is not what was planned, or time ran out.
         TransientError: S3 failed.
     """
-    with pq.ParquetWriter(shard, schema) as writer:
+    with pq.ParquetWriter(shard, schema, use_dictionary=FEW_VALUES) as writer:
         for rows in work.predicted():
             writer.write_table(rows.table())
             work.progress.count(rows)
@@ -143,7 +144,7 @@ def infer_rows(work: Work, shard: Path, schema: pa.Schema) -> None:
 
 
 def predicted_tables(
-    blocks: Iterable[Block], engine: Engine, plan: Plan, progress: Progress, stop_by: float
+    blocks: Iterable[Block], engine: Engine, plan: PlanSettings, progress: Progress, stop_by: float
 ) -> Iterator[pa.Table]:
     """Catalogue rows of each block; `progress` counts a block before its rows are given.
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from cosmic.contracts.catalogue_schema import schema_of
-from cosmic.contracts.plan import Plan
+from cosmic.contracts.plan import PlanPart
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.data.stream import BlockReader
 from cosmic.ranks.balance.batch_queue import BatchQueue
@@ -83,7 +83,7 @@ def run_rank(
 def _infer(
     task: RankTask,
     environment: RankEnvironment,
-    plan: Plan,
+    plan: PlanPart,
     channel: BalanceChannel,
     invocation: InvocationStats,
     stop_by: float,
@@ -91,7 +91,7 @@ def _infer(
 ) -> tuple[Work, bytes]:
     """Predict the rank's rows and write its shard; returns that, too."""
     reader = _reader(environment, plan)
-    slices = plan.ranks[task.rank].slices
+    slices = plan.slices
     with scratch_folder() as scratch, reader.blocks(slices) as blocks:  # comes while it loads
         engine = environment.engine(plan)
         invocation.mark("model_loaded_at_s")
@@ -107,11 +107,11 @@ def _infer(
     return work, shard
 
 
-def _reader(environment: RankEnvironment, plan: Plan) -> BlockReader:
+def _reader(environment: RankEnvironment, plan: PlanPart) -> BlockReader:
     source = environment.store.paid_by(plan.request_payer)
     return BlockReader(source, plan.partitions, plan.batch_size)
 
 
-def _patience_s(plan: Plan, stop_by: float) -> float:
+def _patience_s(plan: PlanPart, stop_by: float) -> float:
     """How long to wait for other ranks."""
     return min(plan.fmi_timeout_s, stop_by - time.monotonic())

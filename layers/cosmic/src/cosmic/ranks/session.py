@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import fmilib
-from cosmic.contracts.plan import Plan
+from cosmic.contracts.plan import Plan, PlanPart
 from cosmic.errors import CommunicationError, InputError
 from cosmic.metrics.statistics import Statistics
 
@@ -80,7 +80,7 @@ class RankSession:
     """
 
     messaging: Messaging
-    plan: Plan
+    plan: Plan | PlanPart
     bucket: str
     rank: int
     generation: int

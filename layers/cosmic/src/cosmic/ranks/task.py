@@ -7,8 +7,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from cosmic.contracts.layout import RunFolder
-from cosmic.contracts.plan import Plan
-from cosmic.errors import InputError
+from cosmic.contracts.plan import PlanPart
 from cosmic.storage.objects import Writable
 from cosmic.storage.run_store import RunStore
 
@@ -31,15 +30,11 @@ class RankTask(BaseModel):
         return RunFolder(self.bucket, self.prefix, self.run)
 
 
-def read_plan(task: RankTask, store: Writable) -> Plan:
-    """Read the plan of a task's run.
+def read_plan(task: RankTask, store: Writable) -> PlanPart:
+    """Read what a task's rank needs of the plan of its run.
 
     Raises:
         InputError: there is none, it can't be read, or it has no such rank.
         TransientError: S3 failed.
     """
-    plan = RunStore(store, task.folder).plan()
-    if not 0 <= task.rank < plan.world_size:
-        message = f"rank {task.rank} is out of range: the run has {plan.world_size} ranks"
-        raise InputError(message, code="bad-rank")
-    return plan
+    return RunStore(store, task.folder).part(task.rank)

@@ -40,7 +40,7 @@ def residual_figure(binned: Binned, photo_z: dict[str, Any]) -> Figure:
 
 
 def binned_figure(photo_z: dict[str, Any], by: str) -> Figure:
-    """Bias, sigma_NMAD and outlier rate in bins of `by`, with bootstrap errors."""
+    """Bias, sigma_NMAD and outlier rate in bins of `by`, with standard errors."""
     figure = new_figure(height_in=4.2)
     panels = figure.subplots(len(BINNED_METRICS), 1, sharex=True)
     bins = [b for b in photo_z["bins"][by] if "sigma_nmad" in b]

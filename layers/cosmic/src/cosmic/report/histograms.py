@@ -72,7 +72,7 @@ def bin_redshifts(chunks: Sequence[Floats], *, bias: float = 0.0, sigma: float =
     """
     z_edges = _limits(chunks, CELLS)
     nz_edges = np.linspace(z_edges[0], z_edges[-1], NZ_BARS + 1)
-    reach = max(DZ_SIGMAS * sigma, 1e-4, 1e-6 * abs(bias))  # else edges about a huge bias coincide
+    reach = dz_reach(bias, sigma)
     dz_edges = np.linspace(bias - reach, bias + reach, DZ_CELLS + 1)
     residual_edges = np.linspace(bias - reach, bias + reach, BARS + 1)
     rows = known = 0
@@ -93,10 +93,10 @@ def bin_redshifts(chunks: Sequence[Floats], *, bias: float = 0.0, sigma: float =
         rows=rows,
         known=known,
         z_edges=tuple(z_edges.tolist()),
-        density=_nested(density),
+        density=nested(density),
         density_outside=known - int(density.sum()),
         dz_edges=tuple(dz_edges.tolist()),
-        dz_density=_nested(dz_density),
+        dz_density=nested(dz_density),
         residual_edges=tuple(residual_edges.tolist()),
         residuals=tuple(bars.tolist()),
         residuals_outside=known - int(bars.sum()),
@@ -104,6 +104,11 @@ def bin_redshifts(chunks: Sequence[Floats], *, bias: float = 0.0, sigma: float =
         n_z_phot=tuple(n_phot.tolist()),
         n_z_spec=tuple(n_spec.tolist()),
     )
+
+
+def dz_reach(bias: float, sigma: float) -> float:
+    """How far from the bias dz is shown; edges about a huge one would coincide if it were less."""
+    return max(DZ_SIGMAS * sigma, 1e-4, 1e-6 * abs(bias))
 
 
 def _blocks(chunks: Iterable[Floats]) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
@@ -147,5 +152,6 @@ def _cells(values: Floats, edges: Floats) -> NDArray[np.int64]:
     return np.where((inside > cells) & (values == edges[-1]), cells, inside)
 
 
-def _nested(counts: Counts) -> tuple[tuple[int, ...], ...]:
+def nested(counts: Counts) -> tuple[tuple[int, ...], ...]:
+    """A table of counts (M, N) as JSON has it."""
     return tuple(tuple(row) for row in counts.tolist())

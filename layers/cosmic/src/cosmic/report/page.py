@@ -132,7 +132,7 @@ def _binned_pictures(photo_z: dict[str, Any]) -> list[Picture]:
             binned_figure(photo_z, by),
             f"by-{by.replace('_', '-')}",
             f"Metrics by {name}",
-            "Bias (median of dz), width and outlier rate with bootstrap errors; "
+            "Bias (median of dz), width and outlier rate with standard errors; "
             "bins of at least 10 objects.",
             binned_table(photo_z, by, name),
         )

@@ -11,16 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cosmic import __version__
 from cosmic.contracts.plan import Plan
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.contracts.status import Status
 from cosmic.report.document import ReportDocument
 from cosmic.report.flagged import FlaggedRows
-from cosmic.report.histograms import bin_redshifts
+from cosmic.report.redshift_counts import RedshiftCounts
 from cosmic.storage.run_store import RunStore
 
 LONGEST_S = 60.0
@@ -34,13 +31,13 @@ class PageRender:
     """What a run has to show; the document is made of it.
 
     Attributes:
-        redshifts: z_phot, z_spec and r magnitude, (3, N) a rank.
+        redshifts: Counts of the catalogue's redshifts.
     """
 
     plan: Plan
     records: Sequence[RankRecord]
     metrics: dict[str, Any]
-    redshifts: Sequence[NDArray[np.float32]]
+    redshifts: RedshiftCounts
     flagged: FlaggedRows
 
     def document(self, status: Status) -> ReportDocument:
@@ -55,7 +52,7 @@ class PageRender:
             status=status,
             metrics={name: part for name, part in self.metrics.items() if name != "ranks"},
             records=tuple(self.records),
-            binned=bin_redshifts(self.redshifts, **width),
+            binned=self.redshifts.binned(**width),
             flag_counts=self.flagged.counts,
             flagged=tuple(self.flagged.first),
             provenance=provenance(self.plan, status, self.metrics["run"]["wall_s"]),

@@ -69,7 +69,7 @@ def binned_table(photo_z: dict[str, Any], by: str, name: str) -> Table:
         for b in photo_z["bins"][by]
     )
     head = (name, "objects", "bias (median dz)", "σ_NMAD", "|dz| > 0.05")
-    return Table(f"Metrics by {name}, with bootstrap errors", head, rows)
+    return Table(f"Metrics by {name}, with standard errors", head, rows)
 
 
 def n_of_z_table(binned: Binned) -> Table:

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cosmic.contracts.status import State, Status
-from cosmic.errors import CosmicError
+from cosmic.errors import CosmicError, TransientError
 from cosmic.report.render import PageRender, with_page
 from cosmic.results.catalogue_files import CatalogueWriter
-from cosmic.results.merge import merge_rows
-from cosmic.results.publish import publish
-from cosmic.results.read_run import read_rows, read_run
-from cosmic.results.summarise import provenance, summarise
+from cosmic.results.merge import Merged, merge_rows
+from cosmic.results.publish import CatalogueObjects, publish
+from cosmic.results.read_run import RunParts, read_rows, read_run
+from cosmic.results.summarise import Summary, likely_to_fail, provenance, summarise
 from cosmic.results.task import AggregateTask
-from cosmic.storage.objects import Writable
+from cosmic.storage.objects import Requests, Writable
 from cosmic.storage.run_store import RunStore
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def aggregate(task: AggregateTask, store: Writable, scratch: Path) -> RunEnd:
     Args:
         task: Which run.
         store: S3.
-        scratch: Folder for files before they are uploaded.
+        scratch: Folder for the page before it is uploaded.
 
     Returns:
         The run's status as it is then; new unless another has written it.
@@ -57,19 +57,14 @@ def aggregate(task: AggregateTask, store: Writable, scratch: Path) -> RunEnd:
         return RunEnd(writer.own_end, new=False)
     parts = read_run(run)
     announced = writer.found.warnings if writer.found else parts.plan.announced
-    parquet, fits = scratch / "catalogue.parquet", scratch / "catalogue.fits"
-    with CatalogueWriter(parquet, fits, parts.plan.id_bytes) as catalogue:
-        merged = merge_rows(read_rows(run, parts), catalogue, parts.plan)
-        catalogue.finish(provenance(parts.plan, task, merged))
-    requests = store.requests.since(before)
-    summary = summarise(task, parts, merged, announced, requests, time.time())
+    merged, summary = _write_catalogue(task, run, parts, announced, before)
     state, metrics = summary.status.state, summary.metrics
-    names = publish(run, parts, state, parquet, fits, metrics)
+    names = publish(run, parts, state, metrics)
     outputs = {name: task.place(name) for name in names}
     status = summary.status.model_copy(update={"outputs": outputs})
     written = writer.write(status)
     if written and task.page:
-        page = PageRender(parts.plan, parts.records, metrics, merged.redshifts, merged.flagged)
+        page = PageRender(parts.plan, parts.records, metrics, merged.counts, merged.flagged)
         place = task.place("report.html")
         writer.write(with_page(status, page, run, scratch, task.ends_at_s, place))
     if state is State.SUCCEEDED:
@@ -83,3 +78,33 @@ def _release(run: RunStore) -> None:
         run.release_shards()
     except CosmicError as error:
         log.warning("shards of %s are kept: %s", run.folder.run, error)
+
+
+def _write_catalogue(
+    task: AggregateTask,
+    run: RunStore,
+    parts: RunParts,
+    announced: tuple[str, ...],
+    before: Requests,
+) -> tuple[Merged, Summary]:
+    """Write the catalogue under the name that it deserves, in a second attempt if need be."""
+    likely = likely_to_fail(parts)
+    for failed in (likely, not likely):
+        with CatalogueObjects(run, failed=failed) as objects:
+            merged = _merge(task, run, parts, objects)
+            requests = run.objects.requests.since(before)
+            summary = summarise(task, parts, merged, announced, requests, time.time())
+            if objects.commit(failed=summary.status.state is State.FAILED):
+                return merged, summary
+    raise TransientError(f"the shards of {run.folder.run} changed while they were read")
+
+
+def _merge(
+    task: AggregateTask, run: RunStore, parts: RunParts, objects: CatalogueObjects
+) -> Merged:
+    plan = parts.plan
+    origin = provenance(plan, task, Merged())
+    with CatalogueWriter(objects.parquet, objects.fits, origin, plan.id_bytes) as catalogue:
+        merged = merge_rows(read_rows(run, parts), catalogue, plan)
+        catalogue.finish(provenance(plan, task, merged))
+    return merged

@@ -2,48 +2,51 @@
 
 from __future__ import annotations
 
-import string
-from collections.abc import Mapping
-from pathlib import Path
+import io
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self
-from urllib.parse import quote
+from typing import Self
 
-import fitsio
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from cosmic.contracts.catalogue_schema import COLUMNS, schema_of
+from cosmic.contracts.catalogue_schema import FEW_VALUES, schema_of
 from cosmic.contracts.flags import MEANINGS, Flag
+from cosmic.results.fits_table import FitsTable, Output
 
 ROW_GROUP_ROWS = 65_536
-FITS_EXTENSION = "CATALOGUE"
-SAFE = "".join(c for c in string.printable if c.isprintable() and c != "%")
 
 
 class CatalogueWriter:
     """Writes rows to both files; a context manager.
 
-    Row groups are cut every `ROW_GROUP_ROWS` rows, however the rows come in, so that equal rows
-    give equal files.
+    Rows come in groups as `row_groups` cuts them, so that equal rows give equal files.
+
+    Columns whose values rarely repeat have no dictionary: to look for repetitions took four times
+    as long as all else, and made the file larger.
 
     Args:
+        parquet: Gets one of the files.
+        fits: Gets the other.
+        provenance: As it will be at the end, but for its numbers.
         id_bytes: Bytes of the longest id if ids are text; None: they are whole numbers.
     """
 
-    def __init__(self, parquet: Path, fits: Path, id_bytes: int | None = None) -> None:
-        self._schema, self._row = schema_of(id_bytes), _fits_dtype(id_bytes)
-        self._parquet = pq.ParquetWriter(parquet, self._schema, compression="zstd")
-        self._fits = fitsio.FITS(str(fits), "rw", clobber=True)
-        self._fits.create_table_hdu(
-            np.empty(0, self._row),
-            units=[c.unit for c in COLUMNS.values()],
-            extname=FITS_EXTENSION,
+    def __init__(
+        self,
+        parquet: Output,
+        fits: Output,
+        provenance: Mapping[str, str | int],
+        id_bytes: int | None = None,
+    ) -> None:
+        self._parquet = pq.ParquetWriter(
+            parquet,
+            schema_of(id_bytes),
+            compression="zstd",
+            use_dictionary=FEW_VALUES,
         )
-        self._pending: list[pa.Table] = []
-        self.rows = 0
+        self._fits = FitsTable(fits, id_bytes, provenance)
 
     def __enter__(self) -> Self:
         return self
@@ -55,61 +58,45 @@ class CatalogueWriter:
         trace: TracebackType | None,
     ) -> None:
         self._parquet.close()
-        self._fits.close()
 
-    def write(self, table: pa.Table) -> None:
-        """Append rows of the catalogue's schema."""
-        self.rows += table.num_rows
-        self._pending.append(table)
-        if sum(t.num_rows for t in self._pending) >= ROW_GROUP_ROWS:
-            self._flush(ROW_GROUP_ROWS)
+    def write(self, group: pa.Table) -> None:
+        """Append a group of rows of the catalogue's schema."""
+        self._parquet.write_table(group)
+        self._fits.write(group)
 
     def finish(self, provenance: Mapping[str, str | int]) -> None:
-        """Write what is pending, and what the flags mean and the provenance.
+        """Write what the flags mean and the provenance.
 
         Both go into the Parquet metadata (`cosmic.flag.N` for bit N) and FITS keywords (`FLAGN`).
         """
-        self._flush(1)
         meanings = {f"cosmic.flag.{flag.value}": f"{flag.name}: {MEANINGS[flag]}" for flag in Flag}
         self._parquet.add_key_value_metadata(
             {k: str(v) for k, v in {**meanings, **provenance}.items()}
         )
-        hdu = self._fits[FITS_EXTENSION]
-        for flag in Flag:
-            hdu.write_key(f"FLAG{flag.value}", flag.name, comment=MEANINGS[flag])
-        for i, info in enumerate(COLUMNS.values(), start=1):
-            hdu.write_key(f"TUCD{i}", info.ucd, comment=info.description[:40])
-        for name, value in provenance.items():
-            key = name.upper().removeprefix("COSMIC.")[:8].replace(".", "")
-            hdu.write_key(key, ascii_name(value) if isinstance(value, str) else value)
-
-    def _flush(self, least: int) -> None:
-        pending = pa.concat_tables([self._schema.empty_table(), *self._pending])
-        while pending.num_rows >= least:
-            group = pending.slice(0, ROW_GROUP_ROWS)
-            self._parquet.write_table(group)
-            self._fits[FITS_EXTENSION].append(_fits_rows(group, self._row))
-            pending = pending.slice(ROW_GROUP_ROWS)
-        self._pending = [pending]
+        self._fits.finish(provenance)
 
 
-def ascii_name(name: str) -> str:
-    """A name as a FITS header can hold it: percent-encoded (RFC 3986) unless it is plain ASCII.
+class LocalOutput(io.FileIO):
+    """A file on this machine."""
 
-    Headers take printable ASCII alone (FITS standard 4.0, sec. 4.2.1).
-    """
-    return name if name.isascii() and name.isprintable() else quote(name, safe=SAFE)
+    def __init__(self, path: os.PathLike[str]) -> None:
+        super().__init__(path, "w")
 
-
-def _fits_dtype(id_bytes: int | None) -> np.dtype[Any]:
-    kinds = {name: info.type.to_pandas_dtype() for name, info in COLUMNS.items()}
-    if id_bytes is not None:
-        kinds["object_id"] = f"S{id_bytes}"
-    return np.dtype(list(kinds.items()))
+    def write_start(self, data: bytes) -> None:
+        """Replace the first bytes."""
+        os.pwrite(self.fileno(), data, 0)
 
 
-def _fits_rows(table: pa.Table, dtype: np.dtype[Any]) -> NDArray[Any]:
-    rows = np.empty(table.num_rows, dtype)
-    for name in COLUMNS:
-        rows[name] = table[name].to_numpy(zero_copy_only=False)
-    return rows
+def row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in groups of `ROW_GROUP_ROWS`, the last smaller, in contiguous columns."""
+    pending: list[pa.Table] = []
+    rows = 0
+    for table in tables:
+        pending.append(table)
+        rows += table.num_rows
+        while rows >= ROW_GROUP_ROWS:
+            whole = pa.concat_tables(pending)
+            yield whole.slice(0, ROW_GROUP_ROWS).combine_chunks()
+            pending, rows = [whole.slice(ROW_GROUP_ROWS)], rows - ROW_GROUP_ROWS
+    if rows:
+        yield pa.concat_tables(pending).combine_chunks()

@@ -1,17 +1,17 @@
-"""Shards become one table of rows in the order of the plan, one shard in memory at a time."""
+"""Shards become rows in the order of the plan; a few shards are in memory at a time."""
 
 from __future__ import annotations
 
 import hashlib
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from cosmic.contracts.catalogue_schema import redshifts_of, schema_of
 from cosmic.contracts.layout import RunFolder
@@ -19,10 +19,16 @@ from cosmic.contracts.location import Location
 from cosmic.contracts.plan import Plan, RankPlan
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.errors import InputError
+from cosmic.metrics.photo_z import PhotoZ
+from cosmic.metrics.statistics import Statistics
 from cosmic.report.flagged import FlaggedRows
-from cosmic.results.catalogue_files import CatalogueWriter
+from cosmic.report.redshift_counts import RedshiftCounts
+from cosmic.results.catalogue_files import CatalogueWriter, row_groups
 from cosmic.results.collective import CollectiveRecord
 from cosmic.storage.objects import Readable
+
+AHEAD_SHARDS = 4
+AHEAD_ROWS = 131_072
 
 
 @dataclass(frozen=True)
@@ -40,48 +46,114 @@ def gathered_rows(
     plan: Plan,
     records: Sequence[RankRecord],
     collective: CollectiveRecord,
-) -> list[RankRows] | None:
+) -> Iterator[RankRows] | None:
     """All ranks' rows from the one object that rank 0 wrote, if it holds exactly the shards."""
     if collective.shard_sha256 != tuple(r.shard_sha256 for r in records):
         return None
-    wanted = collective.gathered_sha256
-    table = _read_table(store, folder.gathered, schema_of(plan.id_bytes), wanted)
-    if isinstance(table, str) or table.num_rows != plan.rows:
+    file = _open(store, folder.gathered, plan, collective.gathered_sha256)
+    if isinstance(file, str) or file.metadata.num_rows != plan.rows:
         return None
-    ends = np.cumsum([rank.rows for rank in plan.ranks]).tolist()
-    return [
-        _checked(rank, table.slice(end - rank.rows, rank.rows))
-        for rank, end in zip(plan.ranks, ends, strict=True)
-    ]
+    return _rows_of_gathered(file, store, folder, plan, records)
+
+
+def _rows_of_gathered(
+    file: pq.ParquetFile,
+    store: Readable,
+    folder: RunFolder,
+    plan: Plan,
+    records: Sequence[RankRecord],
+) -> Iterator[RankRows]:
+    """Each rank's rows; from where the object turns out to be damaged on, those of the shards."""
+    batches = _Batches(file)
+    for rank in plan.ranks:
+        try:
+            table = batches.take(rank.rows)
+        except pa.ArrowException:
+            yield from shard_rows(store, folder, plan, records, first=rank.rank)
+            return
+        yield _checked(rank, table)
+
+
+class _Batches:
+    """The rows of a file, some at a time."""
+
+    def __init__(self, file: pq.ParquetFile) -> None:
+        self._left = file.schema_arrow.empty_table()
+        self._batches = file.iter_batches(use_threads=False)
+
+    def take(self, rows: int) -> pa.Table:
+        """The next rows; fewer at the end."""
+        parts = [self._left]
+        have = self._left.num_rows
+        while have < rows and (batch := next(self._batches, None)) is not None:
+            parts.append(pa.Table.from_batches([batch]))
+            have += batch.num_rows
+        whole = pa.concat_tables(parts)
+        self._left = whole.slice(rows)
+        return whole.slice(0, rows)
 
 
 def shard_rows(
-    store: Readable, folder: RunFolder, plan: Plan, records: Sequence[RankRecord]
-) -> Iterator[RankRows]:
-    """Each rank's rows from its shard, in rank order; not those that its record speaks against."""
+    store: Readable,
+    folder: RunFolder,
+    plan: Plan,
+    records: Sequence[RankRecord],
+    first: int = 0,
+) -> Generator[RankRows, None, None]:
+    """Each rank's rows from its shard, in rank order, but for those that its record speaks against.
+
+    The shards that follow are read meanwhile.
+    """
     wanted = {record.rank: record.shard_sha256 for record in records}
-    for rank in plan.ranks:
-        at = folder.shard(rank.rank, plan.world_size)
-        table = _read_table(store, at, schema_of(plan.id_bytes), wanted.get(rank.rank))
-        if isinstance(table, str):
-            yield RankRows(rank.rank, None, table)
-        else:
-            yield _checked(rank, table)
+    waiting: deque[tuple[RankPlan, Future[RankRows]]] = deque()
+    with ThreadPoolExecutor(AHEAD_SHARDS) as pool:
+        for rank in plan.ranks[first:]:
+            while waiting and not _has_room(waiting, rank):
+                yield waiting.popleft()[1].result()
+            sha256 = wanted.get(rank.rank)
+            coming = pool.submit(_rows_of_shard, store, folder, plan, rank, sha256)
+            waiting.append((rank, coming))
+        while waiting:
+            yield waiting.popleft()[1].result()
 
 
-def _read_table(
-    store: Readable, at: Location, schema: pa.Schema, sha256: str | None
-) -> pa.Table | str:
-    """An object's rows, if it has this checksum where one is known; else why not."""
+def _has_room(waiting: Sequence[tuple[RankPlan, Any]], another: RankPlan) -> bool:
+    """Whether one more shard may be in memory."""
+    rows = another.rows + sum(rank.rows for rank, _ in waiting)
+    return len(waiting) < AHEAD_SHARDS and rows <= AHEAD_ROWS
+
+
+def _rows_of_shard(
+    store: Readable, folder: RunFolder, plan: Plan, rank: RankPlan, sha256: str | None
+) -> RankRows:
+    at = folder.shard(rank.rank, plan.world_size)
+    file = _open(store, at, plan, sha256)
+    if isinstance(file, str):
+        return RankRows(rank.rank, None, file)
+    try:
+        return _checked(rank, file.read(use_threads=False))
+    except pa.ArrowException as error:
+        return RankRows(rank.rank, None, _no_shard(at, error))
+
+
+def _open(store: Readable, at: Location, plan: Plan, sha256: str | None) -> pq.ParquetFile | str:
+    """A file of catalogue rows, if it has this checksum where one is known; else why not."""
     try:
         data = store.get(at)
         if sha256 not in (None, hashlib.sha256(data).hexdigest()):
             return f"{at.uri} is damaged: it has not the checksum that it was written with"
-        return pq.read_table(io.BytesIO(data), schema=schema)
+        file = pq.ParquetFile(pa.BufferReader(data))
     except InputError as error:
         return f"no shard ({error.code})"
     except pa.ArrowException as error:
-        return f"{at.uri} is no shard: {error}"
+        return _no_shard(at, error)
+    if not file.schema_arrow.equals(schema_of(plan.id_bytes)):
+        return _no_shard(at, "its columns are not those of the catalogue")
+    return file
+
+
+def _no_shard(at: Location, why: object) -> str:
+    return f"{at.uri} is no shard: {why}"
 
 
 def _checked(rank: RankPlan, table: pa.Table) -> RankRows:
@@ -103,34 +175,54 @@ def planned_rows(rank: RankPlan) -> np.ndarray[tuple[int, int], np.dtype[np.int6
 
 @dataclass
 class Merged:
-    """What the merge counted.
+    """What the merge counted; none of it grows with the rows.
 
     Attributes:
         rows: Rows that are in the catalogue.
         rows_unpredicted: Of these, those without a finite prediction.
+        photo_z: Their metrics.
+        statistics: What FMI should have reduced of them.
+        counts: Their redshifts, for the page.
     """
 
     rows: int = 0
     rows_unpredicted: int = 0
     rows_flagged: int = 0
     missing: list[dict[str, Any]] = field(default_factory=list)
-    redshifts: list[NDArray[np.float32]] = field(default_factory=list)
+    photo_z: PhotoZ = field(default_factory=PhotoZ)
+    statistics: Statistics = field(default_factory=Statistics.none)
+    counts: RedshiftCounts = field(default_factory=RedshiftCounts)
     flagged: FlaggedRows = field(default_factory=FlaggedRows)
+
+    def see(self, table: pa.Table) -> None:
+        """Count a group of rows."""
+        self.flagged.see(table)
+        self.rows += table.num_rows
+        self.rows_unpredicted += table["z_phot"].null_count
+        self.rows_flagged += int(np.count_nonzero(table["flags"].to_numpy()))
+        z_phot, z_spec, mag_r = redshifts_of(table)
+        self.photo_z.see(z_phot, z_spec, mag_r)
+        self.statistics += Statistics.of(z_phot, z_spec)
+        self.counts.see(z_phot, z_spec)
 
 
 def merge_rows(ranks: Iterable[RankRows], writer: CatalogueWriter, plan: Plan) -> Merged:
-    """Write the ranks' rows to the catalogue, and count them."""
+    """Write the ranks' rows to the catalogue, and count them.
+
+    They are counted in the groups in which they are written, so that sums don't depend on ranks.
+    """
     merged = Merged()
+    for group in row_groups(_present(ranks, plan, merged)):
+        writer.write(group)
+        merged.see(group)
+    return merged
+
+
+def _present(ranks: Iterable[RankRows], plan: Plan, merged: Merged) -> Iterator[pa.Table]:
+    """The rows that are there; notes those that are missing."""
     for rank in ranks:
-        if rank.table is None:
+        if rank.table is not None:
+            yield rank.table
+        else:
             rows = plan.ranks[rank.rank].rows
             merged.missing.append({"rank": rank.rank, "rows": rows, "reason": rank.reason})
-            continue
-        writer.write(rank.table)
-        merged.flagged.see(rank.table)
-        flags = rank.table["flags"].to_numpy()
-        merged.rows += len(flags)
-        merged.rows_unpredicted += rank.table["z_phot"].null_count
-        merged.rows_flagged += int(np.count_nonzero(flags))
-        merged.redshifts.append(redshifts_of(rank.table))
-    return merged

@@ -16,7 +16,7 @@ from cosmic.contracts.catalogue_schema import COLUMNS, NULLABLE, SCHEMA, TEXT_ID
 from cosmic.contracts.location import parse_uri
 from cosmic.errors import InputError
 from cosmic.extras import not_installed
-from cosmic.results.catalogue_files import FITS_EXTENSION
+from cosmic.results.fits_table import FITS_EXTENSION
 from cosmic.storage.objects import Store, s3_client
 
 if TYPE_CHECKING:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
-
 from cosmic import __version__
 from cosmic.contracts.flags import Flag
 from cosmic.contracts.plan import Plan
@@ -16,8 +14,7 @@ from cosmic.contracts.rank_record import RankRecord
 from cosmic.contracts.status import State, Status, utc_time
 from cosmic.costs.bill import bill, bill_document, billed_ms, billed_s, usage_of_run
 from cosmic.errors import Problem
-from cosmic.metrics.photo_z import photo_z_metrics
-from cosmic.metrics.statistics import Statistics, disagreements
+from cosmic.metrics.statistics import disagreements
 from cosmic.results.collective import CollectiveRecord
 from cosmic.results.merge import Merged
 from cosmic.results.read_run import RunParts
@@ -77,6 +74,13 @@ def summarise(
     return Summary(status, metrics)
 
 
+def likely_to_fail(parts: RunParts) -> bool:
+    """Whether a run will have failed, as far as records tell before any row is read."""
+    plan = parts.plan
+    rows = sum(plan.ranks[record.rank].rows for record in parts.records)
+    return 100 * (plan.rows - rows) / plan.rows > plan.failed_rows_percent
+
+
 def _explain(merged: Merged, failures: dict[int, str], map_failure: dict[str, str] | None) -> None:
     for entry in merged.missing:
         if entry["rank"] in failures:
@@ -102,8 +106,7 @@ def _judge_fmi(
         return [], "degraded"
     if merged.missing:
         return [], "ok"
-    parts = (Statistics.of(z_phot, z_spec) for z_phot, z_spec, _ in merged.redshifts)
-    differ = disagreements(collective.statistics, sum(parts, Statistics.none()))
+    differ = disagreements(collective.statistics, merged.statistics)
     return [Problem("metrics", d, None, "report it", "metrics-disagree") for d in differ], "ok"
 
 
@@ -153,11 +156,10 @@ def _metrics(
     parts: RunParts, merged: Merged, task: AggregateTask, requests: Requests, now_s: float
 ) -> dict[str, Any]:
     plan, records = parts.plan, parts.records
-    redshifts = np.concatenate([np.empty((3, 0), np.float32), *merged.redshifts], axis=1)
     wall_s, aggregate_s = now_s - task.run_started_at_s, now_s - task.began_at_s
     return {
         "version": 1,
-        "photo_z": photo_z_metrics(*redshifts),
+        "photo_z": merged.photo_z.metrics(),
         "run": _run_metrics(plan, records, wall_s, aggregate_s),
         "flags": dict(merged.flagged.counts),
         "domain": _domain_metrics(plan, merged),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -50,7 +51,7 @@ class LocalStore(FolderStore):
 
     def get_current(self, at: Location) -> tuple[bytes, str] | None:
         """A small file and the tag that it has; None if it is not there."""
-        if not self._target(at).is_file():
+        if not self.path(at).is_file():
             return None
         return self.get(at), self.head(at).etag
 
@@ -63,7 +64,7 @@ class LocalStore(FolderStore):
         """Write a file."""
         with self._new(at) as path:
             path.write_bytes(body)
-            path.replace(self._target(at))
+            path.replace(self.path(at))
 
     def put_json(self, at: Location, document: Any) -> None:
         """Write a JSON file, keys in the order given.
@@ -78,7 +79,7 @@ class LocalStore(FolderStore):
         with self._new(at) as path:
             path.write_bytes(body)
             try:
-                os.link(path, self._target(at))
+                os.link(path, self.path(at))
             except FileExistsError:
                 return False
         return True
@@ -95,28 +96,34 @@ class LocalStore(FolderStore):
         """A whole file; nothing is said of it."""
         return self.get(at), {}
 
+    def writer(self, at: Location) -> LocalWriter:
+        """What writes a file piece by piece; it appears when it is whole."""
+        self._count(writes=1)
+        return LocalWriter(self, at)
+
     def upload(self, path: Path, at: Location, metadata: Mapping[str, str] | None = None) -> None:
         """Copy a file; a folder keeps nothing that is said of it."""
         with self._new(at) as copy:
             shutil.copyfile(path, copy)
-            copy.replace(self._target(at))
+            copy.replace(self.path(at))
 
     def delete(self, at: Location) -> None:
         """Delete a file; one that is not there is no error."""
         self._count(writes=1)
-        self._target(at).unlink(missing_ok=True)
+        self.path(at).unlink(missing_ok=True)
 
     def mark_scratch(self, at: Location) -> None:
         """Nothing: who made the folder removes it."""
 
-    def _target(self, at: Location) -> Path:
+    def path(self, at: Location) -> Path:
+        """Where a file is, or would be."""
         return self._folder(at.bucket) / at.key
 
     @contextlib.contextmanager
     def _new(self, at: Location) -> Iterator[Path]:
         """A name beside a place; what has it after the block, and was not moved there, is gone."""
         self._count(writes=1)
-        target = self._target(at)
+        target = self.path(at)
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
         try:
@@ -128,3 +135,37 @@ class LocalStore(FolderStore):
         with self._lock:
             self._reads += reads
             self._writes += writes
+
+
+class LocalWriter(io.FileIO):
+    """A file that appears when it is whole, under any name of its store.
+
+    Args:
+        store: Where it appears.
+        at: In whose folder it is written.
+    """
+
+    begun = False  # it can be renamed until it appears
+
+    def __init__(self, store: LocalStore, at: Location) -> None:
+        self._store, target = store, store.path(at)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self._beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+        super().__init__(self._beside, "w")
+
+    def write_start(self, data: bytes) -> None:
+        """Replace the first bytes."""
+        os.pwrite(self.fileno(), data, 0)
+
+    def send_all(self) -> None:
+        """Nothing: it is all here."""
+
+    def commit(self, at: Location) -> None:
+        """Make the file appear."""
+        self.close()
+        self._beside.replace(self._store.path(at))
+
+    def discard(self) -> None:
+        """Remove it, unless it was committed."""
+        self.close()
+        self._beside.unlink(missing_ok=True)

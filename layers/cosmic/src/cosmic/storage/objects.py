@@ -23,6 +23,7 @@ from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import RequestPayer
 from cosmic.errors import CosmicError, InputError, TransientError
 from cosmic.storage.aws_errors import AWS_FAILURES, as_cosmic_error, translated
+from cosmic.storage.multipart import ObjectWriter
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -81,6 +82,35 @@ class Readable(Protocol):
         ...
 
 
+class ResultWriter(Protocol):
+    """A file for the user while it is written piece by piece; it appears when it is whole."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether it can appear under the name alone that was given first."""
+        ...
+
+    def write(self, data: Any, /) -> int:
+        """Append bytes."""
+        ...
+
+    def write_start(self, data: bytes) -> None:
+        """Replace the first bytes, which have been written before."""
+        ...
+
+    def send_all(self) -> None:
+        """Do all that can be done before it appears."""
+        ...
+
+    def commit(self, at: Location) -> None:
+        """Make it appear."""
+        ...
+
+    def discard(self) -> None:
+        """Leave nothing of it, unless it was committed."""
+        ...
+
+
 class Writable(Readable, Protocol):
     """What a run's objects take, of S3 or of what stands in for it.
 
@@ -117,6 +147,10 @@ class Writable(Readable, Protocol):
 
     def get_described(self, at: Location) -> tuple[bytes, dict[str, str]]:
         """A whole object, and what was said of it when it was uploaded."""
+        ...
+
+    def writer(self, at: Location) -> ResultWriter:
+        """What writes an object piece by piece; it appears when it is whole."""
         ...
 
     def upload(self, path: Path, at: Location, metadata: Mapping[str, str] | None = None) -> None:
@@ -176,6 +210,12 @@ class _Payer(TypedDict, total=False):
     """The parameter of every read that says who pays."""
 
     RequestPayer: RequestPayer
+
+
+class _Match(TypedDict, total=False):
+    """The parameter of a read that wants one version of an object."""
+
+    IfMatch: str
 
 
 class Store:
@@ -242,7 +282,10 @@ class Store:
         raise TransientError(f"{at.uri}: broke off {GET_ATTEMPTS} times: {broken}")
 
     def get_range(self, at: Location, offset: int, length: int, *, etag: str) -> bytes:
-        """`length` bytes from `offset` of the object as it was when it had this ETag."""
+        """`length` bytes from `offset` of the object as it was when it had this ETag.
+
+        An empty ETag stands for whatever the object is now.
+        """
         data = bytearray(length)
         self.read_into(memoryview(data), at, offset, etag=etag)
         return bytes(data)
@@ -279,9 +322,10 @@ class Store:
         """A reply, and what is wrong with it if it is not of the range asked for."""
         self._count(reads=1)
         asked = f"{offset}-{offset + length - 1}"
+        match = _Match(IfMatch=etag) if etag else _Match()
         with translated(at.uri):
             reply = self._s3.get_object(
-                Bucket=at.bucket, Key=at.key, Range=f"bytes={asked}", IfMatch=etag, **self._payer
+                Bucket=at.bucket, Key=at.key, Range=f"bytes={asked}", **match, **self._payer
             )
         got = reply.get("ContentRange")
         right = got is not None and got.startswith(f"bytes {asked}/")
@@ -433,6 +477,10 @@ class Store:
         """
         text = json.dumps(document, indent=1, allow_nan=False)
         self.put(at, text.encode(), "application/json")
+
+    def writer(self, at: Location) -> ResultWriter:
+        """What writes an object piece by piece; it appears when it is whole."""
+        return ObjectWriter(self._s3, at, lambda writes: self._count(writes=writes))
 
     def upload(
         self,

@@ -11,18 +11,20 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cosmic.contracts.failure_note import parse_failure
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
-from cosmic.contracts.plan import Plan, parse_plan
+from cosmic.contracts.plan import Plan, PlanPart, parse_plan
+from cosmic.contracts.plan_parts import pack_parts, part_of, read_part
 from cosmic.contracts.rank_record import RankRecord, parse_record
 from cosmic.contracts.status import State, Status
 from cosmic.errors import InputError, TransientError
 from cosmic.storage.damaged import DELETE, RESUME, damaged, parsed
-from cosmic.storage.objects import Writable
+from cosmic.storage.objects import ResultWriter, Writable
 from cosmic.storage.status_writer import StatusWriter, current_status
 
 THREADS = 16
@@ -64,6 +66,22 @@ class RunStore:
             return plan
         return self.plan()
 
+    def part(self, rank: int) -> PlanPart:
+        """What a rank needs of the plan; of a run planned before there were parts, out of all."""
+        at = self.folder.parts
+        try:
+            return read_part(partial(self.objects.get_range, at, etag=""), rank)
+        except ValueError as error:
+            raise damaged(at, str(error)) from error
+        except InputError as error:
+            if error.code not in ("not-found", "bad-range"):
+                raise
+        plan = self.plan()
+        if not 0 <= rank < plan.world_size:
+            message = f"rank {rank} is out of range: the run has {plan.world_size} ranks"
+            raise InputError(message, code="bad-rank")
+        return part_of(plan, rank)
+
     def replan(self, plan: Plan, ranks: Iterable[int]) -> None:
         """Leave in the run's folder only what the ranks of a resumed run have to do.
 
@@ -72,13 +90,19 @@ class RunStore:
             ranks: Those that are computed again; what is noted of their failures goes.
         """
         self.objects.put(self.folder.plan, plan.model_dump_json().encode(), JSON)
+        self.objects.put(self.folder.parts, pack_parts(plan))
         self.objects.put_json(self.folder.ranks, _items(ranks))
         for at in self._listed("failures/"):
             self.objects.delete(at)
 
-    def items_once(self, ranks: Iterable[int]) -> None:
-        """Write the Map's items unless there are some: a resumed run has its own."""
-        self.objects.put_once(self.folder.ranks, json.dumps(_items(ranks)).encode())
+    def items_once(self, plan: Plan) -> None:
+        """Write the ranks' parts of the plan and the Map's items, unless there are some.
+
+        A resumed run has its own. The items come last: what they start finds its parts.
+        """
+        self.objects.put_once(self.folder.parts, pack_parts(plan))
+        items = _items(rank.rank for rank in plan.ranks)
+        self.objects.put_once(self.folder.ranks, json.dumps(items).encode())
 
     def status(self) -> Status | None:
         """The status, if it is there and can be read."""
@@ -187,10 +211,9 @@ class RunStore:
         ]
         return {note.rank: note.reason for note in notes}
 
-    def write_results(self, files: Mapping[str, Path]) -> None:
-        """Upload files for the user under their names."""
-        for name, path in files.items():
-            self.objects.upload(path, self.folder.at(name))
+    def result_writer(self, name: str) -> ResultWriter:
+        """What writes a file for the user, which appears under its name when it is whole."""
+        return self.objects.writer(self.folder.at(name))
 
     def write_json(self, name: str, document: Any) -> None:
         """Write a JSON document for the user under its name."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmic.data.dataset_index import write_index
 from cosmic.data.native import write_partition
 from cosmic.data.pack.columns import Choices, Mapped, image_size, map_columns
 from cosmic.data.pack.ids import first_text_id
@@ -65,6 +66,8 @@ def pack(
 ) -> Packed:
     """Write the rows of all files as `0.safetensors`, `1.safetensors`, …; all of them or none.
 
+    Beside them goes an index, which spares `init` the reading of their headers.
+
     Args:
         files: What is read, in this order.
         out: Folder; made if it isn't there.
@@ -95,7 +98,8 @@ def pack(
         rows = sum(source["rows"] for source in sources)
         if writer.rows != rows:
             raise RuntimeError(f"{rows} rows read, {writer.rows} written")
-        partitions = _moved(writer.files, folder, out)
+        index = write_index(folder, writer.files)
+        *partitions, _ = _moved([*writer.files, index], folder, out)
     tally = Tally()
     for each in reading.tallies:
         tally.add(each)

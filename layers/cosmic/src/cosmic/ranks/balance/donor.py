@@ -6,6 +6,7 @@ import time
 from typing import NamedTuple
 
 import fmilib
+from cosmic.data.stream import Partitions
 from cosmic.ranks.balance.batch_queue import BatchQueue, worth_giving
 from cosmic.ranks.balance.channel import ASSIGNMENT, OFFER, RESULT, BalanceChannel, received
 from cosmic.ranks.prediction_block import PredictionBlock
@@ -28,13 +29,15 @@ class Offer(NamedTuple):
 class Donor:
     """Gives batches to ranks that offered themselves, one message each.
 
+    With them go the partitions that they are of: a helper knows only those of its own rows.
+
     Attributes:
         rows_given: Rows that others computed for this rank.
         heard_at: When the last result came, on the clock of `time.monotonic`.
     """
 
-    def __init__(self, channel: BalanceChannel) -> None:
-        self._channel = channel
+    def __init__(self, channel: BalanceChannel, partitions: Partitions) -> None:
+        self._channel, self._partitions = channel, partitions
         self._idle: dict[int, Offer] = {}
         self.rows_given = 0
         self.heard_at = 0.0
@@ -79,4 +82,7 @@ class Donor:
         if count:
             del self._idle[rank]
             given = [(b, queue.batches[b]) for b in queue.give(count)]
-            comm.isend([(b, s.partition, s.start, s.stop) for b, s in given], rank, ASSIGNMENT)
+            batches = [(b, s.partition, s.start, s.stop) for b, s in given]
+            touched = {s.partition for _, s in given}
+            partitions = [(p, self._partitions[p].model_dump_json()) for p in sorted(touched)]
+            comm.isend((batches, partitions), rank, ASSIGNMENT)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Self
 
 import fmilib
-from cosmic.contracts.plan import Slice
+from cosmic.contracts.plan import PlannedPartition, Slice
 from cosmic.contracts.rank_record import HelpPart
 from cosmic.data.stream import Block, BlockReader
 from cosmic.errors import CosmicError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cosmic.ranks.rows import Work
 
 LOOK_S = 0.005
-Assignment = Sequence[tuple[int, int, int, int]]
+Assignment = tuple[Sequence[tuple[int, int, int, int]], Sequence[tuple[int, str]]]
 
 
 class Helper:
@@ -109,9 +109,11 @@ class Helper:
                 comm.isend(tuple(self._offer), rank, OFFER)
 
     def _compute(self, owner: int, assignment: Assignment) -> Iterator[bool]:
-        slices = [Slice(partition=p, start=start, stop=stop) for _, p, start, stop in assignment]
+        batches, partitions = assignment
+        self.reader.learn({p: PlannedPartition.model_validate_json(t) for p, t in partitions})
+        slices = [Slice(partition=p, start=start, stop=stop) for _, p, start, stop in batches]
         with self.reader.blocks(slices) as blocks:
-            for (batch, *_), block in zip(assignment, blocks, strict=True):
+            for (batch, *_), block in zip(batches, blocks, strict=True):
                 self._answer(owner, batch, block)
                 yield True
         self._offered.discard(owner)

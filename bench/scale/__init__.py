@@ -1,0 +1,1 @@
+"""How the functions do when a run grows."""

@@ -1,0 +1,97 @@
+"""`python -m bench.scale`: how `aggregate` does as rows grow, today and at an earlier commit.
+
+Each case is a run whose ranks are done, on an S3 of files, in a process of its own: what counts is
+our code, not the network. The page is drawn in a process of its own too, and has a column for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bench.earlier import ROOT, checked_out
+
+CHILD = ROOT / "bench/scale/child.py"
+ROWS_PER_RANK = 4_870
+FULL = 48_700_000
+UNITS = {"k": 1_000, "M": 1_000_000}
+COLUMNS = ("case", "rows", "commit", "CPU s", "µs/row", "of base", "peak MiB", "scratch MiB")
+
+
+def main() -> None:
+    """Measure and print the table row by row."""
+    parser = argparse.ArgumentParser(prog="bench.scale", description=__doc__)
+    parser.add_argument("--rows", nargs="+", type=whole, default=[128_000, 2_000_000, 8_000_000])
+    parser.add_argument("--full", action="store_true", help="48.7 M rows too, today alone")
+    parser.add_argument("--base", help="the earlier commit; without it, today's alone")
+    parser.add_argument("--scratch", type=Path, help="folder for the runs: 200 bytes a row")
+    options = parser.parse_args()
+    print(f"| {' | '.join((*COLUMNS, 'page CPU s'))} |\n|{'---|' * (len(COLUMNS) + 1)}")
+    with checked_out(options.base) if options.base else nullcontext((None, None)) as (tree, python):
+        for known in (1.0, 0.0):
+            for rows in options.rows:
+                base = aggregated(tree, python, rows, known, options.scratch) if tree else None
+                if base:
+                    show(options.base, known, base, base)
+                here = aggregated(ROOT, Path(sys.executable), rows, known, options.scratch)
+                show("today", known, here, base)
+            if options.full:
+                here = aggregated(ROOT, Path(sys.executable), FULL, known, options.scratch)
+                show("today", known, here, None)
+
+
+def whole(text: str) -> int:
+    """A number of rows, such as 128k or 2M."""
+    unit = UNITS.get(text[-1:], 1)
+    return round(float(text.rstrip("kM")) * unit)
+
+
+def aggregated(
+    tree: Path, python: Path | None, rows: int, known: float, scratch: Path | None
+) -> dict[str, Any]:
+    """Make a run with the code of a tree, and aggregate it."""
+    with TemporaryDirectory(dir=scratch) as folder:
+        child(tree, python, "build", folder, rows, ROWS_PER_RANK, known)
+        found: dict[str, Any] = json.loads(child(tree, python, "aggregate", folder))
+        return found
+
+
+def child(tree: Path, python: Path | None, *words: object) -> str:
+    """What a child of one tree prints."""
+    command = [str(python), str(CHILD), *map(str, words)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=tree, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"{tree}: {' '.join(command)} failed:\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def show(commit: str, known: float, found: dict[str, Any], base: dict[str, Any] | None) -> None:
+    """One row of the table."""
+    each = found["cpu_s"] / found["rows"] * 1e6
+    ratio = f"{found['cpu_s'] / base['cpu_s']:.2f}" if base else ""
+    cells = (
+        f"aggregate, {'all' if known else 'no'} z_spec",
+        f"{found['rows']:,}",
+        commit,
+        f"{found['cpu_s']:.1f}",
+        f"{each:.2f}",
+        ratio,
+        f"{found['peak_mib']:.0f}",
+        f"{found['scratch_mib']:.0f}",
+        f"{found['page_cpu_s']:.1f}",
+    )
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""One case in one process, in this tree or an earlier one: prints what it took as JSON.
+
+    python child.py build FOLDER ROWS ROWS_PER_RANK SHARE_WITH_Z_SPEC
+    python child.py aggregate FOLDER
+
+Modules are found under the names that they have today, else under those that they had before.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from bench.scale.files import FilesS3
+
+BUCKET = "bench"
+RUN = "scale-1"
+
+
+def either(*names: str) -> ModuleType:
+    """The first module that there is."""
+    for name in names:
+        try:
+            return importlib.import_module(f"cosmic.{name}")
+        except ModuleNotFoundError:
+            continue
+    raise SystemExit(f"none of {', '.join(names)} is here")
+
+
+def folder() -> Any:
+    """The run's folder."""
+    return either("contracts.layout", "runs").RunFolder(BUCKET, "runs/", RUN)
+
+
+def store(root: Path) -> Any:
+    """S3, on files."""
+    (root / BUCKET).mkdir(exist_ok=True)
+    return either("storage.objects", "store").Store(FilesS3(root))
+
+
+def planned(rows: int, per_rank: int) -> Any:
+    """A plan of equal partitions, one a rank."""
+    plan = either("contracts.plan", "plan")
+    sizes = [per_rank] * (rows // per_rank)
+    partitions = tuple(
+        plan.PlannedPartition(
+            bucket=BUCKET,
+            key=f"data/survey/{i}.safetensors",
+            etag=f'"{"0" * 32}"',
+            bytes=26_214_400,
+            rows=n,
+            row_bytes=20_520,
+        )
+        for i, n in enumerate(sizes)
+    )
+    model = plan.PlannedModel(bucket=BUCKET, key="m", etag="e", bytes=1, sha256="0" * 64)
+    return plan.Plan(
+        run=RUN,
+        dataset="s3://bench/data/survey/",
+        model=model,
+        partitions=partitions,
+        ranks=tuple(plan.share_rows(sizes, len(sizes), 64)),
+        batch_size=64,
+        channel="direct",
+        fmi_timeout_s=60,
+        failed_rows_percent=0,
+        gather=False,
+    )
+
+
+def columns(rank: int, rows: int, known: float) -> dict[str, Any]:
+    """Columns of a partition, with z_spec for a share of the rows, and z_phot with some scatter."""
+    draw = np.random.default_rng(rank)
+    z = draw.uniform(0.01, 0.5, rows)
+    return {
+        "object_id": np.arange(rank * rows, (rank + 1) * rows),
+        "ra": draw.uniform(0, 360, rows),
+        "dec": draw.uniform(-90, 90, rows),
+        "mag": draw.normal(18, 1, (rows, 5)).astype(np.float32),
+        "mag_err": np.full((rows, 5), 0.02, np.float32),
+        "z_spec": np.where(draw.random(rows) < known, z, np.nan).astype(np.float32),
+        "z_phot": (z + draw.normal(0, 0.015, rows) * (1 + z)).astype(np.float32),
+    }
+
+
+def shard(rank: int, rows: int, known: float) -> bytes:
+    """A rank's rows."""
+    catalogue = either("contracts.catalogue_schema", "catalogue")
+    made, out = columns(rank, rows, known), io.BytesIO()
+    z = made.pop("z_phot")
+    none = np.zeros(rows, np.int32)
+    with pq.ParquetWriter(out, catalogue.SCHEMA) as writer:
+        table = catalogue.rows_to_table(made, z, z * 0 + 0.015, none, partition=rank, start=0)
+        writer.write_table(table)
+    return out.getvalue()
+
+
+def record(rank: int, plan: Any) -> Any:
+    """What a rank says of itself."""
+    kind = either("contracts.rank_record", "record").RankRecord
+    times = dict.fromkeys((n for n in kind.model_fields if n.endswith("_at_s")), time.time())
+    seconds = dict.fromkeys(("init_s", "download_s", "read_wait_s", "compute_s", "rows_per_s"), 1.0)
+    whole = ("rows_flagged", "bytes_read", "s3_reads", "s3_writes", "peak_memory_mb", "pid")
+    return kind(
+        rank=rank,
+        world_size=plan.world_size,
+        attempt=0,
+        cold_start=True,
+        rows=plan.ranks[rank].rows,
+        shares={},
+        memory_mb=1769,
+        engine="openvino",
+        precision="float32",
+        threads=1,
+        shard_sha256="0" * 64,
+        fmi="degraded",
+        **times,
+        **seconds,
+        **dict.fromkeys(whole, 1),
+    )
+
+
+def build(root: Path, rows: int, per_rank: int, known: float) -> None:
+    """Write what ranks leave."""
+    objects, at, plan = store(root), folder(), planned(rows, per_rank)
+    objects.put(at.plan, plan.model_dump_json().encode())
+    for rank in range(plan.world_size):
+        objects.put(at.shard(rank, plan.world_size), shard(rank, per_rank, known))
+        text = record(rank, plan).model_dump_json().encode()
+        objects.put(at.record(rank, plan.world_size), text)
+
+
+def aggregate(root: Path) -> dict[str, Any]:
+    """What `aggregate` takes; the page is drawn in a process of its own and counted apart."""
+    module = either("results.aggregate", "aggregate")
+    objects, now = store(root), time.time()
+    task = either("results.task", "aggregate").AggregateTask(
+        folder=folder(),
+        manifest_uri="s3://bench/m.json",
+        execution="arn",
+        run_started_at_s=now - 60,
+        memory_mb=1769,
+        began_at_s=now,
+        ends_at_s=now + 800,
+    )
+    with TemporaryDirectory() as scratch:
+        before, began = time.process_time(), time.monotonic()
+        status = module.aggregate(task, objects, Path(scratch))
+        wall, cpu = time.monotonic() - began, time.process_time() - before
+        left = sum(p.stat().st_size for p in Path(scratch).rglob("*") if p.is_file())
+    page = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {
+        "rows": status.rows_out,
+        "state": str(status.state),
+        "wall_s": wall,
+        "cpu_s": cpu,
+        "page_cpu_s": page.ru_utime + page.ru_stime,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "scratch_mib": left / 2**20,
+    }
+
+
+def main() -> None:
+    """Do one case."""
+    what, root = sys.argv[1], Path(sys.argv[2])
+    if what == "build":
+        build(root, int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5]))
+    else:
+        print(json.dumps(aggregate(root)))
+
+
+if __name__ == "__main__":
+    main()

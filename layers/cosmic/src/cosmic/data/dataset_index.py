@@ -1,0 +1,107 @@
+"""An index of a data set: what the headers of all its partitions say, in one object beside them.
+
+`init` would otherwise read a header per partition. What an index says of a partition counts only
+while its object has the size and one of the ETags that are noted: they are those that S3 gives to
+the file's bytes, written at once or in parts of 8 MiB, as `aws s3`, boto3 and Cosmic write them. An
+object with another ETag (other bytes, other parts, encryption with a key of KMS) is looked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import Field, TypeAdapter
+
+from cosmic.contracts.columns import Header
+from cosmic.contracts.manifest import Contract
+from cosmic.data.native import read_header
+from cosmic.errors import InvalidInput
+
+INDEX_NAME = "partitions.index.json"
+MOST_BYTES = 64 << 20
+PART_BYTES = 8 << 20
+
+
+class IndexedPartition(Contract):
+    """What is known of a partition whose object has this size and one of these ETags.
+
+    Attributes:
+        name: Of the file, beside the index.
+        etags: Without their quotation marks.
+        row_bytes: Of a row of all columns; `image_bytes` of its pixels alone.
+        id_bytes: Of each id if ids are text; None: they are whole numbers.
+    """
+
+    name: str
+    bytes: int
+    etags: tuple[str, ...] = Field(strict=False)
+    rows: int
+    row_bytes: int
+    image_bytes: int
+    id_bytes: int | None = None
+
+
+class DatasetIndex(Contract):
+    """The partitions of a folder."""
+
+    version: int = 1
+    partitions: tuple[IndexedPartition, ...] = Field(strict=False)
+
+
+_ADAPTER = TypeAdapter(DatasetIndex)
+
+
+def parse_index(text: bytes) -> DatasetIndex:
+    """Read an index.
+
+    Raises:
+        pydantic.ValidationError: the text is none of this version.
+    """
+    return _ADAPTER.validate_json(text)
+
+
+def write_index(folder: Path, files: Iterable[Path]) -> Path:
+    """Write the index of native partitions into their folder.
+
+    Raises:
+        InvalidInput: a file is no partition.
+    """
+    index = DatasetIndex(partitions=tuple(_indexed(path) for path in files))
+    target = folder / INDEX_NAME
+    target.write_text(index.model_dump_json(indent=1) + "\n")
+    return target
+
+
+def _indexed(path: Path) -> IndexedPartition:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+
+        def read(offset: int, length: int) -> bytes:
+            file.seek(offset)
+            return file.read(length)
+
+        header = read_header(read, size, str(path))
+    if not isinstance(header, Header):
+        raise InvalidInput(header)
+    return IndexedPartition(
+        name=path.name,
+        bytes=size,
+        etags=etags_of(path),
+        rows=header.rows,
+        row_bytes=header.row_bytes,
+        image_bytes=header.tensors["image"].row_bytes,
+        id_bytes=header.id_bytes,
+    )
+
+
+def etags_of(path: Path) -> tuple[str, ...]:
+    """The ETags that S3 gives to a file, written at once and in parts of `PART_BYTES`."""
+    whole, parts = hashlib.md5(usedforsecurity=False), list[bytes]()
+    with path.open("rb") as file:
+        while part := file.read(PART_BYTES):
+            whole.update(part)
+            parts.append(hashlib.md5(part, usedforsecurity=False).digest())
+    joined = hashlib.md5(b"".join(parts), usedforsecurity=False).hexdigest()
+    return whole.hexdigest(), f"{joined}-{len(parts)}"

@@ -1,0 +1,115 @@
+"""A FITS table of rows that come block by block; the header, which counts them, is written last."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import fitsio
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from cosmic.contracts.catalogue_schema import COLUMNS
+from cosmic.contracts.flags import MEANINGS, Flag
+
+FITS_EXTENSION = "CATALOGUE"
+BLOCK_BYTES = 2880
+SAFE = "".join(c for c in string.printable if c.isprintable() and c != "%")
+VALUE = slice(10, 30)  # of an 80-character card, where a whole number stands
+
+
+class Output(Protocol):
+    """Where a file goes: written from its beginning to its end, but for some bytes at its start."""
+
+    def write(self, data: Any, /) -> int:
+        """Append bytes."""
+        ...
+
+    def write_start(self, data: bytes) -> None:
+        """Replace the first bytes, which have been written before."""
+        ...
+
+
+class FitsTable:
+    """Writes the catalogue's columns as a binary table (FITS standard 4.0, sec. 7.3).
+
+    Args:
+        output: Gets the file.
+        id_bytes: Bytes of the longest id if ids are text; None: they are whole numbers.
+        provenance: As it will be, but for its numbers: it says how long the header is.
+    """
+
+    def __init__(
+        self, output: Output, id_bytes: int | None, provenance: Mapping[str, str | int]
+    ) -> None:
+        self._output, self._row = output, _row_dtype(id_bytes)
+        self._buffer = np.empty(0, self._row)
+        self._rows = 0
+        self._header_bytes = len(self._header(provenance))
+        output.write(bytes(self._header_bytes))
+
+    def write(self, table: pa.Table) -> None:
+        """Append rows of the catalogue's schema."""
+        if len(self._buffer) < table.num_rows:
+            self._buffer = np.empty(table.num_rows, self._row)
+        rows = self._buffer[: table.num_rows]
+        for name in COLUMNS:
+            rows[name] = table[name].to_numpy(zero_copy_only=False)
+        self._output.write(rows.view(np.uint8).data)
+        self._rows += table.num_rows
+
+    def finish(self, provenance: Mapping[str, str | int]) -> None:
+        """Write what is last: the end of the last block, and the header.
+
+        Raises:
+            ValueError: the provenance takes another number of blocks than that given first.
+        """
+        self._output.write(bytes(-self._rows * self._row.itemsize % BLOCK_BYTES))
+        header = self._header(provenance)
+        if len(header) != self._header_bytes:
+            raise ValueError(f"a header of {len(header)} bytes has no room: {self._header_bytes}")
+        self._output.write_start(header)
+
+    def _header(self, provenance: Mapping[str, str | int]) -> bytes:
+        """Both headers, as cfitsio writes them for an empty table, with the number of rows."""
+        with fitsio.FITS("mem://", "rw") as file:
+            file.create_table_hdu(
+                np.empty(0, self._row.newbyteorder("=")),
+                units=[c.unit for c in COLUMNS.values()],
+                extname=FITS_EXTENSION,
+            )
+            _write_keys(file[FITS_EXTENSION], provenance)
+            header = bytearray(file.read_raw())
+        card = header.index(b"NAXIS2  =")
+        header[card + VALUE.start : card + VALUE.stop] = b"%20d" % self._rows
+        return bytes(header)
+
+
+def _write_keys(hdu: Any, provenance: Mapping[str, str | int]) -> None:
+    for flag in Flag:
+        hdu.write_key(f"FLAG{flag.value}", flag.name, comment=MEANINGS[flag])
+    for i, info in enumerate(COLUMNS.values(), start=1):
+        hdu.write_key(f"TUCD{i}", info.ucd, comment=info.description[:40])
+    for name, value in provenance.items():
+        key = name.upper().removeprefix("COSMIC.")[:8].replace(".", "")
+        hdu.write_key(key, ascii_name(value) if isinstance(value, str) else value)
+
+
+def ascii_name(name: str) -> str:
+    """A name as a FITS header can hold it: percent-encoded (RFC 3986) unless it is plain ASCII.
+
+    Headers take printable ASCII alone (FITS standard 4.0, sec. 4.2.1).
+    """
+    return name if name.isascii() and name.isprintable() else quote(name, safe=SAFE)
+
+
+def _row_dtype(id_bytes: int | None) -> np.dtype[Any]:
+    """A row as it lies in the file: big-endian, nothing between the columns."""
+    kinds: dict[str, Any] = {n: np.dtype(c.type.to_pandas_dtype()) for n, c in COLUMNS.items()}
+    if id_bytes is not None:
+        kinds["object_id"] = np.dtype(f"S{id_bytes}")
+    row: NDArray[Any] = np.empty(0, list(kinds.items()))
+    return row.dtype.newbyteorder(">")
