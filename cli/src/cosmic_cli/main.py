@@ -16,7 +16,7 @@ from cosmic_cli.exit_codes import Exit, Interrupted, out, report, report_bug
 VERSION = "--version"
 COMMANDS = (
     "demo", "doctor", "validate", "plan", "submit", "watch", "status", "results", "report",
-    "plots", "runs", "resume", "cancel", "tune", "rendezvous", "bench", "destroy",
+    "compare", "plots", "qp", "runs", "resume", "cancel", "tune", "rendezvous", "bench", "destroy",
 )  # fmt: skip
 GROUPS = {
     "data": "cosmic_cli.commands.data",

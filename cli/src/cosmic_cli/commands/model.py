@@ -56,6 +56,30 @@ def train(
 
 
 @app.command()
+def calibrate(
+    model: Annotated[Path, typer.Argument(help="The folder of a checkpoint and its card.")],
+    out: Annotated[Path, typer.Option(help="Folder for the calibrated checkpoint and its card.")],
+    as_json: AsJson = False,
+) -> None:
+    """Calibrate the quantiles of p(z) of a model that was trained on the built-in data.
+
+    Weights, domain and z_phot_err stay as they are, and so does every z_phot.
+
+    Example: cosmic model calibrate models/tiny --out models/tiny-calibrated
+
+    JSON: the card, as card.json
+    """
+    from cosmic.model.training.calibrate_model import calibrate_model
+    from cosmic.model.training.card import readme
+
+    card = calibrate_model(model, out)
+    if as_json:
+        show_json(card)
+    else:
+        typer.echo(readme(card))
+
+
+@app.command()
 def verify(
     model: Annotated[Path, typer.Argument(help="A checkpoint, or the folder of one and its card.")],
     quick: Annotated[bool, typer.Option(help="Only 1,024 objects of each test.")] = False,

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from cosmic.model.training.recipe import Recipe
     from cosmic.model.training.train_model import train_model
     from cosmic.report.paper_figures import write_plots
+    from cosmic.results.compare import Compared, compare, read_metrics
+    from cosmic.results.qp_ensemble import write_qp
     from cosmic.results.read_catalogue import read_catalogue, read_catalogue_pandas
 
 logging.getLogger("cosmic").addHandler(logging.NullHandler())  # quiet unless configured
@@ -42,6 +44,7 @@ __version__ = "0.1.0"
 HOMES = {
     "Calibration": "cosmic.calibration.measure",
     "Choices": "cosmic.data.pack.columns",
+    "Compared": "cosmic.results.compare",
     "CosmicError": "cosmic.errors",
     "Deployment": "cosmic.client.deployment",
     "Flag": "cosmic.contracts.flags",
@@ -62,6 +65,7 @@ HOMES = {
     "Status": "cosmic.contracts.status",
     "TransientError": "cosmic.errors",
     "Tuning": "cosmic.calibration.tune",
+    "compare": "cosmic.results.compare",
     "convert": "cosmic.model.convert.convert",
     "look": "cosmic.data.pack.look",
     "measure": "cosmic.calibration.measure",
@@ -69,15 +73,18 @@ HOMES = {
     "plan_manifest": "cosmic.api",
     "read_catalogue": "cosmic.results.read_catalogue",
     "read_catalogue_pandas": "cosmic.results.read_catalogue",
+    "read_metrics": "cosmic.results.compare",
     "run_local": "cosmic.api",
     "train_model": "cosmic.model.training.train_model",
     "tune": "cosmic.calibration.tune",
     "validate_manifest": "cosmic.api",
     "write_plots": "cosmic.report.paper_figures",
+    "write_qp": "cosmic.results.qp_ensemble",
 }
 __all__ = [
     "Calibration",
     "Choices",
+    "Compared",
     "CosmicError",
     "Deployment",
     "Flag",
@@ -98,6 +105,7 @@ __all__ = [
     "Status",
     "TransientError",
     "Tuning",
+    "compare",
     "convert",
     "look",
     "measure",
@@ -105,11 +113,13 @@ __all__ = [
     "plan_manifest",
     "read_catalogue",
     "read_catalogue_pandas",
+    "read_metrics",
     "run_local",
     "train_model",
     "tune",
     "validate_manifest",
     "write_plots",
+    "write_qp",
 ]
 
 

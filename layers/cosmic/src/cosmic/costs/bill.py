@@ -17,6 +17,8 @@ TRANSITIONS_OF_A_RUN = 7
 TRANSITIONS_OF_A_RANK = 3
 TRANSITIONS_OF_A_LOOK = 3  # Admit, HasRoom, WaitForRoom: once more for a run that waits
 
+AWS, THIS_MACHINE = "AWS Lambda", "this machine"  # whose clock measured what is billed
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -137,8 +139,8 @@ def total_usd(lines: Iterable[Line]) -> float:
     return sum(line.usd for line in lines)
 
 
-def bill_document(lines: Sequence[Line], rows: int) -> dict[str, Any]:
-    """The bill as JSON: lines with their prices, total, per million rows.
+def bill_document(lines: Sequence[Line], rows: int, clock: str = AWS) -> dict[str, Any]:
+    """The bill as JSON: lines with their prices, total, per million rows, and whose clock it was.
 
     `prices` sums up the region, the earliest date and the sources of the prices that were used.
     """
@@ -146,6 +148,7 @@ def bill_document(lines: Sequence[Line], rows: int) -> dict[str, Any]:
     return {
         "usd": total,
         "usd_per_million_rows": total / rows * 1e6 if rows else None,
+        "clock": clock,
         "lines": [asdict(line) for line in lines],
         "prices": {
             "region": _listed(line.price.region for line in lines),

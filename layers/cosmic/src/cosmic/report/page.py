@@ -17,6 +17,7 @@ from cosmic.report.headline import headline
 from cosmic.report.left_out import why_no_metrics
 from cosmic.report.palette import DARK, LIGHT, css_variables
 from cosmic.report.phases import Timeline, peak_concurrency, thinned, timeline
+from cosmic.report.pz_figures import coverage_figure, pit_figure, pz_table
 from cosmic.report.style import styled
 from cosmic.report.svg import inline_svg
 from cosmic.report.tables import (
@@ -123,7 +124,31 @@ def _redshift_pictures(document: ReportDocument) -> list[Picture]:
         "A curve narrower than the histogram's wings means more outliers than a Gaussian has. "
         f"{binned.residuals_outside:,} objects lie outside.",
     )
-    return [density, residuals, of_z, *_binned_pictures(photo_z)]
+    calibration = _pz_pictures(document.metrics.get("pz") or {"n": 0})
+    return [density, residuals, *calibration, of_z, *_binned_pictures(photo_z)]
+
+
+def _pz_pictures(pz: dict[str, Any]) -> list[Picture]:
+    """Whether p(z) holds, where objects have both it and a z_spec."""
+    if not pz["n"]:
+        return []
+    pit = _picture(
+        pit_figure(pz),
+        "pit",
+        "PIT of p(z)",
+        f"Where z_spec lies in p(z), of {pz['n']:,} objects, between the quantiles that the "
+        "catalogue holds. Flat if p(z) is calibrated: high ends mean that it is too narrow, a "
+        "high middle that it is too wide, a slope that it is shifted.",
+    )
+    coverage = _picture(
+        coverage_figure(pz),
+        "coverage",
+        "Coverage of p(z)",
+        "How many objects lie inside their central intervals, against the share that should, "
+        "with 2σ of chance. Above 0 the intervals are too wide, below too narrow.",
+        pz_table(pz),
+    )
+    return [pit, coverage]
 
 
 def _binned_pictures(photo_z: dict[str, Any]) -> list[Picture]:

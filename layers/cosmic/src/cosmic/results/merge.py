@@ -12,12 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from cosmic.contracts.catalogue_schema import redshifts_of, schema_of
+from cosmic.contracts.catalogue_schema import quantiles_of, redshifts_of, schema_of
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
 from cosmic.contracts.plan import Plan, RankPlan
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.errors import InputError
+from cosmic.metrics.pz import PzStatistics
 from cosmic.report.flagged import FlaggedRows
 from cosmic.results.catalogue_files import CatalogueWriter
 from cosmic.results.collective import CollectiveRecord
@@ -106,6 +107,7 @@ class Merged:
     missing: list[dict[str, Any]] = field(default_factory=list)
     redshifts: list[NDArray[np.float32]] = field(default_factory=list)
     flagged: FlaggedRows = field(default_factory=FlaggedRows)
+    pz: PzStatistics = field(default_factory=PzStatistics)
 
 
 def merge_rows(ranks: Iterable[RankRows], writer: CatalogueWriter, plan: Plan) -> Merged:
@@ -122,5 +124,7 @@ def merge_rows(ranks: Iterable[RankRows], writer: CatalogueWriter, plan: Plan) -
         merged.rows += len(flags)
         merged.rows_unpredicted += rank.table["z_phot"].null_count
         merged.rows_flagged += int(np.count_nonzero(flags))
-        merged.redshifts.append(redshifts_of(rank.table))
+        redshifts = redshifts_of(rank.table)
+        merged.redshifts.append(redshifts)
+        merged.pz.see(quantiles_of(rank.table), redshifts[1])
     return merged

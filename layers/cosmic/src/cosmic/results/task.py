@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
 from cosmic.contracts.layout import RunFolder
+from cosmic.costs.bill import AWS, THIS_MACHINE
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class AggregateTask:
         looks: How often the run looked for room and had to wait.
         began_at_s: When this invocation began, seconds since 1970.
         ends_at_s: When this invocation will be ended, seconds since 1970.
+        clock: Whose time is billed: `bill.AWS`, or `bill.THIS_MACHINE` where S3 is elsewhere.
     """
 
     folder: RunFolder
@@ -32,6 +35,7 @@ class AggregateTask:
     map_failure: dict[str, str] | None = None
     looks: int = 0
     ends_at_s: float = math.inf
+    clock: str = AWS
 
     @classmethod
     def from_event(
@@ -51,6 +55,7 @@ class AggregateTask:
             map_failure=run.get("failure"),
             looks=run.get("admission", {}).get("looks", 0),
             ends_at_s=time.time() + remaining_s,
+            clock=THIS_MACHINE if "AWS_ENDPOINT_URL" in os.environ else AWS,
         )
 
 
