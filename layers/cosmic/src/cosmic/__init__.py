@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cosmic.data.pack.pack import Packed, pack
     from cosmic.errors import CosmicError, InputError, InvalidInput, TransientError
     from cosmic.model.convert.convert import convert
+    from cosmic.model.training.own_sky import OwnRecipe, train_on
     from cosmic.model.training.recipe import Recipe
     from cosmic.model.training.train_model import train_model
     from cosmic.report.paper_figures import write_plots
@@ -53,6 +54,7 @@ HOMES = {
     "ListedRun": "cosmic.client.list_runs",
     "LocalRun": "cosmic.api",
     "Manifest": "cosmic.contracts.manifest",
+    "OwnRecipe": "cosmic.model.training.own_sky",
     "Packed": "cosmic.data.pack.pack",
     "Plan": "cosmic.contracts.plan",
     "PlannedRun": "cosmic.client.plan",
@@ -75,6 +77,7 @@ HOMES = {
     "read_catalogue_pandas": "cosmic.results.read_catalogue",
     "read_metrics": "cosmic.results.compare",
     "run_local": "cosmic.api",
+    "train_on": "cosmic.model.training.own_sky",
     "train_model": "cosmic.model.training.train_model",
     "tune": "cosmic.calibration.tune",
     "validate_manifest": "cosmic.api",
@@ -93,6 +96,7 @@ __all__ = [
     "ListedRun",
     "LocalRun",
     "Manifest",
+    "OwnRecipe",
     "Packed",
     "Plan",
     "PlannedRun",
@@ -116,6 +120,7 @@ __all__ = [
     "read_metrics",
     "run_local",
     "train_model",
+    "train_on",
     "tune",
     "validate_manifest",
     "write_plots",
