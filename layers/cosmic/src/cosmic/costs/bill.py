@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cosmic.contracts.clocks import AWS
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.costs.prices import Architecture, Price, gb_second, price
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 TRANSITIONS_OF_A_RUN = 7
 TRANSITIONS_OF_A_RANK = 3
 TRANSITIONS_OF_A_LOOK = 3  # Admit, HasRoom, WaitForRoom: once more for a run that waits
-
-AWS, THIS_MACHINE = "AWS Lambda", "this machine"  # whose clock measured what is billed
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from cosmic.contracts.clocks import AWS
 from cosmic.contracts.status import State, Status
-from cosmic.costs.bill import AWS
 from cosmic.report.document import ReportDocument
 from cosmic.report.formatting import count, dollars, percent, real, seconds, short, signed
 from cosmic.report.left_out import why_no_metrics

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from cosmic import __version__
+from cosmic.contracts.clocks import AWS
 from cosmic.contracts.flags import Flag
 from cosmic.contracts.plan import Plan
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.contracts.status import State, Status, utc_time
-from cosmic.costs.bill import AWS, bill, bill_document, billed_ms, billed_s, usage_of_run
+from cosmic.costs.bill import bill, bill_document, billed_ms, billed_s, usage_of_run
 from cosmic.errors import InputError, Problem
 from cosmic.metrics.photo_z import photo_z_metrics
 from cosmic.metrics.statistics import Statistics, disagreements

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from cosmic.contracts.clocks import AWS, THIS_MACHINE
 from cosmic.contracts.layout import RunFolder
-from cosmic.costs.bill import AWS, THIS_MACHINE
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class AggregateTask:
         looks: How often the run looked for room and had to wait.
         began_at_s: When this invocation began, seconds since 1970.
         ends_at_s: When this invocation will be ended, seconds since 1970.
-        clock: Whose time is billed: `bill.AWS`, or `bill.THIS_MACHINE` where S3 is elsewhere.
+        clock: Whose time is billed: `clocks.AWS`, or `clocks.THIS_MACHINE` where S3 is elsewhere.
     """
 
     folder: RunFolder

@@ -189,7 +189,7 @@ class Fit:
         beside.replace(self._state)
 
     def _restore(self) -> None:
-        with safe_open(self._state, "pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(self._state, "pt") as file:
             metadata = file.metadata()
             if metadata.get("fingerprint") != self._fingerprint:
                 raise InputError(

@@ -198,10 +198,11 @@ def percentile_of(ids: NDArray[Any]) -> NDArray[np.int64]:
 def _labelled_rows(file: LabelledFile, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The rows (N,) with a plausible z_spec, and their percentiles (N,)."""
     total = file.header.rows
-    stored = {
-        n: file.column(n, 0, total) for n in ("z_spec", "object_id") if n in file.header.tensors
-    }
-    made = completed({**stored, "image": np.empty(total)}, number, 0)
+    made: dict[str, NDArray[Any]] = {"image": np.empty(total)}
+    for name in ("z_spec", "object_id"):
+        if name in file.header.tensors:
+            made[name] = file.column(name, 0, total)
+    made = completed(made, number, 0)
     rows = np.flatnonzero(plausible_redshifts(made["z_spec"]))
     return rows, percentile_of(made["object_id"][rows])
 
