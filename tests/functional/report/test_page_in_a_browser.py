@@ -20,6 +20,8 @@ EVERY_FIGURE = [
     "by-z-spec",
     "by-z-phot",
     "by-mag-r",
+    "z-magnitude",
+    "sky",
     "timeline",
 ]
 SIZES = [("one rank", 1280), ("one rank", 390), ("a thousand ranks", 1280), ("failed", 390)]

@@ -18,6 +18,7 @@ from cosmic import __version__
 from cosmic.contracts.plan import Plan
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.contracts.status import Status
+from cosmic.report.cells import SkyCounts, redshift_magnitude
 from cosmic.report.document import ReportDocument
 from cosmic.report.flagged import FlaggedRows
 from cosmic.report.histograms import bin_redshifts
@@ -42,6 +43,7 @@ class PageRender:
     metrics: dict[str, Any]
     redshifts: Sequence[NDArray[np.float32]]
     flagged: FlaggedRows
+    sky: SkyCounts
 
     def document(self, status: Status) -> ReportDocument:
         """The page's document."""
@@ -56,6 +58,8 @@ class PageRender:
             metrics={name: part for name, part in self.metrics.items() if name != "ranks"},
             records=tuple(self.records),
             binned=bin_redshifts(self.redshifts, **width),
+            sky=self.sky.cells(),
+            magnitudes=redshift_magnitude(self.redshifts),
             flag_counts=self.flagged.counts,
             flagged=tuple(self.flagged.first),
             provenance=provenance(self.plan, status, self.metrics["run"]["wall_s"]),

@@ -52,7 +52,8 @@ def aggregate(task: AggregateTask, store: Store, scratch: Path) -> Status:
     outputs = publish(run, parts, state, parquet, fits, metrics)
     status = summary.status.model_copy(update={"outputs": outputs})
     if writer.write(status):
-        page = PageRender(parts.plan, parts.records, metrics, merged.redshifts, merged.flagged)
+        seen = (merged.redshifts, merged.flagged, merged.sky)
+        page = PageRender(parts.plan, parts.records, metrics, *seen)
         writer.write(with_page(status, page, run, scratch, task.ends_at_s))
     if state is State.SUCCEEDED:
         run.release_shards()

@@ -19,6 +19,7 @@ from cosmic.contracts.plan import Plan, RankPlan
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.errors import InputError
 from cosmic.metrics.pz import PzStatistics
+from cosmic.report.cells import SkyCounts
 from cosmic.report.flagged import FlaggedRows
 from cosmic.results.catalogue_files import CatalogueWriter
 from cosmic.results.collective import CollectiveRecord
@@ -107,6 +108,7 @@ class Merged:
     missing: list[dict[str, Any]] = field(default_factory=list)
     redshifts: list[NDArray[np.float32]] = field(default_factory=list)
     flagged: FlaggedRows = field(default_factory=FlaggedRows)
+    sky: SkyCounts = field(default_factory=SkyCounts)
     pz: PzStatistics = field(default_factory=PzStatistics)
 
 
@@ -120,6 +122,7 @@ def merge_rows(ranks: Iterable[RankRows], writer: CatalogueWriter, plan: Plan) -
             continue
         writer.write(rank.table)
         merged.flagged.see(rank.table)
+        merged.sky.see(rank.table)
         flags = rank.table["flags"].to_numpy()
         merged.rows += len(flags)
         merged.rows_unpredicted += rank.table["z_phot"].null_count
