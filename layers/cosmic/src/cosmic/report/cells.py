@@ -54,7 +54,8 @@ class SkyCounts:
         """
         if not self._counts.any():
             return None
-        start = _after_largest_gap(self._counts.any(axis=1))
+        occupied: NDArray[np.bool_] = self._counts.sum(axis=1) > 0
+        start = _after_largest_gap(occupied)
         counts = np.roll(self._counts, -start, axis=0)
         x, y = (np.flatnonzero(counts.any(axis=axis)) for axis in (1, 0))
         first = start + x[0] if start + x[-1] < len(counts) else start + x[0] - len(counts)
