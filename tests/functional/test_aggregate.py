@@ -21,7 +21,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from cosmic.contracts.catalogue_schema import COLUMNS, rows_to_table, schema_of
+from cosmic.contracts.catalogue_schema import COLUMNS, QUANTILES, rows_to_table, schema_of
 from cosmic.contracts.flags import Flag
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
@@ -58,6 +58,11 @@ def plain_page(monkeypatch: pytest.MonkeyPatch) -> None:
 def text_bytes(ids: Any) -> int | None:
     """The width of text ids."""
     return ids.dtype.itemsize if ids.dtype.kind == "S" else None
+
+
+def quantiles(z_phot: Any) -> Any:
+    """Quantiles of p(z) of these redshifts."""
+    return z_phot[:, None] + np.linspace(-0.04, 0.04, len(QUANTILES), dtype=np.float32)
 
 
 class Run:
@@ -124,9 +129,8 @@ class Run:
                 c = {k: v[s.start : s.stop] for k, v in self.columns[s.partition].items()}
                 z = self.z_phot(self.columns[s.partition])[s.start : s.stop]
                 flags = np.where(np.isnan(z), Flag.NO_PREDICTION, 0).astype(np.int32)
-                writer.write_table(
-                    rows_to_table(c, z, z / 10, flags, partition=s.partition, start=s.start)
-                )
+                made = (z, z / 10, quantiles(z), flags)
+                writer.write_table(rows_to_table(c, *made, partition=s.partition, start=s.start))
         return out.getvalue()
 
     def write(self, *, collective: bool = True, without: tuple[int, ...] = ()) -> None:

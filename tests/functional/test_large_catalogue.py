@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import signal
@@ -19,7 +20,7 @@ from types_boto3_s3 import S3Client
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from cosmic.contracts.catalogue_schema import SCHEMA, rows_to_table
+from cosmic.contracts.catalogue_schema import QUANTILES, SCHEMA, rows_to_table
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, share_rows
 from cosmic.contracts.status import State
@@ -87,11 +88,15 @@ class Run:
                 for s in rank.slices:
                     part = {k: v[s.start : s.stop] for k, v in data[s.partition].items()}
                     z, flags = part["z_spec"] * np.float32(1.01), np.zeros(s.stop - s.start, "i4")
-                    at = {"partition": s.partition, "start": s.start}
-                    writer.write_table(rows_to_table(part, z, z / 10, flags, **at))
+                    quantiles = np.full((len(z), len(QUANTILES)), np.nan, np.float32)
+                    rows = rows_to_table(
+                        part, z, z / 10, quantiles, flags, partition=s.partition, start=s.start
+                    )
+                    writer.write_table(rows)
             store.put(folder.shard(rank.rank, world_size), out.getvalue())
             record = sample_record(rank.rank, world_size, rank.rows, np.random.default_rng(0))
-            record = record.model_copy(update={"fmi": "none"})
+            digest = hashlib.sha256(out.getvalue()).hexdigest()
+            record = record.model_copy(update={"fmi": "none", "shard_sha256": digest})
             store.put(folder.record(rank.rank, world_size), record.model_dump_json().encode())
 
     @property

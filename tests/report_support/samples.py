@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from scipy.stats import norm
 
+from cosmic.contracts.catalogue_schema import QUANTILES
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.contracts.status import State, Status
 from cosmic.costs.bill import Usage, bill, bill_document, billed_ms
 from cosmic.metrics.photo_z import photo_z_metrics
+from cosmic.metrics.pz import PzStatistics
+from cosmic.report.cells import Cells, SkyCounts, redshift_magnitude
 from cosmic.report.document import ReportDocument
 from cosmic.report.histograms import bin_redshifts
 
@@ -42,12 +47,15 @@ def sample(ranks: int, rows: int, *, z_spec: bool = True, **status: Any) -> Repo
         metrics={
             "version": 1,
             "photo_z": photo_z,
+            "pz": sample_pz(redshifts),
             "run": sample_run(records, rows),
             "bill": sample_bill(records, rows),
             "domain": {"known": True, "outside": 3, "share": 3 / rows},
         },
         records=records,
         binned=bin_redshifts([redshifts], **width),
+        sky=sample_sky(min(rows, 20_000)),
+        magnitudes=redshift_magnitude([redshifts]),
         flag_counts={"MISSING_BAND": 2, "BAD_PIXELS": 1, "OUT_OF_RANGE": 1, "NO_PREDICTION": 0},
         flagged=tuple(
             {
@@ -82,6 +90,21 @@ def sample_redshifts(rows: int, *, z_spec: bool = True) -> np.ndarray[Any, np.dt
     phot = spec + 0.001 + (1 + spec) * draw.normal(0, 1, rows) * width
     mag_r = 15 + 9 * spec + draw.normal(0, 0.6, rows)
     return np.stack([phot, spec if z_spec else np.full(rows, np.nan), mag_r]).astype(np.float32)
+
+
+def sample_sky(rows: int) -> Cells | None:
+    """Objects over a part of the sky."""
+    draw, sky = np.random.default_rng(9), SkyCounts()
+    sky.see(pa.table({"ra": draw.uniform(120, 240, rows), "dec": draw.uniform(0, 60, rows)}))
+    return sky.cells()
+
+
+def sample_pz(redshifts: np.ndarray[Any, np.dtype[np.float32]]) -> dict[str, Any]:
+    """`metrics.json`'s `pz` of objects whose p(z) is a Gaussian a tenth too narrow."""
+    widths = 0.011 * (1 + redshifts[0]) * norm.ppf(list(QUANTILES.values()))[:, None]
+    statistics = PzStatistics()
+    statistics.see((redshifts[0] + widths).T.astype(np.float64), redshifts[1])
+    return statistics.metrics()
 
 
 def sample_record(rank: int, world_size: int, rows: int, draw: np.random.Generator) -> RankRecord:

@@ -10,16 +10,27 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cosmic.contracts.catalogue_schema import COLUMNS, SCHEMA, rows_to_table, schema_of
+from cosmic.contracts.catalogue_schema import (
+    COLUMNS,
+    QUANTILES,
+    SCHEMA,
+    quantiles_of,
+    rows_to_table,
+    schema_of,
+)
 from cosmic.contracts.columns import BANDS
 
 ROWS = 11
 
 
+def quantiles(z_phot: np.ndarray) -> np.ndarray:
+    return z_phot[:, None] + np.linspace(-0.04, 0.04, len(QUANTILES), dtype=np.float32)
+
+
 def table(columns: dict[str, np.ndarray], z_phot: np.ndarray) -> pa.Table:
     rows = len(z_phot)
     errors, flags = np.full(rows, 0.02, np.float32), np.arange(rows, dtype=np.int32)
-    return rows_to_table(columns, z_phot, errors, flags, partition=3, start=100)
+    return rows_to_table(columns, z_phot, errors, quantiles(z_phot), flags, partition=3, start=100)
 
 
 def test_every_value_is_where_it_belongs(
@@ -37,6 +48,8 @@ def test_every_value_is_where_it_belongs(
         assert found[f"mag_err_{band}"].to_pylist() == columns["mag_err"][:, i].tolist()
     assert found["z_phot"].to_pylist() == z_phot.tolist()
     assert found["flags"].to_pylist() == list(range(ROWS))
+    np.testing.assert_array_equal(quantiles_of(found), quantiles(z_phot))
+    assert found["z_q16"].to_pylist() == quantiles(z_phot)[:, 2].tolist()
     assert found["partition"].to_pylist() == [3] * ROWS
     assert found["row"].to_pylist() == list(range(100, 100 + ROWS))
 
@@ -85,7 +98,7 @@ from cosmic.contracts.catalogue_schema import rows_to_table
 columns = dict(object_id=np.arange(2), ra=np.zeros(2), dec=np.zeros(2))
 columns |= dict(mag=np.zeros((2, {len(BANDS)})), mag_err=np.zeros((2, {len(BANDS)})))
 z, flags = np.zeros(2, np.float32), np.zeros(2, np.int32)
-rows_to_table(columns, z, z, flags, partition=0, start=0)
+rows_to_table(columns, z, z, np.zeros((2, 9), np.float32), flags, partition=0, start=0)
 print("pandas" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

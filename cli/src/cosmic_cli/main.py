@@ -17,7 +17,8 @@ from cosmic_cli.exit_codes import Exit, Interrupted, out, report, report_bug
 VERSION = "--version"
 COMMANDS = (
     "predict", "demo", "doctor", "validate", "plan", "submit", "watch", "status", "results",
-    "report", "plots", "runs", "resume", "cancel", "tune", "rendezvous", "bench", "destroy",
+    "report", "compare", "plots", "qp", "runs", "resume", "cancel", "tune", "rendezvous", "bench",
+    "destroy",
 )  # fmt: skip
 GROUPS = {
     "data": "cosmic_cli.commands.data",

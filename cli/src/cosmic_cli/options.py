@@ -73,6 +73,17 @@ def on_deployment(command: Command) -> Command:
     return with_options(wrapped, command, ("deployment",), DEPLOYMENT)
 
 
+def on_deployment_if_needed(command: Command) -> Command:
+    """As `on_deployment`, for a command that may do without: `deployment()` finds it."""
+
+    @functools.wraps(command)
+    def wrapped(**given: Any) -> None:
+        where = {name: given.pop(name) for name in DEPLOYMENT}
+        command(deployment=functools.partial(find_deployment, **where), **given)
+
+    return with_options(wrapped, command, ("deployment",), DEPLOYMENT)
+
+
 def on_run(command: Command) -> Command:
     """As `on_deployment`, for a command about one run: it is called with the `run`."""
 

@@ -75,6 +75,21 @@ def test_ranks_that_failed_are_not_counted_as_done(address: str, store: Store, b
     assert (shown["ranks_done"], shown["ranks"]) == (1, 4)
 
 
+def test_quality_time_and_cost_of_a_run_that_has_ended_are_shown(
+    address: str, store: Store, bucket: str
+) -> None:
+    folder = RunFolder(bucket, "runs/", "done-0123456789ab")
+    figures = {"photo_z": {"n": 9, "sigma_nmad": 0.0131}, "run": {"wall_s": 4.2}}
+    store.put_json(folder.metrics, {**figures, "bill": {"usd": 0.0002}})
+    put_status(store, folder, State.SUCCEEDED, outputs={"metrics.json": folder.metrics.uri})
+    put_status(store, RunFolder(bucket, "runs/", "goes-on-0123456789ab"), State.RUNNING)
+    goes_on, done = sorted(
+        json.loads(ask(address, "/api/runs")[1])["runs"], key=lambda run: run["run"], reverse=True
+    )
+    assert (done["sigma_nmad"], done["wall_s"], done["usd"]) == (0.0131, 4.2, 0.0002)
+    assert {goes_on["sigma_nmad"], goes_on["wall_s"], goes_on["usd"]} == {None}
+
+
 def test_it_answers_to_its_own_name_only(address: str) -> None:
     assert urlsplit(address).hostname == "127.0.0.1"
     port = urlsplit(address).port

@@ -11,7 +11,19 @@ import pytest
 from report_support.browser import CONTRASTS, TEXTS, opened
 
 Pages = Callable[[str], str]
-EVERY_FIGURE = ["density", "residuals", "n-of-z", "by-z-spec", "by-z-phot", "by-mag-r", "timeline"]
+EVERY_FIGURE = [
+    "density",
+    "residuals",
+    "pit",
+    "coverage",
+    "n-of-z",
+    "by-z-spec",
+    "by-z-phot",
+    "by-mag-r",
+    "z-magnitude",
+    "sky",
+    "timeline",
+]
 SIZES = [("one rank", 1280), ("one rank", 390), ("a thousand ranks", 1280), ("failed", 390)]
 
 

@@ -88,7 +88,7 @@ def test_a_batch_is_left_as_it_was(engine: Engine, batch: Batch) -> None:
 def test_complete_objects_have_no_flag_and_the_right_types(engine: Engine, batch: Batch) -> None:
     found = engine.predict(*batch)
     types = [str(column.dtype) for column in vars(found).values()]
-    assert types == ["float32", "float32", "int32"]
+    assert types == ["float32", "float32", "float32", "int32"]
     assert not found.flags.any()
     assert np.isfinite(found.z_phot).all()
     assert (found.z_phot_err <= 0.02).all()

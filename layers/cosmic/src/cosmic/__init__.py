@@ -29,9 +29,12 @@ if TYPE_CHECKING:
     from cosmic.data.pack.pack import Packed, pack
     from cosmic.errors import CosmicError, InputError, InvalidInput, TransientError
     from cosmic.model.convert.convert import convert
+    from cosmic.model.training.own_sky import OwnRecipe, train_on
     from cosmic.model.training.recipe import Recipe
     from cosmic.model.training.train_model import train_model
     from cosmic.report.paper_figures import write_plots
+    from cosmic.results.compare import Compared, compare, read_metrics
+    from cosmic.results.qp_ensemble import write_qp
     from cosmic.results.read_catalogue import read_catalogue, read_catalogue_pandas
     from cosmic.workstation.predict import Prediction, predict
     from cosmic.workstation.put import PutData, put_data
@@ -44,6 +47,7 @@ __version__ = "0.1.0"
 HOMES = {
     "Calibration": "cosmic.calibration.measure",
     "Choices": "cosmic.data.pack.columns",
+    "Compared": "cosmic.results.compare",
     "CosmicError": "cosmic.errors",
     "Deployment": "cosmic.client.deployment",
     "Flag": "cosmic.contracts.flags",
@@ -52,6 +56,7 @@ HOMES = {
     "ListedRun": "cosmic.client.list_runs",
     "LocalRun": "cosmic.api",
     "Manifest": "cosmic.contracts.manifest",
+    "OwnRecipe": "cosmic.model.training.own_sky",
     "Packed": "cosmic.data.pack.pack",
     "Plan": "cosmic.contracts.plan",
     "PlannedRun": "cosmic.client.plan",
@@ -66,6 +71,7 @@ HOMES = {
     "Status": "cosmic.contracts.status",
     "TransientError": "cosmic.errors",
     "Tuning": "cosmic.calibration.tune",
+    "compare": "cosmic.results.compare",
     "convert": "cosmic.model.convert.convert",
     "look": "cosmic.data.pack.look",
     "measure": "cosmic.calibration.measure",
@@ -75,15 +81,19 @@ HOMES = {
     "put_data": "cosmic.workstation.put",
     "read_catalogue": "cosmic.results.read_catalogue",
     "read_catalogue_pandas": "cosmic.results.read_catalogue",
+    "read_metrics": "cosmic.results.compare",
     "run_local": "cosmic.api",
+    "train_on": "cosmic.model.training.own_sky",
     "train_model": "cosmic.model.training.train_model",
     "tune": "cosmic.calibration.tune",
     "validate_manifest": "cosmic.api",
     "write_plots": "cosmic.report.paper_figures",
+    "write_qp": "cosmic.results.qp_ensemble",
 }
 __all__ = [
     "Calibration",
     "Choices",
+    "Compared",
     "CosmicError",
     "Deployment",
     "Flag",
@@ -92,6 +102,7 @@ __all__ = [
     "ListedRun",
     "LocalRun",
     "Manifest",
+    "OwnRecipe",
     "Packed",
     "Plan",
     "PlannedRun",
@@ -106,6 +117,7 @@ __all__ = [
     "Status",
     "TransientError",
     "Tuning",
+    "compare",
     "convert",
     "look",
     "measure",
@@ -115,11 +127,14 @@ __all__ = [
     "put_data",
     "read_catalogue",
     "read_catalogue_pandas",
+    "read_metrics",
     "run_local",
     "train_model",
+    "train_on",
     "tune",
     "validate_manifest",
     "write_plots",
+    "write_qp",
 ]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -69,9 +71,30 @@ def describe_run(store: Store, folder: RunFolder, status: Status) -> dict[str, A
         "ranks_done": done,
         "rows_in": status.rows_in,
         "rows_out": status.rows_out,
+        **figures_of_run(store, folder, status),
         "notes": [*(str(p["message"]) for p in status.problems), *status.warnings],
         "report": "report.html" in status.outputs,
     }
+
+
+def figures_of_run(store: Store, folder: RunFolder, status: Status) -> dict[str, float | None]:
+    """sigma_NMAD, seconds and US dollars of a run that has ended; None where there is none."""
+    none = dict.fromkeys(("sigma_nmad", "wall_s", "usd"))
+    if "metrics.json" not in status.outputs:
+        return none
+    return none | _figures(store, folder, status.updated_at)
+
+
+@lru_cache(maxsize=4 * NEWEST)
+def _figures(store: Store, folder: RunFolder, updated_at: str) -> dict[str, float | None]:
+    """Of one state of a run: the console asks every second, and the metrics hold every rank."""
+    try:
+        found = json.loads(store.get(folder.metrics))
+        sigma = found["photo_z"].get("sigma_nmad")
+        figures = {"sigma_nmad": sigma, "wall_s": found["run"]["wall_s"]}
+        return {**figures, "usd": found["bill"]["usd"]}
+    except (InputError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def report_of(store: Store, bucket: str, prefixes: tuple[str, ...], path: str) -> bytes | None:

@@ -30,6 +30,18 @@ class ColumnInfo:
     description: str
 
 
+QUANTILES = {
+    "z_q025": 0.025,
+    "z_q05": 0.05,
+    "z_q16": 0.16,
+    "z_q25": 0.25,
+    "z_q50": 0.5,
+    "z_q75": 0.75,
+    "z_q84": 0.84,
+    "z_q95": 0.95,
+    "z_q975": 0.975,
+}  # columns of p(z) by their probability; 16-84, 05-95 and 025-975 enclose 68, 90 and 95 %
+
 COLUMNS: dict[str, ColumnInfo] = {
     "object_id": ColumnInfo(pa.int64(), "", "meta.id;meta.main", "Identifier in the data set"),
     "ra": ColumnInfo(pa.float64(), "deg", "pos.eq.ra;meta.main", "Right ascension (ICRS)"),
@@ -48,6 +60,15 @@ COLUMNS: dict[str, ColumnInfo] = {
     "z_phot_err": ColumnInfo(
         pa.float32(), "", "stat.error;src.redshift.phot", "68 % half-width of z_phot"
     ),
+    **{
+        name: ColumnInfo(
+            pa.float32(),
+            "",
+            "stat.value;src.redshift.phot",
+            f"Redshift below which p(z) has {100 * level:g} %",
+        )
+        for name, level in QUANTILES.items()
+    },
     "z_spec": ColumnInfo(pa.float32(), "", "src.redshift", "Spectroscopic redshift, if known"),
     "flags": ColumnInfo(
         pa.int32(), "", "meta.code", "Bitmask; each bit is described in the file's metadata"
@@ -76,6 +97,7 @@ def rows_to_table(
     columns: Mapping[str, NDArray[Any]],
     z_phot: NDArray[np.float32],
     z_phot_err: NDArray[np.float32],
+    z_quantiles: NDArray[np.float32],
     flags: NDArray[np.int32],
     *,
     partition: int,
@@ -87,6 +109,7 @@ def rows_to_table(
         columns: The partition's columns but `image`, N rows each.
         z_phot: Redshifts (N,); NaN where there is none.
         z_phot_err: Their 68 % half-widths (N,).
+        z_quantiles: Quantiles of p(z) (N, 9), in the order of `QUANTILES`; NaN where unknown.
         flags: `Flag` bitmasks (N,).
         partition: The partition's index in the plan.
         start: Index in the partition of the first row.
@@ -110,6 +133,7 @@ def rows_to_table(
     for i, band in enumerate(BANDS):
         values[f"mag_{band}"] = columns["mag"][:, i]
         values[f"mag_err_{band}"] = columns["mag_err"][:, i]
+    values |= dict(zip(QUANTILES, z_quantiles.T, strict=True))
     texts = columns["object_id"].dtype.kind == "S"
     arrays = [
         _texts(values[name]) if texts and name == "object_id" else _column(name, values[name])
@@ -145,3 +169,9 @@ def redshifts_of(rows: pa.Table) -> NDArray[np.float32]:
     """z_phot, z_spec and mag_r of catalogue rows (3, N); NaN where there is none."""
     names = ("z_phot", "z_spec", "mag_r")
     return np.stack([rows[name].to_numpy(zero_copy_only=False) for name in names])
+
+
+def quantiles_of(rows: pa.Table) -> NDArray[np.float64]:
+    """Quantiles of p(z) of catalogue rows (N, 9), by `QUANTILES`; NaN where unknown."""
+    columns = [rows[name].to_numpy(zero_copy_only=False) for name in QUANTILES]
+    return np.stack(columns, axis=1).astype(np.float64)

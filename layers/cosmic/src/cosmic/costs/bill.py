@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cosmic.contracts.clocks import AWS
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.costs.prices import Architecture, Price, gb_second, price
 
@@ -137,8 +138,8 @@ def total_usd(lines: Iterable[Line]) -> float:
     return sum(line.usd for line in lines)
 
 
-def bill_document(lines: Sequence[Line], rows: int) -> dict[str, Any]:
-    """The bill as JSON: lines with their prices, total, per million rows.
+def bill_document(lines: Sequence[Line], rows: int, clock: str = AWS) -> dict[str, Any]:
+    """The bill as JSON: lines with their prices, total, per million rows, and whose clock it was.
 
     `prices` sums up the region, the earliest date and the sources of the prices that were used.
     """
@@ -146,6 +147,7 @@ def bill_document(lines: Sequence[Line], rows: int) -> dict[str, Any]:
     return {
         "usd": total,
         "usd_per_million_rows": total / rows * 1e6 if rows else None,
+        "clock": clock,
         "lines": [asdict(line) for line in lines],
         "prices": {
             "region": _listed(line.price.region for line in lines),

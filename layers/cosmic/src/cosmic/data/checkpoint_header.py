@@ -16,6 +16,7 @@ VERSION = "1"
 HINT = "`cosmic model train` and `cosmic model convert` write safetensors checkpoints"
 MAX_HEADER_BYTES = 1 << 20
 DOMAIN = "domain"  # key of the metadata of a checkpoint that knows its training's domain
+PZ = "pz"  # key of the metadata of a checkpoint that is calibrated for quantiles of p(z)
 
 
 def refused(message: str, hint: str = "") -> InputError:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from cosmic.data.checkpoint_header import (
     DOMAIN,
     FORMAT,
+    PZ,
     VERSION,
     parse_header,
     refused,
@@ -29,12 +30,15 @@ from cosmic.errors import InputError
 from cosmic.model.architecture import AstroMAEConfig, tensor_shapes
 from cosmic.model.domain import TENSORS as DOMAIN_TENSORS
 from cosmic.model.domain import Domain, read_domain
+from cosmic.model.pz import TENSORS as PZ_TENSORS
+from cosmic.model.pz import QuantileTable, read_quantiles
 
 if TYPE_CHECKING:
     from cosmic.model.astromae import AstroMAE
 
 MODEL_PREFIX = "model."
 ERROR_TENSORS = ("error.z", "error.complete", "error.incomplete")
+OPTIONAL = (*DOMAIN_TENSORS, *PZ_TENSORS)
 MAX_SHOWN = 8
 DTYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
@@ -98,6 +102,7 @@ class Checkpoint:
         sha256: Of the file.
         mapped: The file, where it is mapped.
         domain: Which objects are like those of the training; None if that isn't known.
+        pz: What quantiles of p(z) are made of; None if it isn't calibrated for them.
     """
 
     config: AstroMAEConfig
@@ -107,6 +112,7 @@ class Checkpoint:
     sha256: str
     mapped: mmap.mmap | None = None
     domain: Domain | None = None
+    pz: QuantileTable | None = None
 
     def let_go(self) -> None:
         """Give back the memory of a mapped file; what is looked at again is read again."""
@@ -115,11 +121,15 @@ class Checkpoint:
 
 
 def to_bytes(
-    model: AstroMAE, provenance: Provenance, errors: ErrorTable, domain: Domain | None = None
+    model: AstroMAE,
+    provenance: Provenance,
+    errors: ErrorTable,
+    domain: Domain | None = None,
+    pz: QuantileTable | None = None,
 ) -> bytes:
     """A checkpoint as the bytes of its file; the same model gives the same bytes."""
     state = {n: t.detach().contiguous().numpy() for n, t in model.state_dict().items()}
-    return pack_checkpoint(model.config, state, provenance, errors, domain)
+    return pack_checkpoint(model.config, state, provenance, errors, domain, pz)
 
 
 def pack_checkpoint(
@@ -128,6 +138,7 @@ def pack_checkpoint(
     provenance: Provenance,
     errors: ErrorTable,
     domain: Domain | None = None,
+    pz: QuantileTable | None = None,
 ) -> bytes:
     """A checkpoint as the bytes of its file, from the model's tensors by name."""
     from safetensors.numpy import save
@@ -138,8 +149,11 @@ def pack_checkpoint(
     table = (errors.z, errors.complete, errors.incomplete)
     for name, column in zip(ERROR_TENSORS, table, strict=True):
         tensors[name] = np.ascontiguousarray(column, np.float32)
-    metadata = {} if domain is None else {DOMAIN: json.dumps(domain.facts(), sort_keys=True)}
-    tensors |= {} if domain is None else domain.tensors()
+    metadata = {}
+    for key, part in ((DOMAIN, domain), (PZ, pz)):
+        if part is not None:
+            metadata[key] = json.dumps(part.facts(), sort_keys=True)
+            tensors |= part.tensors()
     metadata |= {
         "format": FORMAT,
         "version": VERSION,
@@ -155,13 +169,14 @@ def save_checkpoint(
     provenance: Provenance,
     errors: ErrorTable,
     domain: Domain | None = None,
+    pz: QuantileTable | None = None,
 ) -> str:
     """Write a checkpoint: beside its place first, then renamed into it.
 
     Returns:
         The SHA-256 of the file.
     """
-    data = to_bytes(model, provenance, errors, domain)
+    data = to_bytes(model, provenance, errors, domain, pz)
     write_checkpoint(path, data)
     return hashlib.sha256(data).hexdigest()
 
@@ -210,7 +225,8 @@ def load_checkpoint(
     errors = ErrorTable(*(tensors[name].copy() for name in ERROR_TENSORS))
     mapped = data if isinstance(data, mmap.mmap) else None
     domain = read_domain(metadata, tensors)
-    return Checkpoint(config, provenance, state, errors, sha256, mapped, domain)
+    pz = read_quantiles(metadata, tensors)
+    return Checkpoint(config, provenance, state, errors, sha256, mapped, domain, pz)
 
 
 def _mapped(path: Path) -> mmap.mmap | bytes:
@@ -295,7 +311,7 @@ def _compare(found: Weights, config: AstroMAEConfig) -> None:
     bins = found["error.z"].shape if "error.z" in found else (1,)
     want |= dict.fromkeys(ERROR_TENSORS, _describe("float32", bins))
     differ = [f"{name} is missing" for name in want if name not in found]
-    differ += [f"{name} is unknown" for name in found if name not in {*want, *DOMAIN_TENSORS}]
+    differ += [f"{name} is unknown" for name in found if name not in {*want, *OPTIONAL}]
     for name in want.keys() & found.keys():
         got = _describe(str(found[name].dtype), found[name].shape)
         if got != want[name]:

@@ -30,6 +30,21 @@ Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where N objects lie in a domain.
+
+    Attributes:
+        magnitude: The domain's magnitude, r, (N,); NaN where it is missing.
+        log_density: Of the training objects there (N,); NaN where a band is missing.
+        outside: Whether that is lower than the domain's least (N,).
+    """
+
+    magnitude: Float
+    log_density: Float
+    outside: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class Domain:
     """Where a model's training objects lie.
 
@@ -77,14 +92,22 @@ class Domain:
         heights: Float = self.log_weights + widths - 0.5 * len(FEATURES) * math.log(2 * math.pi)
         return heights
 
+    def place(self, mag: NDArray[Any]) -> Place:
+        """Where N objects lie in the domain.
+
+        Args:
+            mag: (N, 5) magnitudes u g r i z; NaN where one is missing.
+        """
+        density = self.log_density(mag)
+        return Place(features(mag)[:, 0], density, density < self.least_log_density)
+
     def excludes(self, mag: NDArray[Any]) -> NDArray[np.bool_]:
         """Which of N objects are out of domain; one that lacks g, r, i or z is not judged.
 
         Args:
             mag: (N, 5) magnitudes u g r i z; NaN where one is missing.
         """
-        outside: NDArray[np.bool_] = self.log_density(mag) < self.least_log_density
-        return outside
+        return self.place(mag).outside
 
     def facts(self) -> dict[str, Any]:
         """What a model's card says of it, as JSON."""

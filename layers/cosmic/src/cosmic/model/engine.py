@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmic.contracts.catalogue_schema import QUANTILES
 from cosmic.contracts.engines import AUTO_ENGINE, ENGINES
 from cosmic.contracts.flags import Flag
 from cosmic.contracts.plausible import plausible_magnitudes
 from cosmic.errors import InputError
 from cosmic.extras import not_installed
 from cosmic.model.checkpoint import Checkpoint
+from cosmic.model.domain import Place
 from cosmic.model.graph import Array
 
 BATCH_SIZE = 64
@@ -29,12 +31,28 @@ class Predictions:
     Attributes:
         z_phot: Redshifts (N,) float32; NaN where there is no prediction.
         z_phot_err: Half-widths of their central 68 % (N,) float32; NaN likewise.
+        z_quantiles: Quantiles of p(z) (N, 9) float32, by `catalogue_schema.QUANTILES`; NaN where
+            there is no prediction, and all NaN if the model is not calibrated for them.
         flags: `cosmic.contracts.flags.Flag` bitmasks (N,) int32.
     """
 
     z_phot: NDArray[np.float32]
     z_phot_err: NDArray[np.float32]
+    z_quantiles: NDArray[np.float32]
     flags: NDArray[np.int32]
+
+    @classmethod
+    def none(cls) -> Predictions:
+        """Those of no objects."""
+        empty = np.empty(0, np.float32)
+        return cls(empty, empty, np.empty((0, len(QUANTILES)), np.float32), np.empty(0, np.int32))
+
+    @classmethod
+    def together(cls, parts: Sequence[Predictions]) -> Predictions:
+        """Those of all parts, one part after the other; of none, none."""
+        parts = parts or [cls.none()]
+        names = [f.name for f in fields(cls)]
+        return cls(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
 
 
 class Runner(Protocol):
@@ -60,7 +78,8 @@ class Engine:
         precision: `float32` or `bf16`.
         threads: Threads of the library's pool.
         batch_size: Rows of the largest batch.
-        config, provenance, errors, domain, sha256: Of the checkpoint, whose weights are not kept.
+        config, provenance, errors, domain, pz, sha256: Of the checkpoint; its weights are not
+            kept.
     """
 
     def __init__(
@@ -85,7 +104,7 @@ class Engine:
         self.threads, self.batch_size = threads, batch_size
         c = self.config = checkpoint.config
         self.provenance, self.errors = checkpoint.provenance, checkpoint.errors
-        self.domain = checkpoint.domain
+        self.domain, self.pz = checkpoint.domain, checkpoint.pz
         self.sha256 = checkpoint.sha256
         self._image = _aligned(batch_size, c.bands, c.image_size, c.image_size)
         self._mag = _aligned(batch_size, c.bands)
@@ -110,11 +129,12 @@ class Engine:
             mag: (N, 5) float32, asinh magnitudes; those that aren't plausible are missing.
 
         Returns:
-            Redshifts, their errors and flags, N each. MISSING_BAND: a magnitude is missing.
+            Redshifts, their errors, quantiles of p(z) and flags, N each. MISSING_BAND: a magnitude
+            is missing.
             BAD_PIXELS: a pixel of the (cut) image is bad. OUT_OF_RANGE: z_phot lies outside the
             redshifts of the training. NO_PREDICTION: the model gave no finite number, or was given
             neither a good pixel nor a magnitude. OUT_OF_DOMAIN: the object lies where the training
-            had hardly any; not judged if g, r, i or z is missing.
+            had hardly any; not judged if a band that the domain looks at is missing.
 
         Raises:
             InputError: The shapes don't fit the model or each other, or the batch is too large.
@@ -126,15 +146,8 @@ class Engine:
         z = self._run(filled, np.where(known, mag, self._neutral))
         blank = _blank(filled)
         incomplete = blank.any(axis=1) | ~finite.all(axis=(1, 2, 3))
-        return self._flagged(z, known, blank, incomplete, self._outside(mag, known))
-
-    def _outside(
-        self, mag: NDArray[np.floating[Any]], known: NDArray[np.bool_]
-    ) -> NDArray[np.bool_]:
-        """Which objects (N,) are out of the model's domain; none where that isn't known."""
-        if self.domain is None:
-            return np.zeros(len(mag), np.bool_)
-        return self.domain.excludes(np.where(known, mag, np.nan))
+        where = None if self.domain is None else self.domain.place(np.where(known, mag, np.nan))
+        return self._flagged(z, known, blank, incomplete, where)
 
     def _centre(
         self, image: NDArray[np.floating[Any]], mag: NDArray[np.floating[Any]]
@@ -167,28 +180,37 @@ class Engine:
         known: NDArray[np.bool_],
         blank: NDArray[np.bool_],
         lacks_pixel: NDArray[np.bool_],
-        outside: NDArray[np.bool_],
+        where: Place | None,
     ) -> Predictions:
         lost = ~np.isfinite(z) | ~(known.any(axis=1) | ~blank.all(axis=1))
         z = np.where(lost, np.float32(np.nan), z)
         p = self.provenance
         lacks_band = ~known.all(axis=1)
         flags = np.zeros(len(z), np.int32)
-        for flag, where in (
+        for flag, marked in (
             (Flag.MISSING_BAND, lacks_band),
             (Flag.BAD_PIXELS, lacks_pixel),
             (Flag.OUT_OF_RANGE, _beyond(z, p.z_min, p.z_max)),
             (Flag.NO_PREDICTION, lost),
-            (Flag.OUT_OF_DOMAIN, outside),
+            (Flag.OUT_OF_DOMAIN, where.outside if where else np.zeros(len(z), np.bool_)),
         ):
-            flags[where] |= flag
-        table = self.errors
+            flags[marked] |= flag
+        table, incomplete = self.errors, lacks_band | lacks_pixel
         width = np.where(
-            lacks_band | lacks_pixel,
+            incomplete,
             np.interp(z, table.z, table.incomplete),
             np.interp(z, table.z, table.complete),
         )
-        return Predictions(z, width.astype(np.float32), flags)
+        pz = self._quantiles(z, where, incomplete)
+        return Predictions(z, width.astype(np.float32), pz, flags)
+
+    def _quantiles(
+        self, z: NDArray[np.float32], where: Place | None, incomplete: NDArray[np.bool_]
+    ) -> NDArray[np.float32]:
+        """Quantiles of p(z) (N, 9); NaN if the model is not calibrated for them."""
+        if self.pz is None or where is None:
+            return np.full((len(z), len(QUANTILES)), np.nan, np.float32)
+        return self.pz.quantiles(z, where, incomplete)
 
 
 def preload(name: str) -> None:

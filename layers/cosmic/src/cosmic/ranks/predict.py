@@ -74,7 +74,7 @@ def predict_block(
     Raises:
         InputError: there is no time for another batch.
     """
-    parts = [_NOTHING]
+    parts: list[Predictions] = []
     for image, mag in block.batches(batch_size):
         if time.monotonic() > stop_by:
             raise InputError(
@@ -90,17 +90,10 @@ def predict_block(
         progress.compute_s += time.monotonic() - began
         progress.compute_cpu_s += time.process_time() - busy
         progress.batches += 1
-    return Predictions(
-        np.concatenate([p.z_phot for p in parts]),
-        np.concatenate([p.z_phot_err for p in parts]),
-        np.concatenate([p.flags for p in parts]),
-    )
+    return Predictions.together(parts)
 
 
 def _compared(predicted: Predictions, image: NDArray[Any], mag: NDArray[Any]) -> Predictions:
     """The same, with a flag for objects that are far too bright or too faint in their pixels."""
     odd = mismatched(image, mag)
     return replace(predicted, flags=predicted.flags | odd * np.int32(Flag.PHOTOMETRY_MISMATCH))
-
-
-_NOTHING = Predictions(np.empty(0, np.float32), np.empty(0, np.float32), np.empty(0, np.int32))

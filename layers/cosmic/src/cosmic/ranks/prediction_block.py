@@ -23,6 +23,7 @@ class PredictionBlock:
     columns: dict[str, NDArray[Any]]
     z_phot: NDArray[np.float32]
     z_phot_err: NDArray[np.float32]
+    z_quantiles: NDArray[np.float32]
     flags: NDArray[np.int32]
 
     @classmethod
@@ -30,8 +31,7 @@ class PredictionBlock:
         """The first rows of a block, as many as have predictions."""
         rows = len(predictions.z_phot)
         columns = {name: c[:rows] for name, c in block.columns.items() if name != "image"}
-        p = predictions
-        return cls(block.partition, block.start, columns, p.z_phot, p.z_phot_err, p.flags)
+        return cls(block.partition, block.start, columns, **vars(predictions))
 
     @property
     def rows(self) -> int:
@@ -44,6 +44,7 @@ class PredictionBlock:
             self.columns,
             self.z_phot,
             self.z_phot_err,
+            self.z_quantiles,
             self.flags,
             partition=self.partition,
             start=self.start,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,15 +12,22 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from numpy.typing import NDArray
 
+from cosmic.metrics.photo_z import OUTLIERS_AT
+from cosmic.report.formatting import real
 from cosmic.report.histograms import Binned
 from cosmic.report.palette import DENSITY, LIGHT
 from cosmic.report.style import new_figure, short_count
 
 Floats = NDArray[np.float64]
 
+OUTLIER_LINE: Any = {"color": LIGHT["muted"], "linewidth": 0.8, "linestyle": (0, (3, 2))}
 
-def density_figure(binned: Binned) -> Figure:
+
+def density_figure(binned: Binned, photo_z: dict[str, Any]) -> Figure:
     """The density of objects in z_spec and z_phot with the 1:1 line, and of dz in z_spec.
+
+    Dashed lines are where |dz| is 0.05, beyond which objects count as outliers; N and sigma_NMAD
+    stand beside.
 
     Each shade holds counts up to the number at its right end, evenly spaced in their logarithm.
     """
@@ -32,12 +40,17 @@ def density_figure(binned: Binned) -> Figure:
     draw_cells(lower, z, dz, np.array(binned.dz_density), limits)
     upper.plot(z[[0, -1]], z[[0, -1]], color=LIGHT["spec"], linewidth=0.9, label="1:1")
     lower.axhline(0, color=LIGHT["spec"], linewidth=0.9)
+    for side in (-OUTLIERS_AT[0], OUTLIERS_AT[0]):
+        upper.plot(z[[0, -1]], z[[0, -1]] + side * (1 + z[[0, -1]]), **OUTLIER_LINE)
+        lower.axhline(side, **OUTLIER_LINE)
+    words = f"N = {photo_z['n']:,}\nσ_NMAD = {real(photo_z['sigma_nmad'], 4)}"
+    upper.text(0.97, 0.05, words, transform=upper.transAxes, ha="right", va="bottom")
     for axes in (upper, lower):
         axes.grid(visible=True)
     upper.set(ylabel="z_phot", xlim=z[[0, -1]], ylim=z[[0, -1]])
     lower.set(xlabel="z_spec", ylabel="dz", ylim=dz[[0, -1]])
     figure.align_ylabels([upper, lower])
-    _key(upper, limits)
+    shade_key(upper, limits)
     return figure
 
 
@@ -82,7 +95,7 @@ def _colour(shade: int, limits: NDArray[np.int64]) -> str:
     return DENSITY[at]
 
 
-def _key(axes: Axes, limits: NDArray[np.int64]) -> None:
+def shade_key(axes: Axes, limits: NDArray[np.int64]) -> None:
     """The shades with their limits, in the corner that a good density leaves empty."""
     key = axes.inset_axes((0.04, 0.86, 0.46, 0.045))
     for i in range(len(limits)):

@@ -9,6 +9,7 @@ from pydantic import Field, TypeAdapter
 from cosmic.contracts.manifest import Contract
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.contracts.status import Status
+from cosmic.report.cells import Cells
 from cosmic.report.histograms import Binned
 
 
@@ -20,6 +21,8 @@ class ReportDocument(Contract):
         metrics: `metrics.json`, without its ranks.
         records: The ranks' records.
         binned: The redshifts' histograms.
+        sky: Objects by ra and dec; None if none has a position.
+        magnitudes: Objects by z_phot and r magnitude; None if none has both.
         flag_counts: Rows by name of flag.
         flagged: The first flagged rows, by column name.
         provenance: Names and values, in the order in which they are shown.
@@ -30,6 +33,8 @@ class ReportDocument(Contract):
     metrics: dict[str, Any]
     records: tuple[RankRecord, ...] = Field(strict=False)
     binned: Binned
+    sky: Cells | None = None
+    magnitudes: Cells | None = None
     flag_counts: dict[str, int]
     flagged: tuple[dict[str, Any], ...] = Field(strict=False)
     provenance: dict[str, str]

@@ -12,7 +12,7 @@ from cosmic.report.palette import LIGHT
 from cosmic.report.style import counted, new_figure
 
 BINNED_METRICS = (
-    ("bias_median", "bias"),
+    ("bias_median", "median bias"),
     ("sigma_nmad", "σ_NMAD"),
     ("outliers_0.05", "|dz| > 0.05"),
 )

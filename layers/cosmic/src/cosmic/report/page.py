@@ -15,8 +15,10 @@ from cosmic.report.figures import BINNED_BY, binned_figure, n_of_z_figure, resid
 from cosmic.report.formatting import count, dollars, percent, seconds, short
 from cosmic.report.headline import headline
 from cosmic.report.left_out import why_no_metrics
+from cosmic.report.maps import magnitude_figure, sky_figure
 from cosmic.report.palette import DARK, LIGHT, css_variables
 from cosmic.report.phases import Timeline, peak_concurrency, thinned, timeline
+from cosmic.report.pz_figures import coverage_figure, pit_figure, pz_table
 from cosmic.report.style import styled
 from cosmic.report.svg import inline_svg
 from cosmic.report.tables import (
@@ -108,12 +110,12 @@ def _redshift_pictures(document: ReportDocument) -> list[Picture]:
         n_of_z_table(binned),
     )
     if not photo_z["n"]:
-        return [of_z]
+        return [of_z, *_maps(document)]
     density = _picture(
-        density_figure(binned),
+        density_figure(binned, photo_z),
         "density",
         "z_phot against z_spec",
-        f"{binned.known:,} objects; the line is 1:1, below is dz. "
+        f"{binned.known:,} objects; the line is 1:1, dashes are at |dz| = 0.05, below is dz. "
         f"{binned.density_outside:,} lie outside the upper panel.",
     )
     residuals = _picture(
@@ -123,7 +125,44 @@ def _redshift_pictures(document: ReportDocument) -> list[Picture]:
         "A curve narrower than the histogram's wings means more outliers than a Gaussian has. "
         f"{binned.residuals_outside:,} objects lie outside.",
     )
-    return [density, residuals, of_z, *_binned_pictures(photo_z)]
+    calibration = _pz_pictures(document.metrics.get("pz") or {"n": 0})
+    return [density, residuals, *calibration, of_z, *_binned_pictures(photo_z), *_maps(document)]
+
+
+def _maps(document: ReportDocument) -> list[Picture]:
+    """Where the objects are: in redshift and magnitude, and on the sky."""
+    made = []
+    if document.magnitudes:
+        caption = f"All objects with both; {document.magnitudes.outside:,} lie outside."
+        figure = magnitude_figure(document.magnitudes)
+        made.append(_picture(figure, "z-magnitude", "Redshift and magnitude", caption))
+    if document.sky:
+        caption = "All objects with a position, counted in cells of equal width in ra and dec."
+        made.append(_picture(sky_figure(document.sky), "sky", "On the sky", caption))
+    return made
+
+
+def _pz_pictures(pz: dict[str, Any]) -> list[Picture]:
+    """Whether p(z) holds, where objects have both it and a z_spec."""
+    if not pz["n"]:
+        return []
+    pit = _picture(
+        pit_figure(pz),
+        "pit",
+        "PIT of p(z)",
+        f"Where z_spec lies in p(z), of {pz['n']:,} objects, between the quantiles that the "
+        "catalogue holds. Flat if p(z) is calibrated: high ends mean that it is too narrow, a "
+        "high middle that it is too wide, a slope that it is shifted.",
+    )
+    coverage = _picture(
+        coverage_figure(pz),
+        "coverage",
+        "Coverage of p(z)",
+        "How many objects lie inside their central intervals, against the share that should, "
+        "with 2σ of chance. Above 0 the intervals are too wide, below too narrow.",
+        pz_table(pz),
+    )
+    return [pit, coverage]
 
 
 def _binned_pictures(photo_z: dict[str, Any]) -> list[Picture]:

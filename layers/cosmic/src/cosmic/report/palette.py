@@ -1,5 +1,8 @@
 """The figures' colours: those of a white page, and the same by name for a dark one.
 
+Phases that follow each other, or that do where the one between is too short to be seen, differ by
+20 or more in CIE Lab, with deuteranopia and protanopia too; so light and dark ones alternate.
+
 A figure is drawn in the light colours. In the page each becomes a CSS variable of the same name, so
 no two names may share a colour.
 """
@@ -15,13 +18,13 @@ LIGHT = {
     "phot": "#1d5c9e",
     "bar": "#8fb4d9",
     "queued": "#c3cad5",
-    "cold-start": "#8a6fc0",
-    "model": "#4f7fb5",
-    "read-wait": "#e3a02f",
-    "compute": "#2f8f63",
-    "write": "#8c5a2b",
-    "fmi-wait": "#cf4560",
-    "closing": "#6e7a8c",
+    "cold-start": "#5b3f9a",
+    "model": "#6fb0e6",
+    "read-wait": "#a8590a",
+    "compute": "#6fcf97",
+    "write": "#5a3410",
+    "fmi-wait": "#dc7fe6",
+    "closing": "#3d4657",
     "density-1": "#d3e2f2",
     "density-2": "#aecbe6",
     "density-3": "#83aed7",
@@ -40,13 +43,13 @@ DARK = {
     "phot": "#6fb1f2",
     "bar": "#41668f",
     "queued": "#4a5568",
-    "cold-start": "#a58be0",
-    "model": "#6f9fd6",
-    "read-wait": "#ecb451",
-    "compute": "#4fb585",
-    "write": "#b98552",
-    "fmi-wait": "#ea6d84",
-    "closing": "#8e9bb0",
+    "cold-start": "#b79cf0",
+    "model": "#2c5aa0",
+    "read-wait": "#f2c063",
+    "compute": "#1f7a50",
+    "write": "#dcae80",
+    "fmi-wait": "#a846ba",
+    "closing": "#a9b6c9",
     "density-1": "#1c3350",
     "density-2": "#24486f",
     "density-3": "#2d5f93",

@@ -54,7 +54,7 @@ def _plots(chunks: list[NDArray[np.float32]], photo_z: dict[str, Any]) -> dict[s
     binned = bin_redshifts(chunks, bias=bias, sigma=sigma)
     by = [name for name in BINNED_BY if any("sigma_nmad" in b for b in photo_z["bins"][name])]
     return {
-        "density": density_figure(binned),
+        "density": density_figure(binned, photo_z),
         "residuals": residual_figure(binned, photo_z),
         "n-of-z": n_of_z_figure(binned),
         **{f"by-{name.replace('_', '-')}": binned_figure(photo_z, name) for name in by},

@@ -15,6 +15,7 @@ from cosmic import __version__
 from cosmic.contracts.plan import Plan
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.contracts.status import Status
+from cosmic.report.cells import MagnitudeCounts, SkyCounts
 from cosmic.report.document import ReportDocument
 from cosmic.report.flagged import FlaggedRows
 from cosmic.report.redshift_counts import RedshiftCounts
@@ -39,6 +40,8 @@ class PageRender:
     metrics: dict[str, Any]
     redshifts: RedshiftCounts
     flagged: FlaggedRows
+    sky: SkyCounts
+    magnitudes: MagnitudeCounts
 
     def document(self, status: Status) -> ReportDocument:
         """The page's document."""
@@ -53,6 +56,8 @@ class PageRender:
             metrics={name: part for name, part in self.metrics.items() if name != "ranks"},
             records=tuple(self.records),
             binned=self.redshifts.binned(**width),
+            sky=self.sky.cells(),
+            magnitudes=self.magnitudes.cells(),
             flag_counts=self.flagged.counts,
             flagged=tuple(self.flagged.first),
             provenance=provenance(self.plan, status, self.metrics["run"]["wall_s"]),

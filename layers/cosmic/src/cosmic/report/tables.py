@@ -35,11 +35,11 @@ def metrics_table(photo_z: dict[str, Any]) -> Table:
     pasquet, rail = photo_z["pasquet"], photo_z["rail"]
     rows = (
         ("σ_NMAD", "both", "1.4826 · median(|dz − median(dz)|)", real(photo_z["sigma_nmad"], 5)),
-        ("bias", "Pasquet", "mean of dz", signed(pasquet["bias_mean"], 5)),
+        ("mean bias", "Pasquet", "mean of dz", signed(pasquet["bias_mean"], 5)),
         ("precision", "Pasquet", "1.48 · MAD", real(pasquet["precision"], 5)),
         ("outliers", "Pasquet", "|dz| > 0.05", percent(pasquet["outliers_0.05"])),
         ("outliers", "Pasquet", "|dz| > 0.15", percent(pasquet["outliers_0.15"])),
-        ("bias", "RAIL", "median of dz", signed(rail["bias_median"], 5)),
+        ("median bias", "RAIL", "median of dz", signed(rail["bias_median"], 5)),
         ("σ from the IQR", "RAIL", "IQR / 1.349", real(rail["sigma_iqr"], 5)),
         ("outliers", "RAIL", "|dz| > max(0.06, 3 σ_IQR)", percent(rail["outliers"])),
         ("MAE", "of z", "mean |z_phot − z_spec|", real(photo_z["mae"], 5)),

@@ -64,7 +64,8 @@ def aggregate(task: AggregateTask, store: Writable, scratch: Path) -> RunEnd:
     status = summary.status.model_copy(update={"outputs": outputs})
     written = writer.write(status)
     if written and task.page:
-        page = PageRender(parts.plan, parts.records, metrics, merged.counts, merged.flagged)
+        seen = (merged.counts, merged.flagged, merged.sky, merged.magnitudes)
+        page = PageRender(parts.plan, parts.records, metrics, *seen)
         place = task.place("report.html")
         writer.write(with_page(status, page, run, scratch, task.ends_at_s, place))
     if state is State.SUCCEEDED:

@@ -13,14 +13,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cosmic.contracts.catalogue_schema import redshifts_of, schema_of
+from cosmic.contracts.catalogue_schema import quantiles_of, redshifts_of, schema_of
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
 from cosmic.contracts.plan import Plan, RankPlan
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.errors import InputError
 from cosmic.metrics.photo_z import PhotoZ
+from cosmic.metrics.pz import PzStatistics
 from cosmic.metrics.statistics import Statistics
+from cosmic.report.cells import MagnitudeCounts, SkyCounts
 from cosmic.report.flagged import FlaggedRows
 from cosmic.report.redshift_counts import RedshiftCounts
 from cosmic.results.catalogue_files import CatalogueWriter, row_groups
@@ -193,10 +195,14 @@ class Merged:
     statistics: Statistics = field(default_factory=Statistics.none)
     counts: RedshiftCounts = field(default_factory=RedshiftCounts)
     flagged: FlaggedRows = field(default_factory=FlaggedRows)
+    sky: SkyCounts = field(default_factory=SkyCounts)
+    magnitudes: MagnitudeCounts = field(default_factory=MagnitudeCounts)
+    pz: PzStatistics = field(default_factory=PzStatistics)
 
     def see(self, table: pa.Table) -> None:
         """Count a group of rows."""
         self.flagged.see(table)
+        self.sky.see(table)
         self.rows += table.num_rows
         self.rows_unpredicted += table["z_phot"].null_count
         self.rows_flagged += int(np.count_nonzero(table["flags"].to_numpy()))
@@ -204,6 +210,8 @@ class Merged:
         self.photo_z.see(z_phot, z_spec, mag_r)
         self.statistics += Statistics.of(z_phot, z_spec)
         self.counts.see(z_phot, z_spec)
+        self.magnitudes.see(z_phot, mag_r)
+        self.pz.see(quantiles_of(table), z_spec)
 
 
 def merge_rows(ranks: Iterable[RankRows], writer: CatalogueWriter, plan: Plan) -> Merged:

@@ -12,7 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from cosmic.contracts.catalogue_schema import COLUMNS, NULLABLE, SCHEMA, TEXT_ID_SCHEMA
+from cosmic.contracts.catalogue_schema import (
+    COLUMNS,
+    NULLABLE,
+    QUANTILES,
+    SCHEMA,
+    TEXT_ID_SCHEMA,
+)
 from cosmic.contracts.location import parse_uri
 from cosmic.errors import InputError
 from cosmic.extras import not_installed
@@ -95,6 +101,11 @@ def _array(column: pa.ChunkedArray) -> NDArray[Any]:
     return values.astype(str) if pa.types.is_string(column.type) else values
 
 
+def read_rows_of(source: Path | str, client: S3Client | None = None) -> pa.Table:
+    """The rows of a catalogue's file, in the catalogue's schema; arguments as `read_catalogue`."""
+    return _read(source, client)[0]
+
+
 def _read(source: Path | str, client: S3Client | None) -> tuple[pa.Table, dict[str, str]]:
     """The rows (of a catalogue's schema) and the provenance of its file."""
     if not str(source).startswith("s3://"):
@@ -126,7 +137,7 @@ def _read_parquet(path: Path) -> tuple[pa.Table, dict[str, str]]:
     provenance = {n: found[PREFIX + n] for n in PROVENANCE if PREFIX + n in found}
     kind = table.schema.field("object_id").type
     schema = SCHEMA if pa.types.is_integer(kind) else TEXT_ID_SCHEMA
-    return table.select(schema.names).cast(schema), provenance
+    return _completed(table, schema), provenance
 
 
 def _read_fits(path: Path) -> tuple[pa.Table, dict[str, str]]:
@@ -134,9 +145,17 @@ def _read_fits(path: Path) -> tuple[pa.Table, dict[str, str]]:
         rows = file[FITS_EXTENSION].read()
         header: Any = file[FITS_EXTENSION].read_header()
     schema = TEXT_ID_SCHEMA if rows["object_id"].dtype.kind in "SU" else SCHEMA
-    arrays = [_arrow(rows[field.name], field) for field in schema]
+    there = [field for field in schema if field.name in rows.dtype.names]
+    arrays = [_arrow(rows[field.name], field) for field in there]
     provenance = {n: str(header[n.upper()]) for n in PROVENANCE if n.upper() in header}
-    return pa.Table.from_arrays(arrays, schema=schema), provenance
+    return _completed(pa.Table.from_arrays(arrays, schema=pa.schema(there)), schema), provenance
+
+
+def _completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The schema's columns; quantiles that catalogues of earlier versions lack are null."""
+    for name in (n for n in QUANTILES if n not in table.column_names):
+        table = table.append_column(schema.field(name), pa.nulls(table.num_rows, pa.float32()))
+    return table.select(schema.names).cast(schema)
 
 
 def _arrow(values: NDArray[Any], field: pa.Field) -> pa.Array:

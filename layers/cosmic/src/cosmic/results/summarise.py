@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cosmic import __version__
+from cosmic.contracts.clocks import AWS
 from cosmic.contracts.flags import Flag
 from cosmic.contracts.plan import Plan
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.contracts.status import State, Status, utc_time
 from cosmic.costs.bill import bill, bill_document, billed_ms, billed_s, usage_of_run
-from cosmic.errors import Problem
+from cosmic.errors import InputError, Problem
 from cosmic.metrics.statistics import disagreements
 from cosmic.results.collective import CollectiveRecord
 from cosmic.results.merge import Merged
@@ -157,15 +158,38 @@ def _metrics(
 ) -> dict[str, Any]:
     plan, records = parts.plan, parts.records
     wall_s, aggregate_s = now_s - task.run_started_at_s, now_s - task.began_at_s
-    return {
+    metrics: dict[str, Any] = {
         "version": 1,
         "photo_z": merged.photo_z.metrics(),
+        "pz": merged.pz.metrics(),
         "run": _run_metrics(plan, records, wall_s, aggregate_s),
         "flags": dict(merged.flagged.counts),
         "domain": _domain_metrics(plan, merged),
         "bill": _bill(parts, task, aggregate_s, requests),
         "ranks": [r.model_dump(mode="json") for r in records],
     }
+    if task.clock != AWS:
+        metrics["bill"]["predicted_on_aws"] = _predicted(plan, metrics, task.memory_mb)
+    return metrics
+
+
+def _predicted(plan: Plan, metrics: dict[str, Any], memory_mb: int) -> dict[str, float] | None:
+    """What the cost model expects of AWS, from what this run measured; None if it can't tell.
+
+    The model is imported here: on AWS itself nothing is predicted.
+    """
+    from cosmic.costs.measured import from_metrics
+    from cosmic.costs.platform import LAMBDA
+    from cosmic.costs.predict import predict
+    from cosmic.costs.workload import of_plan
+
+    memory_mb = max((r["memory_mb"] for r in metrics["ranks"]), default=memory_mb)
+    try:
+        measured = from_metrics(metrics, "this run")
+        expected = predict(*of_plan(plan, memory_mb), measured, LAMBDA)
+    except InputError:
+        return None
+    return {"usd": expected.usd, "wall_s": expected.wall_s}
 
 
 def _domain_metrics(plan: Plan, merged: Merged) -> dict[str, Any]:
@@ -226,7 +250,7 @@ def _bill(
     """What the run cost until now; the few milliseconds that follow are not in it."""
     own = (billed_ms(aggregate_s), task.memory_mb)
     usage = usage_of_run(parts.records, parts.plan.world_size, own, requests, task.looks)
-    return bill_document(bill(usage), parts.plan.rows)
+    return bill_document(bill(usage), parts.plan.rows, task.clock)
 
 
 def _warnings(

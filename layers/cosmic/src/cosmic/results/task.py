@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from cosmic.contracts.clocks import AWS, THIS_MACHINE
 from cosmic.contracts.layout import RunFolder
 
 
@@ -25,6 +27,7 @@ class AggregateTask:
         ends_at_s: When this invocation will be ended, seconds since 1970.
         page: Whether the page is made.
         published_at: Folder in which the user finds the results, where that is not the run's.
+        clock: Whose time is billed: `clocks.AWS`, or `clocks.THIS_MACHINE` where S3 is elsewhere.
     """
 
     folder: RunFolder
@@ -39,6 +42,7 @@ class AggregateTask:
     ends_at_s: float = math.inf
     page: bool = True
     published_at: str = ""
+    clock: str = AWS
 
     def place(self, name: str) -> str:
         """Where the user finds a result of this name."""
@@ -64,6 +68,7 @@ class AggregateTask:
             looks=run.get("admission", {}).get("looks", 0),
             failed=failed,
             ends_at_s=time.time() + remaining_s,
+            clock=THIS_MACHINE if "AWS_ENDPOINT_URL" in os.environ else AWS,
         )
 
 

@@ -24,6 +24,13 @@ function ranks(run) {
   return cell(bar, ` ${text}`);
 }
 
+function figures(run) {
+  const fixed = (value, digits) => (value === null ? "–" : value.toFixed(digits));
+  const seconds = run.wall_s === null ? "–" : `${fixed(run.wall_s, 1)} s`;
+  const dollars = run.usd === null ? "–" : `$${fixed(run.usd, 6)}`;
+  return [cell(fixed(run.sigma_nmad, 4)), cell(seconds), cell(dollars)];
+}
+
 function report(run) {
   if (!run.report) return cell("–");
   const path = (run.prefix + run.run).split("/").map(encodeURIComponent).join("/");
@@ -37,7 +44,7 @@ function row(run) {
   const state = cell(element("span", run.state, { class: `state ${run.state}` }));
   const objects = cell(`${shown(run.rows_out)} / ${shown(run.rows_in)}`);
   const changed = cell(new Date(run.updated_at).toLocaleTimeString());
-  made.append(name, state, ranks(run), objects, changed, report(run));
+  made.append(name, state, ranks(run), objects, ...figures(run), changed, report(run));
   return made;
 }
 

@@ -25,10 +25,23 @@ def calibrate(model: AstroMAE, data: Columns, seed: int) -> ErrorTable:
         data: Objects drawn, and pixels rendered, apart from those of the training.
         seed: Of the choice of bands to drop for the `incomplete` column.
     """
-    image, mag, z = data["image"], data["mag"], data["z_spec"]
-    centres, complete = _half_widths(predict(model, image, mag), z)
+    image, mag = data["image"], data["mag"]
     gaps = drop_bands(image, mag, 1.0, np.random.default_rng([seed, 8]))
-    others, incomplete = _half_widths(predict(model, *gaps), z)
+    return error_table(predict(model, image, mag), predict(model, *gaps), data["z_spec"])
+
+
+def error_table(
+    z_phot: NDArray[np.float32], z_gaps: NDArray[np.float32], z_spec: NDArray[np.float32]
+) -> ErrorTable:
+    """The table of objects whose redshifts are known.
+
+    Args:
+        z_phot: Redshifts (N,) of the complete objects.
+        z_gaps: Of the same objects without a band or two.
+        z_spec: The true ones (N,).
+    """
+    centres, complete = _half_widths(z_phot, z_spec)
+    others, incomplete = _half_widths(z_gaps, z_spec)
     return ErrorTable(
         z=centres.astype(np.float32),
         complete=complete.astype(np.float32),

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cosmic.data.synth.dataset import Columns, Sample
 from cosmic.errors import InputError
+from cosmic.metrics.pz import INTERVALS
 from cosmic.model.astromae import AstroMAE, count_parameters
 from cosmic.model.checkpoint import Checkpoint, load_checkpoint
 from cosmic.model.engine import Engine, Predictions
+from cosmic.model.training.calibrate_pz import CalibratedPz
 from cosmic.model.training.recipe import Recipe
 from cosmic.model.training.samples import load
 from cosmic.model.training.scores import score
@@ -46,9 +46,7 @@ def evaluate(engine: Engine, columns: Columns) -> Predictions:
         engine.predict(columns["image"][i : i + BATCH], columns["mag"][i : i + BATCH])
         for i in range(0, len(columns["mag"]), BATCH)
     ]
-    return Predictions(
-        *(np.concatenate([getattr(p, f) for p in parts]) for f in ("z_phot", "z_phot_err", "flags"))
-    )
+    return Predictions.together(parts)
 
 
 def scores_of(engine: Engine, sample: Sample, objects: int) -> dict[str, dict[str, float]]:
@@ -67,7 +65,11 @@ def rows_of(sample: Sample, objects: int) -> Columns:
 
 
 def make_card(
-    checkpoint: Checkpoint, recipe: Recipe, tests: dict[str, Sample], command: str
+    checkpoint: Checkpoint,
+    recipe: Recipe,
+    tests: dict[str, Sample],
+    command: str,
+    pz: CalibratedPz | None = None,
 ) -> dict[str, Any]:
     """Evaluate a checkpoint on its tests and describe it, as JSON."""
     engine = Engine(checkpoint, recipe.threads)
@@ -82,6 +84,7 @@ def make_card(
         **inspect(checkpoint),
         "training": {"command": command, **asdict(recipe)},
         "tests": tested,
+        **({"pz_out_of_fold": pz.out_of_fold()} if pz and len(pz.real) else {}),
     }
 
 
@@ -96,6 +99,7 @@ def inspect(checkpoint: Checkpoint) -> dict[str, Any]:
         "training_data_sha256": p.training_data_sha256,
         "seed": p.seed,
         **({"domain": checkpoint.domain.facts()} if checkpoint.domain else {}),
+        **({"pz": checkpoint.pz.facts()} if checkpoint.pz else {}),
         "z_range": [p.z_min, p.z_max],
         "z_phot_err": {
             name: [round(float(v), 5) if math.isfinite(v) else None for v in column]
@@ -152,6 +156,8 @@ def verify(folder: Path, *, quick: bool = False, threads: int = 2) -> list[Diffe
         ]
         engine = Engine(checkpoint, threads)
         for name, test in card["tests"].items():
+            if "sample" not in test:  # of a model trained on own data, which are elsewhere
+                continue
             sample = Sample(**test["sample"])
             made = scores_of(engine, sample, min(QUICK, len(sample)) if quick else len(sample))
             for kind in ("quick_scores",) if quick else ("quick_scores", "scores"):
@@ -185,7 +191,7 @@ def readme(card: dict[str, Any]) -> str:
         for s in [t["scores"]]
     )
     low, high = card["z_range"]
-    domain = _domain_row(card.get("domain"))
+    domain = domain_row(card.get("domain"))
     return f"""# {card["name"]}
 
 An AstroMAE (arXiv 2409.01825) of {card["parameters"]:,} parameters that gives a photometric
@@ -203,6 +209,7 @@ redshift from a 5 x 32 x 32 image (u g r i z, nanomaggies) and five asinh magnit
 | training data sha256 | `{card["training_data_sha256"]}` |
 | redshifts | {low:.3f} to {high:.3f}; beyond them objects are flagged `OUT_OF_RANGE` |
 {domain}
+{_pz_row(card)}
 
 | test | N | σ_NMAD | R² | bias | outliers > 0.05 | > 0.15 | within z_phot_err |
 |---|---|---|---|---|---|---|---|
@@ -221,7 +228,22 @@ incomplete one still gets a sane value.
 """
 
 
-def _domain_row(domain: dict[str, Any] | None) -> str:
+def _pz_row(card: dict[str, Any]) -> str:
+    pz, test = card.get("pz"), card.get("pz_out_of_fold")
+    if pz is None:
+        return "| p(z) | not calibrated: the columns `z_q…` stay empty |"
+    said = f"| p(z) | {len(pz['levels'])} quantiles, {pz['method']} ({pz['cells']} cells)"
+    if test is None:
+        return f"{said} |"
+    shares = ", ".join(f"{100 * test[f'coverage_{k}']:.1f}" for k in INTERVALS)
+    return (
+        f"{said}; {shares} % of {test['n']:,} held-out real galaxies are inside the "
+        f"{', '.join(INTERVALS)} % intervals, each by a table made without it |"
+    )
+
+
+def domain_row(domain: dict[str, Any] | None) -> str:
+    """The line of a card's page about the domain."""
     if domain is None:
         return "| domain | not known: no object is flagged `OUT_OF_DOMAIN` |"
     bright, faint = domain["magnitudes_r"]

@@ -19,7 +19,9 @@ QUANTILE = 0.015
 SEED = 0
 
 
-def fit_domain(train: Columns, kinds: Sequence[Columns]) -> Domain:
+def fit_domain(
+    train: Columns, kinds: Sequence[Columns], pixel_arcsec: float = PIXEL_ARCSEC
+) -> Domain:
     """Fit the density of the training objects, and find out how low it is among others like them.
 
     Args:
@@ -27,6 +29,7 @@ def fit_domain(train: Columns, kinds: Sequence[Columns]) -> Domain:
         kinds: `mag` of objects drawn apart, by kind: `QUANTILE` of the kind with the lowest
             densities will count as out of domain, and less of the others. In a mixture of all, a
             kind with a small share could lose far more.
+        pixel_arcsec: Scale of the training's pixels.
     """
     mag, z = train["mag"], train["z_spec"]
     components = max(1, min(COMPONENTS, len(mag) // OBJECTS_PER_COMPONENT))
@@ -42,7 +45,7 @@ def fit_domain(train: Columns, kinds: Sequence[Columns]) -> Domain:
         magnitudes=(float(np.nanmin(mag[:, 2])), float(np.nanmax(mag[:, 2]))),
         redshifts=(float(z.min()), float(z.max())),
         image_pixels=train["image"].shape[-1],
-        pixel_arcsec=PIXEL_ARCSEC,
+        pixel_arcsec=pixel_arcsec,
     )
     densities = (unfinished.log_density(kind["mag"]) for kind in kinds)
     least = min(float(np.nanquantile(density, QUANTILE)) for density in densities)

@@ -18,18 +18,24 @@ Image = NDArray[np.float32]
 class Sources:
     """The samples of one training run, by recipe.
 
-    Training and calibration are made of the real galaxies' training split alone, the tests of the
-    held-out ones alone, so no spectrum of a test object was ever seen.
+    Training and the calibration of z_phot_err are made of the real galaxies' training split alone,
+    the tests of the held-out ones alone, so no spectrum of a test object was ever trained on. p(z)
+    is calibrated on held-out galaxies, and tested on each by a table made without it.
 
     Attributes:
         train: Learned from, one after the other.
         calibrate: Objects drawn and rendered apart, for the z_phot_err table.
         tests: By name, for the model card.
+        real: Real galaxies that training never saw: p(z) is calibrated for them.
+        beyond: Drawn objects that reach beyond the domain of the training, so that p(z) widens
+            towards its edge.
     """
 
     train: tuple[Sample, ...]
     calibrate: tuple[Sample, ...]
     tests: dict[str, Sample]
+    real: tuple[Sample, ...] = ()
+    beyond: tuple[Sample, ...] = ()
 
 
 def sources(objects: int, seed: int) -> Sources:
@@ -49,6 +55,8 @@ def sources(objects: int, seed: int) -> Sources:
             "legacy": Sample("legacy", 10_000, 0, "test"),
             "catalog": Sample("catalog", None, 0, "test"),
         },
+        real=(Sample("catalog", None, 0, "test"),),
+        beyond=(Sample("deep", 6_000, seed + 1, "train"),),
     )
 
 

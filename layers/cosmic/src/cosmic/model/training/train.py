@@ -49,15 +49,15 @@ def train(
     fit_normalisation(model, data)
     favour_colours(model, data)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(_groups(model, recipe.decay), lr=recipe.rate, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda s: _pace(s, recipe.steps))
+    optimiser = torch.optim.AdamW(parameter_groups(model, recipe.decay), lr=recipe.rate, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda s: pace(s, recipe.steps))
     order = np.empty(0, np.int64)
     losses: list[Tensor] = []
     for step in range(1, recipe.steps + 1):
         if len(order) < recipe.batch:
             order = rng.permutation(len(data["z_spec"]))
         chosen, order = order[: recipe.batch], order[recipe.batch :]
-        image, mag, z = _batch(data, np.sort(chosen), recipe.band_dropout, rng)
+        image, mag, z = batch_of(data, np.sort(chosen), recipe.band_dropout, rng)
         loss = F.smooth_l1_loss((model(image, mag) - z) / (1.0 + z) / Z_UNIT, torch.zeros_like(z))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -110,7 +110,7 @@ def favour_colours(model: AstroMAE, data: Columns) -> None:
         first.weight.copy_(first.weight @ torch.tensor(turn, dtype=torch.float32))
 
 
-def _groups(model: AstroMAE, decay: float) -> list[dict[str, object]]:
+def parameter_groups(model: AstroMAE, decay: float) -> list[dict[str, object]]:
     """Weights decay; biases, norms and tokens don't. The fixed positions are left out."""
     free = [p for p in model.parameters() if p.requires_grad]
     weights = [p for p in free if p.ndim > 1 and p is not model.cls_token]
@@ -118,17 +118,25 @@ def _groups(model: AstroMAE, decay: float) -> list[dict[str, object]]:
     return [{"params": weights, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
 
 
-def _pace(step: int, steps: int) -> float:
+def pace(step: int, steps: int) -> float:
+    """The learning rate at a step as a share of its peak: a rise, then half a cosine."""
     rise = max(1, steps // 20)
     if step < rise:
         return (step + 1) / rise
     return 0.5 * (1.0 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
-def _batch(
+def batch_of(
     data: Columns, chosen: np.ndarray, share: float, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """A batch, turned and mirrored at random, with bands dropped."""
+    """A batch, turned and mirrored at random, with bands dropped.
+
+    Args:
+        data: `image`, `mag` and `z_spec`.
+        chosen: Indices of the batch's objects (N,).
+        share: Of them that lose a band.
+        rng: Source of the choice.
+    """
     image = data["image"][chosen]
     if rng.integers(2):
         image = image[..., ::-1]

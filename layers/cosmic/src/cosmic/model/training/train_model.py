@@ -9,6 +9,7 @@ from typing import Any
 
 from cosmic.model.checkpoint import Provenance, load_checkpoint, save_checkpoint
 from cosmic.model.training.calibrate import calibrate
+from cosmic.model.training.calibrate_pz import calibrate_pz
 from cosmic.model.training.card import checkpoint_path, make_card, write_card
 from cosmic.model.training.fit_domain import fit_domain
 from cosmic.model.training.recipe import Recipe
@@ -45,9 +46,11 @@ def train_model(
     seen = Provenance(name, data_hash(data), recipe.seed, float(z.min()), float(z.max()))
     folder.mkdir(parents=True, exist_ok=True)
     path = checkpoint_path(folder, name)
-    save_checkpoint(path, model, seen, errors, fit_domain(data, kinds))
+    domain = fit_domain(data, kinds)
+    pz = calibrate_pz(model, domain, source, recipe.seed)
+    save_checkpoint(path, model, seen, errors, domain, pz.table if pz else None)
     checkpoint = load_checkpoint(path)
-    card = make_card(checkpoint, recipe, source.tests, _command(recipe, folder, name))
+    card = make_card(checkpoint, recipe, source.tests, _command(recipe, folder, name), pz)
     write_card(folder, card)
     return card
 

@@ -1,0 +1,1 @@
+"""How often redshifts lie inside the intervals of p(z), by population."""
