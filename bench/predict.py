@@ -22,13 +22,12 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
-import psutil
 
 from cosmic.data.synth.dataset import Sample, rows
 
 PROGRAM = "from cosmic_cli.main import run; run()"
 LOOP, WITH_PAGE, BARE = "plain loop", "cosmic predict", "cosmic predict --no-page"
-LOOK_S = 0.02
+LOOK_S = 0.05
 DRAWN = 1000
 MIB = 1 << 20
 
@@ -165,7 +164,7 @@ class _Memory:
 
     def __init__(self, pid: int) -> None:
         self.peak = self.resident = 0
-        self._process, self._ended = psutil.Process(pid), threading.Event()
+        self._pid, self._ended = pid, threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
@@ -176,21 +175,25 @@ class _Memory:
 
     def _watch(self) -> None:
         while not self._ended.wait(LOOK_S):
-            held = [_held(p) for p in self._all()]
+            held = [_held(pid) for pid in _family(self._pid)]
             self.peak = max(self.peak, sum(own for own, _ in held))
             self.resident = max(self.resident, sum(all_of_it for _, all_of_it in held))
 
-    def _all(self) -> list[psutil.Process]:
-        try:
-            return [self._process, *self._process.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            return []
+
+def _family(pid: int) -> list[int]:
+    """A process and those below it; what has ended meanwhile is left out."""
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        children = [int(word) for t in tasks for word in (t / "children").read_text().split()]
+    except OSError:
+        children = []
+    return [pid, *(below for child in children for below in _family(child))]
 
 
-def _held(process: psutil.Process) -> tuple[int, int]:
+def _held(pid: int) -> tuple[int, int]:
     """Bytes of a process that no file backs, and all that are resident (proc(5), status)."""
     try:
-        text = Path(f"/proc/{process.pid}/status").read_text()
+        text = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return 0, 0
     lines = dict(line.partition(":")[::2] for line in text.splitlines())

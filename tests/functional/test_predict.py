@@ -298,6 +298,13 @@ def test_bad_input_is_refused_and_nothing_is_left(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_all_files_that_are_not_there_are_named_at_once(files: Path, tmp_path: Path) -> None:
+    given = [files / "a.fits", tmp_path / "x.fits", tmp_path / "y.h5"]
+    with pytest.raises(InvalidInput) as caught:
+        predicted(given, tmp_path / "out")
+    assert [p.pointer for p in caught.value.problems] == [str(path) for path in given[1:]]
+
+
 def test_results_are_not_written_over(made: Any, files: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"catalogue\.parquet") as caught:
         predicted(files, made[0].out)

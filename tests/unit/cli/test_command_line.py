@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -56,6 +57,13 @@ def test_every_command_has_help_with_an_example_and_a_shape(
     assert f"cosmic {' '.join(words)}" in command.help.partition("Example: ")[2]
     assert "\nJSON: " in command.help
     assert "--json" in [option for p in command.params for option in p.opts]
+
+
+@pytest.mark.parametrize(("words", "command"), list(commands()), ids=lambda w: str(w)[:40])
+def test_every_example_is_understood(words: tuple[str, ...], command: Any) -> None:
+    example = command.help.partition("Example: ")[2].partition("\n\n")[0]
+    given = example.partition(f"cosmic {' '.join(words)}")[2].rstrip(")")
+    command.make_context(words[-1], shlex.split(given))
 
 
 def test_the_version_needs_no_command(run: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,4 +65,5 @@ def _write(figure: Figure, stem: Path) -> list[Path]:
     paths = [stem.with_suffix(f".{kind}") for kind in FORMATS]
     for path in paths:
         figure.savefig(path, dpi=DOTS_PER_INCH, facecolor="white")
+        figure.set_layout_engine("none")  # it is laid out now: once more would cost as much again
     return paths

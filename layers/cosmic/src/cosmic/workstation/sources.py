@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from cosmic.contracts.location import Location, parse_uri
 from cosmic.contracts.numbered_sets import natural_order
 from cosmic.data.pack.opening import READERS, files_of, ignored_in, is_read, suffix_of
-from cosmic.errors import InputError
+from cosmic.errors import InputError, InvalidInput, Problem
 from cosmic.storage.objects import Store
 
 S3 = "s3://"
@@ -61,17 +61,30 @@ def find_files(inputs: Sequence[Path | str], store: Callable[[], Store]) -> Inpu
         store: What opens S3; it is called if it is needed.
 
     Raises:
-        InputError: one is not there, is of no known format, or holds nothing to read.
+        InvalidInput: several are not there, are of no known format, or hold nothing to read.
+        InputError: one is.
         TransientError: S3 failed.
     """
     here = [Path(given) for given in inputs if not str(given).startswith(S3)]
     files: list[InputFile] = []
+    refused: list[tuple[str, InputError]] = []
     for given in inputs:
-        if str(given).startswith(S3):
-            files += _in_s3(str(given), store())
-        else:
-            files += [file_here(path) for path in files_of([Path(given)])]
+        try:
+            files += _named(given, store)
+        except InputError as error:
+            refused.append((str(given), error))
+    if len(refused) == 1:
+        raise refused[0][1]
+    if refused:
+        raise InvalidInput([Problem(n, e.message, None, e.hint, e.code) for n, e in refused])
     return InputFiles(tuple(files), tuple(ignored_in(here)))
+
+
+def _named(given: Path | str, store: Callable[[], Store]) -> list[InputFile]:
+    """What one path or URI names."""
+    if str(given).startswith(S3):
+        return list(_in_s3(str(given), store()))
+    return [file_here(path) for path in files_of([Path(given)])]
 
 
 def file_here(path: Path) -> InputFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -130,8 +131,9 @@ def work_folder(root: Path, *, restart: bool = False) -> Iterator[WorkFolder]:
 def _remove(root: Path, made: Sequence[Path]) -> None:
     """Remove the folder, and those above that were made for it."""
     shutil.rmtree(root)
-    for folder in made[1:]:
-        folder.rmdir()
+    with contextlib.suppress(OSError):  # somebody else has put something into one of them
+        for folder in made[1:]:
+            folder.rmdir()
 
 
 def begun(work: WorkFolder, document: Mapping[str, Any]) -> float:
