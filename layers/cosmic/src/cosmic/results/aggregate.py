@@ -13,6 +13,7 @@ from cosmic.results.merge import merge_rows
 from cosmic.results.publish import publish
 from cosmic.results.read_run import read_rows, read_run
 from cosmic.results.summarise import provenance, summarise
+from cosmic.results.table import IN_TABLE, place_in_table, write_table_rows
 from cosmic.results.task import AggregateTask
 from cosmic.storage.objects import Store
 from cosmic.storage.run_store import RunStore
@@ -25,7 +26,7 @@ class RunEnd(NamedTuple):
     new: bool
 
 
-def aggregate(task: AggregateTask, store: Store, scratch: Path) -> RunEnd:
+def aggregate(task: AggregateTask, store: Store, scratch: Path, table_prefix: str = "") -> RunEnd:
     """Merge a run's shards and write its catalogue, metrics and status, in this order.
 
     The page is made after that, so that nobody who wants the catalogue waits for it; then the
@@ -37,6 +38,7 @@ def aggregate(task: AggregateTask, store: Store, scratch: Path) -> RunEnd:
         task: Which run.
         store: S3.
         scratch: Folder for files before they are uploaded.
+        table_prefix: Where the rows go too, for queries over all runs; empty: nowhere.
 
     Returns:
         The run's status as it is then; new unless another has written it.
@@ -61,6 +63,11 @@ def aggregate(task: AggregateTask, store: Store, scratch: Path) -> RunEnd:
     summary = summarise(task, parts, merged, announced, requests, time.time())
     state, metrics = summary.status.state, summary.metrics
     outputs = publish(run, parts, state, parquet, fits, metrics)
+    if table_prefix and state in IN_TABLE:
+        rows = scratch / "table.parquet"
+        write_table_rows(parquet, parts.plan.run, rows)
+        bucket, started_at_s = task.folder.bucket, task.run_started_at_s
+        store.upload(rows, place_in_table(bucket, table_prefix, parts.plan, started_at_s))
     status = summary.status.model_copy(update={"outputs": outputs})
     written = writer.write(status)
     if written:
