@@ -297,7 +297,7 @@ class Mortal:
 
 
 def end_of(store: Store, state_machine: Any, outcome: Outcome) -> dict[str, Any]:
-    """All that a start leaves: the run's objects and its execution's input, without its name."""
+    """All that a start leaves, without names and times: objects, and the execution's input."""
     folder = parse_uri(outcome.status_uri.removesuffix("status.json"))
     left: dict[str, Any] = {
         found.key.removeprefix(folder.key): json.loads(
@@ -306,6 +306,7 @@ def end_of(store: Store, state_machine: Any, outcome: Outcome) -> dict[str, Any]
         for found in store.list(folder)
     }
     del left["status.json"]["updated_at"], left["manifest.json"]["source"]
+    left.get("plan.json", {}).pop("planned_at", None)
     if executions(state_machine).count(outcome.run):
         text = json.dumps(started_with(state_machine, outcome.run)).replace(outcome.run, "RUN")
         left["input"] = json.loads(text)
