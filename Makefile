@@ -35,7 +35,7 @@ PINNED := functions/infer layers/dependencies layers/figures
 # Tests compute for some 650 CPU-seconds, and wait longer than that for processes, sockets and time limits: so
 # there are more of them at a time than cores. tests/conftest.py says which stay together, and in which order.
 SIDE_BY_SIDE := -n 5 --dist loadscope --no-loadscope-reorder
-TEMPLATES := template.yaml infra/monitoring/template.yaml infra/rendezvous-host/template.yaml
+TEMPLATES := template.yaml infra/monitoring/template.yaml infra/rendezvous-host/template.yaml infra/query/template.yaml
 SYSTEM_PACKAGES := redis-server nftables iproute2 ethtool chromium
 
 export SAM_CLI_TELEMETRY := 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -17,6 +18,7 @@ from cosmic.storage.scratch import scratch_folder, sweep
 logger = Logger(service="aggregate")
 metrics = Metrics(service="aggregate")
 store = Store(s3_client())
+table_prefix = os.environ.get("COSMIC_TABLE_PREFIX", "")
 sweep()
 
 
@@ -30,7 +32,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         remaining_s=context.get_remaining_time_in_millis() / 1000,
     )
     with scratch_folder() as scratch:
-        status, new = aggregate(task, store, scratch)
+        status, new = aggregate(task, store, scratch, table_prefix)
     if not new:
         logger.info("run ended by another", run=status.run, execution=status.execution)
         return {"run": status.run, "state": status.state}

@@ -187,7 +187,8 @@ class Run:
             memory_mb=1769,
             began_at_s=2.0,
         )
-        self.ended = aggregate(replace(task, **changes), self.store, scratch)
+        table = changes.pop("table_prefix", "")
+        self.ended = aggregate(replace(task, **changes), self.store, scratch, table)
         return self.ended.status
 
     def object(self, name: str) -> bytes:
@@ -885,3 +886,23 @@ def test_no_json_is_written_that_others_can_not_read(
     with pytest.raises(ValueError, match="not JSON compliant"):
         store.put_json(at, {"r2": [value]})
     assert store.get_current(at) is None
+
+
+def test_a_run_that_ends_well_is_in_the_table_and_one_that_failed_is_not(
+    run: Callable[..., Run], tmp_path: Path
+) -> None:
+    def in_table(done: Run) -> list[str]:
+        found = done.store.list(Location(done.folder.bucket, "catalogues/"))
+        return [entry.key for entry in found]
+
+    failed = run(2)
+    failed.write(collective=False, without=(1,))
+    assert failed.aggregate(tmp_path, table_prefix="catalogues/").state is State.FAILED
+    assert in_table(failed) == []
+    failed.write()
+    ended = failed.aggregate(tmp_path, table_prefix="catalogues/")
+    assert ended.state is State.SUCCEEDED
+    (key,) = in_table(failed)
+    rows = pq.read_table(io.BytesIO(failed.store.get(Location(failed.folder.bucket, key))))
+    assert rows.num_rows == sum(ROWS)
+    assert set(rows["run"].to_pylist()) == {failed.folder.run}

@@ -24,6 +24,7 @@ EVERYTHING = {
     "InferReservedConcurrency": "50",
     "NotifyEmail": "astronomer@example.org",
     "Tracing": "true",
+    "QueryTable": "true",
     "PythonRuntime": "python3.12",
 }
 Deployed = Callable[..., Template]

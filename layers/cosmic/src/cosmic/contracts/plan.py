@@ -98,6 +98,7 @@ class PlanSettings(Contract):
         check_pixels: Whether objects are flagged whose pixels and magnitudes disagree.
         cai: What CAI's combined_data.json of this run says of its place, and where it goes.
         request_payer: Who pays for reading partitions and model.
+        planned_at: When `init` made it, UTC ISO 8601; None: nobody has written it down.
     """
 
     version: Literal[1] = 1
@@ -116,6 +117,7 @@ class PlanSettings(Contract):
     check_pixels: bool = False
     cai: CaiResults | None = None
     request_payer: RequestPayer | None = None
+    planned_at: str | None = None
 
 
 class Plan(PlanSettings):

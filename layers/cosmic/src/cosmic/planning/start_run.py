@@ -149,7 +149,8 @@ def _plan_once(
             return status
     found = plan_run(run.folder.run, manifest, survey_input(manifest, run.objects, limits), limits)
     if isinstance(found, Plan):
-        return guard(found, manifest, limits) or run.plan_once(found)
+        dated = found.model_copy(update={"planned_at": utc_now()})
+        return guard(found, manifest, limits) or run.plan_once(dated)
     return found
 
 

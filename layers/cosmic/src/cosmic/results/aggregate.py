@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from cosmic.contracts.plan import Plan
 from cosmic.contracts.status import State, Status
 from cosmic.errors import CosmicError, TransientError
 from cosmic.report.render import PageRender, with_page
@@ -15,6 +16,7 @@ from cosmic.results.merge import Merged, merge_rows
 from cosmic.results.publish import CatalogueObjects, publish
 from cosmic.results.read_run import RunParts, read_rows, read_run
 from cosmic.results.summarise import Summary, likely_to_fail, provenance, summarise
+from cosmic.results.table import IN_TABLE, place_in_table, write_table_rows
 from cosmic.results.task import AggregateTask
 from cosmic.storage.objects import Requests, Writable
 from cosmic.storage.run_store import RunStore
@@ -29,7 +31,9 @@ class RunEnd(NamedTuple):
     new: bool
 
 
-def aggregate(task: AggregateTask, store: Writable, scratch: Path) -> RunEnd:
+def aggregate(
+    task: AggregateTask, store: Writable, scratch: Path, table_prefix: str = ""
+) -> RunEnd:
     """Merge a run's shards and write its catalogue, metrics and status, in this order.
 
     The page is made after that, so that nobody who wants the catalogue waits for it; then the
@@ -41,6 +45,7 @@ def aggregate(task: AggregateTask, store: Writable, scratch: Path) -> RunEnd:
         task: Which run.
         store: S3.
         scratch: Folder for the page before it is uploaded.
+        table_prefix: Where the rows go too, for queries over all runs; empty: nowhere.
 
     Returns:
         The run's status as it is then; new unless another has written it.
@@ -60,6 +65,8 @@ def aggregate(task: AggregateTask, store: Writable, scratch: Path) -> RunEnd:
     merged, summary = _write_catalogue(task, run, parts, announced, before)
     state, metrics = summary.status.state, summary.metrics
     names = publish(run, parts, state, metrics)
+    if table_prefix and state in IN_TABLE:
+        _copy_to_table(task, run, parts.plan, scratch, table_prefix)
     outputs = {name: task.place(name) for name in names}
     status = summary.status.model_copy(update={"outputs": outputs})
     written = writer.write(status)
@@ -71,6 +78,17 @@ def aggregate(task: AggregateTask, store: Writable, scratch: Path) -> RunEnd:
     if state is State.SUCCEEDED:
         _release(run)
     return RunEnd(writer.found or status, written)
+
+
+def _copy_to_table(
+    task: AggregateTask, run: RunStore, plan: Plan, scratch: Path, prefix: str
+) -> None:
+    """Write the rows once more, where queries over all runs look for them."""
+    catalogue, rows = scratch / "catalogue.parquet", scratch / "table.parquet"
+    run.objects.download(run.folder.at(catalogue.name), catalogue)
+    write_table_rows(catalogue, plan.run, rows)
+    at = place_in_table(task.folder.bucket, prefix, plan, task.run_started_at_s)
+    run.objects.upload(rows, at)
 
 
 def _release(run: RunStore) -> None:

@@ -107,6 +107,11 @@ class LocalStore(FolderStore):
             shutil.copyfile(path, copy)
             copy.replace(self.path(at))
 
+    def download(self, at: Location, path: Path) -> None:
+        """Copy a file."""
+        self._count(reads=1)
+        shutil.copyfile(self.path(at), path)
+
     def delete(self, at: Location) -> None:
         """Delete a file; one that is not there is no error."""
         self._count(writes=1)

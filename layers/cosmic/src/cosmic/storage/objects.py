@@ -157,6 +157,10 @@ class Writable(Readable, Protocol):
         """Make a file an object; it appears when it is whole."""
         ...
 
+    def download(self, at: Location, path: Path) -> None:
+        """Copy an object into a file, which appears when it is whole."""
+        ...
+
     def delete(self, at: Location) -> None:
         """Delete an object; one that is not there is no error."""
         ...

@@ -1,0 +1,54 @@
+"""The one table over all runs: what a query engine finds without knowing the runs.
+
+Under `<prefix>day=<UTC day on which the run was planned>/<run>.parquet`, so that Hive's partitions
+and Athena's partition projection find each catalogue by its day, and none twice.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cosmic.contracts.catalogue_schema import COLUMNS
+from cosmic.contracts.location import Location
+from cosmic.contracts.plan import Plan
+from cosmic.contracts.status import State
+
+IN_TABLE = (State.SUCCEEDED, State.PARTIAL)
+SCHEMA = pa.schema(
+    [
+        pa.field("run", pa.string(), nullable=False),
+        # Numbers in one run and text in another are one column here.
+        pa.field("object_id", pa.string(), nullable=False),
+        *(pa.field(name, info.type) for name, info in COLUMNS.items() if name != "object_id"),
+    ]
+)
+
+
+def place_in_table(bucket: str, prefix: str, plan: Plan, run_started_at_s: float) -> Location:
+    """Where a run's rows lie; the same for every execution of the run.
+
+    Args:
+        bucket: The data bucket.
+        prefix: The table's, with its last slash.
+        plan: Of the run.
+        run_started_at_s: Decides for plans of earlier versions, which have no date.
+    """
+    started = datetime.fromtimestamp(run_started_at_s, UTC)
+    day = datetime.fromisoformat(plan.planned_at).date() if plan.planned_at else started.date()
+    return Location(bucket, f"{prefix}day={day.isoformat()}/{plan.run}.parquet")
+
+
+def write_table_rows(catalogue: Path, run: str, out: Path) -> None:
+    """Write a catalogue's rows as the table has them, one row group at a time."""
+    with (
+        pq.ParquetFile(catalogue) as source,
+        pq.ParquetWriter(out, SCHEMA, compression="zstd") as table,
+    ):
+        for group in range(source.num_row_groups):
+            rows = source.read_row_group(group)
+            named = rows.add_column(0, "run", pa.repeat(run, rows.num_rows))
+            table.write_table(named.select(SCHEMA.names).cast(SCHEMA))
