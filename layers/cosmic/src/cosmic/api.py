@@ -38,7 +38,7 @@ LAMBDA = Limits(
     world_size=1000, memory_mb=MB_PER_VCPU, channels=("direct", "s3"), engines=(AUTO_ENGINE,)
 )
 CATALOGUE = ("catalogue.parquet", "catalogue.fits")
-UNLIMITED = Limits(world_size=1, memory_mb=1 << 30, channels=())
+UNLIMITED = Limits(world_size=1, memory_mb=1 << 30, channels=(), functions=None)
 Progress = Callable[[int, int], None]
 
 
