@@ -1,7 +1,9 @@
-"""`python -m bench.scale`: how `aggregate` does as rows grow, today and at an earlier commit.
+"""`python -m bench.scale`: what a run takes as it grows, today and at an earlier commit.
 
-Each case is a run whose ranks are done, on an S3 of files, in a process of its own: what counts is
-our code, not the network. The page is drawn in a process of its own too, and has a column for it.
+The first table is of `aggregate`: each case is a run whose ranks are done, on an S3 of files, in a
+process of its own. What counts is our code, not boto3 and the network. The page is drawn in a
+process of its own too, and has a column for it. The second table is of `init`, and of what a rank
+reads of its plan.
 """
 
 from __future__ import annotations
@@ -18,22 +20,27 @@ from typing import Any
 
 from bench.earlier import ROOT, checked_out
 
-CHILD = ROOT / "bench/scale/child.py"
+CHILD, PLANNING = ROOT / "bench/scale/child.py", ROOT / "bench/scale/planning.py"
 ROWS_PER_RANK = 4_870
 FULL = 48_700_000
+INIT = ("case", "partitions", "ranks", "commit", "CPU s", "peak MiB", "plan KiB", "plan ms")
 UNITS = {"k": 1_000, "M": 1_000_000}
+FULL_PARTITIONS, PER_RANK = 40_000, 4
 COLUMNS = ("case", "rows", "commit", "CPU s", "µs/row", "of base", "peak MiB", "scratch MiB")
 
 
 def main() -> None:
     """Measure and print the table row by row."""
     parser = argparse.ArgumentParser(prog="bench.scale", description=__doc__)
-    parser.add_argument("--rows", nargs="+", type=whole, default=[128_000, 2_000_000, 8_000_000])
-    parser.add_argument("--full", action="store_true", help="48.7 M rows too, today alone")
+    parser.add_argument("--rows", nargs="*", type=whole, default=[128_000, 2_000_000, 8_000_000])
+    parser.add_argument("--partitions", type=whole, default=4_000, help="of the second table")
+    parser.add_argument(
+        "--full", action="store_true", help="48.7 M rows (today) and 40,000 partitions"
+    )
     parser.add_argument("--base", help="the earlier commit; without it, today's alone")
     parser.add_argument("--scratch", type=Path, help="folder for the runs: 200 bytes a row")
     options = parser.parse_args()
-    print(f"| {' | '.join((*COLUMNS, 'page CPU s'))} |\n|{'---|' * (len(COLUMNS) + 1)}")
+    head(*COLUMNS, "page CPU s")
     with checked_out(options.base) if options.base else nullcontext((None, None)) as (tree, python):
         for known in (1.0, 0.0):
             for rows in options.rows:
@@ -45,6 +52,17 @@ def main() -> None:
             if options.full:
                 here = aggregated(ROOT, Path(sys.executable), FULL, known, options.scratch)
                 show("today", known, here, None)
+        head(*INIT)
+        size = FULL_PARTITIONS if options.full else options.partitions
+        if tree:
+            show_init(options.base, tree, python, size, 0, options.scratch)
+        for indexed in (0, 1):
+            show_init("today", ROOT, Path(sys.executable), size, indexed, options.scratch)
+
+
+def head(*columns: str) -> None:
+    """Begin a table."""
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}", flush=True)
 
 
 def whole(text: str) -> int:
@@ -58,14 +76,39 @@ def aggregated(
 ) -> dict[str, Any]:
     """Make a run with the code of a tree, and aggregate it."""
     with TemporaryDirectory(dir=scratch) as folder:
-        child(tree, python, "build", folder, rows, ROWS_PER_RANK, known)
-        found: dict[str, Any] = json.loads(child(tree, python, "aggregate", folder))
+        child(tree, python, CHILD, "build", folder, rows, ROWS_PER_RANK, known)
+        found: dict[str, Any] = json.loads(child(tree, python, CHILD, "aggregate", folder))
         return found
 
 
-def child(tree: Path, python: Path | None, *words: object) -> str:
-    """What a child of one tree prints."""
-    command = [str(python), str(CHILD), *map(str, words)]
+def show_init(
+    commit: str,
+    tree: Path,
+    python: Path | None,
+    partitions: int,
+    indexed: int,
+    scratch: Path | None,
+) -> None:
+    """One row of the second table."""
+    with TemporaryDirectory(dir=scratch) as folder:
+        child(tree, python, PLANNING, "build", folder, partitions, indexed)
+        found = json.loads(child(tree, python, PLANNING, "plan", folder, partitions // PER_RANK))
+    cells = (
+        f"init, {'an' if indexed else 'no'} index",
+        f"{found['partitions']:,}",
+        f"{found['ranks']:,}",
+        commit,
+        f"{found['cpu_s']:.1f}",
+        f"{found['peak_mib']:.0f}",
+        f"{found['plan_kib']:.1f}",
+        f"{found['rank_ms']:.1f}",
+    )
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def child(tree: Path, python: Path | None, script: Path, *words: object) -> str:
+    """What a script prints that runs in a tree."""
+    command = [str(python), str(script), *map(str, words)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         command, cwd=tree, env=environment, capture_output=True, text=True, check=False

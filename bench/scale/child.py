@@ -14,6 +14,7 @@ import json
 import resource
 import sys
 import time
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -24,6 +25,17 @@ import pyarrow.parquet as pq
 
 from bench.scale.files import FilesS3
 
+
+class NoPandas(MetaPathFinder):
+    """Pyarrow imports pandas where it is installed; the functions' image doesn't have it."""
+
+    def find_spec(self, fullname: str, *_: object) -> None:
+        """Refuse that one."""
+        if fullname == "pandas":
+            raise ModuleNotFoundError(fullname)
+
+
+sys.meta_path.insert(0, NoPandas())
 BUCKET = "bench"
 RUN = "scale-1"
 

@@ -26,12 +26,13 @@ class FilesS3:
         self.root = root
         self.requests = 0
 
-    def _path(self, bucket: str, key: str) -> Path:
+    def path(self, bucket: str, key: str) -> Path:
+        """Where an object is."""
         return self.root / bucket / quote(key, safe="")
 
     def _found(self, bucket: str, key: str, operation: str) -> Path:
         self.requests += 1
-        path = self._path(bucket, key)
+        path = self.path(bucket, key)
         if not path.is_file():
             raise ClientError({"Error": {"Code": "NoSuchKey", "Message": key}}, operation)
         return path
@@ -59,7 +60,7 @@ class FilesS3:
     def put_object(self, Bucket: str, Key: str, Body: Any, **more: Any) -> dict[str, Any]:  # noqa: N803
         """Write an object, unless there is one and there should be none."""
         self.requests += 1
-        path = self._path(Bucket, Key)
+        path = self.path(Bucket, Key)
         if "IfNoneMatch" in more and path.exists():
             raise ClientError({"Error": {"Code": "PreconditionFailed"}}, "PutObject")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +70,7 @@ class FilesS3:
     def delete_object(self, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
         """Delete an object."""
         self.requests += 1
-        self._path(Bucket, Key).unlink(missing_ok=True)
+        self.path(Bucket, Key).unlink(missing_ok=True)
         return {}
 
     def put_object_tagging(self, **_: Any) -> dict[str, Any]:
@@ -80,7 +81,7 @@ class FilesS3:
     def upload_file(self, path: str, bucket: str, key: str) -> None:
         """Copy a file to its place, in as many requests as it has parts."""
         self.requests += 1 + Path(path).stat().st_size // (8 << 20)
-        shutil.copyfile(path, self._path(bucket, key))
+        shutil.copyfile(path, self.path(bucket, key))
 
     def create_multipart_upload(self, Bucket: str, Key: str, **_: Any) -> dict[str, Any]:  # noqa: N803
         """An upload is a folder of parts beside the objects."""
@@ -111,7 +112,7 @@ class FilesS3:
     ) -> dict[str, Any]:
         """Join the parts that are named."""
         self.requests += 1
-        folder, path = self.root / "uploads" / UploadId, self._path(Bucket, Key)
+        folder, path = self.root / "uploads" / UploadId, self.path(Bucket, Key)
         with path.open("wb") as whole:
             for part in MultipartUpload["Parts"]:
                 with (folder / str(part["PartNumber"])).open("rb") as file:
@@ -133,7 +134,7 @@ class FilesS3:
     def copy(self, CopySource: dict[str, str], Bucket: str, Key: str, **_: Any) -> None:  # noqa: N803
         """Copy an object."""
         source = self._found(CopySource["Bucket"], CopySource["Key"], "CopyObject")
-        shutil.copyfile(source, self._path(Bucket, Key))
+        shutil.copyfile(source, self.path(Bucket, Key))
 
     def get_paginator(self, _: str) -> Any:
         """Of `list_objects_v2` alone."""

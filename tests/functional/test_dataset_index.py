@@ -10,6 +10,7 @@ import pytest
 
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import Data, Model
+from cosmic.contracts.plan import FunctionLimits
 from cosmic.data.dataset_index import INDEX_NAME, etags_of, write_index
 from cosmic.data.native import write_partition
 from cosmic.planning.inputs import RunInputs, inspect_inputs
@@ -99,3 +100,16 @@ def test_etags_are_those_that_s3_gives(
     for write in (store.upload, lambda path, at: store.put(at, path.read_bytes())):
         write(path, at)
         assert store.head(at).etag.strip('"') in etags_of(path)
+
+
+def test_partitions_that_init_has_no_time_for_are_refused_unread(
+    look: Callable[[], tuple[RunInputs, int]], store: Store, bucket: str
+) -> None:
+    look()
+    data, model = Data(uri=f"s3://{bucket}/d/"), Model(uri=f"s3://{bucket}/m")
+    short = FunctionLimits(init_s=30)
+    assert inspect_inputs(store, data, model, functions=short).problems == []
+    store.delete(Location(bucket, f"d/{INDEX_NAME}"))
+    before = store.requests
+    (problem,) = inspect_inputs(store, data, model, functions=short).problems
+    assert (problem.code, store.requests.since(before).reads) == ("too-many-partitions", 2)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cosmic.contracts.plan import FunctionLimits
 from cosmic_local.template.template import Template, read
 
 from .conftest import EVERYTHING, ROOT, Deployed, as_list, of_type
@@ -152,6 +153,17 @@ def test_waits_are_ordered(template: Template) -> None:
     for state, function in pairs.items():
         task_s = states[state]["TimeoutSeconds"]
         assert functions[function]["Timeout"] < task_s < machine["TimeoutSeconds"]
+
+
+def test_the_planner_knows_the_time_and_memory_of_init_and_aggregate(template: Template) -> None:
+    functions = dict(of_type(template, "AWS::Lambda::Function"))
+    init, aggregate = functions["InitFunction"], functions["AggregateFunction"]
+    assert FunctionLimits() == FunctionLimits(
+        init_s=init["Timeout"],
+        init_memory_mb=init["MemorySize"],
+        aggregate_s=aggregate["Timeout"],
+        aggregate_memory_mb=aggregate["MemorySize"],
+    )
 
 
 def test_failed_events_go_to_the_queue(template: Template) -> None:

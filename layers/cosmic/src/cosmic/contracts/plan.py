@@ -364,10 +364,20 @@ def refusals(
     return problems
 
 
+class FunctionLimits(Contract):
+    """Time and memory of `init` and `aggregate`, as template.yaml gives them."""
+
+    init_s: int = 600
+    init_memory_mb: int = 512
+    aggregate_s: int = 840
+    aggregate_memory_mb: int = 1769
+
+
 class Limits(Contract):
     """What the deployment can do.
 
     Attributes:
+        functions: Of `init` and `aggregate`; None: a run takes neither.
         world_size: Ranks that can run at once.
         memory_mb: Memory of a rank's function.
         channels: How ranks can talk, the best first.
@@ -380,3 +390,4 @@ class Limits(Contract):
     channels: tuple[str, ...] = Field(strict=False)
     output_prefixes: tuple[str, ...] = Field(default=("",), strict=False)
     engines: tuple[EngineName, ...] = Field(default=ENGINES, strict=False)
+    functions: FunctionLimits | None = FunctionLimits()

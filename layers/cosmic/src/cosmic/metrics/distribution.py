@@ -142,13 +142,17 @@ class Sample(ABC):
         low, high = self.quantiles([max(0.0, 0.5 - away), min(1.0, 0.5 + away)])
         return float(high - low) / 2
 
-    def mad_error(self, centre: float, mad: float) -> float:
+    def mad_error(self, centre: float, distances: Sample) -> float:
         """The standard error of the MAD about the median.
 
         The densities, whose ratio says how far the distribution is from symmetric, are those
         within half a MAD of their places.
+
+        Args:
+            centre: The median.
+            distances: Those from it.
         """
-        error = self.distances(centre).median_error()
+        mad, error = distances.median(), distances.median_error()
         steps = self.below(centre + mad * np.array([-1.5, -0.5, 0.5, 1.5]))
         lower, middle, upper = np.diff(steps)
         if not middle:

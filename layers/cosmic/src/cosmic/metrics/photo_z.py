@@ -215,12 +215,12 @@ def _bin(residual: Distribution, outliers: int) -> dict[str, float]:
         return {}
     dz, share = residual.sample(), outliers / n
     median = dz.median()
-    mad = dz.distances(median).median()
+    distances = dz.distances(median)
     return {
         "bias_median": median,
         "bias_median_err": dz.median_error(),
-        "sigma_nmad": MAD_TO_SIGMA * mad,
-        "sigma_nmad_err": MAD_TO_SIGMA * dz.mad_error(median, mad),
+        "sigma_nmad": MAD_TO_SIGMA * distances.median(),
+        "sigma_nmad_err": MAD_TO_SIGMA * dz.mad_error(median, distances),
         f"outliers_{OUTLIERS_AT[0]:g}": share,
         f"outliers_{OUTLIERS_AT[0]:g}_err": float(np.sqrt(share * (1 - share) / n)),
     }

@@ -16,11 +16,12 @@ from cosmic.contracts.numbered_sets import (
     missing_from_numbered_set,
     natural_order,
 )
-from cosmic.contracts.plan import PlannedModel, PlannedPartition
+from cosmic.contracts.plan import FunctionLimits, PlannedModel, PlannedPartition
 from cosmic.data.checkpoint_header import DOMAIN, check_start
 from cosmic.data.dataset_index import IndexedPartition
 from cosmic.data.formats import FORMATS, read_header
 from cosmic.errors import InputError, Problem
+from cosmic.planning.capacity import too_much_to_look_at
 from cosmic.planning.indexed import is_index, known_partitions
 from cosmic.planning.pixel_sample import (
     OpenPartition,
@@ -55,7 +56,12 @@ class RunInputs:
 
 
 def inspect_inputs(
-    store: Readable, data: Data, model: Model, *, largest_model_bytes: int | None = None
+    store: Readable,
+    data: Data,
+    model: Model,
+    *,
+    largest_model_bytes: int | None = None,
+    functions: FunctionLimits | None = None,
 ) -> RunInputs:
     """List the partitions, read their headers and a few rows, and check the model.
 
@@ -63,10 +69,14 @@ def inspect_inputs(
 
     Args:
         largest_model_bytes: A larger model is refused unread; None: there is no limit.
+        functions: More partitions than `init` can look at are refused unread; None: so are none.
     """
     found, store = RunInputs(), store.paid_by(data.request_payer)
     _survey_model(store, model, largest_model_bytes, found)
     listed = _list_partitions(store, data, found)
+    if functions and (refused := _too_many(listed, functions)):
+        found.problems += refused
+        return found
     opened: list[OpenPartition] = []
     with ThreadPoolExecutor(HEADER_READERS) as pool:
         unknown = [item for item in listed if item.known is None]
@@ -81,6 +91,11 @@ def inspect_inputs(
         _survey_pixels(store, data, opened, pool, found)
     found.problems += _different_ids(data, found.partitions)
     return found
+
+
+def _too_many(listed: Sequence[Listed], functions: FunctionLimits) -> list[Problem]:
+    headers = sum(item.known is None for item in listed)
+    return too_much_to_look_at("/data", len(listed), headers, functions)
 
 
 def _different_ids(data: Data, partitions: Sequence[PlannedPartition]) -> list[Problem]:

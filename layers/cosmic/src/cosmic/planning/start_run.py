@@ -22,6 +22,7 @@ from cosmic.contracts.plan import (
 )
 from cosmic.contracts.status import State, Status, utc_now
 from cosmic.errors import CosmicError, InputError, InvalidInput, Problem, TransientError
+from cosmic.planning.capacity import too_much_to_merge
 from cosmic.planning.execution_input import execution_input
 from cosmic.planning.inputs import RunInputs, inspect_inputs
 from cosmic.planning.memory import largest_model_bytes, projected_memory_mb
@@ -163,7 +164,13 @@ def survey_input(manifest: Manifest, store: Readable, limits: Limits) -> RunInpu
     """Look at a run's input; a model that fits into no rank is refused unread."""
     engine = choose_engine(manifest.inference.engine)
     largest = largest_model_bytes(limits.memory_mb, engine) or None  # what is wrong isn't the model
-    return inspect_inputs(store, manifest.data, manifest.model, largest_model_bytes=largest)
+    return inspect_inputs(
+        store,
+        manifest.data,
+        manifest.model,
+        largest_model_bytes=largest,
+        functions=limits.functions,
+    )
 
 
 def plan_run(
@@ -187,6 +194,9 @@ def plan_run(
     problems = list(found.problems)
     if found.partitions or not problems:
         problems += refusals(sum(rows), world_size, channel, limits, memory_mb)
+        if limits.functions:
+            counts = (sum(rows), world_size, len(found.partitions))
+            problems += too_much_to_merge(*counts, limits.functions)
     if not manifest.output.prefix.startswith(limits.output_prefixes):
         problems.append(_no_prefix(manifest.output.prefix, limits))
     problems += _no_engine(manifest.inference, limits)

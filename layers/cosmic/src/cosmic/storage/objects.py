@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypedDict
 import boto3
 from botocore.config import Config
 from botocore.response import StreamingBody
+from pydantic_core import to_json
 from s3transfer.manager import TransferManager
 from s3transfer.subscribers import BaseSubscriber
 
@@ -479,8 +480,8 @@ class Store:
         Raises:
             ValueError: it holds an infinity or NaN, which JSON doesn't have.
         """
-        text = json.dumps(document, indent=1, allow_nan=False)
-        self.put(at, text.encode(), "application/json")
+        json.dumps(document, allow_nan=False)
+        self.put(at, to_json(document, indent=1), "application/json")
 
     def writer(self, at: Location) -> ResultWriter:
         """What writes an object piece by piece; it appears when it is whole."""

@@ -39,7 +39,7 @@ def planned(manifest: Manifest, store: Readable, limits: Limits, run: str = "") 
 
 def limits_here(ranks: int) -> Limits:
     """What this machine can do: any number of ranks, one after another, that don't talk."""
-    return Limits(world_size=ranks, memory_mb=MEMORY_MB, channels=())
+    return Limits(world_size=ranks, memory_mb=MEMORY_MB, channels=(), functions=None)
 
 
 def manifest_here(
