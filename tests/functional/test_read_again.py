@@ -13,7 +13,7 @@ from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import Data, Manifest, Model
 from cosmic.contracts.plan import Plan, Slice, make_plan
 from cosmic.data.stream import BlockReader
-from cosmic.errors import InputError
+from cosmic.errors import CosmicError, InputError, TransientError
 from cosmic.planning.inputs import inspect_inputs
 from cosmic.ranks.environment import RankEnvironment
 from cosmic.storage.objects import Store
@@ -25,18 +25,18 @@ ROWS = 64
 class Spoiling(Store):
     """S3 whose first replies to each range have a flipped bit."""
 
-    def __init__(self, store: Store, times: int) -> None:
+    def __init__(self, store: Store, times: int, *, elsewhere: bool = False) -> None:
         super().__init__(store._s3)
-        self._times = times
+        self._times, self._elsewhere = times, elsewhere
         self._seen: dict[tuple[str, int], int] = {}
 
     def read_into(self, target: memoryview, at: Location, offset: int, *, etag: str) -> None:
-        """Read, then spoil the last byte."""
+        """Read, then spoil the last byte, or each time another."""
         super().read_into(target, at, offset, etag=etag)
         seen = self._seen.get((at.key, offset), 0)
         self._seen[at.key, offset] = seen + 1
         if seen < self._times:
-            target[-1] ^= 1
+            target[-1 - seen * self._elsewhere] ^= 1
 
 
 @pytest.fixture
@@ -65,7 +65,25 @@ def test_rows_and_headers(store: Store, plan: Plan) -> None:
     np.testing.assert_array_equal(rows_of(Spoiling(store, 1), plan), rows_of(store, plan))
 
 
-def test_what_is_damaged_every_time_is_refused(store: Store, plan: Plan) -> None:
+class SpoilingRows(Spoiling):
+    """S3 that spoils all but the header."""
+
+    def read_into(self, target: memoryview, at: Location, offset: int, *, etag: str) -> None:
+        """Read, then spoil."""
+        read = Spoiling.read_into if offset else Store.read_into
+        read(self, target, at, offset, etag=etag)
+
+
+@pytest.mark.parametrize(("elsewhere", "family"), [(False, InputError), (True, TransientError)])
+def test_what_differs_each_time_is_damaged_on_its_way(
+    store: Store, plan: Plan, elsewhere: bool, family: type[CosmicError]
+) -> None:
+    with pytest.raises(CosmicError) as caught:
+        rows_of(SpoilingRows(store, 9, elsewhere=elsewhere), plan)
+    assert (type(caught.value), caught.value.code) == (family, "bad-checksum")
+
+
+def test_a_header_that_is_damaged_every_time_is_refused(store: Store, plan: Plan) -> None:
     with pytest.raises(InputError):
         rows_of(Spoiling(store, 9), plan)
 

@@ -8,7 +8,7 @@ import pytest
 
 from cosmic.client.executions import next_name
 from cosmic.client.progress import Seen, progress_of
-from cosmic.contracts.plan import Plan, PlannedModel, RankPlan, Slice
+from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, RankPlan, Slice
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.contracts.status import State, Status
 from cosmic.costs.prices import gb_second, price
@@ -19,13 +19,16 @@ MODEL = PlannedModel(bucket="b", key="m", etag="e", bytes=1, sha256="0" * 64)
 
 def plan(*rows: int) -> Plan:
     ranks = [
-        RankPlan(rank=i, slices=(Slice(partition=0, start=0, stop=n),)) for i, n in enumerate(rows)
+        RankPlan(rank=i, slices=(Slice(partition=i, start=0, stop=n),)) for i, n in enumerate(rows)
     ]
     return Plan(
         run="r",
         dataset="d",
         model=MODEL,
-        partitions=(),
+        partitions=tuple(
+            PlannedPartition(bucket="b", key=str(i), etag="e", bytes=1, rows=n, row_bytes=1)
+            for i, n in enumerate(rows)
+        ),
         ranks=tuple(ranks),
         batch_size=64,
         channel="none",

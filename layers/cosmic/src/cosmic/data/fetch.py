@@ -13,7 +13,7 @@ from cosmic.contracts.columns import Header
 from cosmic.contracts.location import Location
 from cosmic.contracts.plan import PlannedPartition
 from cosmic.data.ranges import BusyClock, Span, spans
-from cosmic.errors import InputError
+from cosmic.errors import CosmicError, InputError, TransientError
 from cosmic.storage.objects import Readable
 
 CONNECTIONS = 8
@@ -46,23 +46,23 @@ class Fetcher:
 
         Raises:
             InputError: the partition is gone, has changed since the run was planned, or its rows
-                don't have the checksums that its header gives.
-            TransientError: S3 failed.
+                don't have the checksums that its header gives, and are the same each time.
+            TransientError: S3 failed, or the rows are damaged otherwise each time.
         """
         first, end = whole_checksums(header, start, stop)
+        seen = set()
         for _ in range(CHECKSUM_ATTEMPTS):
             found = self._read(planned, header, first, end, connections)
             damaged = damaged_columns(header, found, first, end)
             if not damaged:
                 break
+            seen.add(tuple(zlib.crc32(data) for data in found.values()))
         else:
             at = Location(planned.bucket, planned.key)
-            raise InputError(
-                f"{at.uri}: rows {first} to {end} of {', '.join(damaged)} don't have the checksum "
-                "that its header gives",
-                code="bad-checksum",
-                hint="upload the partition again",
+            what = (
+                f"{at.uri}: rows {first} to {end} of {', '.join(damaged)} don't have the checksum"
             )
+            raise _bad_checksum(what, on_the_way=len(seen) > 1)
         rows = slice(start - first, stop - first)
         return {name: header.tensors[name].rows(data)[rows] for name, data in found.items()}
 
@@ -97,6 +97,14 @@ class Fetcher:
             self._store.read_into(target, where, span.offset + at, etag=planned.etag)
         with self._lock:
             self.bytes_read += len(target)
+
+
+def _bad_checksum(what: str, *, on_the_way: bool) -> CosmicError:
+    """Bytes that differ each time they are read are damaged on their way, not where they are."""
+    message = f"{what} that its header gives"
+    if on_the_way:
+        return TransientError(f"{message}, and differ each time they are read", code="bad-checksum")
+    return InputError(message, code="bad-checksum", hint="upload the partition again")
 
 
 def _wait_for(parts: list[Future[None]]) -> None:

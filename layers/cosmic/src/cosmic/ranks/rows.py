@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -15,6 +16,7 @@ from cosmic.contracts.catalogue_schema import FEW_VALUES
 from cosmic.contracts.plan import PlanSettings
 from cosmic.contracts.rank_record import WorkPart
 from cosmic.data.stream import Block, BlockReader, Stream
+from cosmic.errors import InputError
 from cosmic.model.engine import Engine, Predictions
 from cosmic.ranks.balance.batch_queue import BatchQueue
 from cosmic.ranks.balance.channel import BalanceChannel
@@ -37,6 +39,7 @@ class Work:
         channel: Over which others may take some over.
         stop_by: When no further batch may begin, on the clock of `time.monotonic`.
         check_pixels: Whether objects are flagged whose pixels and magnitudes disagree.
+        tolerant: Whether the run may lack rows.
         progress: What was counted.
         seen: Called with the rows done after each block.
     """
@@ -48,6 +51,7 @@ class Work:
     channel: BalanceChannel
     stop_by: float
     check_pixels: bool = False
+    tolerant: bool = True
     progress: Progress = field(default_factory=Progress)
     seen: Callable[[int], None] = lambda rows: None
 
@@ -66,7 +70,8 @@ class Work:
         """All rows in the order of the plan, whichever rank computes them.
 
         Raises:
-            InputError: a partition is not what was planned, or time ran out.
+            InputError: a partition is not what was planned, time ran out, or none of the first rows
+                has a prediction and the run tolerates no loss.
             TransientError: S3 failed.
         """
         yield from self._own()
@@ -81,7 +86,16 @@ class Work:
             if block is not None:
                 rows = PredictionBlock.of(block, self._predict(block, self._begin))
                 if rows.rows:
+                    self._refuse_nothing(rows)
                     yield rows
+
+    def _refuse_nothing(self, rows: PredictionBlock) -> None:
+        """Stop at the first rows if none has a prediction, where the run can only fail then."""
+        first = self.progress.rows == 0
+        if first and not self.tolerant and not np.isfinite(rows.z_phot).any():
+            message = f"the model gives no finite redshift for any of the first {rows.rows} rows"
+            hint = "check the model and its input, or let tolerate.failed_rows_percent be above 0"
+            raise InputError(message, code="no-predictions", hint=hint)
 
     def _begin(self) -> bool:
         self._exchange()

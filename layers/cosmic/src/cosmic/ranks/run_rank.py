@@ -97,7 +97,17 @@ def _infer(
         invocation.mark("model_loaded_at_s")
         path = scratch / "shard.parquet"
         queue: BatchQueue[PredictionBlock] = BatchQueue(slices, plan.batch_size)
-        work = Work(queue, blocks, reader, engine, channel, stop_by, plan.check_pixels, seen=seen)
+        work = Work(
+            queue,
+            blocks,
+            reader,
+            engine,
+            channel,
+            stop_by,
+            plan.check_pixels,
+            tolerant=plan.failed_rows_percent > 0,
+            seen=seen,
+        )
         infer_rows(work, path, schema_of(plan.id_bytes))
         invocation.mark("inferred_at_s")
         run = RunStore(environment.store, task.folder)
