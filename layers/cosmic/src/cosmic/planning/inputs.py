@@ -26,6 +26,7 @@ from cosmic.planning.pixel_sample import (
     compare_pixels,
     refuses,
 )
+from cosmic.planning.training_images import other_scale, too_small
 from cosmic.storage.objects import Readable, StoredObject
 
 HEADER_READERS = 16
@@ -62,7 +63,7 @@ def inspect_inputs(
         largest_model_bytes: A larger model is refused unread; None: there is no limit.
     """
     found = RunInputs()
-    _survey_model(store, model, largest_model_bytes, found)
+    metadata = _survey_model(store, model, largest_model_bytes, found)
     listed = _list_partitions(store, data, found)
     opened: list[OpenPartition] = []
     with ThreadPoolExecutor(HEADER_READERS) as pool:
@@ -73,6 +74,8 @@ def inspect_inputs(
                 found.problems += outcome
         found.partitions = [o.planned for o in opened]
         _survey_pixels(store, data, opened, pool, found)
+    found.problems += too_small(metadata, opened)
+    found.warnings += other_scale(metadata, opened)
     found.problems += _different_ids(data, found.partitions)
     return found
 
@@ -105,11 +108,14 @@ def _survey_pixels(
     found.check_pixels = report.verdict == "ok" or (refused and not report.refused)
     if report.refused and refused:
         found.problems.append(as_problem(report))
-    elif report.refused:
+    elif report.message:
         found.warnings.append(as_warning(report))
 
 
-def _survey_model(store: Readable, model: Model, largest: int | None, found: RunInputs) -> None:
+def _survey_model(
+    store: Readable, model: Model, largest: int | None, found: RunInputs
+) -> dict[str, str]:
+    """Note the model and what is wrong with it; returns the checkpoint's metadata."""
     at = parse_uri(model.uri)
     try:
         head = store.head(at)
@@ -118,7 +124,7 @@ def _survey_model(store: Readable, model: Model, largest: int | None, found: Run
     except InputError as error:
         problem = _as_problem("/model/uri", model.uri, error)
         found.problems.append(replace(problem, hint=_unconverted(store, at) or problem.hint))
-        return
+        return {}
     if model.sha256 and digest != model.sha256:
         message = f"{model.uri} has sha256 {digest}"
         hint = "upload the model that the manifest names, or correct the manifest"
@@ -133,6 +139,7 @@ def _survey_model(store: Readable, model: Model, largest: int | None, found: Run
         sha256=digest,
         has_domain=DOMAIN in metadata,
     )
+    return metadata
 
 
 def _refuse_large(head: StoredObject, largest: int | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,22 +23,31 @@ CODE = "pixels-disagree"
 
 @dataclass(frozen=True)
 class OpenPartition:
-    """A partition, and where its pixels and magnitudes lie."""
+    """A partition, and where its pixels and magnitudes lie.
+
+    Attributes:
+        pixel_arcsec: Side of a pixel; None: it doesn't say.
+    """
 
     planned: PlannedPartition
     image: Tensor
     mag: Tensor
+    pixel_arcsec: float | None = None
 
     @classmethod
     def of(cls, planned: PlannedPartition, header: Header) -> OpenPartition:
         """Keep of a header what a sample needs, not the checksums of all rows."""
-        return cls(planned, header.tensors["image"], header.tensors["mag"])
+        tensors = header.tensors
+        return cls(planned, tensors["image"], tensors["mag"], header.pixel_arcsec)
 
 
 def compare_pixels(
     store: Readable, partitions: Sequence[OpenPartition], connections: Executor
 ) -> Report:
     """Judge at most 256 rows, spread over all partitions: 16 requests for at most 8 MiB of pixels.
+
+    Partitions that are as wrong by themselves as a data set that is refused are not made up for by
+    the others: the first of them is named.
 
     Raises:
         InputError: a partition is gone, or has changed since it was listed.
@@ -57,9 +66,28 @@ def compare_pixels(
         for piece in pieces
         for p in [partitions[piece[0]]]
     ]
-    return judge(
-        Comparison.joined([Comparison.of(image.result(), mag.result()) for image, mag in read_now])
-    )
+    found = [Comparison.of(image.result(), mag.result()) for image, mag in read_now]
+    together = judge(Comparison.joined(found))
+    if together.refused:
+        return together
+    by_partition: dict[int, list[Comparison]] = {}
+    for (at, _, _), part in zip(pieces, found, strict=True):
+        by_partition.setdefault(at, []).append(part)
+    return _first_wrong(partitions, by_partition) or together
+
+
+def _first_wrong(
+    partitions: Sequence[OpenPartition], found: dict[int, list[Comparison]]
+) -> Report | None:
+    """What is wrong with one partition; a few objects can't tell pixels of other rows."""
+    for at, parts in found.items():
+        report = judge(Comparison.joined(parts))
+        if report.refused and report.verdict != "rows":
+            planned = partitions[at].planned
+            where = Location(planned.bucket, planned.key).uri
+            others = f"{len(found) - 1} others that were looked at are right or don't tell"
+            return replace(report, message=f"{where}: {report.message}; {others}")
+    return None
 
 
 def refuses(data: Data) -> bool:
