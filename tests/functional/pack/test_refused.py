@@ -18,7 +18,7 @@ from astropy.table import MaskedColumn, Table
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from cosmic.data.pack.columns import Choices
+from cosmic.data.pack.choices import Choices
 from cosmic.data.pack.opening import files_of
 from cosmic.data.pack.pack import pack
 from cosmic.errors import InputError, InvalidInput

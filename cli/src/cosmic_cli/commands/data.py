@@ -21,7 +21,7 @@ from cosmic_cli.exit_codes import out as shown
 from cosmic_cli.options import AsJson
 
 if TYPE_CHECKING:
-    from cosmic.data.pack.columns import Choices
+    from cosmic.data.pack.choices import Choices
     from cosmic.data.pack.pack import Packed
 
 app = typer.Typer(help="Data sets: make, pack, inspect.", no_args_is_help=True)
@@ -122,6 +122,9 @@ def pack(
     image_scale: Annotated[
         float | None, typer.Option(help="Nanomaggies of one unit of their pixels.")
     ] = None,
+    pixel_scale: Annotated[
+        float | None, typer.Option(help="Arcseconds of a side of their pixels.")
+    ] = None,
     cutouts: Annotated[
         Path | None, typer.Option(help="Folder of a FITS file an object, or an .npy of all images.")
     ] = None,
@@ -153,12 +156,14 @@ def pack(
 
     JSON: {"out", "rows", "partitions", "bytes", "ignored", "ids": int64 or text, "repeated_ids",
     "unused_cutouts", "sources": [{"path", "format", "rows", "columns", "without_cutout",
-    "taken": {column: {"field", "unit", "factor", "missing", "missing_by_value"}}, "made_up",
+    "corrected_for_extinction": true, false or null where names don't tell, "pixel_arcsec",
+    "masks_not_applied", "made_up",
+    "taken": {column: {"field", "unit", "factor", "missing", "missing_by_value"}},
     "pixels": {"lost_images", "images_with_bad_pixels", "images_with_an_empty_band"}, "photometry":
     {"verdict", "objects", "bands": {band: {"objects", "ratio", "off", "dark"}}, "factor", "order",
     "message", "hint"}}]}
     """
-    from cosmic.data.pack.columns import Choices
+    from cosmic.data.pack.choices import Choices
     from cosmic.data.pack.opening import files_of, ignored_in
     from cosmic.data.pack.pack import pack as pack_files
     from cosmic.data.pack.summary import warnings_of
@@ -166,6 +171,9 @@ def pack(
     if image_scale is not None and not 0 < image_scale < math.inf:
         hint = "nanomaggies of one unit, a number above 0"
         raise InputError(f"--image-scale {image_scale}", code="usage", hint=hint)
+    if pixel_scale is not None and not 0 < pixel_scale < math.inf:
+        hint = "arcseconds of a pixel's side, a number above 0"
+        raise InputError(f"--pixel-scale {pixel_scale}", code="usage", hint=hint)
     choices = Choices(
         _pairs(column or []),
         image_scale,
@@ -176,6 +184,7 @@ def pack(
         cutouts,
         cutout_name,
         cutout_hdu or (),
+        pixel_scale,
     )
     _check_cutouts(choices)
     packed = pack_files(
