@@ -50,18 +50,28 @@ def sigma_nmad(dz: Floats) -> float:
     return float(MAD_TO_SIGMA * np.median(np.abs(dz - np.median(dz))))
 
 
-def photo_z_metrics(z_phot: Floats, z_spec: Floats, mag_r: Floats) -> dict[str, Any]:
+def implausible(z_phot: Floats, z_spec: Floats) -> int:
+    """How many rows (N,) have a prediction and a z_spec that can be none, such as -9."""
+    known = np.isfinite(z_phot) & ~np.isnan(z_spec)
+    return int(np.count_nonzero(known & ~plausible_redshifts(z_spec)))
+
+
+def photo_z_metrics(
+    z_phot: Floats, z_spec: Floats, mag_r: Floats, *, dropped: int = 0
+) -> dict[str, Any]:
     """All metrics of the rows that have both redshifts.
 
     Args:
         z_phot: Photometric redshifts (N,) float32; a sum of squares of these can't overflow.
         z_spec: Spectroscopic redshifts (N,) float32.
         mag_r: r magnitudes (N,), for the bins; NaN where missing.
+        dropped: Of the rows with a prediction and no z_spec, those whose z_spec was implausible
+            and is therefore gone.
 
     Returns:
         A JSON object; `n` and `left_out` alone where no row has both redshifts.
     """
-    left_out = _left_out(z_phot, z_spec)
+    left_out = _left_out(z_phot, z_spec, dropped)
     compared = comparable(z_phot, z_spec)
     z_phot, z_spec, mag_r = z_phot[compared], z_spec[compared], mag_r[compared]
     if not len(z_phot):
@@ -78,14 +88,15 @@ def photo_z_metrics(z_phot: Floats, z_spec: Floats, mag_r: Floats) -> dict[str, 
     }
 
 
-def _left_out(z_phot: Floats, z_spec: Floats) -> dict[str, int]:
+def _left_out(z_phot: Floats, z_spec: Floats, dropped: int) -> dict[str, int]:
     """How many rows have no part in the metrics, each counted under the first reason it has."""
-    predicted, known = np.isfinite(z_phot), ~np.isnan(z_spec)
-    implausible = predicted & known & ~plausible_redshifts(z_spec)
+    predicted, unknown = np.isfinite(z_phot), np.isnan(z_spec)
+    gone = int(np.count_nonzero(predicted & unknown))
+    dropped = min(dropped, gone)
     return {
         "no_prediction": int(np.count_nonzero(~predicted)),
-        "no_z_spec": int(np.count_nonzero(predicted & ~known)),
-        "implausible_z_spec": int(np.count_nonzero(implausible)),
+        "no_z_spec": gone - dropped,
+        "implausible_z_spec": implausible(z_phot, z_spec) + dropped,
     }
 
 

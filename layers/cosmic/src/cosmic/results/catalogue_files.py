@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import fitsio
 import numpy as np
@@ -18,6 +19,7 @@ from cosmic.contracts.flags import MEANINGS, Flag
 
 ROW_GROUP_ROWS = 65_536
 FITS_EXTENSION = "CATALOGUE"
+ASCII = "".join(map(chr, range(0x20, 0x7F)))  # what a FITS header holds
 
 
 class CatalogueWriter:
@@ -64,7 +66,8 @@ class CatalogueWriter:
     def finish(self, provenance: Mapping[str, str | int]) -> None:
         """Write what is pending, and what the flags mean and the provenance.
 
-        Both go into the Parquet metadata (`cosmic.flag.N` for bit N) and FITS keywords (`FLAGN`).
+        Both go into the Parquet metadata (`cosmic.flag.N` for bit N) and FITS keywords (`FLAGN`),
+        whose values are ASCII: other characters are percent-encoded as in a URI.
         """
         self._flush(1)
         meanings = {f"cosmic.flag.{flag.value}": f"{flag.name}: {MEANINGS[flag]}" for flag in Flag}
@@ -77,7 +80,8 @@ class CatalogueWriter:
         for i, info in enumerate(COLUMNS.values(), start=1):
             hdu.write_key(f"TUCD{i}", info.ucd, comment=info.description[:40])
         for name, value in provenance.items():
-            hdu.write_key(name.upper().removeprefix("COSMIC.")[:8].replace(".", ""), value)
+            keyword = name.upper().removeprefix("COSMIC.")[:8].replace(".", "")
+            hdu.write_key(keyword, quote(value, ASCII) if isinstance(value, str) else value)
 
     def _flush(self, least: int) -> None:
         pending = pa.concat_tables([self._schema.empty_table(), *self._pending])

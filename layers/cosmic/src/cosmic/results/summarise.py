@@ -156,7 +156,7 @@ def _metrics(
     wall_s, aggregate_s = now_s - task.run_started_at_s, now_s - task.began_at_s
     return {
         "version": 1,
-        "photo_z": photo_z_metrics(*redshifts),
+        "photo_z": photo_z_metrics(*redshifts, dropped=sum(r.implausible_z_spec for r in records)),
         "run": _run_metrics(plan, records, wall_s, aggregate_s),
         "flags": dict(merged.flagged.counts),
         "domain": _domain_metrics(plan, merged),
