@@ -30,6 +30,7 @@ from cosmic.contracts.rank_record import RankRecord, parse_record
 from cosmic.contracts.status import State, Status, parse_status
 from cosmic.costs.counts import WRITES_OF_AGGREGATE, count, reads_of_aggregate
 from cosmic.costs.workload import of_plan
+from cosmic.metrics.photo_z import implausible
 from cosmic.metrics.statistics import Statistics
 from cosmic.report.document import ReportDocument
 from cosmic.results.aggregate import aggregate
@@ -145,6 +146,16 @@ class Run:
         if collective:
             write_gathered(RunStore(self.store, self.folder), self.statistics, self.shards)
 
+    def implausible(self, rank: int) -> int:
+        """As a rank counts it: of its rows that have a prediction."""
+        return sum(
+            implausible(
+                self.z_phot(self.columns[s.partition])[s.start : s.stop],
+                self.columns[s.partition]["z_spec"][s.start : s.stop],
+            )
+            for s in self.plan.ranks[rank].slices
+        )
+
     def record(self, rank: int, fmi: str) -> bytes:
         times: dict[str, Any] = dict.fromkeys(
             (n for n in RankRecord.model_fields if n.endswith("_at_s")), 1.0
@@ -158,6 +169,7 @@ class Run:
             init_s=1.0,
             rows=self.plan.ranks[rank].rows,
             rows_flagged=0,
+            implausible_z_spec=self.implausible(rank),
             bytes_read=1000,
             s3_reads=10,
             s3_writes=2,
@@ -552,15 +564,17 @@ def test_awkward_redshifts_never_fail_a_run(
     assert (found["r2"] is None) == (kind == "constant")
 
 
-def test_the_catalogue_keeps_an_implausible_z_spec_as_it_was_given(
+def test_an_implausible_z_spec_is_null_in_the_catalogue_and_counted(
     run: Callable[..., Run], columns: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    columns[0]["z_spec"][:4] = given = [-1, -9, -99, 99]
+    columns[0]["z_spec"][:4] = [-1, -9, -99, 99]
     done = run(2)
     done.write()
     done.aggregate(tmp_path)
     found = pq.read_table(io.BytesIO(done.object("catalogue.parquet")))
-    assert found["z_spec"][:4].to_pylist() == given
+    assert found["z_spec"][:4].to_pylist() == [None] * 4
+    metrics = json.loads(done.object("metrics.json"))["photo_z"]
+    assert metrics["left_out"]["implausible_z_spec"] == 4
 
 
 def test_a_redshift_that_fmi_summed_wrong_fails_the_run(
@@ -786,9 +800,9 @@ def test_a_run_resumed_meanwhile_keeps_its_new_status(
     step = getattr(before, during.rpartition(".")[2])
     seen: list[Status] = []
 
-    def resumed_meanwhile(*given: Any) -> Any:
+    def resumed_meanwhile(*given: Any, **named: Any) -> Any:
         seen.append(_resume(done))
-        return step(*given)
+        return step(*given, **named)
 
     monkeypatch.setattr(f"cosmic.{during}", resumed_meanwhile)
     assert done.aggregate(tmp_path) == seen[0]
@@ -857,10 +871,10 @@ def test_what_init_says_late_is_no_end(
     done = run(2)
     done.write()
 
-    def announced_meanwhile(*given: Any) -> Any:
+    def announced_meanwhile(*given: Any, **named: Any) -> Any:
         late = Status(run=done.folder.run, state=said, manifest="m", updated_at="now")
         done.store.put(done.folder.status, late.model_dump_json().encode())
-        return summarise(*given)
+        return summarise(*given, **named)
 
     monkeypatch.setattr("cosmic.results.aggregate.summarise", announced_meanwhile)
     assert done.aggregate(tmp_path).state is State.SUCCEEDED

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cosmic.contracts.catalogue_schema import rows_to_table
+from cosmic.contracts.catalogue_schema import QUANTILES, rows_to_table
 from cosmic.results.catalogue_files import CatalogueWriter, row_groups
 from cosmic.results.merge import Merged
 
@@ -41,7 +41,9 @@ def table() -> pa.Table:
         "z_spec": (known + draw.normal(0, 0.02, ROWS)).astype(np.float32),
     }
     flags = draw.integers(0, 2, ROWS).astype(np.int32)
-    return rows_to_table(columns, z, z * np.float32(0.1), flags, partition=0, start=0)
+    quantiles = z[:, None] + draw.normal(0, 0.01, (ROWS, len(QUANTILES))).astype(np.float32)
+    width = z * np.float32(0.1)
+    return rows_to_table(columns, z, width, quantiles, flags, partition=0, start=0)
 
 
 @pytest.fixture(autouse=True)

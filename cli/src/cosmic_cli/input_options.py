@@ -14,7 +14,7 @@ from cosmic.errors import InputError
 from cosmic_cli.options import Command, with_options
 
 if TYPE_CHECKING:
-    from cosmic.data.pack.columns import Choices
+    from cosmic.data.pack.choices import Choices
 
 _UNITS = {"": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 
@@ -46,6 +46,10 @@ CHOICES: dict[str, tuple[Any, Any]] = {
     ),
     "image_scale": (
         Annotated[float | None, typer.Option(help="Nanomaggies of one unit of their pixels.")],
+        None,
+    ),
+    "pixel_scale": (
+        Annotated[float | None, typer.Option(help="Arcseconds of a side of their pixels.")],
         None,
     ),
     "cutouts": (
@@ -104,15 +108,20 @@ def _choices(**said: Any) -> Choices:
     Raises:
         InputError: it can't be understood.
     """
-    from cosmic.data.pack.columns import Choices
+    from cosmic.data.pack.choices import Choices
 
     image_scale = said["image_scale"]
     if image_scale is not None and not 0 < image_scale < math.inf:
         hint = "nanomaggies of one unit, a number above 0"
         raise InputError(f"--image-scale {image_scale}", code="usage", hint=hint)
+    pixel_scale = said["pixel_scale"]
+    if pixel_scale is not None and not 0 < pixel_scale < math.inf:
+        hint = "arcseconds of a pixel's side, a number above 0"
+        raise InputError(f"--pixel-scale {pixel_scale}", code="usage", hint=hint)
     choices = Choices(
         names=_pairs(said["column"] or []),
         image_scale=image_scale,
+        pixel_arcsec=pixel_scale,
         number_objects=said["number_objects"],
         hdus=said["hdu"] or (),
         groups=said["group"] or (),

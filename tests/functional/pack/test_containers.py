@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
-from cosmic.data.pack.columns import Choices
+from cosmic.data.pack.choices import Choices
 from cosmic.data.pack.opening import files_of
 from cosmic.data.pack.pack import Packed, pack
 from cosmic.errors import InputError

@@ -19,7 +19,7 @@ from torch.utils.data import TensorDataset
 from typer.testing import CliRunner
 
 from cosmic.data.native import write_partition
-from cosmic.data.pack.columns import Choices
+from cosmic.data.pack.choices import Choices
 from cosmic.data.pack.look import look
 from cosmic.data.pack.opening import files_of, opened
 from cosmic.data.pack.pack import pack

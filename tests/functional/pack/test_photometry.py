@@ -16,7 +16,8 @@ from astropy.table import Table
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from cosmic.data.pack.columns import Choices, map_columns
+from cosmic.data.pack.choices import Choices
+from cosmic.data.pack.columns import map_columns
 from cosmic.data.pack.opening import opened
 from cosmic.data.pack.pack import pack
 from cosmic.errors import InputError
@@ -180,7 +181,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (bands("{}MeanPSFMag", BRIGHT, "grizy"), "gMeanPSFMag.* lack u"),
     (
         {**bands("modelMag_{}", BRIGHT / 200), **bands("psfMag_{}", BRIGHT / 200)},
-        "mag could be any of modelMag_u, .*, psfMag_u, .*--column mag=NAME",
+        "mag could be any of modelMag_u, .*, psfMag_u, .*--column mag=a,b,c,d,e",
     ),
     (
         {**bands("modelMag_{}", BRIGHT / 200), **bands("modelFlux_{}", BRIGHT)},

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
 from cosmic.data.native import write_partition
-from cosmic.data.pack.columns import Choices
+from cosmic.data.pack.choices import Choices
 from cosmic.data.pack.pack import pack
 from cosmic.data.synth.dataset import Sample, rows
 from cosmic.errors import InvalidInput, Problem

@@ -28,7 +28,7 @@ from astropy.table import Table
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from cosmic.data.pack.columns import Choices
+from cosmic.data.pack.choices import Choices
 from cosmic.data.pack.look import look
 from cosmic.data.pack.pack import pack
 from cosmic.errors import InputError

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from cosmic import read_catalogue, read_catalogue_pandas, run_local
 from cosmic.contracts.text_ids import is_text_id, restored_ids, stored_ids
-from cosmic.data.pack.columns import Choices
+from cosmic.data.pack.choices import Choices
 from cosmic.data.pack.ids import first_text_id, object_ids
 from cosmic.data.pack.opening import files_of
 from cosmic.data.pack.pack import pack

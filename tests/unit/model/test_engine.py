@@ -155,6 +155,18 @@ def test_a_redshift_beyond_the_training_is_flagged(checkpoint_bytes: bytes, batc
 
 
 @pytest.mark.parametrize("pixel", [np.nan, 0.0])
+def test_an_object_without_a_good_pixel_has_no_error(
+    engine: Engine, batch: Batch, pixel: float
+) -> None:
+    batch[0][1] = pixel
+    batch[0][2, 1:] = pixel
+    found = engine.predict(*batch)
+    assert np.isfinite(found.z_phot).all()
+    assert np.isnan(found.z_phot_err).tolist() == [False, True] + [False] * 6
+    assert found.flags.tolist() == [0, Flag.BAD_PIXELS, Flag.BAD_PIXELS, 0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("pixel", [np.nan, 0.0])
 def test_an_object_of_which_nothing_is_known_gets_no_prediction(
     engine: Engine, batch: Batch, pixel: float
 ) -> None:

@@ -20,7 +20,7 @@ from cosmic_cli.input_options import parse_size, with_choices
 from cosmic_cli.options import AsJson
 
 if TYPE_CHECKING:
-    from cosmic.data.pack.columns import Choices
+    from cosmic.data.pack.choices import Choices
 
 app = typer.Typer(help="Data sets: make, pack, inspect, upload.", no_args_is_help=True)
 app.command()(put)
@@ -109,7 +109,9 @@ def pack(
 
     JSON: {"out", "rows", "partitions", "bytes", "ignored", "ids": int64 or text, "repeated_ids",
     "unused_cutouts", "sources": [{"path", "format", "rows", "columns", "without_cutout",
-    "taken": {column: {"field", "unit", "factor", "missing", "missing_by_value"}}, "made_up",
+    "corrected_for_extinction": true, false or null where names don't tell, "pixel_arcsec",
+    "masks_not_applied", "made_up",
+    "taken": {column: {"field", "unit", "factor", "missing", "missing_by_value"}},
     "pixels": {"lost_images", "images_with_bad_pixels", "images_with_an_empty_band"}, "photometry":
     {"verdict", "objects", "bands": {band: {"objects", "ratio", "off", "dark"}}, "factor", "order",
     "message", "hint"}}]}

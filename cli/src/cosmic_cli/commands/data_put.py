@@ -14,7 +14,7 @@ from cosmic_cli.input_options import parse_size, with_choices
 from cosmic_cli.options import AsJson, on_deployment
 
 if TYPE_CHECKING:
-    from cosmic.data.pack.columns import Choices
+    from cosmic.data.pack.choices import Choices
 
 
 @on_deployment

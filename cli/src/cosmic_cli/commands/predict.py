@@ -14,7 +14,7 @@ from cosmic_cli.input_options import with_choices
 from cosmic_cli.options import AsJson
 
 if TYPE_CHECKING:
-    from cosmic.data.pack.columns import Choices
+    from cosmic.data.pack.choices import Choices
     from cosmic.workstation.predict import Prediction
 
 

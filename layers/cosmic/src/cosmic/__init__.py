@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cosmic.contracts.manifest import Manifest
     from cosmic.contracts.plan import Plan
     from cosmic.contracts.status import State, Status
-    from cosmic.data.pack.columns import Choices
+    from cosmic.data.pack.choices import Choices
     from cosmic.data.pack.look import look
     from cosmic.data.pack.pack import Packed, pack
     from cosmic.errors import CosmicError, InputError, InvalidInput, TransientError
@@ -46,7 +46,7 @@ if "COSMIC_LOG" in os.environ:
 __version__ = "0.1.0"
 HOMES = {
     "Calibration": "cosmic.calibration.measure",
-    "Choices": "cosmic.data.pack.columns",
+    "Choices": "cosmic.data.pack.choices",
     "Compared": "cosmic.results.compare",
     "CosmicError": "cosmic.errors",
     "Deployment": "cosmic.client.deployment",

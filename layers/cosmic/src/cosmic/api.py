@@ -51,6 +51,7 @@ class LocalRun:
         parquet, fits: The catalogue, twice.
         rows, rows_flagged: Rows in it, and those that have a flag.
         metrics: Of the redshifts, as `photo_z` in a run's metrics.json.
+        rows_out_of_domain: Rows unlike those that the model was trained on; None: it can't tell.
         warnings: What to know of the input.
     """
 
@@ -59,7 +60,14 @@ class LocalRun:
     rows: int
     rows_flagged: int
     metrics: dict[str, Any]
+    rows_out_of_domain: int | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def share_out_of_domain(self) -> float | None:
+        """`rows_out_of_domain` of `rows`, 0 to 1; None: the model can't tell."""
+        known = self.rows_out_of_domain is not None and self.rows
+        return (self.rows_out_of_domain or 0) / self.rows if known else None
 
 
 def validate_manifest(manifest: AnyManifest) -> Manifest:
@@ -158,8 +166,9 @@ def run_local(
         fits_file,
         counts.rows,
         counts.rows_flagged,
-        photo_z.metrics(),
-        warnings=plan.announced,
+        photo_z.metrics(dropped=counts.implausible_z_spec),
+        counts.rows_out_of_domain if plan.model.has_domain else None,
+        plan.announced,
     )
 
 

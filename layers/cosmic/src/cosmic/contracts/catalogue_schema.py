@@ -15,6 +15,7 @@ from cosmic.contracts.plausible import (
     plausible_declinations,
     plausible_magnitude_errors,
     plausible_magnitudes,
+    plausible_redshifts,
     plausible_right_ascensions,
 )
 from cosmic.contracts.text_ids import stored_ids
@@ -81,6 +82,7 @@ PLAUSIBLE: dict[str, Callable[[NDArray[Any]], NDArray[np.bool_]]] = {
     "dec": plausible_declinations,
     **{f"mag_{b}": plausible_magnitudes for b in BANDS},
     **{f"mag_err_{b}": plausible_magnitude_errors for b in BANDS},
+    "z_spec": plausible_redshifts,
 }
 NULLABLE = tuple(name for name, c in COLUMNS.items() if pa.types.is_floating(c.type))
 SCHEMA = pa.schema([pa.field(n, c.type, nullable=n in NULLABLE) for n, c in COLUMNS.items()])
@@ -117,7 +119,7 @@ def rows_to_table(
 
     Returns:
         A table of `SCHEMA`, or of `TEXT_ID_SCHEMA`; what isn't finite, and what `PLAUSIBLE` says is
-        no value, is null. A z_spec is kept as it was given, plausible or not.
+        no value, is null.
     """
     rows = len(z_phot)
     values: dict[str, NDArray[Any]] = {

@@ -93,6 +93,7 @@ class Header:
     rows: int
     tensors: dict[str, Tensor]
     checksums: Checksums | None = None
+    pixel_arcsec: float | None = None
 
     @property
     def row_bytes(self) -> int:

@@ -27,6 +27,7 @@ class ComputePart(TypedDict):
 
     rows: int
     rows_flagged: int
+    implausible_z_spec: int
     compute_s: float
     compute_cpu_s: float | None
 
@@ -88,6 +89,7 @@ class RankRecord(Contract):
         attempt: 0 for the first try, counted by the state machine; a try that Lambda refused for
             want of concurrency, and that never ran, counts too.
         shard_sha256: Of the shard's bytes.
+        implausible_z_spec: Rows whose z_spec can be none, and which therefore is null.
         bytes_read: Of partitions, over the network.
         s3_reads, s3_writes: Requests to S3, as AWS bills them.
         download_s: Time in which at least one range of a partition was on its way.
@@ -127,6 +129,7 @@ class RankRecord(Contract):
     init_s: float
     rows: int
     rows_flagged: int
+    implausible_z_spec: int = 0
     bytes_read: int
     s3_reads: int
     s3_writes: int

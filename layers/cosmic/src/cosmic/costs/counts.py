@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosmic.contracts.catalogue_schema import FITS_ROW_BYTES
-from cosmic.contracts.columns import COLUMNS
+from cosmic.contracts.columns import COLUMNS, TEXT_ID
 from cosmic.contracts.plan import gathers
 from cosmic.costs.bill import Line, Usage, counted_lines, transitions
 from cosmic.data.blocks import BLOCK_BYTES
@@ -40,6 +40,7 @@ class Job:
     Attributes:
         rows: In all.
         row_bytes: Of one row in its partition, all columns.
+        id_bytes: Of them, those of its id if ids are text; None: they are whole numbers.
         cold: Whether all environments have yet to start.
         channel: Of FMI, or `none`; ranks that talk leave together.
         fmi_timeout_s: How long a rank waits for others.
@@ -53,6 +54,7 @@ class Job:
     channel: str = "direct"
     fmi_timeout_s: float = 60.0
     partitions: tuple[int, ...] | None = None
+    id_bytes: int | None = None
 
     def sizes(self, partition_rows: int) -> Whole:
         """Rows of each partition (P,), equal ones (the last shorter) of `partition_rows`."""
@@ -165,36 +167,41 @@ def row_reads(job: Job, how: Configuration) -> int:
     batch = job.rows / int(of_ranks.batches.sum())  # less than `batch_size`, for the last ones
     sizes, how_many = np.unique(of_ranks.batches, return_counts=True)
     largest = max(1, BLOCK_BYTES // (how.batch_size * job.row_bytes))
+    row = job.row_bytes, job.id_bytes
     rows = sum(
-        int(ranks) * many * reads_of_block(round(size * batch), partition, job.row_bytes)
+        int(ranks) * many * reads_of_block(round(size * batch), partition, *row)
         for batches, ranks in zip(sizes, how_many, strict=True)
         for size, many in blocks(int(batches), largest)
     )
     touched, busy = int(of_ranks.partitions.sum()), int(np.count_nonzero(of_ranks.batches))
-    another = reads_of_block(1, partition, job.row_bytes)
+    another = reads_of_block(1, partition, *row)
     return rows + touched + (touched - busy) * another
 
 
 @lru_cache(maxsize=1 << 16)
-def reads_of_block(rows: int, partition_rows: int, row_bytes: int) -> int:
+def reads_of_block(
+    rows: int, partition_rows: int, row_bytes: int, id_bytes: int | None = None
+) -> int:
     """Requests for a block in the middle of a native partition, as `spans` joins its columns."""
     start = max(0, partition_rows - rows) // 2
     rows, offset, ranges = min(rows, partition_rows), 0, {}
-    for name, column_bytes in _columns(row_bytes):
+    for name, column_bytes in _columns(row_bytes, id_bytes):
         ranges[name] = (offset + start * column_bytes, rows * column_bytes)
         offset += partition_rows * column_bytes
     return sum(math.ceil(span.length / PART_BYTES) for span in spans(ranges))
 
 
-def _columns(row_bytes: int) -> Iterator[tuple[str, int]]:
+def _columns(row_bytes: int, id_bytes: int | None) -> Iterator[tuple[str, int]]:
     """Names and bytes per row of a partition's columns, as they follow each other in the file.
 
     The safetensors library sorts them by dtype, the widest first, then by name.
     """
+    columns = COLUMNS if id_bytes is None else {**COLUMNS, "object_id": TEXT_ID}
     fixed = {
         name: column.dtype.itemsize * math.prod(n or 1 for n in column.row_shape)
-        for name, column in sorted(COLUMNS.items(), key=lambda c: (-c[1].dtype.itemsize, c[0]))
+        for name, column in sorted(columns.items(), key=lambda c: (-c[1].dtype.itemsize, c[0]))
     }
+    fixed["object_id"] = id_bytes or fixed["object_id"]
     image = row_bytes - sum(size for name, size in fixed.items() if name != "image")
     for name, size in fixed.items():
         yield name, max(1, image) if name == "image" else size

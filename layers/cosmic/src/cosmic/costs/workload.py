@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from cosmic.contracts.columns import Header
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import FormatName, parse_manifest
-from cosmic.contracts.plan import Plan, limit_rows
+from cosmic.contracts.plan import Plan, PlannedPartition, limit_rows
 from cosmic.costs.counts import Configuration, Job
 from cosmic.costs.measured import Measured, from_metrics
 from cosmic.costs.tune import PARTITION_ROWS
@@ -49,7 +50,7 @@ def of_plan(plan: Plan, memory_mb: int, *, cold: bool = True) -> tuple[Job, Conf
         stops[piece.partition] = max(stops[piece.partition], piece.stop)
     rows = tuple(stops.values())
     row_bytes = max(p.row_bytes for p in plan.partitions)
-    job = Job(plan.rows, row_bytes, cold, plan.channel, plan.fmi_timeout_s, rows)
+    job = Job(plan.rows, row_bytes, cold, plan.channel, plan.fmi_timeout_s, rows, plan.id_bytes)
     return job, Configuration(memory_mb, plan.world_size, plan.batch_size, max(rows))
 
 
@@ -64,7 +65,7 @@ def of_folder(folder: Path) -> Workload:
     if not headers:
         endings = ", ".join(layout.suffix for layout in FORMATS.values())
         raise InputError(f"{folder} holds no partitions ({endings})", code="not-found")
-    return _of([h.rows for h in headers], max(h.row_bytes for h in headers))
+    return _of([h.rows for h in headers], headers)
 
 
 def _layout(path: Path) -> FormatName | None:
@@ -97,14 +98,17 @@ def of_manifest(text: bytes, store: Store, checkpoint: Path) -> Workload:
     paid = store.paid_by(parsed.data.request_payer)
     checkpoint.write_bytes(paid.get(Location(found.model.bucket, found.model.key)))
     taken = limit_rows([p.rows for p in found.partitions], parsed.inference.limit_rows)
-    work = _of(taken, max(p.row_bytes for p in found.partitions))
+    work = _of(taken, found.partitions)
     wanted = parsed.fmi.channel
     channel = "direct" if wanted == "auto" else wanted
     return replace(work, job=replace(work.job, channel=channel, fmi_timeout_s=parsed.fmi.timeout_s))
 
 
-def _of(rows: list[int], row_bytes: int) -> Workload:
-    return Workload(Job(sum(rows), row_bytes, partitions=tuple(rows)), (max(rows),))
+def _of(rows: list[int], parts: Sequence[Header] | Sequence[PlannedPartition]) -> Workload:
+    """These rows of partitions of which the widest row, and the longest id, stand for all."""
+    row_bytes = max(p.row_bytes for p in parts)
+    ids = max((p.id_bytes for p in parts if p.id_bytes is not None), default=None)
+    return Workload(Job(sum(rows), row_bytes, partitions=tuple(rows), id_bytes=ids), (max(rows),))
 
 
 def earlier(path: Path) -> tuple[Measured, Workload]:

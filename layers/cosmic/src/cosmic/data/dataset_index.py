@@ -31,6 +31,8 @@ class IndexedPartition(Contract):
         name: Of the file, beside the index.
         etags: Without their quotation marks.
         row_bytes: Of a row of all columns; `image_bytes` of its pixels alone.
+        image_size: Height and width of an image.
+        pixel_arcsec: Side of a pixel; None: the partition doesn't say.
         id_bytes: Of each id if ids are text; None: they are whole numbers.
     """
 
@@ -40,6 +42,8 @@ class IndexedPartition(Contract):
     rows: int
     row_bytes: int
     image_bytes: int
+    image_size: tuple[int, int] | None = Field(default=None, strict=False)
+    pixel_arcsec: float | None = None
     id_bytes: int | None = None
 
 
@@ -85,13 +89,16 @@ def _indexed(path: Path) -> IndexedPartition:
         header = read_header(read, size, str(path))
     if not isinstance(header, Header):
         raise InvalidInput(header)
+    image = header.tensors["image"]
     return IndexedPartition(
         name=path.name,
         bytes=size,
         etags=etags_of(path),
         rows=header.rows,
         row_bytes=header.row_bytes,
-        image_bytes=header.tensors["image"].row_bytes,
+        image_bytes=image.row_bytes,
+        image_size=(image.shape[2], image.shape[3]),
+        pixel_arcsec=header.pixel_arcsec,
         id_bytes=header.id_bytes,
     )
 

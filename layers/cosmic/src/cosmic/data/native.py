@@ -26,6 +26,8 @@ MAX_HEADER_BYTES = 1 << 20
 CHECKSUM_ROWS = 64
 CHECKSUM_KEY = "crc32."
 FORMAT = "cosmic-partition"
+PIXEL_SCALE = "pixel_scale_arcsec"
+MEANING = {"bands": "".join(BANDS), "image_unit": "nanomaggy", "mag_unit": "asinh mag (AB)"}
 DTYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
     "F64": np.dtype("<f8"),
@@ -35,7 +37,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
 
 
 def write_partition(
-    path: Path, columns: Mapping[str, NDArray[Any]], *, pixel_scale_arcsec: float = 0.396
+    path: Path, columns: Mapping[str, NDArray[Any]], *, pixel_scale_arcsec: float | None = 0.396
 ) -> None:
     """Write one native partition; equal columns give equal bytes.
 
@@ -44,7 +46,7 @@ def write_partition(
         columns: `image` float32 (N, 5, H, W) in nanomaggies, `mag` and `mag_err` float32 (N, 5) in
             asinh magnitudes, `object_id` int64 (N,) or, as text, `S` (N,), `ra` and `dec` float64
             (N,) in degrees, and optionally `z_spec` float32 (N,).
-        pixel_scale_arcsec: Side of a pixel.
+        pixel_scale_arcsec: Side of a pixel; None: it is not known.
 
     Raises:
         ValueError: a column is missing, unknown, or of the wrong dtype or shape.
@@ -60,10 +62,8 @@ def write_partition(
     metadata = {
         "format": FORMAT,
         "version": "1",
-        "bands": "".join(BANDS),
-        "image_unit": "nanomaggy",
-        "mag_unit": "asinh mag (AB)",
-        "pixel_scale_arcsec": str(pixel_scale_arcsec),
+        **MEANING,
+        **({} if pixel_scale_arcsec is None else {PIXEL_SCALE: str(pixel_scale_arcsec)}),
         "crc32_rows": str(CHECKSUM_ROWS),
         **{CHECKSUM_KEY + name: _checksums(column) for name, column in contiguous.items()},
     }
@@ -113,6 +113,7 @@ def read_header(
         metadata = entries.pop("__metadata__", {})
         tensors = {name: _tensor(entry, base) for name, entry in entries.items()}
         checksums = _read_checksums(metadata, tensors)
+        pixel_arcsec = _pixel_arcsec(metadata)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         hint = "pack it again with `cosmic data pack`"
         return [Problem(where, f"not a safetensors file: {error}", None, hint, "bad-partition")]
@@ -123,9 +124,27 @@ def read_header(
         problems.append(
             Problem(where, message, file_bytes, "truncated? upload it again", "bad-partition")
         )
+    problems += _other_meaning(metadata, where)
     if problems:
         return problems
-    return Header(tensors["object_id"].shape[0], tensors, checksums)
+    return Header(tensors["object_id"].shape[0], tensors, checksums, pixel_arcsec)
+
+
+def _pixel_arcsec(metadata: Mapping[str, str]) -> float | None:
+    """Side of a pixel, if the file says it and it can be one."""
+    said = float(metadata.get(PIXEL_SCALE, "nan"))
+    return said if 0 < said < math.inf else None
+
+
+def _other_meaning(metadata: Mapping[str, str], where: str) -> list[Problem]:
+    """Whatever a file says of its own bands and units that a partition's aren't."""
+    hint = "pack it with `cosmic data pack`, which puts them right"
+    said = {key: metadata.get(key, want) for key, want in MEANING.items()}
+    return [
+        Problem(where, f"its {key} is {v!r}, not {MEANING[key]!r}", v, hint, "bad-partition")
+        for key, v in said.items()
+        if v != MEANING[key]
+    ]
 
 
 def _read_entries(

@@ -24,6 +24,8 @@ from cosmic.contracts.plausible import plausible_magnitudes
 ZERO_POINT = 22.5  # magnitude of one nanomaggy
 LEAST_OBJECTS = 5
 FAINTEST, BRIGHTEST = 0.2, 2.5  # of a data set's medians
+UNUSUAL_FAINT, UNUSUAL_BRIGHT = 0.5, 2.0  # not refused, but said
+LEAST_SHARED = 3  # bands
 ODD_FAINTEST, ODD_BRIGHTEST = 0.1, 5.0  # of a single object
 SIGNIFICANT = 5.0  # times the noise of the sum
 ALIKE = 2.0  # factors of bands that have one cause
@@ -141,7 +143,7 @@ class Report:
         bands: By name.
         factor: How many times too bright the pixels are, where bands share it.
         order: Which band the pixels of each band really show, where it's another.
-        message: What is wrong, for people; empty if nothing is.
+        message: What is wrong or unusual, for people; empty if nothing is.
         hint: The likely cause and the way out.
     """
 
@@ -216,7 +218,7 @@ def judge(found: Comparison) -> Report:
     if not any(b.off for b in lit):
         if not dark and _unrelated(found):
             return _in_other_rows(objects, bands)
-        return _dark(objects, bands, dark) if dark else Report("ok", objects, bands)
+        return _dark(objects, bands, dark) if dark else _fine(objects, bands, lit)
     ratios = [b.ratio or 0.0 for b in lit]
     if 0 < max(ratios) <= ALIKE * min(ratios):
         return _scaled(objects, bands, float(np.median(ratios)))
@@ -321,7 +323,14 @@ def _unrelated(found: Comparison) -> bool:
     logs = np.log10([sums[rows], flux[rows]])
     ratio = logs[0] - logs[1]
     apart = float(np.median(np.abs(ratio - np.median(ratio))))
-    return apart > APART_DEX and float(np.corrcoef(logs)[0, 1]) < RELATED
+    return apart > APART_DEX and _correlation(logs) < RELATED
+
+
+def _correlation(pairs: Float64s) -> float:
+    """Pearson's coefficient of pairs (2, N); 0 where one of them never varies."""
+    if not all(np.ptp(each) for each in pairs):
+        return 0.0
+    return float(np.asarray(np.corrcoef(pairs))[0, 1])
 
 
 def _scatter(apart: Float64s) -> float:
@@ -350,6 +359,18 @@ def _permuted(
         message += f", and then are {_times(off)}"
         hint += f"; {_cause(off)}"
     return Report("bands", objects, bands, off, tuple(shown), message, hint)
+
+
+def _fine(objects: int, bands: dict[str, BandRatio], lit: Sequence[BandRatio]) -> Report:
+    """Nothing to refuse; a factor that all bands share may be a unit all the same."""
+    ratios = [b.ratio or 0.0 for b in lit]
+    factor = float(np.median(ratios))
+    shared = len(lit) >= LEAST_SHARED and max(ratios) <= ALIKE * min(ratios)
+    if not shared or UNUSUAL_FAINT <= factor <= UNUSUAL_BRIGHT:
+        return Report("ok", objects, bands)
+    message = f"all pixels are {_times(factor)} ({_ratios(bands)})"
+    hint = "check the unit of the pixels, and of the fluxes that magnitudes are made of"
+    return Report("ok", objects, bands, factor, (), message, hint)
 
 
 def _scaled(objects: int, bands: dict[str, BandRatio], factor: float) -> Report:

@@ -52,6 +52,12 @@ def residuals(z_phot: Floats, z_spec: Floats) -> NDArray[np.float64]:
     return dz
 
 
+def implausible(z_phot: Floats, z_spec: Floats) -> int:
+    """How many rows (N,) have a prediction and a z_spec that can be none, such as -9."""
+    known = np.isfinite(z_phot) & ~np.isnan(z_spec)
+    return int(np.count_nonzero(known & ~plausible_redshifts(z_spec)))
+
+
 def photo_z_metrics(z_phot: Floats, z_spec: Floats, mag_r: Floats) -> dict[str, Any]:
     """All metrics of rows that are there at once: see `PhotoZ`."""
     seen = PhotoZ()
@@ -102,13 +108,22 @@ class PhotoZ:
         for reason, rows in reasons.items():
             self._left_out[reason] += int(np.count_nonzero(rows))
 
-    def metrics(self) -> dict[str, Any]:
-        """A JSON object; `n` and `left_out` alone where no row has both redshifts."""
+    def metrics(self, dropped: int = 0) -> dict[str, Any]:
+        """A JSON object; `n` and `left_out` alone where no row has both redshifts.
+
+        Args:
+            dropped: Of the rows with a prediction and no z_spec, those whose z_spec was implausible
+                and is therefore gone.
+        """
+        left_out = dict(self._left_out)
+        dropped = min(dropped, left_out["no_z_spec"])
+        left_out["no_z_spec"] -= dropped
+        left_out["implausible_z_spec"] += dropped
         if not self._dz.n:
-            return {"n": 0, "left_out": dict(self._left_out)}
+            return {"n": 0, "left_out": left_out}
         return {
             **overall(self._sums, self._dz),
-            "left_out": dict(self._left_out),
+            "left_out": left_out,
             "bins": {name: list(bins.metrics()) for name, bins in self._bins.items()},
         }
 

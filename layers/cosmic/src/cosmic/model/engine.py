@@ -134,7 +134,8 @@ class Engine:
             BAD_PIXELS: a pixel of the (cut) image is bad. OUT_OF_RANGE: z_phot lies outside the
             redshifts of the training. NO_PREDICTION: the model gave no finite number, or was given
             neither a good pixel nor a magnitude. OUT_OF_DOMAIN: the object lies where the training
-            had hardly any; not judged if a band that the domain looks at is missing.
+            had hardly any; not judged if a band that the domain looks at is missing. Without any
+            good pixel the error is NaN: it is not known.
 
         Raises:
             InputError: The shapes don't fit the model or each other, or the batch is too large.
@@ -201,6 +202,7 @@ class Engine:
             np.interp(z, table.z, table.incomplete),
             np.interp(z, table.z, table.complete),
         )
+        width[blank.all(axis=1)] = np.nan  # of magnitudes alone no error was ever measured
         pz = self._quantiles(z, where, incomplete)
         return Predictions(z, width.astype(np.float32), pz, flags)
 

@@ -30,6 +30,7 @@ from cosmic.planning.pixel_sample import (
     compare_pixels,
     refuses,
 )
+from cosmic.planning.training_images import other_scale, too_small
 from cosmic.storage.objects import Readable, StoredObject
 
 HEADER_READERS = 16
@@ -72,7 +73,7 @@ def inspect_inputs(
         functions: More partitions than `init` can look at are refused unread; None: so are none.
     """
     found, store = RunInputs(), store.paid_by(data.request_payer)
-    _survey_model(store, model, largest_model_bytes, found)
+    metadata = _survey_model(store, model, largest_model_bytes, found)
     listed = _list_partitions(store, data, found)
     if functions and (refused := _too_many(listed, functions)):
         found.problems += refused
@@ -89,6 +90,8 @@ def inspect_inputs(
                 found.problems += outcome
         found.partitions = [o.planned for o in opened]
         _survey_pixels(store, data, opened, pool, found)
+    found.problems += too_small(metadata, opened)
+    found.warnings += other_scale(metadata, opened)
     found.problems += _different_ids(data, found.partitions)
     return found
 
@@ -126,11 +129,14 @@ def _survey_pixels(
     found.check_pixels = report.verdict == "ok" or (refused and not report.refused)
     if report.refused and refused:
         found.problems.append(as_problem(report))
-    elif report.refused:
+    elif report.message:
         found.warnings.append(as_warning(report))
 
 
-def _survey_model(store: Readable, model: Model, largest: int | None, found: RunInputs) -> None:
+def _survey_model(
+    store: Readable, model: Model, largest: int | None, found: RunInputs
+) -> dict[str, str]:
+    """Note the model and what is wrong with it; returns the checkpoint's metadata."""
     at = parse_uri(model.uri)
     try:
         head = store.head(at)
@@ -139,7 +145,7 @@ def _survey_model(store: Readable, model: Model, largest: int | None, found: Run
     except InputError as error:
         problem = _as_problem("/model/uri", model.uri, error)
         found.problems.append(replace(problem, hint=_unconverted(store, at) or problem.hint))
-        return
+        return {}
     if model.sha256 and digest != model.sha256:
         message = f"{model.uri} has sha256 {digest}"
         hint = "upload the model that the manifest names, or correct the manifest"
@@ -154,6 +160,7 @@ def _survey_model(store: Readable, model: Model, largest: int | None, found: Run
         sha256=digest,
         has_domain=DOMAIN in metadata,
     )
+    return metadata
 
 
 def _refuse_large(head: StoredObject, largest: int | None) -> None:
@@ -343,7 +350,7 @@ def _from_index(listed: Listed, known: IndexedPartition) -> OpenPartition:
         row_bytes=known.row_bytes,
         id_bytes=known.id_bytes,
     )
-    return OpenPartition(planned, known.image_bytes)
+    return OpenPartition(planned, known.image_bytes, known.image_size, known.pixel_arcsec)
 
 
 def _as_problem(pointer: str, value: str | None, error: InputError) -> Problem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,18 +28,23 @@ class OpenPartition:
 
     Attributes:
         image_bytes: Of the pixels of a row.
+        image_size: Height and width of an image; None: not known.
+        pixel_arcsec: Side of a pixel; None: it doesn't say.
         tensors: Image and magnitudes.
     """
 
     planned: PlannedPartition
     image_bytes: int
+    image_size: tuple[int, int] | None = None
+    pixel_arcsec: float | None = None
     tensors: tuple[Tensor, Tensor] | None = None
 
     @classmethod
     def of(cls, planned: PlannedPartition, header: Header) -> OpenPartition:
         """Keep of a header what a sample needs, not the checksums of all rows."""
         image, mag = header.tensors["image"], header.tensors["mag"]
-        return cls(planned, image.row_bytes, (image, mag))
+        height, width = image.shape[2:]
+        return cls(planned, image.row_bytes, (height, width), header.pixel_arcsec, (image, mag))
 
 
 def compare_pixels(
@@ -47,7 +52,9 @@ def compare_pixels(
 ) -> Report:
     """Judge at most 256 rows, spread over all partitions: 16 requests for at most 8 MiB of pixels.
 
-    Where headers have not been read, those of at most 8 partitions are.
+    Where headers have not been read, those of at most 8 partitions are. Partitions that are as
+    wrong by themselves as a data set that is refused are not made up for by the others: the first
+    of them is named.
 
     Raises:
         InvalidInput: a header is not that of a partition.
@@ -63,7 +70,28 @@ def compare_pixels(
         image, mag = (_rows(store, planned, tensor, start, stop) for tensor in tensors)
         return Comparison.of(image, mag)
 
-    return judge(Comparison.joined(list(connections.map(compared, pieces))))
+    found = list(connections.map(compared, pieces))
+    together = judge(Comparison.joined(found))
+    if together.refused:
+        return together
+    by_partition: dict[int, list[Comparison]] = {}
+    for (at, _, _), part in zip(pieces, found, strict=True):
+        by_partition.setdefault(at, []).append(part)
+    return _first_wrong(partitions, by_partition) or together
+
+
+def _first_wrong(
+    partitions: Sequence[OpenPartition], found: dict[int, list[Comparison]]
+) -> Report | None:
+    """What is wrong with one partition; a few objects can't tell pixels of other rows."""
+    for at, parts in found.items():
+        report = judge(Comparison.joined(parts))
+        if report.refused and report.verdict != "rows":
+            planned = partitions[at].planned
+            where = Location(planned.bucket, planned.key).uri
+            others = f"{len(found) - 1} others that were looked at are right or don't tell"
+            return replace(report, message=f"{where}: {report.message}; {others}")
+    return None
 
 
 def _tensors(store: Readable, planned: PlannedPartition) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from cosmic.contracts.rank_record import ComputePart
 from cosmic.data.photometry_check import mismatched
 from cosmic.data.stream import Block
 from cosmic.errors import InputError
+from cosmic.metrics.photo_z import implausible
 from cosmic.metrics.statistics import Statistics
 from cosmic.model.engine import Engine, Predictions
 from cosmic.ranks.prediction_block import PredictionBlock
@@ -27,6 +28,8 @@ class Progress:
     statistics: Statistics = field(default_factory=Statistics.none)
     rows: int = 0
     rows_flagged: int = 0
+    rows_out_of_domain: int = 0
+    implausible_z_spec: int = 0
     compute_s: float = 0.0
     compute_cpu_s: float = 0.0
     batches: int = 0
@@ -43,14 +46,18 @@ class Progress:
         """Count rows that have their place in the shard."""
         self.rows += rows.rows
         self.rows_flagged += int(np.count_nonzero(rows.flags))
+        self.rows_out_of_domain += int(np.count_nonzero(rows.flags & Flag.OUT_OF_DOMAIN))
         if "z_spec" in rows.columns:
-            self.statistics += Statistics.of(rows.z_phot, rows.columns["z_spec"])
+            z_spec = rows.columns["z_spec"]
+            self.statistics += Statistics.of(rows.z_phot, z_spec)
+            self.implausible_z_spec += implausible(rows.z_phot, z_spec)
 
     def facts(self) -> ComputePart:
         """The record's fields about the rows."""
         return {
             "rows": self.rows,
             "rows_flagged": self.rows_flagged,
+            "implausible_z_spec": self.implausible_z_spec,
             "compute_s": self.compute_s,
             "compute_cpu_s": self.compute_cpu_s,
         }

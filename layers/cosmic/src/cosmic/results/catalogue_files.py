@@ -67,7 +67,8 @@ class CatalogueWriter:
     def finish(self, provenance: Mapping[str, str | int]) -> None:
         """Write what the flags mean and the provenance.
 
-        Both go into the Parquet metadata (`cosmic.flag.N` for bit N) and FITS keywords (`FLAGN`).
+        Both go into the Parquet metadata (`cosmic.flag.N` for bit N) and FITS keywords (`FLAGN`),
+        whose values are ASCII: other characters are percent-encoded as in a URI.
         """
         meanings = {f"cosmic.flag.{flag.value}": f"{flag.name}: {MEANINGS[flag]}" for flag in Flag}
         self._parquet.add_key_value_metadata(

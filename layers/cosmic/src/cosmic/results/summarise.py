@@ -160,7 +160,7 @@ def _metrics(
     wall_s, aggregate_s = now_s - task.run_started_at_s, now_s - task.began_at_s
     metrics: dict[str, Any] = {
         "version": 1,
-        "photo_z": merged.photo_z.metrics(),
+        "photo_z": merged.photo_z.metrics(dropped=sum(r.implausible_z_spec for r in records)),
         "pz": merged.pz.metrics(),
         "run": _run_metrics(plan, records, wall_s, aggregate_s),
         "flags": dict(merged.flagged.counts),

@@ -12,7 +12,7 @@ from typing import Any
 from cosmic import __version__
 from cosmic.contracts.engines import EngineName, Precision
 from cosmic.contracts.layout import run_id
-from cosmic.data.pack.columns import Choices
+from cosmic.data.pack.choices import Choices
 from cosmic.data.pack.pack import Packed
 from cosmic.data.pack.summary import ignored_line, warnings_of
 from cosmic.errors import InvalidInput, Problem

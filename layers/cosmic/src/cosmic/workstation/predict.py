@@ -13,7 +13,7 @@ from cosmic.contracts.engines import EngineName, Precision
 from cosmic.contracts.layout import RESULTS
 from cosmic.contracts.plan import Plan
 from cosmic.contracts.status import Status
-from cosmic.data.pack.columns import Choices
+from cosmic.data.pack.choices import Choices
 from cosmic.data.pack.pack import Packed
 from cosmic.errors import InputError
 from cosmic.model.checkpoint import load_checkpoint

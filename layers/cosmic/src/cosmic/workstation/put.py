@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cosmic.client.deployment import Deployment
 from cosmic.contracts.layout import job_from_key
 from cosmic.contracts.manifest import check_manifest
-from cosmic.data.pack.columns import Choices
+from cosmic.data.pack.choices import Choices
 from cosmic.data.pack.opening import suffix_of
 from cosmic.data.pack.pack import Packed
 from cosmic.errors import InputError

@@ -9,7 +9,7 @@ from pathlib import Path
 from cosmic.contracts.columns import Header
 from cosmic.contracts.manifest import FormatName
 from cosmic.data.formats import FORMATS, read_header
-from cosmic.data.pack.columns import Choices
+from cosmic.data.pack.choices import Choices
 from cosmic.data.pack.pack import Packed, pack
 from cosmic.errors import InputError
 from cosmic.storage.objects import Store

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cosmic.data.pack.bands import listed_beside
 from cosmic.data.pack.source import Array, Field, Source, array_fields, keyed, unreadable
 
 NPY = ".npy"
@@ -31,7 +32,7 @@ def open_npz(path: Path) -> Source:
         if shape
         for field in array_fields(name, _Member(path, archive, name), dtype, shape)
     ]
-    return Source(path, "npz", keyed(fields), close=archive.close)
+    return Source(path, "npz", keyed(listed_beside(fields)), close=archive.close)
 
 
 def _header(archive: Any, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -100,7 +101,7 @@ def open_npy_folder(path: Path) -> Source:
         array = _mapped(file)
         if array.ndim:
             fields += array_fields(file.stem, array, array.dtype, array.shape)
-    return Source(path, "npy folder", keyed(fields))
+    return Source(path, "npy folder", keyed(listed_beside(fields)))
 
 
 def _mapped(path: Path) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cosmic.data.pack.source import SHOWN_ROWS, Array, RowsRefused, Shape, Values
+from cosmic.data.pack.source import ODD_ROWS, SHOWN_ROWS, Array, RowsRefused, Shape, Values
 
 LISTS = (
     pa.types.is_list,
@@ -176,7 +176,7 @@ def _length(array: Any, there: Array, leaf: Leaf, wanted: int | None, rows: Arra
     if odd.any():
         seen = [f"{n}" for n in lengths[odd][:SHOWN_ROWS]]
         what = f"{leaf.name} has lists of another length than {wanted}"
-        raise RowsRefused(what, list(dict.fromkeys(rows[odd].tolist())), seen)
+        raise RowsRefused(what, list(dict.fromkeys(rows[odd].tolist())), seen, ODD_ROWS)
     return wanted
 
 

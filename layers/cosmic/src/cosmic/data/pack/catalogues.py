@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,24 @@ from pyarrow import csv
 
 from cosmic.data.pack.arrow import Leaf, decoded
 from cosmic.data.pack.source import Array, Field, Source, Values, keyed, unreadable
+from cosmic.errors import InputError
 
 COMMENT = "#"
 ECSV = "# %ECSV"
-NULLS = ("", "null", "NULL", "NA", "N/A", "None", r"\N")
+DELIMITERS = ",;\t|"
+NULLS = (
+    *("", "null", "NULL", "Null", "NA", "N/A", "n/a", "<NA>", "None", r"\N"),
+    *("--", "...", "INDEF"),  # of astropy, CDS and IRAF
+)
 PLAIN_INTEGERS = r"^(0|-?[1-9][0-9]{0,17})$"
 
 
 def open_csv(path: Path) -> Source:
     """A table whose first line names its columns; lines before it that begin with `#` are left out.
 
-    Numbers are told by all of a column's values. Digits that would not be written so again
+    The last of these lines names the columns if it has as many words as the next one and that one
+    has numbers. Commas, semicolons, tabs or bars are between the values, whichever the first line
+    has. Numbers are told by all of a column's values. Digits that would not be written so again
     (`007`) stay text, so that ids are what they were.
 
     Raises:
@@ -36,7 +44,11 @@ def open_csv(path: Path) -> Source:
         comments = _comments(path)
         if comments and comments[0].startswith(ECSV):
             return open_ecsv(path)
-        table = _texts(path, len(comments))
+        table = _texts(path, len(comments), *_layout(path, comments))
+    except UnicodeDecodeError as error:
+        hint = "save it as UTF-8"
+        message = f"{path}: it is not UTF-8 ({error})"
+        raise InputError(message, code="bad-partition", hint=hint) from error
     except (OSError, ValueError, pa.ArrowInvalid) as error:
         raise unreadable(path, error) from error
     fields = [_text_field(name, table[name]) for name in table.column_names]
@@ -53,31 +65,57 @@ def _comments(path: Path) -> list[str]:
     return found
 
 
-def _texts(path: Path, skipped: int) -> Any:
+def _layout(path: Path, comments: list[str]) -> tuple[str, list[str] | None]:
+    """What is between values, and the names that stand in the last comment; None: below it."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        first = next(islice(file, len(comments), None), "").rstrip("\r\n")
+    between = next((each for each in DELIMITERS if each in first), DELIMITERS[0])
+    words = comments[-1].removeprefix(COMMENT).strip("\r\n ").split(between) if comments else []
+    values = first.split(between)
+    named = len(words) == len(values) > 1 and any(_is_number(value) for value in values)
+    return between, words if named else None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _texts(path: Path, skipped: int, between: str, said: list[str] | None) -> Any:
     """All columns as text."""
-    reading = csv.ReadOptions(skip_rows=skipped)
-    with csv.open_csv(path, read_options=reading) as file:
+    reading = csv.ReadOptions(skip_rows=skipped, column_names=said)
+    parsing = csv.ParseOptions(delimiter=between)
+    with csv.open_csv(path, read_options=reading, parse_options=parsing) as file:
         names = file.schema.names
-    if len(set(names)) < len(names):
+    stripped = [name.strip() for name in names]
+    if len(set(stripped)) < len(names):
         raise ValueError(f"columns of one name: {', '.join(names)}")
     types = csv.ConvertOptions(
         column_types=dict.fromkeys(names, pa.string()),
         strings_can_be_null=True,
         null_values=list(NULLS),
     )
-    return csv.read_csv(path, read_options=reading, convert_options=types)
+    table = csv.read_csv(path, read_options=reading, parse_options=parsing, convert_options=types)
+    return table.rename_columns(stripped)
 
 
 def _text_field(name: str, texts: Any) -> Field:
     """A column of text as the numbers that all of it is, or as text."""
     texts = texts.combine_chunks()
-    plain = pc.all(pc.match_substring_regex(texts, PLAIN_INTEGERS)).as_py()
-    digits = pc.all(pc.match_substring_regex(texts, "^[+-]?[0-9]+$")).as_py()
+    trimmed = pc.utf8_trim_whitespace(texts)
+    trimmed = pc.if_else(pc.is_in(trimmed, pa.array(NULLS)), None, trimmed)
+    plain = pc.all(pc.match_substring_regex(trimmed, PLAIN_INTEGERS)).as_py()
+    digits = pc.all(pc.match_substring_regex(trimmed, "^[+-]?[0-9]+$")).as_py()
     values = texts
     if plain is not False:
-        values = texts.cast(pa.int64())
-    elif digits is False:
-        values = _floats(texts)
+        values = trimmed.cast(pa.int64())
+    elif digits is not False:
+        values = trimmed
+    elif (floats := _floats(trimmed)) is not None:
+        values = floats
     leaf = Leaf(name, (), values.type, 0)
     return Field(
         name=name,
@@ -89,11 +127,11 @@ def _text_field(name: str, texts: Any) -> Field:
     )
 
 
-def _floats(texts: Any) -> Any:
+def _floats(texts: Any) -> Any | None:
     try:
-        return pc.utf8_trim_whitespace(texts).cast(pa.float64())
+        return texts.cast(pa.float64())
     except pa.ArrowInvalid:
-        return texts
+        return None
 
 
 def open_ecsv(path: Path) -> Source:
@@ -108,7 +146,7 @@ def open_ecsv(path: Path) -> Source:
             table = Table.read(path, format="ascii.ecsv")
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
-    return Source(path, "ecsv", keyed(_columns(table, {})))
+    return Source(path, "ecsv", keyed(table_columns(table, {})))
 
 
 def open_votable(path: Path) -> Source:
@@ -128,11 +166,12 @@ def open_votable(path: Path) -> Source:
     for number, (said, table) in enumerate(zip(found, tables, strict=True)):
         name = str(said.name or said.ID or number)
         place = {"place": f"table {name}", "place_names": (name, str(number))}
-        fields += _columns(table, place if len(tables) > 1 else {})
+        fields += table_columns(table, place if len(tables) > 1 else {})
     return Source(path, "votable", keyed(fields))
 
 
-def _columns(table: Any, place: Mapping[str, Any]) -> list[Field]:
+def table_columns(table: Any, place: Mapping[str, Any]) -> list[Field]:
+    """The columns of one of astropy's tables, with units and masks."""
     return [_column(table[name], place) for name in table.colnames if _is_column(table[name])]
 
 

@@ -15,7 +15,7 @@ from astropy.io.fits.verify import VerifyError
 from astropy.utils.exceptions import AstropyUserWarning
 
 from cosmic.contracts.columns import BANDS
-from cosmic.data.pack.layout import band_order, named_bands
+from cosmic.data.pack.bands import band_order, named_bands
 from cosmic.data.pack.source import Array, Field, Joined, RowsRefused, Values, unreadable
 from cosmic.errors import InputError
 

@@ -15,12 +15,18 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 from astropy.io.fits.verify import VerifyError
+from astropy.table import Table
 from astropy.utils.exceptions import AstropyUserWarning
 
+from cosmic.data.pack.bands import KEYS, bands_of_all, with_bands
+from cosmic.data.pack.catalogues import table_columns
 from cosmic.data.pack.source import Array, Field, Source, Values, keyed, stacked, unreadable
+from cosmic.errors import InputError
 
-CUBE_AXES = 4
+CUBES = (3, 4)  # numbers of axes: one band of all objects, or all bands
 COPIED_AT_ONCE = 1 << 20
+SCALED_VARYING = "is of integers of varying length with TSCAL, TZERO or TNULL, which is not read"
+UNSCALED = "write it as floating-point numbers, or as a column of fixed length"
 OPTIONS = {"character_as_bytes": True, "lazy_load_hdus": False}
 
 
@@ -44,7 +50,7 @@ def open_gzipped_fits(path: Path) -> Source:
 
 
 def open_fits(path: Path, named: Path | None = None) -> Source:
-    """All binary tables, and as cubes all images of four axes (N, band, H, W).
+    """All tables, and as cubes all images of four axes (N, band, H, W) or three (N, H, W).
 
     Args:
         path: The file.
@@ -86,10 +92,16 @@ def _fields(path: Path, number: int, table: Any, cube: Any, size: int) -> list[F
         info = table.fileinfo()
         if info["datLoc"] + table.header["NAXIS1"] * table.header["NAXIS2"] > size:
             raise ValueError(f"the table in HDU {number} is cut off")
-        return _columns(path, table, place)
+        return with_bands(_columns(path, table, place), _bands(table))
     if isinstance(table, (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)):
-        return [_cube(cube, place)] if len(cube.shape) == CUBE_AXES else []
+        return with_bands([_cube(cube, place)], _bands(cube)) if len(cube.shape) in CUBES else []
+    if isinstance(table, fits.TableHDU):
+        return table_columns(Table.read(table), place)
     return []
+
+
+def _bands(hdu: Any) -> tuple[str, ...]:
+    return bands_of_all({key: hdu.header[key] for key in KEYS if key in hdu.header})
 
 
 class _Table:
@@ -141,6 +153,8 @@ def _column(table: _Table, hdu: Any, at: int, place: dict[str, Any]) -> Field:
 
     def read(start: int, stop: int) -> Values:
         records = table.records(start, stop)
+        if varying and _is_scaled(column):
+            raise InputError(f"{column.name} {SCALED_VARYING}", code="bad-partition", hint=UNSCALED)
         data = records.field(at)
         if varying:
             return Values(stacked([np.array(row) for row in data], column.name, start, shape))
@@ -156,6 +170,13 @@ def _column(table: _Table, hdu: Any, at: int, place: dict[str, Any]) -> Field:
         unit=str(column.unit or "").strip(),
         **place,
     )
+
+
+def _is_scaled(column: Any) -> bool:
+    """Whether stored integers mean other numbers, which astropy does not give for arrays of
+    varying length: it rounds them to integers again."""
+    scale, zero = column.bscale, column.bzero
+    return column.null is not None or scale not in (None, "", 1) or zero not in (None, "", 0)
 
 
 def _without_nulls(data: Array, records: Any, at: int, null: int | None) -> Values:

@@ -9,7 +9,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from cosmic.contracts.columns import BANDS
-from cosmic.data.pack.source import Array, Field, Values, joined
+from cosmic.data.pack.bands import read_in_order
+from cosmic.data.pack.source import Array, Field, Values
 from cosmic.data.synth.instrument import SOFTENING, asinh_magnitude
 
 Measured = tuple[Values, Array, Array]
@@ -53,7 +54,7 @@ class Fluxes:
         return lru_cache(maxsize=1)(self._converted)
 
     def _converted(self, start: int, stop: int) -> Measured:
-        values = joined([f.read(start, stop) for f in self.values])
+        values = read_in_order(self.values, start, stop)
         flux = values.data.astype(np.float64) * self.factor
         error = self._errors(start, stop)
         gone = (flux < _least()) | (False if error is None else np.isnan(error))
@@ -66,7 +67,7 @@ class Fluxes:
         """In nanomaggies; NaN where there is none."""
         if not self.errors:
             return None
-        said = joined([f.read(start, stop) for f in self.errors])
+        said = read_in_order(self.errors, start, stop)
         with np.errstate(divide="ignore", invalid="ignore"):
             error = said.data.astype(np.float64)
             error = 1.0 / np.sqrt(error) if self.inverse_variances else error

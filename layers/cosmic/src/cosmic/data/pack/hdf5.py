@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from cosmic.data.pack.layout import named_bands
+from cosmic.data.pack.bands import bands_of_all, listed_beside, said_bands, text_of, with_bands
 from cosmic.data.pack.source import (
     Array,
     Field,
@@ -29,7 +29,6 @@ ASTROPY_META = ".__table_column_meta__"
 SCALES = ("scale_factor", "add_offset")
 FILLS = ("_FillValue", "missing_value")
 CONVENTIONS = (*SCALES, *FILLS, "valid_min", "valid_max", "valid_range", "_Unsigned")
-BAND_ATTRIBUTES = ("bands", "band", "filters")
 
 
 def open_hdf5(path: Path) -> Source:
@@ -47,7 +46,7 @@ def open_hdf5(path: Path) -> Source:
         except OSError as error:
             raise unreadable(path, error) from error
         found = _datasets(file, "", DEPTH)
-        fields = [field for at, dataset in found for field in _fields(path, at, dataset)]
+        fields = listed_beside([f for at, dataset in found for f in _fields(path, at, dataset)])
         return Source(path, "hdf5", keyed(fields), _attributes(file), stack.pop_all().close)
 
 
@@ -68,10 +67,12 @@ def _fields(path: Path, at: str, dataset: Any) -> list[Field]:
     if dataset.dtype.names:  # records are a table of their own
         units = _record_units(dataset, at)
         found = array_fields(name, dataset, dataset.dtype, dataset.shape, **_place("dataset", at))
-        return [replace(f, unit=units.get(f.name, "")) for f in found]
+        found = [_record_text(replace(f, unit=units.get(f.name, "")), dataset) for f in found]
+        return with_bands(found, bands_of_all(dataset.attrs) or _bands_above(dataset))
     place = _place("group", group)
     (field,) = array_fields(name, dataset, dataset.dtype, dataset.shape, **place)
-    field = replace(field, unit=_unit(dataset.attrs), bands=_bands(dataset.attrs))
+    bands = said_bands(dataset.attrs) or _bands_above(dataset)
+    field = replace(field, unit=_unit(dataset.attrs), bands=bands)
     return [_texts(field, dataset) if dataset.dtype.kind == "O" else _scaled(path, field, dataset)]
 
 
@@ -86,23 +87,21 @@ def _record_units(dataset: Any, at: str) -> dict[str, str]:
 
 
 def _unit(attributes: Mapping[str, Any]) -> str:
-    return next((_text(attributes[k]) for k in ("unit", "units") if k in attributes), "")
+    return next((text_of(attributes[k]) for k in ("unit", "units") if k in attributes), "")
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, np.ndarray) and value.size == 1:
-        value = value.reshape(-1)[0]
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+def _bands_above(dataset: Any) -> tuple[str, ...]:
+    """Names of bands that the nearest group around a dataset, or the file, says of all in it."""
+    group = dataset.parent
+    while not (names := bands_of_all(group.attrs)) and group.name != "/":
+        group = group.parent
+    return names
 
 
-def _bands(attributes: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of bands that a dataset says of itself: one text, or an array of them."""
-    said = next((attributes[k] for k in BAND_ATTRIBUTES if k in attributes), None)
-    if said is None:
-        return ()
-    if np.ndim(said):
-        return tuple(_text(each) for each in np.ravel(said))
-    return named_bands(_text(said))
+def _record_text(field: Field, dataset: Any) -> Field:
+    """Texts of any length in records are objects to h5py."""
+    is_text = h5py.check_string_dtype(dataset.dtype[field.name].base)
+    return replace(field, kind="S", dtype="text") if is_text and field.kind == "O" else field
 
 
 def _texts(field: Field, dataset: Any) -> Field:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from cosmic.contracts.columns import BANDS
 from cosmic.data.pack.source import Shape
-from cosmic.errors import InputError
 
 
-def image_layout(shape: Shape) -> str | None:
+def image_layout(shape: Shape, bands: int = len(BANDS)) -> str | None:
     """How the axes of one row's image lie: `bands-first`, `bands-last`, `flat`, …; None: not known.
 
     Args:
         shape: Of one row; axes that aren't known are told when rows are read.
+        bands: So many it has.
     """
-    n, found = len(BANDS), None
+    n, found = bands, None
     match shape:
         case _ if None in shape:
             found = "unknown"
@@ -48,24 +47,3 @@ def image_shape(shape: Shape) -> tuple[int, int] | None:
 
 def _is_square(pixels: int) -> bool:
     return math.isqrt(pixels) ** 2 == pixels
-
-
-def named_bands(text: str) -> tuple[str, ...]:
-    """Names of bands that are written in one text: `ugriz`, or `u, g, r`."""
-    return tuple(text.replace(",", " ").split()) if set(text) & set(", ") else tuple(text)
-
-
-def band_order(names: Sequence[str]) -> list[int]:
-    """Where u, g, r, i and z are among bands named like `sdss-g`.
-
-    Raises:
-        InputError: one of them isn't there, or is there twice.
-    """
-    last = [
-        text.replace("_", "-").replace(".", "-").rpartition("-")[2].casefold() for text in names
-    ]
-    missing = [band for band in BANDS if last.count(band) != 1]
-    if missing:
-        message = f"its bands {', '.join(names)} lack {', '.join(missing)}, or have it twice"
-        raise InputError(message, code="bad-partition")
-    return [last.index(band) for band in BANDS]

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from cosmic.data.pack.columns import Choices, Mapped, map_columns
+from cosmic.data.pack.choices import Choices
+from cosmic.data.pack.columns import map_columns
 from cosmic.data.pack.opening import opened
 from cosmic.data.pack.partitions import damaged
 from cosmic.data.pack.pixel_sample import PixelSample
 from cosmic.data.pack.source import Array, Field, Source, Values
+from cosmic.data.pack.taken import Mapped
 from cosmic.data.pack.values import PLAUSIBLE
 from cosmic.errors import InputError
 

@@ -9,6 +9,7 @@ from cosmic.contracts.columns import BANDS
 from cosmic.data.pack.names import NAMED_BY_US, NAMES, PHOTOMETRY, Photometry
 from cosmic.data.pack.source import Field
 
+DEREDDENED = "dered"
 LEAST_BANDS = 2  # one of a name alone may be anything
 
 
@@ -55,6 +56,14 @@ def measurement_of(fields: Sequence[Field]) -> Photometry | None:
         if any(len(found) == len(fields) for found in in_spelling(list(fields), each.values)):
             return each
     return None
+
+
+def corrected_for_extinction(fields: Sequence[Field]) -> bool | None:
+    """Whether magnitudes or fluxes are, by their names; None: these don't tell."""
+    measured = measurement_of(fields)
+    if measured is None or measured in NAMED_BY_US:
+        return None
+    return DEREDDENED in measured.values
 
 
 def errors_beside(fields: list[Field], values: Sequence[Field]) -> list[tuple[Field, ...]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,19 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosmic.data.dataset_index import write_index
-from cosmic.data.native import write_partition
-from cosmic.data.pack.columns import Choices, Mapped, image_size, map_columns
+from cosmic.data.native import PIXEL_SCALE
+from cosmic.data.pack.choices import Choices
+from cosmic.data.pack.columns import map_columns
 from cosmic.data.pack.ids import first_text_id
+from cosmic.data.pack.matching import corrected_for_extinction
 from cosmic.data.pack.opening import FITS, HDF5, opened, suffix_of
 from cosmic.data.pack.pixel_sample import PixelSample
 from cosmic.data.pack.reading import Reading, piece_rows
+from cosmic.data.pack.taken import Mapped
 from cosmic.data.pack.tally import Tally
+from cosmic.data.pack.writer import PartitionWriter
 from cosmic.errors import InputError, InvalidInput, Problem
 
-Columns = dict[str, NDArray[Any]]
-ROW_BYTES_BESIDE_PIXELS = 28  # five magnitudes and eight bytes: how partitions are named
-BANDS_BYTES = 20
 SHOWN_IDS = 5
+PIXEL_SCALES = (PIXEL_SCALE, "pixel_scale", "pixscale", "pixel_arcsec")  # in a file's metadata
+SAME_SCALE = 0.01  # relative
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,8 @@ def pack(
     redshifts = any("z_spec" in source["columns"] for source in sources)
     reading = Reading(files, choices, text_ids=text_id is not None)
     with _beside(out) as folder:
-        writer = _Writer(folder, partition_bytes, per_partition, progress)
+        scale = next((s["pixel_arcsec"] for s in sources if s["pixel_arcsec"]), None)
+        writer = PartitionWriter(folder, partition_bytes, per_partition, scale, progress)
         for columns in reading.pieces():
             if redshifts and "z_spec" not in columns:
                 columns["z_spec"] = np.full(len(columns["image"]), np.nan, np.float32)
@@ -189,15 +194,19 @@ def survey(
                 mapped = map_columns(source, choices)
                 problems += mapped.problems
                 if not mapped.problems:
-                    facts = {"photometry": photometry.look(path, mapped)}
+                    facts = {
+                        "photometry": photometry.look(path, mapped),
+                        "pixel_arcsec": choices.pixel_arcsec or said_scale(source.metadata),
+                    }
                     found.append(_facts(path, source.format, mapped) | facts)
                     problems += _other_size(path, mapped, sizes)
                     text_id = text_id or _text_id(path, mapped)
         except InvalidInput as error:
             problems += error.problems
         except InputError as error:
-            problems.append(Problem(str(path), error.message, None, error.hint, error.code))
-    problems += _unused(choices, files)
+            message = error.message.removeprefix(f"{path}: ")
+            problems.append(Problem(str(path), message, None, error.hint, error.code))
+    problems += [*_unused(choices, files), *_other_scales(found)]
     problems += photometry.problems() if check_pixels else []
     if problems:
         raise InvalidInput(problems)
@@ -229,7 +238,7 @@ def _unused(choices: Choices, files: Sequence[Path]) -> list[Problem]:
 
 def _other_size(path: Path, mapped: Mapped, sizes: list[tuple[int, int]]) -> list[Problem]:
     """Whether a file's images have another size than those before, which `sizes` holds."""
-    size = image_size(mapped) if mapped.rows else None
+    size = mapped.image_size if mapped.rows else None
     if size is None:
         return []
     sizes.append(size)
@@ -237,6 +246,29 @@ def _other_size(path: Path, mapped: Mapped, sizes: list[tuple[int, int]]) -> lis
         return []
     message = f"its images have {size} pixels, those of the first file {sizes[0]}"
     return [Problem(str(path), message, list(size), "pack them apart", "bad-partition")]
+
+
+def said_scale(metadata: Mapping[str, Any]) -> float | None:
+    """Side of a pixel in arcsec, if a file says it; None: it doesn't, or says no number."""
+    said = {key.casefold(): value for key, value in metadata.items()}
+    for key in (key for key in PIXEL_SCALES if key in said):
+        try:
+            scale = float(said[key])
+        except (TypeError, ValueError):
+            return None
+        return scale if 0 < scale < math.inf else None
+    return None
+
+
+def _other_scales(found: Sequence[dict[str, Any]]) -> list[Problem]:
+    """A problem for the first file whose pixels are of another size than those before."""
+    known = [source for source in found if source["pixel_arcsec"]]
+    for source in known:
+        scale, first = source["pixel_arcsec"], known[0]["pixel_arcsec"]
+        if not math.isclose(scale, first, rel_tol=SAME_SCALE):
+            message = f"its pixels have {scale:g} arcsec, those of {known[0]['path']} {first:g}"
+            return [Problem(source["path"], message, scale, "pack them apart", "bad-partition")]
+    return []
 
 
 def _facts(path: Path, layout: str, mapped: Mapped) -> dict[str, Any]:
@@ -250,60 +282,8 @@ def _facts(path: Path, layout: str, mapped: Mapped) -> dict[str, Any]:
             for column, taken in mapped.taken.items()
         },
         "made_up": [] if "object_id" in mapped.taken else ["object_id"],
+        "corrected_for_extinction": corrected_for_extinction(mapped.taken["mag"].fields),
+        "masks_not_applied": list(mapped.masks),
         "without_cutout": mapped.cutouts[1],
         "cutouts": mapped.cutouts[0],
     }
-
-
-class _Writer:
-    """Collects rows and writes a partition whenever there are enough for one."""
-
-    def __init__(
-        self, out: Path, size: int, per_partition: int | None, progress: Callable[[int], None]
-    ) -> None:
-        self._out, self._size, self._progress = out, size, progress
-        self._per_partition = per_partition
-        self._pieces: list[Columns] = []
-        self._held = 0
-        self.files: list[Path] = []
-        self.ids: list[NDArray[Any]] = []
-        self.rows = 0
-
-    def add(self, columns: Columns) -> None:
-        """Take rows."""
-        per_partition = self._rows_of_a_partition(columns["image"])
-        self._check_shape(columns["image"])
-        self.ids.append(columns["object_id"])
-        self._pieces.append(columns)
-        self._held += len(columns["image"])
-        while self._held >= per_partition:
-            self._write(per_partition)
-
-    def finish(self) -> None:
-        """Write what is left."""
-        if self._held:
-            self._write(self._held)
-
-    def _rows_of_a_partition(self, image: NDArray[Any]) -> int:
-        if self._per_partition is None:
-            row = BANDS_BYTES * image.shape[2] * image.shape[3] + ROW_BYTES_BESIDE_PIXELS
-            if self._size < row:
-                message = f"a partition of {self._size} bytes holds no row of {row}"
-                raise InputError(message, hint="give a larger --partition-size")
-            self._per_partition = self._size // row
-        return self._per_partition
-
-    def _check_shape(self, image: NDArray[Any]) -> None:
-        if self._pieces and self._pieces[0]["image"].shape[1:] != image.shape[1:]:
-            sizes = f"{self._pieces[0]['image'].shape[2:]} and {image.shape[2:]} pixels"
-            raise InputError(f"images of {sizes}", code="bad-partition", hint="pack them apart")
-
-    def _write(self, rows: int) -> None:
-        whole = {n: np.concatenate([p[n] for p in self._pieces]) for n in self._pieces[0]}
-        path = self._out / f"{len(self.files)}.safetensors"
-        write_partition(path, {name: column[:rows] for name, column in whole.items()})
-        self.files.append(path)
-        self.rows += rows
-        self._held -= rows
-        self._pieces = [{n: c[rows:] for n, c in whole.items()}] if self._held else []
-        self._progress(self.rows)

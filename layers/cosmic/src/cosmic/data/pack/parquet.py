@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cosmic.data.pack.arrow import Leaf, common_shape, decoded, leaves
+from cosmic.data.pack.bands import bands_of_all, said_bands, with_bands
 from cosmic.data.pack.source import Field, Shape, Source, Values, keyed, unreadable
 from cosmic.data.pack.units import astropy_units, votable_units
 
@@ -17,7 +18,7 @@ BATCH_ROWS = 1024
 BUFFER_BYTES = 1 << 20
 ASTROPY_META = b"table_meta_yaml"
 VOTABLE_META = b"IVOA.VOTable-Parquet.content"
-UNIT_KEYS = (b"unit", b"units")
+UNIT_KEYS = ("unit", "units")
 NOT_SHOWN = (b"pandas", b"ARROW:schema", ASTROPY_META, VOTABLE_META)
 
 
@@ -39,12 +40,13 @@ def open_parquet(path: Path) -> Source:
         ]
     except (OSError, pa.ArrowInvalid) as error:
         raise unreadable(path, error) from error
-    metadata = {
-        k.decode(errors="replace"): v.decode(errors="replace")
-        for k, v in said.items()
-        if k not in NOT_SHOWN
-    }
+    metadata = _texts({k: v for k, v in said.items() if k not in NOT_SHOWN})
+    fields = with_bands(fields, bands_of_all(metadata))
     return Source(path, "parquet", keyed(fields), metadata, file.close)
+
+
+def _texts(said: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {k.decode(errors="replace"): v.decode(errors="replace") for k, v in said.items()}
 
 
 def _units(said: Mapping[bytes, bytes]) -> dict[str, str]:
@@ -56,8 +58,8 @@ def _units(said: Mapping[bytes, bytes]) -> dict[str, str]:
 
 def _fields(path: Path, file: pq.ParquetFile, column: pa.Field, unit: str) -> Iterator[Field]:
     rows = file.metadata.num_rows
-    said = column.metadata or {}
-    unit = next((said[k].decode(errors="replace") for k in UNIT_KEYS if k in said), unit)
+    said = _texts(column.metadata or {})
+    unit = next((said[k] for k in UNIT_KEYS if k in said), unit)
     for leaf in leaves(column.name, column.type):
         reader = _Reader(path, file, column.name, leaf)
         yield Field(
@@ -68,6 +70,7 @@ def _fields(path: Path, file: pq.ParquetFile, column: pa.Field, unit: str) -> It
             row_shape=reader.shape,
             read=reader.rows,
             unit=unit,
+            bands=said_bands(said),
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cosmic.data.pack.columns import Mapped
+from cosmic.data.pack.taken import Mapped
 from cosmic.data.pack.tally import Tally
 from cosmic.data.pack.values import read_column
 from cosmic.data.photometry_check import Comparison, Report, judge, spread

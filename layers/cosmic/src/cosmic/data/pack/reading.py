@@ -11,11 +11,15 @@ from typing import Any
 from numpy.typing import NDArray
 
 from cosmic.contracts.columns import completed
-from cosmic.data.pack.columns import Choices, Mapped, map_columns
+from cosmic.data.pack.choices import Choices
+from cosmic.data.pack.columns import map_columns
 from cosmic.data.pack.ids import as_texts
 from cosmic.data.pack.opening import opened
 from cosmic.data.pack.source import SHOWN_ROWS, RowsRefused, shown_rows
+from cosmic.data.pack.taken import Mapped
 from cosmic.data.pack.tally import Tally
+from cosmic.data.pack.unfit import NEEDED
+from cosmic.data.pack.units import WANTED
 from cosmic.data.pack.values import read_column
 from cosmic.errors import InputError, InvalidInput, Problem
 
@@ -80,6 +84,9 @@ class Reading:
         Raises:
             InvalidInput: everything that is wrong with the values of all files.
         """
+        for path, tally in zip(self._files, self.tallies, strict=False):
+            none = [column for column in tally.not_plausible if column in NEEDED]
+            self._problems += [_implausible(path, column, tally) for column in none]
         rows = [
             Problem(path, f"{what}: {shown_rows(r.rows, r.seen, r.count)}", r.rows, r.hint, r.code)
             for (path, what), r in self._refused.items()
@@ -104,12 +111,19 @@ class Reading:
                 kept = _Refused(error.hint, error.code)
                 self._refused.setdefault((str(path), error.what), kept).add(error)
             except InputError as error:
-                self._add(Problem(str(path), error.message, None, error.hint, error.code))
+                message = error.message.removeprefix(f"{path}: ")
+                self._add(Problem(str(path), message, None, error.hint, error.code))
         return columns
 
     def _add(self, problem: Problem) -> None:
         if problem not in self._problems:
             self._problems.append(problem)
+
+
+def _implausible(path: Path, column: str, tally: Tally) -> Problem:
+    hint = f"they may be in another unit than {WANTED[column]}: convert them"
+    values = list(tally.by_value(column))[:SHOWN_ROWS]
+    return Problem(str(path), tally.none_plausible(column), values, hint, "bad-unit")
 
 
 def piece_rows(mapped: Mapped) -> int:

@@ -20,6 +20,7 @@ Array = NDArray[Any]
 Shape = tuple[int | None, ...]
 SHOWN_ROWS = 5
 MASK_SUFFIX = ".mask"
+ODD_ROWS = "correct these rows, or leave them out"
 
 
 @dataclass(frozen=True)
@@ -290,5 +291,5 @@ def stacked(rows: Sequence[Array], name: str, start: int, shape: Shape) -> Array
     if odd:
         seen = [str(list(np.shape(rows[i]))) for i in odd[:SHOWN_ROWS]]
         what = f"{name} is not of shape {list(shape)} like its first row"
-        raise RowsRefused(what, [start + i for i in odd], seen)
+        raise RowsRefused(what, [start + i for i in odd], seen, ODD_ROWS)
     return np.stack(rows)

@@ -56,19 +56,14 @@ def warnings_of(packed: Packed, ignored: Sequence[Path]) -> Iterator[str]:
     if without:
         files = _distinct([Path(p).name for p in without])
         yield f"object_id made up (file x 1,000,000,000 + row): no ids were taken from {files}"
+    yield from _values_and_masks(packed)
     without_cutout = sum(s["without_cutout"] for s in packed.sources)
     if without_cutout:
         yield f"{without_cutout:,} objects have no cutout; their pixels are missing"
     if packed.unused_cutouts:
         names = _distinct([path.name for path in packed.unused_cutouts])
         yield f"{len(packed.unused_cutouts):,} cutouts are of no object: {names}"
-    if packed.text_id:
-        text, path = packed.text_id
-        shown = repr(text[:MOST_BYTES]) + ("…" if len(text) > MOST_BYTES else "")
-        yield f"object_id kept as text: {shown} in {path.name} is no whole number below 2^63"
-    if packed.repeated_ids:
-        some = ", ".join(map(str, packed.some_repeated))
-        yield f"object_id comes again in {packed.repeated_ids:,} rows, such as {some}"
+    yield from _ids(packed)
     counts = (
         (packed.tally.lost_images, "without any pixel"),
         (packed.tally.bad_pixels, "with pixels that are not finite"),
@@ -79,7 +74,34 @@ def warnings_of(packed: Packed, ignored: Sequence[Path]) -> Iterator[str]:
             yield f"{count:,} images {what}"
     for source in packed.sources:
         if message := (source["photometry"] or {}).get("message"):
-            yield f"{Path(source['path']).name}: {message}"
+            yield f"{Path(source['path']).name}: {message}: {source['photometry']['hint']}"
+
+
+def _values_and_masks(packed: Packed) -> Iterator[str]:
+    """Of columns and masks that are not what they might be taken for."""
+    for column in packed.tally.not_plausible:
+        yield f"{packed.tally.none_plausible(column)}: all are missing; is it in another unit?"
+    masks = _distinct([name for s in packed.sources for name in s["masks_not_applied"]])
+    if masks:
+        yield f"not applied: {masks}; set pixels and magnitudes that they mark as bad to NaN"
+    reddened = [s for s in packed.sources if s["corrected_for_extinction"] is False]
+    if reddened:
+        names = _distinct([s["taken"]["mag"]["field"] for s in reddened])
+        yield (
+            f"not corrected for Galactic extinction, by their names: {names}; the model that "
+            "Cosmic ships was trained on corrected magnitudes, such as dered_r"
+        )
+
+
+def _ids(packed: Packed) -> Iterator[str]:
+    """How ids are kept, and which come again."""
+    if packed.text_id:
+        text, path = packed.text_id
+        shown = repr(text[:MOST_BYTES]) + ("…" if len(text) > MOST_BYTES else "")
+        yield f"object_id kept as text: {shown} in {path.name} is no whole number below 2^63"
+    if packed.repeated_ids:
+        some = ", ".join(map(str, packed.some_repeated))
+        yield f"object_id comes again in {packed.repeated_ids:,} rows, such as {some}"
 
 
 def photometry_lines(facts: Mapping[str, Any] | None) -> Iterator[str]:
@@ -90,7 +112,8 @@ def photometry_lines(facts: Mapping[str, Any] | None) -> Iterator[str]:
     verdict = VERDICTS.get(facts["verdict"], "they disagree")
     yield f"pixel sum / flux of the magnitude: {ratios} ({facts['objects']:,} rows): {verdict}"
     if facts["message"]:
-        yield f"to pack: {facts['message']} ({facts['hint']})"
+        look = "to pack" if facts["verdict"] not in VERDICTS else "look at this"
+        yield f"{look}: {facts['message']} ({facts['hint']})"
 
 
 def _ratio(value: float | None) -> str:

@@ -11,13 +11,15 @@ from cosmic.data.pack.source import Array, Values
 
 MOST_VALUES = 1000
 SHOWN_VALUES = 5
-OTHER = "other values"
+OTHER, NULL, NAN = "other values", "null", "nan"
+MANY_VALUES = 5  # of which none is plausible: a wrong unit, not a mark of what is missing
 
 
 class Tally:
     """Counts while rows are read; bounded, however many rows there are.
 
     Attributes:
+        seen: By column, how many values there were, missing ones too.
         values: By column, how often each value said that something is missing: `null` for the
             file's own mark, `nan`, or a number that is not plausible.
         lost_images: Images without any finite pixel.
@@ -27,6 +29,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.values: dict[str, Counter[str]] = {}
+        self.seen: Counter[str] = Counter()
         self.lost_images = self.bad_pixels = self.empty_bands = 0
 
     def missing(self, column: str, values: Values, gone: Array, there: Array) -> None:
@@ -39,14 +42,15 @@ class Tally:
             there: Where something plausible is.
         """
         count = self.values.setdefault(column, Counter())
+        self.seen[column] += there.size
         if there.all():
             return
         gone, there = gone.reshape(-1), there.reshape(-1)
         data = values.data.reshape(-1)
-        count.update({"null": int(gone.sum())} if gone.any() else {})
+        count.update({NULL: int(gone.sum())} if gone.any() else {})
         odd = data[~there & ~gone]
         isnan = np.isnan(odd)
-        count.update({"nan": int(isnan.sum())} if isnan.any() else {})
+        count.update({NAN: int(isnan.sum())} if isnan.any() else {})
         for value, times in zip(*np.unique(odd[~isnan], return_counts=True), strict=True):
             text = f"{value:.7g}" if odd.dtype.kind == "f" else str(value)
             count[text if text in count or len(count) < MOST_VALUES else OTHER] += int(times)
@@ -67,6 +71,7 @@ class Tally:
 
     def add(self, other: Tally) -> None:
         """Count what another has counted, too."""
+        self.seen.update(other.seen)
         for column, count in other.values.items():
             self.values.setdefault(column, Counter()).update(count)
         self.lost_images += other.lost_images
@@ -76,6 +81,22 @@ class Tally:
     def total(self, column: str) -> int:
         """How many values of a column are missing; of `image`, how many rows."""
         return self.lost_images if column == "image" else self.values.get(column, Counter()).total()
+
+    @property
+    def not_plausible(self) -> list[str]:
+        """Columns of which no value can be one, although the values are not marks of missing ones:
+        of those there are a few that come again and again."""
+        return [
+            column
+            for column, seen in self.seen.items()
+            if self.total(column) == seen
+            and len({*self.values[column]} - {NULL, NAN}) >= MANY_VALUES
+        ]
+
+    def none_plausible(self, column: str) -> str:
+        """Such as `none of 35 values of mag can be one, such as 16000, 15017`."""
+        values = ", ".join(list(self.by_value(column))[:SHOWN_VALUES])
+        return f"none of {self.seen[column]:,} values of {column} can be one, such as {values}"
 
     def by_value(self, column: str) -> dict[str, int]:
         """The values that said so, the most frequent first."""

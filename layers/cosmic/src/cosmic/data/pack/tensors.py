@@ -11,12 +11,13 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from cosmic.data.native import FORMAT
+from cosmic.data.pack.bands import bands_of_all, listed_beside, with_bands
 from cosmic.data.pack.partitions import mapped_file, open_partition
 from cosmic.data.pack.source import Array, Field, Source, Values, array_fields, keyed, unreadable
 from cosmic.data.pt import check_bounds
 from cosmic.data.torch_pickle import MAX_PICKLE_BYTES, STORAGES, Machine, StoredTensor, follow
 from cosmic.data.torch_zip import PICKLE, Archive, LayoutError
-from cosmic.errors import InputError
+from cosmic.errors import InputError, InvalidInput
 
 DTYPES = {
     **{f"F{bits}": np.dtype(f"<f{bits // 8}") for bits in (16, 32, 64)},
@@ -53,6 +54,7 @@ def _open_tensors(path: Path, refused: InputError) -> Source:
         except (SafetensorError, OSError, ValueError) as error:
             raise refused from error
         close = stack.pop_all().close
+        fields = with_bands(fields, bands_of_all(metadata))
         return Source(path, "tensors (safetensors)", keyed(fields), metadata, close)
 
 
@@ -68,7 +70,9 @@ def _safetensor(path: Path, file: Any, name: str) -> list[Field]:
 
 def _unread(path: Path, name: str, shape: tuple[int, ...], dtype: str) -> Field:
     def read(start: int, stop: int) -> Values:
-        raise unreadable(path, f"{name} is {dtype}, which is not read")
+        hint = "convert it to float32 or int64"
+        message = f"{path}: {name} is {dtype}, which is not read"
+        raise InputError(message, code="bad-partition", hint=hint)
 
     return Field(name, shape[0], dtype, "O", shape[1:], read)
 
@@ -87,9 +91,14 @@ class _AnyTensors(Machine):
         "torch.BoolStorage": np.dtype(bool),
     }
 
+    def _reduced(self, callee: Any, arguments: Any) -> Any:
+        """An OrderedDict may be what holds the tensors, not only a tensor's hooks."""
+        found = super()._reduced(callee, arguments)
+        return {} if found is None else found
+
 
 def open_torch(path: Path) -> Source:
-    """A `.pt` partition, or `torch.save` of a dict of tensors; its pickle is never run.
+    """A `.pt` partition, or `torch.save` of a dict of tensors and dicts; its pickle is never run.
 
     Raises:
         InputError: it is neither.
@@ -104,23 +113,52 @@ def open_torch(path: Path) -> Source:
         if "byteorder" in archive and archive.read("byteorder", 16) != b"little":
             raise refused
         found = follow(archive.read(PICKLE, MAX_PICKLE_BYTES), _AnyTensors(), MAX_PICKLE_BYTES)
-        if not isinstance(found, dict):
-            raise refused
-        tensors = {
-            str(name): _placed(str(name), tensor, archive, data) for name, tensor in found.items()
-        }
     except LayoutError as error:
-        raise refused from error
-    fields = [
-        f for name, t in tensors.items() if t.ndim for f in array_fields(name, t, t.dtype, t.shape)
-    ]
+        raise _refused(path, refused, error) from error
+    if not isinstance(found, dict):
+        raise refused
+    try:
+        fields = _of_dict(found, "", archive, data)
+    except LayoutError as error:
+        raise unreadable(path, error) from error
+    texts = {name: value for name, value in found.items() if isinstance(value, str)}
+    fields = with_bands(listed_beside(fields), bands_of_all(texts))
     return Source(path, "tensors (pt)", keyed(fields))
 
 
-def _placed(name: str, tensor: Any, archive: Archive, data: memoryview) -> Array:
+def _refused(path: Path, as_partition: InputError, error: LayoutError) -> InputError:
+    """The error of a file that can't be read with all usual types either."""
+    problems = as_partition.problems if isinstance(as_partition, InvalidInput) else ()
+    hint = problems[0].hint if problems else as_partition.hint
+    return InputError(f"{path}: not a partition: {error}", code="bad-partition", hint=hint)
+
+
+def _of_dict(found: Mapping[str, Any], at: str, archive: Archive, data: memoryview) -> list[Field]:
+    """Tensors and lists of texts or whole numbers, also in dicts within the dict; notes are not."""
+    place = {"place": f"dict {at}", "place_names": (at,)} if at else {}
+    fields: list[Field] = []
+    for name, value in found.items():
+        if isinstance(value, dict):
+            fields += _of_dict(value, f"{at}/{name}" if at else name, archive, data)
+            continue
+        array = _listed(value)
+        if isinstance(value, StoredTensor) and value.shape:
+            array = _placed(name, value, archive, data)
+        if array is not None:
+            fields += array_fields(name, array, array.dtype, array.shape, **place)
+    return fields
+
+
+def _listed(value: Any) -> Array | None:
+    """A list of texts or of whole numbers as an array; None: it is neither."""
+    for kind, dtype in ((str, "U"), (int, np.int64)):
+        if isinstance(value, list) and value and all(type(each) is kind for each in value):
+            return np.array(value, dtype)
+    return None
+
+
+def _placed(name: str, tensor: StoredTensor, archive: Archive, data: memoryview) -> Array:
     """A tensor where it lies in the file, whatever its strides."""
-    if not isinstance(tensor, StoredTensor):
-        raise LayoutError(f"{name!r} is a {type(tensor).__name__}, not a tensor")
     storage = tensor.storage
     member = archive.member(f"data/{storage.key}")
     check_bounds(name, tensor, member)

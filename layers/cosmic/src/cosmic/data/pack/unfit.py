@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
 
 from cosmic.contracts.columns import BANDS, COLUMNS
 from cosmic.data.pack.layout import image_layout
@@ -13,6 +16,7 @@ from cosmic.errors import Problem
 NEEDED = ("image", "mag")
 KINDS = {"object_id": "iuSU"}
 NUMBERS = "iuf"
+LOOKED_AT = 4096  # rows of a column of texts
 
 
 def problem_of(
@@ -73,12 +77,44 @@ def _called(column: str, each: Field) -> str:
 
 def _bad_kind(source: Source, column: str, each: Field) -> Problem:
     dtype = "text" if each.kind in "SU" else each.dtype
+    if (odd := _first_odd(each)) is not None:
+        row, text = odd
+        message = f"{_called(column, each)} has the text {text!r} in row {row}, counted from 0"
+        hint = "write a number there, or nothing where there is none"
+        hint += "" if column in NEEDED else f", or --without {column}"
+        return problem_of(source, message, "bad-partition", hint, text)
     if column == "object_id":
         hint = "give whole numbers or text, or --number-objects"
         return problem_of(source, f"object_id is {each.dtype}", "bad-partition", hint, each.dtype)
+    if each.kind == "O":
+        hint = "convert it to float32" + ("" if column in NEEDED else f", or --without {column}")
+        message = f"{_called(column, each)} is {dtype}, which is not read"
+        return problem_of(source, message, "bad-partition", hint, each.dtype)
     hint = "give numbers" + ("" if column in NEEDED else f", or --without {column}")
     message = f"{_called(column, each)} is {dtype}, not numbers"
     return problem_of(source, message, "bad-partition", hint, each.dtype)
+
+
+def _first_odd(each: Field) -> tuple[int, str] | None:
+    """The first text that is no number among texts of which others are; None: none is a number."""
+    if each.kind not in "SU" or each.row_shape:
+        return None
+    values = each.read(0, min(each.rows, LOOKED_AT))
+    known = [(row, _text(values.data[row])) for row in np.flatnonzero(~values.missing_rows())]
+    odd = [(int(row), text) for row, text in known if not _is_number(text)]
+    return odd[0] if 0 < len(odd) < len(known) else None
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _fits(column: str, shape: Shape, each: Field) -> bool:
@@ -87,7 +123,7 @@ def _fits(column: str, shape: Shape, each: Field) -> bool:
     wanted = COLUMNS[column].row_shape
     if None in shape or (not wanted and shape == (1,)):
         return True  # told by rows when they are read
-    return shape == wanted or bool(each.bands and column in ("mag", "mag_err"))
+    return shape == wanted or (column in ("mag", "mag_err") and shape == (len(each.bands),))
 
 
 def _bad_shape(source: Source, column: str, shape: Shape, fields: Sequence[Field]) -> Problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,11 +17,12 @@ from cosmic.contracts.plausible import (
     plausible_redshifts,
     plausible_right_ascensions,
 )
-from cosmic.data.pack.columns import Mapped, Taken
+from cosmic.data.pack.bands import band_order, bands_of, read_in_order, text_of
 from cosmic.data.pack.fluxes import Fluxes
 from cosmic.data.pack.ids import object_ids
-from cosmic.data.pack.layout import band_order, image_layout
+from cosmic.data.pack.layout import image_layout
 from cosmic.data.pack.source import Array, Values, joined
+from cosmic.data.pack.taken import Mapped, Taken
 from cosmic.data.pack.tally import Tally
 from cosmic.errors import InputError
 
@@ -48,6 +50,8 @@ def read_column(
     taken = mapped.taken[column]
     if taken.fluxes is not None:
         return _of_fluxes(column, taken.fluxes, start, stop, tally)
+    if column in ("mag", "mag_err"):
+        return quantity(column, read_in_order(taken.fields, start, stop), taken, start, tally)
     values = joined([f.read(start, stop) for f in taken.fields])
     if column == "object_id":
         return object_ids(values, start, as_text=text_ids)
@@ -60,7 +64,6 @@ def read_column(
 def quantity(column: str, values: Values, taken: Taken, start: int, tally: Tally) -> Array:
     """Numbers that have a plausible range; what lies outside is missing."""
     kind, shape = COLUMNS[column].dtype, COLUMNS[column].row_shape
-    values = _in_band_order(column, values, taken)
     data, gone = values.data, values.missing_values()
     if not shape and data.shape[1:] == (1,):
         data, gone = data[:, 0], gone[:, 0]
@@ -87,18 +90,6 @@ def _of_fluxes(column: str, fluxes: Fluxes, start: int, stop: int, tally: Tally)
     return found
 
 
-def _in_band_order(column: str, values: Values, taken: Taken) -> Values:
-    bands = taken.fields[0].bands
-    if not bands or column not in ("mag", "mag_err"):
-        return values
-    order = band_order(bands)
-    return Values(values.data[:, order], values.missing_values()[:, order])
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
-
-
 def _image(values: Values, taken: Taken, named: Array | None, tally: Tally) -> Array:
     """Pixels as float32 (rows, band, H, W) in nanomaggies; missing ones are NaN."""
     kind = COLUMNS["image"].dtype
@@ -117,32 +108,37 @@ def _image(values: Values, taken: Taken, named: Array | None, tally: Tally) -> A
 def _names(named: Array | None, taken: Taken) -> Sequence[str]:
     """Names of the image's bands, the same in all rows, if the file says them."""
     if named is None:
-        return taken.fields[0].bands
+        return bands_of(taken.fields)
     rows = np.atleast_2d(named)
     if (rows != rows[0]).any():
         raise InputError("its bands differ from row to row", code="bad-partition")
-    return [_text(v) for v in rows[0]]
+    return [text_of(v) for v in rows[0]]
 
 
 def _axes(image: Array, names: Sequence[str]) -> Array:
     """With the bands first, in order; flat rows are square."""
-    if names and image.ndim > 2:
-        if image.shape[1] != len(names) and image.shape[-1] == len(names):
-            image = np.moveaxis(image, -1, 1)
-        if image.shape[1] == len(names):
-            image = image[:, band_order(names)]
-    n, rows = len(BANDS), len(image)
-    match image_layout(image.shape[1:]):
+    n = len(names) or len(BANDS)
+    placed = _bands_first(image, n)
+    if placed is None:
+        of = f" with {n} bands, {', '.join(names)}" if names else ""
+        message = f"image has shape {list(image.shape)}"
+        hint = f"(rows, {n}, height, width){of}"
+        raise InputError(message, code="bad-partition", hint=hint)
+    order = band_order(names) if names else []
+    return placed if order in ([], list(range(n))) else placed[:, order]
+
+
+def _bands_first(image: Array, n: int) -> Array | None:
+    """Images of n bands (rows, band, H, W); None: their axes are not known."""
+    rows = len(image)
+    side = math.isqrt(math.prod(image.shape[1:]) // n)
+    match image_layout(image.shape[1:], n):
         case "bands-first":
             return image
         case "bands-last":
             return image.transpose(0, 3, 1, 2)
         case "flat" | "flat-bands-first":
-            side = round((image[0].size // n) ** 0.5) if rows else 0
             return image.reshape(rows, n, side, side)
         case "flat-bands-last":
-            side = round((image[0].size // n) ** 0.5) if rows else 0
             return image.reshape(rows, side, side, n).transpose(0, 3, 1, 2)
-    hint = f"(rows, {n}, height, width)"
-    message = f"image has shape {list(image.shape)}"
-    raise InputError(message, code="bad-partition", hint=hint)
+    return None

@@ -1,0 +1,91 @@
+"""Rows into native partitions of one size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cosmic.data.native import write_partition
+from cosmic.errors import InputError
+
+Columns = dict[str, NDArray[Any]]
+ROW_BYTES_BESIDE_PIXELS = 28  # five magnitudes and eight bytes: how partitions are named
+BANDS_BYTES = 20
+
+
+class PartitionWriter:
+    """Collects rows and writes a partition whenever there are enough for one.
+
+    Attributes:
+        files: Those written, in order.
+        ids: Of all rows taken, piece by piece.
+        rows: Those written.
+
+    Args:
+        out: Folder to write to.
+        size: Of a partition, in bytes of pixels, magnitudes and ids.
+        per_partition: Rows of a partition, instead of its size.
+        pixel_arcsec: Side of a pixel; None: it is not known.
+        progress: Called with the rows written so far.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        size: int,
+        per_partition: int | None,
+        pixel_arcsec: float | None,
+        progress: Callable[[int], None],
+    ) -> None:
+        self._out, self._size, self._progress = out, size, progress
+        self._pixel_arcsec = pixel_arcsec
+        self._per_partition = per_partition
+        self._pieces: list[Columns] = []
+        self._held = 0
+        self.files: list[Path] = []
+        self.ids: list[NDArray[Any]] = []
+        self.rows = 0
+
+    def add(self, columns: Columns) -> None:
+        """Take rows."""
+        per_partition = self._rows_of_a_partition(columns["image"])
+        self._check_shape(columns["image"])
+        self.ids.append(columns["object_id"])
+        self._pieces.append(columns)
+        self._held += len(columns["image"])
+        while self._held >= per_partition:
+            self._write(per_partition)
+
+    def finish(self) -> None:
+        """Write what is left."""
+        if self._held:
+            self._write(self._held)
+
+    def _rows_of_a_partition(self, image: NDArray[Any]) -> int:
+        if self._per_partition is None:
+            row = BANDS_BYTES * image.shape[2] * image.shape[3] + ROW_BYTES_BESIDE_PIXELS
+            if self._size < row:
+                message = f"a partition of {self._size} bytes holds no row of {row}"
+                raise InputError(message, hint="give a larger --partition-size")
+            self._per_partition = self._size // row
+        return self._per_partition
+
+    def _check_shape(self, image: NDArray[Any]) -> None:
+        if self._pieces and self._pieces[0]["image"].shape[1:] != image.shape[1:]:
+            sizes = f"{self._pieces[0]['image'].shape[2:]} and {image.shape[2:]} pixels"
+            raise InputError(f"images of {sizes}", code="bad-partition", hint="pack them apart")
+
+    def _write(self, rows: int) -> None:
+        whole = {n: np.concatenate([p[n] for p in self._pieces]) for n in self._pieces[0]}
+        path = self._out / f"{len(self.files)}.safetensors"
+        taken = {name: column[:rows] for name, column in whole.items()}
+        write_partition(path, taken, pixel_scale_arcsec=self._pixel_arcsec)
+        self.files.append(path)
+        self.rows += rows
+        self._held -= rows
+        self._pieces = [{n: c[rows:] for n, c in whole.items()}] if self._held else []
+        self._progress(self.rows)
