@@ -19,7 +19,8 @@ logger = Logger(service="aggregate")
 metrics = Metrics(service="aggregate")
 store = Store(s3_client())
 table_prefix = os.environ.get("COSMIC_TABLE_PREFIX", "")
-sweep()
+if swept := sweep():
+    logger.warning("removed what a killed process left", folders=swept)
 
 
 @logger.inject_lambda_context

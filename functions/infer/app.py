@@ -22,7 +22,8 @@ metrics = Metrics(service="infer")
 function = RankEnvironment.from_environment(
     os.environ, Store(s3_client()), boto3.client("secretsmanager")
 )
-sweep()
+if swept := sweep():
+    logger.warning("removed what a killed process left", folders=swept)
 
 
 @logger.inject_lambda_context

@@ -93,7 +93,9 @@ def test_a_run_that_waits_fails_no_invocation(small: Cosmic, waited: list[Run]) 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_thirty_manifests_at_once_all_succeed(small: Cosmic, waited: list[Run]) -> None:
+def test_thirty_manifests_at_once_all_succeed(
+    small: Cosmic, waited: list[Run], measured: Callable[[str], None]
+) -> None:
     assert waited
     asked_before = len(asked(small))
     began = time.monotonic()
@@ -104,6 +106,7 @@ def test_thirty_manifests_at_once_all_succeed(small: Cosmic, waited: list[Run]) 
     assert [(s.state, s.rows_out) for s in statuses] == [("SUCCEEDED", ROWS)] * MANY
     assert failed_calls(small) == []
     looks = len(asked(small)) - asked_before
+    measured(f"{MANY} runs looked for room {looks} times in {minutes:.1f} minutes")
     a_minute = 60 / (FIRST_LOOK_S / 2) * (1 + math.log(MANY))  # as often as they may look
     assert MANY <= looks <= MANY * FIRST_ASKS + a_minute * minutes
 
