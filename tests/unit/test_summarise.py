@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from cosmic.contracts.clocks import AWS, THIS_MACHINE
 from cosmic.contracts.flags import Flag
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.manifest import check_manifest
@@ -136,6 +138,29 @@ def test_the_bill_counts_ranks_aggregate_and_requests() -> None:
     assert lines["Lambda requests"].startswith("3 x")
     assert lines["S3 reads"].startswith(f"{20 + 2 * 12} x")
     assert lines["S3 writes and lists"].startswith(f"{7 + 2 * 2} x")
+
+
+def test_time_of_this_machine_is_called_so_beside_what_is_expected_of_aws() -> None:
+    bill = summary_of(planned(), merged(), task=replace(TASK, clock=THIS_MACHINE)).metrics["bill"]
+    assert bill["clock"] == THIS_MACHINE
+    assert bill["predicted_on_aws"]["usd"] > 0
+    assert bill["predicted_on_aws"]["wall_s"] > 0
+    on_aws = summary_of(planned(), merged()).metrics["bill"]
+    assert on_aws["clock"] == AWS
+    assert "predicted_on_aws" not in on_aws
+    everyone = dict.fromkeys(range(WORLD), "killed")
+    lost = summary_of(
+        planned(), Merged(), failures=everyone, task=replace(TASK, clock=THIS_MACHINE)
+    )
+    assert lost.metrics["bill"]["predicted_on_aws"] is None
+
+
+def test_p_z_is_judged_by_the_rows_that_have_it_and_a_redshift() -> None:
+    found = merged()
+    assert summary_of(planned(), found).metrics["pz"] == {"known": 0, "n": 0}
+    spec = found.redshifts[0][1]
+    found.pz.see(spec[:, None] + np.linspace(-0.05, 0.05, 9), spec)
+    assert summary_of(planned(), found).metrics["pz"]["coverage"] == {"68": 1, "90": 1, "95": 1}
 
 
 def test_sums_that_differ_from_the_catalogue_fail_the_run() -> None:

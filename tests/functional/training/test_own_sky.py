@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from cosmic.data.native import write_partition
@@ -16,6 +17,7 @@ from cosmic.data.synth.dataset import Columns, Sample, rows
 from cosmic.errors import CosmicError, InputError
 from cosmic.model.checkpoint import load_checkpoint
 from cosmic.model.training import fit, own_sky
+from cosmic.model.training.calibrate_model import restored
 from cosmic.model.training.labelled import PERCENT, open_labelled, percentile_of
 from cosmic.model.training.own_sky import OwnRecipe, train_on
 from cosmic_cli.commands.model import app
@@ -105,38 +107,57 @@ class Stopped(Exception):  # noqa: N818
     """What a person does."""
 
 
-def test_a_stopped_training_goes_on_to_the_same_weights(partitions: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def whole(partitions: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A model that was trained in one go, and its SHA-256."""
+    folder = tmp_path_factory.mktemp("whole")
+    card = train_on(partitions, folder, "m", RECIPE)
+    return folder / "m.safetensors", card["sha256"]
+
+
+def test_a_stopped_training_goes_on_to_the_same_weights(
+    partitions: Path, tmp_path: Path, whole: tuple[Path, str]
+) -> None:
     def stop(told: fit.Told) -> None:
         if told.step == 4:
             raise Stopped
 
-    whole = train_on(partitions, tmp_path / "whole", "m", RECIPE)
     with pytest.raises(Stopped):
-        train_on(partitions, tmp_path / "parts", "m", RECIPE, progress=stop)
+        train_on(partitions, tmp_path, "m", RECIPE, progress=stop)
     with pytest.raises(InputError, match="state of another training"):
-        train_on(partitions, tmp_path / "parts", "m", OwnRecipe(steps=7, batch=16))
+        train_on(partitions, tmp_path, "m", OwnRecipe(steps=7, batch=16))
     steps: list[int] = []
     again = train_on(
-        partitions, tmp_path / "parts", "m", RECIPE, progress=lambda told: steps.append(told.step)
+        partitions, tmp_path, "m", RECIPE, progress=lambda told: steps.append(told.step)
     )
     assert steps == [6]
-    assert again["sha256"] == whole["sha256"]
+    assert again["sha256"] == whole[1]
 
 
-def test_it_stops_when_nothing_gets_better(
-    partitions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_it_stops_when_nothing_gets_better_and_keeps_the_best(
+    partitions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: tuple[Path, str]
 ) -> None:
     losses = iter([3.0, 2.0, 2.5, 2.1, 2.2, 1.0])
     monkeypatch.setattr(fit.Fit, "_validate", lambda self: next(losses))
-    recipe = OwnRecipe(steps=100, batch=8, round_steps=1, patience=3)
-    assert train_on(partitions, tmp_path, "m", recipe)["rounds"] == 5
+    pace = fit.Pace(100, 8, 1e-3, 0.01, 0.0, seed=1, round_steps=1, patience=3)
+    data = open_labelled(partitions)
+    seen: list[float] = []
+    centred = own_sky.Centred(**vars(data), side=16)
+    training = fit.Fit(restored(load_checkpoint(whole[0])), centred, pace, tmp_path, "mine")
+    weights = training.run(lambda told: seen.append(told.validation)).state_dict()
+    assert seen == [3.0, 2.0, 2.5, 2.1, 2.2]
+    assert training.progress.best == 2.0
+    kept = load_file(tmp_path / fit.STATE_FILE)
+    name = "concat_block.2.weight"
+    assert weights[name].equal(kept[f"best.{name}"])
+    assert not weights[name].equal(kept[f"model.{name}"])
 
 
-def test_a_checkpoint_to_start_from_has_to_fit(partitions: Path, tmp_path: Path) -> None:
-    first = train_on(partitions, tmp_path / "a", "a", RECIPE)
-    path = tmp_path / "a" / "a.safetensors"
-    second = train_on(partitions, tmp_path / "b", "b", RECIPE, start_from=path)
-    assert second["training"]["from"] == first["sha256"]
+def test_a_checkpoint_to_start_from_has_to_fit(
+    partitions: Path, tmp_path: Path, whole: tuple[Path, str]
+) -> None:
+    second = train_on(partitions, tmp_path / "b", "b", RECIPE, start_from=whole[0])
+    assert second["training"]["from"] == whole[1]
     tiny = Path(__file__).parents[3] / "models/tiny/astromae-tiny.safetensors"
     with pytest.raises(InputError, match="5 bands of 32 pixels"):
         train_on(partitions, tmp_path / "c", "c", RECIPE, start_from=tiny)

@@ -125,9 +125,9 @@ def train_on(
     said = {"recipe": asdict(how), "data": sha256, "from": first and first.sha256}
     fingerprint = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
     side = model.config.image_size
-    fit = Fit(model, _Centred(**vars(labelled), side=side), _pace(how, first), folder, fingerprint)
+    fit = Fit(model, Centred(**vars(labelled), side=side), _pace(how, first), folder, fingerprint)
     fit.run(progress)
-    made = _calibrated(model, _Centred(**vars(labelled), side=side), how.seed, name, sha256)
+    made = _calibrated(model, Centred(**vars(labelled), side=side), how.seed, name, sha256)
     path = checkpoint_path(folder, name)
     write_checkpoint(path, made)
     checkpoint = load_checkpoint(path)
@@ -145,7 +145,7 @@ def train_on(
 
 
 @dataclass(frozen=True)
-class _Centred(LabelledData):
+class Centred(LabelledData):
     """The data with images cut to the side that the network looks at, as the engine cuts them."""
 
     side: int = 0
@@ -164,7 +164,7 @@ class _Centred(LabelledData):
 def _new_model(data: LabelledData, how: OwnRecipe) -> AstroMAE:
     """A model of the preset for these images, with their sky, colours and redshifts."""
     model = AstroMAE(_config(data, how.preset))
-    some = _Centred(**vars(data), side=model.config.image_size).sample("train", NORMALISED_BY)
+    some = Centred(**vars(data), side=model.config.image_size).sample("train", NORMALISED_BY)
     finite = np.isfinite(some["image"]).all(axis=(1, 2, 3)) & np.isfinite(some["mag"]).all(axis=1)
     if not finite.any():
         raise InputError(
