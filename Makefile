@@ -28,7 +28,7 @@ SECONDS ?= 60
 RUNTIMES := 3.12 3.13 3.14
 # Of 18,000 modules these and what they import are compiled: the rest would take over a minute.
 COMPILED := import astropy.table, matplotlib.pyplot, moto.server, openvino, pyarrow.parquet; \
-  from cosmic_cli.main import application; application()
+  from cosmic_cli.program import application; application()
 PIP = $(@D)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check
 INSTALL = $(BIN)/uv pip install --quiet --python $(@D)/bin/python
 PINNED := functions/infer layers/dependencies layers/figures

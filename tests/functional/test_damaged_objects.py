@@ -21,7 +21,7 @@ from cosmic.errors import CosmicError
 from cosmic.ranks.task import RankTask, read_plan
 from cosmic.results.read_run import read_run
 from cosmic.storage.run_store import RunStore
-from cosmic_cli import main
+from cosmic_cli import program
 from cosmic_cli.exit_codes import Exit
 from functional.test_admission import PLACE, Runs, runs
 from functional.test_aggregate import Run, columns, plain_page, run
@@ -63,7 +63,7 @@ class CommandLine:
         there = Deployment(replace(planned.target, client=cache(planned.target.client)))
         self._patch.setattr("cosmic_cli.options.find_deployment", lambda **_: there)
         self._patch.setattr(sys, "argv", ["cosmic", *words, *["--json"] * as_json])
-        code = main._code(as_json=as_json)
+        code = program.exit_code(as_json=as_json)
         said, wrong = self._capsys.readouterr()
         lines = wrong.splitlines()
         error = json.loads(lines[-1])["error"] if as_json and code and lines else {}

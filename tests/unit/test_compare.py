@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from cosmic.errors import InputError
 from cosmic.results.compare import compare, read_metrics
-from cosmic_cli.main import application
+from cosmic_cli.program import application
 
 
 def metrics(sigma: float, **more: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from cosmic_cli.main import application
+from cosmic_cli.program import application
 
 HEAD = """# Commands
 

@@ -16,7 +16,7 @@ import typer
 
 import cosmic_cli
 from cosmic.errors import InputError, TransientError
-from cosmic_cli import main
+from cosmic_cli import program
 from cosmic_cli.command_reference import reference
 from cosmic_cli.exit_codes import Exit
 
@@ -31,10 +31,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
     def call(*words: str) -> int:
         monkeypatch.setattr(sys, "argv", ["cosmic", *words])
-        with pytest.raises(SystemExit) as ended:
-            main.run()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code
+        return program.exit_code(as_json="--json" in words)
 
     return call
 
@@ -42,7 +39,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 def commands(
     path: tuple[str, ...] = (), group: Any = None
 ) -> Iterator[tuple[tuple[str, ...], Any]]:
-    group = group or typer.main.get_command(main.application())
+    group = group or typer.main.get_command(program.application())
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from commands((*path, name), command)
@@ -69,13 +66,13 @@ def test_every_example_is_understood(words: tuple[str, ...], command: Any) -> No
 def test_the_version_needs_no_command(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--version") == Exit.DONE
     assert capsys.readouterr().out == f"cosmic {cosmic_cli.__version__}\n"
-    assert not typer.main.get_command(main.application(main.VERSION)).commands  # type: ignore[attr-defined]
+    assert not typer.main.get_command(program.application(program.VERSION)).commands  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", [*main.COMMANDS, *main.GROUPS])
+@pytest.mark.parametrize("name", [*program.COMMANDS, *program.GROUPS])
 def test_a_part_of_the_command_line_is_as_in_the_whole(name: str) -> None:
-    part: Any = typer.main.get_command(main.application(name))
-    whole: Any = typer.main.get_command(main.application())
+    part: Any = typer.main.get_command(program.application(name))
+    whole: Any = typer.main.get_command(program.application())
     assert list(part.commands) == [name]
     shown = [group.commands[name].get_help(typer.Context(group)) for group in (part, whole)]
     assert shown[0] == shown[1]
@@ -84,7 +81,7 @@ def test_a_part_of_the_command_line_is_as_in_the_whole(name: str) -> None:
 @pytest.mark.process
 def test_a_command_starts_without_what_others_need() -> None:
     """All of it takes a second more."""
-    code = "import sys; from cosmic_cli.main import application; application('status'); "
+    code = "import sys; from cosmic_cli.program import application; application('status'); "
     code += "print([m for m in ('samtranslator', 'pyarrow', 'numpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -161,7 +158,7 @@ def test_errors_have_their_exit_codes(
     def fail(_: str) -> None:
         raise error
 
-    monkeypatch.setattr(main, "application", fail)
+    monkeypatch.setattr(program, "application", fail)
     assert run("x") == code
 
 
@@ -171,7 +168,7 @@ def test_a_bug_asks_to_be_reported_with_its_trace(
     def fail(_: str) -> None:
         raise ZeroDivisionError("by nothing")
 
-    monkeypatch.setattr(main, "application", fail)
+    monkeypatch.setattr(program, "application", fail)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert run("x") == Exit.BUG
     shown = capsys.readouterr().err

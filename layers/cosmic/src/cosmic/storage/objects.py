@@ -526,9 +526,11 @@ class Store:
         try:
             with translated(at.uri):
                 self._s3.download_file(at.bucket, at.key, str(beside), ExtraArgs={**self._payer})
+            beside.replace(path)
         except InputError as error:
             raise self._in_words(at, error) from error  # it asks for the size by HEAD first
-        beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
 
 
 class _Sent(BaseSubscriber):
