@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import psutil
 from werkzeug.serving import BaseWSGIServer
 
 from cosmic.contracts.engines import ENGINES
@@ -33,6 +34,7 @@ from cosmic_local.emulator import ACCOUNT, LOOPBACK, Functions, account_settings
 from cosmic_local.guard import refusal
 from cosmic_local.lambda_pool.event_queue import EventQueue
 from cosmic_local.lambda_pool.function import FunctionSpec, Surroundings
+from cosmic_local.lambda_pool.memory import affordable
 from cosmic_local.lambda_pool.pool import Limits, Pool
 from cosmic_local.moto_adapter import adapted
 from cosmic_local.options import StackOptions
@@ -92,22 +94,21 @@ def running(options: StackOptions) -> Iterator[state.StackInfo]:
             return client(service, endpoint_url, options.region)
 
         around = Surroundings(options.region, endpoint_url, variables)
-        limits = Limits(options.concurrency, options.idle_s)
+        concurrency = affordable(options.concurrency, psutil.virtual_memory().available)
+        limits = Limits(concurrency, options.idle_s)
         pool = stack.enter_context(contextlib.closing(Pool(folder, around, limits)))
         queue = EventQueue(pool, folder, _destination(clients, endpoint_url))
         stack.callback(queue.close)
         functions = Functions(pool, queue)
         stack.enter_context(adapted(functions))
-        server.app = Guarded(
-            Control(server.app, pool, options.concurrency), server.port, options.host
-        )
+        server.app = Guarded(Control(server.app, pool, concurrency), server.port, options.host)
         stack.enter_context(serving(server))
         stack.enter_context(_on_loopback_too(options.host, server))
         deployment = deploy(
             template, pool, clients, folder / "layouts", elsewhere=options.lambda_endpoint
         )
         functions.rules.extend(deployment.rules)
-        info = _describe(options, place, deployment, side)
+        info = replace(_describe(options, place, deployment, side), concurrency=concurrency)
         if options.console:
             info = replace(info, console=stack.enter_context(console(info, clients)))
         state.write(folder, info)

@@ -20,7 +20,7 @@ class StackOptions:
         state_dir: Where logs, records and everything temporary go.
         parameters: Values for the template's parameters.
         environment: Variables that every function gets, over those of the template.
-        concurrency: Invocations at once over all functions.
+        concurrency: Invocations at once over all functions; fewer where memory is short.
         rendezvous: Whether the FMI rendezvous server is started, too. Functions find it in
             `FMI_RENDEZVOUS`, its secret in `FMI_DEPLOYMENT_SECRET`; the template's parameter
             `RendezvousAddress`, if it has one, is its address.

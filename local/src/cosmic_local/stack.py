@@ -15,7 +15,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Mapping
@@ -24,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from cosmic_local import state
+from cosmic_local import leftovers, state
 from cosmic_local.errors import StackError
 from cosmic_local.lambda_pool.invocation_log import InvocationRecord, JsonLines, read_records
 from cosmic_local.options import StackOptions
@@ -160,7 +159,7 @@ class LocalStack(StackHandle):
             state_dir: Where logs and records go; without it they are removed at the end.
             parameters: Values for the template's parameters.
             environment: Variables that every function gets, over those of the template.
-            concurrency: Invocations at once over all functions.
+            concurrency: Invocations at once over all functions; fewer where memory is short.
             rendezvous: Whether the FMI rendezvous server is started, too.
             name: The stack's name.
             region: The region that is played.
@@ -169,7 +168,7 @@ class LocalStack(StackHandle):
             start_timeout_s: After which a stack that isn't ready has failed.
         """
         self._temporary = state_dir is None
-        folder = Path(tempfile.mkdtemp(prefix="cosmic-")) if state_dir is None else state_dir
+        folder = leftovers.make_folder() if state_dir is None else state_dir
         self.folder = folder.resolve()
         self._options = StackOptions(
             template=template,
@@ -192,6 +191,7 @@ class LocalStack(StackHandle):
         Raises:
             StackError: it could not be started, or not in time; says what its log says.
         """
+        leftovers.sweep()
         try:
             self._process, self.info = _launch(self._options, self._start_timeout_s)
         except BaseException:

@@ -49,6 +49,7 @@ class StackInfo:
         left_out: Logical id → type of the resources that have no part in a run here.
         rendezvous: Address of the rendezvous server, or an empty string.
         console: Address of the page that shows the runs, or an empty string.
+        concurrency: Invocations at once over all functions, as the machine's memory allows.
     """
 
     pid: int
@@ -63,6 +64,7 @@ class StackInfo:
     left_out: dict[str, str] = field(default_factory=dict)
     rendezvous: str = ""
     console: str = ""
+    concurrency: int = 0
 
     def process(self) -> psutil.Process | None:
         """The stack's process, if it is still the one that wrote this."""

@@ -17,6 +17,7 @@ import pytest
 
 from cosmic_local import state
 from cosmic_local.errors import StackError
+from cosmic_local.leftovers import PREFIX, make_folder, sweep
 from cosmic_local.options import StackOptions
 from cosmic_local.stack import LocalStack, attach, down, up
 
@@ -121,6 +122,32 @@ def test_a_stack_of_a_thread_that_ended_lives_on(tmp_path: Path, new_children: N
     assert answered["StatusCode"] == 200
     assert [p.pid for p in new_children() if p.parent() == psutil.Process()] == [stack.info.pid]
     stack.stop()
+
+
+LEFT = """
+import os, signal
+from cosmic_local.leftovers import make_folder
+print(make_folder(), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_owner_left_is_swept_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    killed = subprocess.run(
+        [sys.executable, "-c", LEFT],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    left, mine, foreign = Path(killed.stdout.strip()), make_folder(), tmp_path / f"{PREFIX}x"
+    foreign.mkdir()
+    assert left.is_dir()
+    assert sweep() == [left]
+    assert sorted(tmp_path.iterdir()) == sorted([mine, foreign])
 
 
 def test_without_a_directory_given_none_is_left() -> None:

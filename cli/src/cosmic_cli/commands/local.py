@@ -34,11 +34,12 @@ def up_command(
     """Start the stack, which runs until `cosmic local down`.
 
     With --lambda-endpoint, ranks communicate through the bucket: containers cannot reach a
-    rendezvous server on this machine.
+    rendezvous server on this machine. No more functions run at once than the free memory holds;
+    of runs with more ranks, the others wait.
 
     Example: cosmic local up
 
-    JSON: {"console", "endpoint", "state_dir", "outputs": {name: value}}
+    JSON: {"concurrency", "console", "endpoint", "state_dir", "outputs": {name: value}}
     """
     if not template.is_file():
         hint = "run it in the project's folder, or give --template"
@@ -55,6 +56,7 @@ def up_command(
     stack = up(options)
     if as_json:
         facts = {
+            "concurrency": stack.info.concurrency,
             "console": stack.info.console,
             "endpoint": stack.endpoint_url,
             "state_dir": str(stack.folder),
@@ -63,6 +65,7 @@ def up_command(
         return
     out.print(f"console: {stack.info.console}", highlight=False)
     out.print(f"endpoint: {stack.endpoint_url}", highlight=False)
+    out.print(f"functions at once: {stack.info.concurrency}", highlight=False)
     for name, value in stack.outputs.items():
         out.print(f"{name}: {value}", highlight=False, soft_wrap=True)
     for what, words in _next(state_dir).items():

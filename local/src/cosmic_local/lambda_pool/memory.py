@@ -1,10 +1,28 @@
-"""How much memory a process has, and has had."""
+"""How much memory a process has, and has had, and how many processes the machine has room for."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import psutil
+
+PROCESS_BYTES = 200 << 20  # a rank of the tiny model: 130 to 190 MB
+SHARE = 0.8  # of what is free: the rest is for the emulator's objects and everybody else
+LEAST = 8
+
+
+def affordable(wanted: int, available_bytes: int) -> int:
+    """How many processes may serve at once, so that the machine's memory holds them.
+
+    Args:
+        wanted: If there is room for all.
+        available_bytes: What is free.
+
+    Returns:
+        `LEAST` at least, as far as so many are wanted: a run takes several.
+    """
+    room = int(available_bytes * SHARE) // PROCESS_BYTES
+    return min(wanted, max(LEAST, room))
 
 
 def resident_bytes(process: psutil.Process) -> int:
