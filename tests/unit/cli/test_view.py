@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from cosmic.contracts.clocks import THIS_MACHINE
 from cosmic.metrics.photo_z import photo_z_metrics
-from cosmic_cli.views.run import domain_rows, photo_z_rows
+from cosmic_cli.views.run import cost_rows, domain_rows, photo_z_rows, pz_rows
 
 
 def rows(z_phot: list[float], z_spec: list[float]) -> dict[str, str]:
@@ -42,3 +43,20 @@ def test_the_share_that_is_out_of_domain_is_shown() -> None:
     unknown = {"domain": {"known": False, "outside": None, "share": None}}
     assert domain_rows(unknown)[0][1].startswith("no domain known")
     assert domain_rows({"version": 1}) == []
+
+
+def test_time_of_this_machine_is_not_called_a_cost_on_aws() -> None:
+    bill = {"usd": 0.5, "usd_per_million_rows": 2.0}
+    assert cost_rows(bill)[0][0] == "cost on AWS"
+    local = {**bill, "clock": THIS_MACHINE, "predicted_on_aws": {"usd": 0.25, "wall_s": 3.0}}
+    assert cost_rows(local) == [
+        ("this machine's time at AWS's prices", "$0.500000 ($2.00 per million rows)"),
+        ("expected on AWS", "$0.250000 in 3.0 s"),
+    ]
+    assert cost_rows({"usd": 0.0, "usd_per_million_rows": None}) == []
+
+
+def test_coverage_of_p_z_is_shown_where_it_is_known() -> None:
+    known = {"pz": {"n": 9, "coverage": {"68": 0.7, "90": 0.91}}}
+    assert pz_rows(known) == [("inside the 68, 90 % intervals of p(z)", "70.0 %, 91.0 %")]
+    assert pz_rows({"pz": {"known": 0, "n": 0}}) == pz_rows({}) == []
