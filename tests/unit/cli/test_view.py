@@ -13,9 +13,10 @@ from rich.console import Console
 
 from cosmic.client.progress import Progress
 from cosmic.client.snapshots import Snapshot
+from cosmic.contracts.clocks import THIS_MACHINE
 from cosmic.contracts.status import State, Status
 from cosmic.metrics.photo_z import photo_z_metrics
-from cosmic_cli.views.run import domain_rows, photo_z_rows, show_progress
+from cosmic_cli.views.run import cost_rows, domain_rows, photo_z_rows, pz_rows, show_progress
 
 
 def rows(z_phot: list[float], z_spec: list[float]) -> dict[str, str]:
@@ -75,3 +76,20 @@ def test_a_bar_with_percentage_time_left_and_cost_fits_the_terminal(width: int) 
     shown = lines[-2] if not lines[-1] else lines[-1]
     assert shown.startswith("succeeded")
     assert "40% 499/10000 ranks, 1 failed $123.4567" in shown
+
+
+def test_time_of_this_machine_is_not_called_a_cost_on_aws() -> None:
+    bill = {"usd": 0.5, "usd_per_million_rows": 2.0}
+    assert cost_rows(bill)[0][0] == "cost on AWS"
+    local = {**bill, "clock": THIS_MACHINE, "predicted_on_aws": {"usd": 0.25, "wall_s": 3.0}}
+    assert cost_rows(local) == [
+        ("this machine's time at AWS's prices", "$0.500000 ($2.00 per million rows)"),
+        ("expected on AWS", "$0.250000 in 3.0 s"),
+    ]
+    assert cost_rows({"usd": 0.0, "usd_per_million_rows": None}) == []
+
+
+def test_coverage_of_p_z_is_shown_where_it_is_known() -> None:
+    known = {"pz": {"n": 9, "coverage": {"68": 0.7, "90": 0.91}}}
+    assert pz_rows(known) == [("inside the 68, 90 % intervals of p(z)", "70.0 %, 91.0 %")]
+    assert pz_rows({"pz": {"known": 0, "n": 0}}) == pz_rows({}) == []

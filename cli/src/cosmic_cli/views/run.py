@@ -12,6 +12,7 @@ from rich.table import Table
 
 from cosmic.client.progress import Progress as RunProgress
 from cosmic.client.snapshots import Snapshot
+from cosmic.contracts.clocks import AWS
 from cosmic.contracts.status import Status
 from cosmic.errors import TransientError
 from cosmic.report.domain_words import domain_words
@@ -127,16 +128,33 @@ def summary_rows(status: Status, metrics: dict[str, Any]) -> list[tuple[str, str
         ("ranks", f"{status.world_size} ({run['cold_starts']} cold, {run['retries']} retries)"),
         ("FMI", status.fmi or ""),
         *photo_z_rows(metrics["photo_z"]),
+        *pz_rows(metrics),
         ("wall time", f"{run['wall_s']:.1f} s from the execution's start to the merge's end"),
         ("throughput", f"{run['rows_per_wall_s']:.0f} rows/s over that wall time"),
         ("", f"{run['rows_per_compute_s']:.0f} rows/s a rank inside the model"),
         ("peak memory of a rank", f"{run['peak_memory_mb']} MB"),
     ]
+    return rows + cost_rows(bill)
+
+
+def cost_rows(bill: dict[str, Any]) -> list[tuple[str, str]]:
+    """The bill; time of another machine is called so, beside what is expected of AWS."""
     per_million = bill["usd_per_million_rows"]
-    if per_million is not None:
-        cost = f"${bill['usd']:.6f} (${per_million:.2f} per million rows)"
-        rows.append(("the same usage on AWS", cost))
+    if per_million is None:
+        return []
+    here = bill.get("clock", AWS) != AWS
+    name = "this machine's time at AWS's prices" if here else "cost on AWS"
+    rows = [(name, f"${bill['usd']:.6f} (${per_million:.2f} per million rows)")]
+    if expected := bill.get("predicted_on_aws"):
+        rows.append(("expected on AWS", f"${expected['usd']:.6f} in {expected['wall_s']:.1f} s"))
     return rows
+
+
+def pz_rows(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    """How often redshifts lie inside the intervals of p(z); nothing where that isn't known."""
+    coverage = metrics.get("pz", {}).get("coverage", {})
+    shares = ", ".join(f"{100 * share:.1f} %" for share in coverage.values())
+    return [(f"inside the {', '.join(coverage)} % intervals of p(z)", shares)] if coverage else []
 
 
 def domain_rows(metrics: dict[str, Any]) -> list[tuple[str, str]]:
