@@ -43,7 +43,7 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env install demo test test-unit test-long system site check format lint types validate security schemas dist build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables bench-pixels test-containers pins wheels bench-balance faults
+.PHONY: help env install demo test test-unit test-long system site check format lint types validate security schemas dist build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables bench-pixels test-containers pins wheels bench-balance bench-predict faults
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -181,6 +181,9 @@ bench-engine: $(VENV)/.ready ## Measure every engine beside the published loop, 
 
 bench-start: $(VENV)/.ready ## Where the cold start of each function goes
 	$(BIN)/python -m bench.start
+
+bench-predict: $(VENV)/.ready ## From a FITS table to redshifts, beside a plain torch loop
+	$(BIN)/python -m bench.predict
 
 bench-pipeline: $(VENV)/.ready ## The whole pipeline beside the bare loop, by rows and by ranks
 	$(BIN)/python -m bench.pipeline

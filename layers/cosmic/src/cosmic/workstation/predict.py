@@ -76,8 +76,8 @@ def predict(
 ) -> Prediction:
     """Predict the redshifts of the objects in files, on this machine: catalogue, metrics, page.
 
-    Rows keep their order. Memory does not grow with the files: they are packed into partitions
-    unless they are some, and these are streamed. Until the results are there, a working folder in
+    Rows keep their order. They are packed into partitions unless they are some, and these are
+    streamed: memory hardly grows with the files. Until the results are there, a working folder in
     `out` holds what is needed to go on: a call that was stopped, by whatever, is repeated as it
     was, and what is whole by its checksum is not computed again.
 
