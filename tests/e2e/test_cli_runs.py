@@ -300,16 +300,13 @@ def test_a_plan_says_what_a_manifest_would_do(lab: Lab) -> None:
 
 def test_a_plan_that_is_refused_says_why_as_init_would(lab: Lab) -> None:
     document = json.loads(lab.manifest.read_text())
-    document["inference"] = {"world_size": 5000}
-    document["fmi"] = {"channel": "direct"}
     document["data"]["expect"] = 7
     (lab.folder / "large.json").write_text(json.dumps(document))
     refused = json.loads(lab("plan", "large.json", "--json", code=2))
-    assert {p["code"] for p in refused["problems"]} == {"too-many-ranks", "wrong-partition-count"}
+    assert {p["code"] for p in refused["problems"]} == {"wrong-partition-count"}
     done = lab.run("plan", "large.json", "--local", "--state-dir", "state")
     assert [line.partition(":")[0] for line in done.stderr.splitlines()] == [
         "wrong-partition-count",
-        "too-many-ranks",
     ]
 
 

@@ -226,8 +226,10 @@ def test_two_manifests_at_once_do_not_touch_each_other(
 
 def test_more_ranks_than_batches(cosmic: Cosmic, by_world_size: dict[int, pa.Table]) -> None:
     run = cosmic.drop(cosmic.manifest(inference={"world_size": 5, "limit_rows": 100}))
-    assert run.wait().state is State.SUCCEEDED
-    assert [r.rows for r in run.records(5)].count(0) == 3
+    status = run.wait()
+    assert status.state is State.SUCCEEDED
+    assert any("5 ranks" in warning for warning in status.warnings), status.warnings
+    assert all(r.rows for r in run.records(2))
     assert run.catalogue().equals(by_world_size[1].slice(0, 100))
 
 
@@ -239,10 +241,9 @@ def test_the_fits_catalogue_holds_the_same_rows(cosmic: Cosmic, runs: dict[int, 
         np.testing.assert_array_equal(np.ma.filled(fits[name], np.nan), parquet[name].to_numpy())
 
 
-def test_text_ids_come_through_ranks_with_and_without_rows(
+def test_text_ids_come_through_all_ranks(
     cosmic: Cosmic, by_world_size: dict[int, pa.Table], put: Any, tmp_path: Path
 ) -> None:
-    """Of five ranks that share four batches, one has no rows."""
     columns = load_file(cosmic.data / "0.safetensors")
     texts = [f"SDSS J{i}" for i in columns["object_id"]]
     write_partition(tmp_path / "p", {**columns, "object_id": np.array(texts, "S")})
@@ -251,13 +252,13 @@ def test_text_ids_come_through_ranks_with_and_without_rows(
     run = cosmic.drop(
         cosmic.manifest(
             data={"uri": f"s3://{cosmic.bucket}/data/texts/"},
-            inference={"world_size": 5, "limit_rows": None},
+            inference={"world_size": 4, "limit_rows": None},
         )
     )
     status = run.wait()
     cosmic.store.delete(at)  # other runs take the whole folder
     assert (status.state, status.fmi) == (State.SUCCEEDED, "ok"), status.problems
-    assert 0 in [r.rows for r in run.records(5)]
+    assert all(r.rows for r in run.records(4))
     found, numbered = run.catalogue(), by_world_size[1].slice(0, PER_PARTITION)
     assert found["object_id"].to_pylist() == texts
     assert found.drop_columns("object_id").equals(numbered.drop_columns("object_id"))

@@ -18,7 +18,6 @@ from cosmic.client.snapshots import read_status
 from cosmic.contracts.location import Location
 from cosmic.contracts.status import State
 from cosmic.errors import CosmicError
-from cosmic.ranks.task import RankTask, read_plan
 from cosmic.results.read_run import read_run
 from cosmic.storage.run_store import RunStore
 from cosmic_cli import program
@@ -141,11 +140,10 @@ def test_a_plan(planned: Planned, command_line: CommandLine) -> None:
         [{**first, "slices": rest[0]["slices"]}, *rest],
     ]
     spoilt = [json.dumps({**plan, "ranks": ranks}).encode() for ranks in spoilt_ranks]
-    task = RankTask(bucket=at.bucket, prefix="runs/", run=run, rank=0)
     before = planned.status
     for damaged in (*damages(text, SPOILT_PLAN), *spoilt):
         planned.store.put(at, damaged)
-        assert_named(at, damaged, lambda: read_plan(task, planned.store))
+        assert_named(at, damaged, RunStore(planned.store, planned.folder).plan)
     for command in ("status", "watch", "resume"):
         code, said, hint = command_line(planned, command, run)
         assert (code, at.uri in said, bool(hint)) == (Exit.INVALID, True, True), command

@@ -17,7 +17,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from werkzeug.serving import BaseWSGIServer
 
 from cosmic.contracts.engines import ENGINES
 from cosmic.errors import CosmicError
+from cosmic.extras import is_installed
 from cosmic_local import state
 from cosmic_local.api_call_log import ApiCallLog
 from cosmic_local.client import client
@@ -46,11 +46,18 @@ from cosmic_local.template.template import load, read
 TEMPORARY = ("environments", "layouts", "tmp")
 
 
+def _forget_proxies() -> None:
+    """All that this process and its functions talk to is on loopback, which no proxy reaches."""
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        del os.environ[name]
+
+
 def main() -> int:
     """Run a stack until told to stop."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    _forget_proxies()
     try:
         options = StackOptions.parse()
         if not options.detached:
@@ -200,7 +207,7 @@ def _rendezvous(
 
 def _offer_engines(options: StackOptions, parameters: dict[str, str]) -> None:
     """Let `init` accept the engines that are installed here, unless ranks run in images."""
-    installed = ",".join(name for name in ENGINES if find_spec(name))
+    installed = ",".join(name for name in ENGINES if is_installed(name))
     declared = read(options.template).get("Parameters", {})
     if installed and not options.lambda_endpoint and "InferEngines" in declared:
         parameters.setdefault("InferEngines", installed)

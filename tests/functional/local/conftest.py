@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,10 +94,10 @@ def behind_a_proxy() -> Iterator[None]:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """The small copy of the product's shape, deployed."""
     folder = tmp_path_factory.mktemp("stack")
-    with (
-        behind_a_proxy(),
-        LocalStack(APP / "template.yaml", folder, {"RankConcurrency": "6"}) as running,
-    ):
+    with ExitStack() as ended:
+        with behind_a_proxy():  # for the stack alone: other tests share this process
+            started = LocalStack(APP / "template.yaml", folder, {"RankConcurrency": "6"})
+            running = ended.enter_context(started)
         yield running
 
 

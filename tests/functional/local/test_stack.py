@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from cosmic_local.stack import LocalStack, attach
 
-from .conftest import Machine, until
+from .conftest import Machine, behind_a_proxy, until
 
 ITEMS = [{"rank": rank} for rank in range(4)]
 
@@ -331,10 +331,11 @@ def test_the_same_start_twice_is_the_same_execution(machine: Machine, name: str)
 def test_a_proxy_in_the_environment_is_not_asked_for_the_stack(
     stack: LocalStack, machine: Machine, name: str
 ) -> None:
-    """Its fixture set one at which nobody listens before the stack was started."""
-    assert os.environ["HTTP_PROXY"] == os.environ["http_proxy"] == "http://127.0.0.1:9"
-    machine.run(name, [{"rank": 0}])
-    assert isinstance(stack.running(), list)
+    """The stack was started with one at which nobody listens, and is used with it here."""
+    with behind_a_proxy():
+        assert os.environ["HTTP_PROXY"] == os.environ["http_proxy"] == "http://127.0.0.1:9"
+        machine.run(name, [{"rank": 0}])
+        assert isinstance(stack.running(), list)
 
 
 def test_a_nameless_execution_gets_a_name_and_a_bad_one_is_refused(machine: Machine) -> None:

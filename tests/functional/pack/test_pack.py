@@ -143,7 +143,8 @@ def test_every_format_gives_the_same_partitions(
     assert packed.rows == ROWS
     for number, path in enumerate(packed.partitions):
         part = {name: c[3 * number : 3 * number + 3] for name, c in columns.items()}
-        write_partition(tmp_path / "expected.safetensors", part)
+        scale = packed.sources[0]["pixel_arcsec"]  # that of the native file alone
+        write_partition(tmp_path / "expected.safetensors", part, pixel_scale_arcsec=scale)
         assert path.read_bytes() == (tmp_path / "expected.safetensors").read_bytes()
 
 

@@ -181,7 +181,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (bands("{}MeanPSFMag", BRIGHT, "grizy"), "gMeanPSFMag.* lack u"),
     (
         {**bands("modelMag_{}", BRIGHT / 200), **bands("psfMag_{}", BRIGHT / 200)},
-        "mag could be any of modelMag_u, .*, psfMag_u, .*--column mag=a,b,c,d,e",
+        "mag could be any of modelMag_u, .*; psfMag_u, .*--column mag=a,b,c,d,e",
     ),
     (
         {**bands("modelMag_{}", BRIGHT / 200), **bands("modelFlux_{}", BRIGHT)},

@@ -29,7 +29,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
             24_000,
             state=State.FAILED,
             rows_out=23_000,
-            problems=({"code": "rows-missing", "message": "1000 of 24000", "hint": "see"},),
+            problems=(
+                {"pointer": "", "code": "rows-missing", "message": "1000 of 24000", "hint": "see"},
+            ),
             warnings=("rank 3 failed after its rows were written",),
             missing=({"rank": 3, "rows": 1000, "reason": "InputError: bad pixel"},),
         ),

@@ -68,9 +68,8 @@ def page(document: ReportDocument) -> str:
     line = timeline(document.records)
     with styled():
         redshifts, ranks = _redshift_pictures(document), _rank_pictures(line)
-    return environment.get_template(
-        "report.html.j2"
-    ).render(
+    photo_z = document.metrics["photo_z"]
+    return environment.get_template("report.html.j2").render(
         run=document.status.run,
         status=document.status,
         metrics=document.metrics,
@@ -79,10 +78,10 @@ def page(document: ReportDocument) -> str:
         dark=Markup(css_variables(DARK)),  # noqa: S704 - constants
         redshifts=redshifts,
         ranks=ranks,
-        metrics_table=metrics_table(document.metrics["photo_z"]) if redshifts[1:] else None,
+        metrics_table=metrics_table(photo_z) if photo_z["n"] else None,
         rank_tables=_rank_tables(document, line),
         domain=domain_words(document.metrics),
-        why_no_metrics=why_no_metrics(document.metrics["photo_z"]),
+        why_no_metrics=why_no_metrics(photo_z),
         bill_table=bill_table(document.metrics["bill"]),
         flags_table=flags_table(document.flag_counts),
         flagged_table=flagged_table(document.flagged, document.status.rows_flagged or 0),
