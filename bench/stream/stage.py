@@ -14,6 +14,7 @@ from typing import Any
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.manifest import Data, FormatName, Inference, Manifest, Model
 from cosmic.contracts.plan import Plan, make_plan
+from cosmic.contracts.plan_parts import pack_parts
 from cosmic.planning.inputs import inspect_inputs
 from cosmic.storage.objects import Store, s3_client
 
@@ -84,4 +85,5 @@ def plan_for(key: str, model: str, batch_size: int) -> tuple[Store, Plan, RunFol
     plan = make_plan(run, manifest, found.model, found.partitions, world_size=1, channel="none")
     folder = RunFolder(BUCKET, "runs/", plan.run)
     store.put(folder.plan, plan.model_dump_json().encode())
+    store.put(folder.parts, pack_parts(plan))
     return store, plan, folder

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cosmic.contracts.catalogue_schema import QUANTILES, quantiles_of
 from cosmic.contracts.engines import ENGINES
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
@@ -87,7 +88,11 @@ def test_every_engine_gives_the_demos_catalogue(
         assert np.all(np.abs(table["z_phot"].to_numpy() - z) <= TOLERANCE * (1 + z)), name
         error, expected = (t["z_phot_err"].to_numpy() for t in (table, reference))
         np.testing.assert_allclose(error, expected, rtol=0, atol=1e-3)
-        rest = [n for n in table.column_names if n not in ("z_phot", "z_phot_err")]
+        quantiles, others = (quantiles_of(t) for t in (table, reference))
+        near = np.isclose(quantiles, others, rtol=0, atol=1e-3).all(axis=1)
+        assert near.mean() > 0.99, f"{name}: but for objects at the edge of a cell of p(z)"
+        inexact = ("z_phot", "z_phot_err", *QUANTILES)
+        rest = [n for n in table.column_names if n not in inexact]
         assert table.select(rest).equals(reference.select(rest)), name
 
 

@@ -37,6 +37,8 @@ CALLS: dict[str, Call] = {
     "mark_scratch": lambda store, at, _: store.mark_scratch(at),
     "put_json": lambda store, at, _: store.put_json(at, {}),
     "upload": lambda store, at, path: store.upload(path, at),
+    "metadata": lambda store, at, _: store.metadata(at),
+    "writer": lambda store, at, _: store.writer(at).commit(at),
     "download": lambda store, at, path: store.download(at, path),
 }
 TRANSIENT = {

@@ -112,4 +112,4 @@ def test_a_handler_imports_with_what_is_shipped_alone(function: str, tmp_path: P
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(tmp_path / "cosmic/__init__.py")
+    assert done.stdout.splitlines()[-1] == str(tmp_path / "cosmic/__init__.py")

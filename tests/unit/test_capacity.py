@@ -36,7 +36,7 @@ def test_more_ranks_than_aggregate_has_memory_for_are_refused() -> None:
 def test_a_catalogue_of_more_parts_than_s3_takes_is_refused() -> None:
     long = FunctionLimits(aggregate_s=10_000_000)
     assert {p.code for p in too_much_to_merge(600_000_000, 10, 10, long)} == {"too-many-rows"}
-    assert too_much_to_merge(500_000_000, 10, 10, long) == []
+    assert too_much_to_merge(400_000_000, 10, 10, long) == []
 
 
 @pytest.mark.parametrize(("partitions", "headers"), [(70_000, 70_000), (90_000, 0)])

@@ -18,6 +18,7 @@ from cosmic.contracts.catalogue_schema import (
     rows_to_table,
     schema_of,
 )
+from cosmic.contracts.catalogue_size import FITS_ROW_BYTES
 from cosmic.contracts.columns import BANDS
 
 ROWS = 11
@@ -115,3 +116,7 @@ def test_text_ids_are_a_column_of_strings(
     found.validate(full=True)
     assert found.schema == schema_of(64)
     assert found["object_id"].to_pylist() == texts
+
+
+def test_a_row_of_fits_has_the_bytes_that_planning_counts() -> None:
+    assert sum(info.type.bit_width // 8 for info in COLUMNS.values()) == FITS_ROW_BYTES

@@ -26,7 +26,7 @@ def billed(**more: Any) -> ReportDocument:
 
 
 def test_a_failed_run_says_so_first() -> None:
-    problem = {"code": "rows-missing", "message": "100 of 300 rows", "hint": ""}
+    problem = {"pointer": "", "code": "rows-missing", "message": "100 of 300 rows", "hint": ""}
     failed = sample(2, 300, state=State.FAILED, rows_out=200, problems=(problem,))
     first = headline(failed)[0]
     assert (first.name, first.value) == ("this run failed", "rows-missing")

@@ -86,7 +86,6 @@ PLAUSIBLE: dict[str, Callable[[NDArray[Any]], NDArray[np.bool_]]] = {
 }
 NULLABLE = tuple(name for name, c in COLUMNS.items() if pa.types.is_floating(c.type))
 SCHEMA = pa.schema([pa.field(n, c.type, nullable=n in NULLABLE) for n, c in COLUMNS.items()])
-FITS_ROW_BYTES = sum(c.type.bit_width // 8 for c in COLUMNS.values())  # of ids that are numbers
 FEW_VALUES = ["flags", "partition"]  # in a file, these alone are worth a dictionary
 TEXT_ID_SCHEMA = SCHEMA.set(0, pa.field("object_id", pa.string(), nullable=False))
 

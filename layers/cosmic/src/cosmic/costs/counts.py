@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmic.contracts.catalogue_schema import FITS_ROW_BYTES
+from cosmic.contracts.catalogue_size import FITS_ROW_BYTES
 from cosmic.contracts.columns import COLUMNS, TEXT_ID
 from cosmic.contracts.plan import gathers
 from cosmic.costs.bill import Line, Usage, counted_lines, transitions

@@ -6,7 +6,7 @@ was measured (performance.md), with the processor that a function of that memory
 
 from __future__ import annotations
 
-from cosmic.contracts.catalogue_schema import FITS_ROW_BYTES
+from cosmic.contracts.catalogue_size import FITS_ROW_BYTES
 from cosmic.contracts.plan import FunctionLimits
 from cosmic.errors import Problem
 from cosmic.storage.multipart import MAX_PARTS, PART_BYTES

@@ -516,8 +516,11 @@ class Store:
     def metadata(self, at: Location) -> dict[str, str]:
         """What was said of an object when it was uploaded."""
         self._count(reads=1)
-        with translated(at.uri):
-            return self._s3.head_object(Bucket=at.bucket, Key=at.key)["Metadata"]
+        try:
+            with translated(at.uri):
+                return self._s3.head_object(Bucket=at.bucket, Key=at.key)["Metadata"]
+        except InputError as error:
+            raise self._in_words(at, error) from error
 
     def download(self, at: Location, path: Path) -> None:
         """Download an object into a file, in parts if large; it appears when it is whole."""
