@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pydantic import Field, TypeAdapter
@@ -22,6 +23,7 @@ from cosmic.errors import InvalidInput
 INDEX_NAME = "partitions.index.json"
 MOST_BYTES = 64 << 20
 PART_BYTES = 8 << 20
+HASHED_AT_ONCE = 2
 
 
 class IndexedPartition(Contract):
@@ -72,7 +74,8 @@ def write_index(folder: Path, files: Iterable[Path]) -> Path:
     Raises:
         InvalidInput: a file is no partition.
     """
-    index = DatasetIndex(partitions=tuple(_indexed(path) for path in files))
+    with ThreadPoolExecutor(HASHED_AT_ONCE) as pool:
+        index = DatasetIndex(partitions=tuple(pool.map(_indexed, files)))
     target = folder / INDEX_NAME
     target.write_text(index.model_dump_json(indent=1) + "\n")
     return target
