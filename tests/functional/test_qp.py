@@ -13,8 +13,9 @@ import pytest
 from cosmic.contracts.catalogue_schema import QUANTILES, rows_to_table
 from cosmic.errors import InputError
 from cosmic.metrics.pz import Pieces
-from cosmic.results.catalogue_files import CatalogueWriter, LocalOutput
+from cosmic.results.catalogue_files import CatalogueWriter
 from cosmic.results.qp_ensemble import write_qp
+from cosmic.storage.local import LocalOutput
 
 ROWS = 40
 

@@ -13,8 +13,9 @@ import pytest
 
 from cosmic.contracts.catalogue_schema import QUANTILES, rows_to_table
 from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, share_rows
-from cosmic.results.catalogue_files import CatalogueWriter, LocalOutput
+from cosmic.results.catalogue_files import CatalogueWriter
 from cosmic.results.table import SCHEMA, place_in_table, write_table_rows
+from cosmic.storage.local import LocalOutput
 
 ROWS = 70_000  # more than one row group
 

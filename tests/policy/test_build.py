@@ -162,7 +162,8 @@ def test_the_built_layer_writes_catalogues(
 from pathlib import Path
 import pyarrow.parquet as pq
 from cosmic.contracts.catalogue_schema import SCHEMA
-from cosmic.results.catalogue_files import CatalogueWriter, LocalOutput
+from cosmic.results.catalogue_files import CatalogueWriter
+from cosmic.storage.local import LocalOutput
 folder, origin = Path({str(tmp_path)!r}), {{"cosmic.run": "x"}}
 with LocalOutput(folder / "c.parquet") as parquet, LocalOutput(folder / "c.fits") as fits:
     with CatalogueWriter(parquet, fits, origin) as writer:

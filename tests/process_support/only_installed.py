@@ -10,17 +10,18 @@ from packaging.utils import canonicalize_name
 
 SITE = """
 import sys
+from importlib.machinery import PathFinder
 
 HIDDEN = {hidden!r}
 
 
-class Hidden:
-    def find_spec(self, name, path=None, target=None):
-        if name in HIDDEN:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+class Finder(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name in HIDDEN else PathFinder.find_spec(name, path, target)
 
 
-sys.meta_path.insert(0, Hidden())
+sys.meta_path[sys.meta_path.index(PathFinder)] = Finder
 """
 
 

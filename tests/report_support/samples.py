@@ -55,7 +55,7 @@ def sample(ranks: int, rows: int, *, z_spec: bool = True, **status: Any) -> Repo
         records=records,
         binned=bin_redshifts([redshifts], **width),
         sky=sample_sky(min(rows, 20_000)),
-        magnitudes=redshift_magnitude([redshifts]),
+        magnitudes=redshift_magnitude(redshifts[0], redshifts[2]),
         flag_counts={"MISSING_BAND": 2, "BAD_PIXELS": 1, "OUT_OF_RANGE": 1, "NO_PREDICTION": 0},
         flagged=tuple(
             {

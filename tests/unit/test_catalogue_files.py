@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from astropy.io import fits
 
-from cosmic.results.catalogue_files import CatalogueWriter, LocalOutput
+from cosmic.results.catalogue_files import CatalogueWriter
+from cosmic.storage.local import LocalOutput
 
 
 @pytest.mark.parametrize("text", ["s3://b/données étoiles/", "s3://b/日本/", "s3://b/50%/a b"])

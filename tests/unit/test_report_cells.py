@@ -54,14 +54,14 @@ def test_positions_at_the_ends_and_missing_ones() -> None:
 
 def test_redshift_and_magnitude_count_objects_that_have_both() -> None:
     draw = np.random.default_rng(3)
-    chunk = np.stack([draw.uniform(0, 0.4, 900), np.full(900, np.nan), draw.normal(18, 1, 900)])
-    chunk[0, :5], chunk[2, 5:9] = np.nan, np.nan
-    found = redshift_magnitude([chunk[:, :400], chunk[:, 400:]])
+    z, mag = draw.uniform(0, 0.4, 900), draw.normal(18, 1, 900)
+    z[:5], mag[5:9] = np.nan, np.nan
+    found = redshift_magnitude(z, mag)
     assert found is not None
     assert np.array(found.counts).sum() + found.outside == 891
     assert found.outside < 10
-    assert redshift_magnitude([chunk[:, :5]]) is None
-    assert redshift_magnitude([]) is None
+    assert redshift_magnitude(z[:5], mag[:5]) is None
+    assert redshift_magnitude(z[:0], mag[:0]) is None
 
 
 @pytest.mark.parametrize("rows", [1000, 70_000])

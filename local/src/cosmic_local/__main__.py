@@ -17,6 +17,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,6 @@ from werkzeug.serving import BaseWSGIServer
 
 from cosmic.contracts.engines import ENGINES
 from cosmic.errors import CosmicError
-from cosmic.extras import is_installed
 from cosmic_local import state
 from cosmic_local.api_call_log import ApiCallLog
 from cosmic_local.client import client
@@ -207,7 +207,7 @@ def _rendezvous(
 
 def _offer_engines(options: StackOptions, parameters: dict[str, str]) -> None:
     """Let `init` accept the engines that are installed here, unless ranks run in images."""
-    installed = ",".join(name for name in ENGINES if is_installed(name))
+    installed = ",".join(name for name in ENGINES if find_spec(name))
     declared = read(options.template).get("Parameters", {})
     if installed and not options.lambda_endpoint and "InferEngines" in declared:
         parameters.setdefault("InferEngines", installed)

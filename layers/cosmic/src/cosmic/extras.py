@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from cosmic.errors import InputError
 
 # By the name under which a package is imported.
@@ -23,14 +21,6 @@ EXTRAS = {
     "sklearn": "train",
     "torch": "train",
 }
-
-
-def is_installed(package: str) -> bool:
-    """Whether a package can be imported."""
-    try:
-        return find_spec(package) is not None
-    except ModuleNotFoundError:  # an importer may refuse a name instead of finding nothing
-        return False
 
 
 def not_installed(error: ModuleNotFoundError) -> InputError:

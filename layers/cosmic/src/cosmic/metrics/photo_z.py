@@ -103,10 +103,10 @@ class PhotoZ:
         reasons = {
             "no_prediction": ~predicted,
             "no_z_spec": predicted & ~known,
-            "implausible_z_spec": predicted & known & ~plausible_redshifts(z_spec),
         }
         for reason, rows in reasons.items():
             self._left_out[reason] += int(np.count_nonzero(rows))
+        self._left_out["implausible_z_spec"] += implausible(z_phot, z_spec)
 
     def metrics(self, dropped: int = 0) -> dict[str, Any]:
         """A JSON object; `n` and `left_out` alone where no row has both redshifts.

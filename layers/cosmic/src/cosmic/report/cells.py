@@ -71,13 +71,8 @@ class SkyCounts:
         return _cells(edges[0], edges[1], shown)
 
 
-def redshift_magnitude(chunks: Sequence[NDArray[Any]]) -> Cells | None:
-    """Objects by z_phot (outer) and r magnitude (inner); None if none has both.
-
-    Args:
-        chunks: z_phot, z_spec and r magnitude, (3, N) each; NaN where missing.
-    """
-    z, mag = (np.concatenate([np.empty(0), *(c[row] for c in chunks)]) for row in (0, 2))
+def redshift_magnitude(z: NDArray[Any], mag: NDArray[Any]) -> Cells | None:
+    """Objects by z_phot (outer) and r magnitude (inner), (N,) each; None if none has both."""
     both = np.isfinite(z) & np.isfinite(mag)
     if not both.any():
         return None
@@ -103,11 +98,11 @@ class MagnitudeCounts:
         """Take in more rows (N,); those without either don't count."""
         both = np.isfinite(z_phot) & np.isfinite(mag_r)
         self._rows += int(both.sum())
-        self._kept.append(np.stack([z_phot[both], z_phot[both], mag_r[both]]))
+        self._kept.append(np.stack([z_phot[both], mag_r[both]]))
         if self._rows > EXACT_ROWS:
             if self._fine is None:
                 self._fine = np.zeros([len(edges) + 1 for edges in FINE], np.uint32)
-            for z, _, mag in self._kept:
+            for z, mag in self._kept:
                 at = [np.searchsorted(e, v, "right") for e, v in zip(FINE, (z, mag), strict=True)]
                 np.add.at(self._fine, tuple(at), np.uint32(1))
             self._kept = []
@@ -115,7 +110,7 @@ class MagnitudeCounts:
     def cells(self) -> Cells | None:
         """Objects by z_phot (outer) and r magnitude (inner); None if none has both."""
         if self._fine is None:
-            return redshift_magnitude(self._kept)
+            return redshift_magnitude(*np.concatenate([np.empty((2, 0)), *self._kept], axis=1))
         inside = self._fine[1:-1, 1:-1].astype(np.int64)
         spans = [
             _span(inside.sum(axis=1 - axis), most) for axis, most in enumerate((Z_CELLS, MAG_CELLS))

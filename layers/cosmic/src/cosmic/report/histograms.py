@@ -89,18 +89,40 @@ def bin_redshifts(chunks: Sequence[Floats], *, bias: float = 0.0, sigma: float =
         bars += _histogram(dz, residual_edges)
         n_phot += _histogram(phot[np.isfinite(phot)], nz_edges)
         n_spec += _histogram(spec[plausible_redshifts(spec)], nz_edges)
+    edges = (z_edges, dz_edges, residual_edges, nz_edges)
+    return binned(rows, known, edges, density, dz_density, bars, n_phot, n_spec)
+
+
+def binned(
+    rows: int,
+    known: int,
+    edges: tuple[Floats, Floats, Floats, Floats],
+    density: Counts,
+    dz_density: Counts,
+    bars: Counts,
+    n_phot: Counts,
+    n_spec: Counts,
+) -> Binned:
+    """The histograms as the page's document has them.
+
+    Args:
+        rows: All rows.
+        known: Those with both redshifts, which the densities and the bars are of.
+        edges: Of z, dz, the residuals' bars, and the bars of N(z).
+    """
+    z_edges, dz_edges, residual_edges, nz_edges = (tuple(each.tolist()) for each in edges)
     return Binned(
         rows=rows,
         known=known,
-        z_edges=tuple(z_edges.tolist()),
+        z_edges=z_edges,
         density=nested(density),
         density_outside=known - int(density.sum()),
-        dz_edges=tuple(dz_edges.tolist()),
+        dz_edges=dz_edges,
         dz_density=nested(dz_density),
-        residual_edges=tuple(residual_edges.tolist()),
+        residual_edges=residual_edges,
         residuals=tuple(bars.tolist()),
         residuals_outside=known - int(bars.sum()),
-        nz_edges=tuple(nz_edges.tolist()),
+        nz_edges=nz_edges,
         n_z_phot=tuple(n_phot.tolist()),
         n_z_spec=tuple(n_spec.tolist()),
     )

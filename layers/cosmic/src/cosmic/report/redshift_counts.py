@@ -25,8 +25,8 @@ from cosmic.report.histograms import (
     Counts,
     Floats,
     bin_redshifts,
+    binned,
     dz_reach,
-    nested,
 )
 
 DZ_BITS = 6
@@ -107,21 +107,9 @@ class _Fine:
         at_dz = np.searchsorted(DZ_MIDDLES, dz_edges)
         of_dz = _joined(_joined(self._dz, at_z).T, at_dz).T
         known = int(residual_counts.sum())
-        return Binned(
-            rows=rows,
-            known=known,
-            z_edges=tuple(z_edges.tolist()),
-            density=nested(density),
-            density_outside=known - int(density.sum()),
-            dz_edges=tuple(dz_edges.tolist()),
-            dz_density=nested(of_dz),
-            residual_edges=tuple(residual_edges.tolist()),
-            residuals=tuple(bars.tolist()),
-            residuals_outside=known - int(bars.sum()),
-            nz_edges=tuple(z_edges.tolist()),
-            n_z_phot=tuple(_joined(self._phot, at_z).tolist()),
-            n_z_spec=tuple(_joined(self._spec, at_z).tolist()),
-        )
+        edges = (z_edges, dz_edges, residual_edges, z_edges)
+        n_phot, n_spec = _joined(self._phot, at_z), _joined(self._spec, at_z)
+        return binned(rows, known, edges, density, of_dz, bars, n_phot, n_spec)
 
     def _limits(self) -> NDArray[np.float64]:
         """Edges from 0, or less where there is less, to where all but a few objects lie.

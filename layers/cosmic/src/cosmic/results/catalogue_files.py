@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Self
@@ -13,7 +11,8 @@ import pyarrow.parquet as pq
 
 from cosmic.contracts.catalogue_schema import FEW_VALUES, schema_of
 from cosmic.contracts.flags import MEANINGS, Flag
-from cosmic.results.fits_table import FitsTable, Output
+from cosmic.results.fits_table import FitsTable
+from cosmic.storage.objects import Output
 
 ROW_GROUP_ROWS = 65_536
 
@@ -75,17 +74,6 @@ class CatalogueWriter:
             {k: str(v) for k, v in {**meanings, **provenance}.items()}
         )
         self._fits.finish(provenance)
-
-
-class LocalOutput(io.FileIO):
-    """A file on this machine."""
-
-    def __init__(self, path: os.PathLike[str]) -> None:
-        super().__init__(path, "w")
-
-    def write_start(self, data: bytes) -> None:
-        """Replace the first bytes."""
-        os.pwrite(self.fileno(), data, 0)
 
 
 def row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

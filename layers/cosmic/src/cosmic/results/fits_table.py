@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 
 import fitsio
@@ -14,23 +14,12 @@ from numpy.typing import NDArray
 
 from cosmic.contracts.catalogue_schema import COLUMNS
 from cosmic.contracts.flags import MEANINGS, Flag
+from cosmic.storage.objects import Output
 
 FITS_EXTENSION = "CATALOGUE"
 BLOCK_BYTES = 2880
 SAFE = "".join(c for c in string.printable if c.isprintable() and c != "%")
 VALUE = slice(10, 30)  # of an 80-character card, where a whole number stands
-
-
-class Output(Protocol):
-    """Where a file goes: written from its beginning to its end, but for some bytes at its start."""
-
-    def write(self, data: Any, /) -> int:
-        """Append bytes."""
-        ...
-
-    def write_start(self, data: bytes) -> None:
-        """Replace the first bytes, which have been written before."""
-        ...
 
 
 class FitsTable:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -80,3 +82,14 @@ class FolderStore:
         if not path.is_file() or not path.resolve().is_relative_to(root.resolve()):
             raise InputError(f"{path} is no file", code="not-found", hint="check its spelling")
         return path
+
+
+class LocalOutput(io.FileIO):
+    """A file on this machine."""
+
+    def __init__(self, path: os.PathLike[str]) -> None:
+        super().__init__(path, "w")
+
+    def write_start(self, data: bytes) -> None:
+        """Replace the first bytes."""
+        os.pwrite(self.fileno(), data, 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import shutil
@@ -14,7 +13,7 @@ from threading import Lock
 from typing import Any
 
 from cosmic.contracts.location import Location
-from cosmic.storage.local import FolderStore
+from cosmic.storage.local import FolderStore, LocalOutput
 from cosmic.storage.objects import Requests
 
 
@@ -128,9 +127,7 @@ class LocalStore(FolderStore):
     def _new(self, at: Location) -> Iterator[Path]:
         """A name beside a place; what has it after the block, and was not moved there, is gone."""
         self._count(writes=1)
-        target = self.path(at)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+        beside = _beside(self.path(at))
         try:
             yield beside
         finally:
@@ -142,7 +139,13 @@ class LocalStore(FolderStore):
             self._writes += writes
 
 
-class LocalWriter(io.FileIO):
+def _beside(target: Path) -> Path:
+    """A name beside a file that no other has; their folder is made if it is not there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+
+
+class LocalWriter(LocalOutput):
     """A file that appears when it is whole, under any name of its store.
 
     Args:
@@ -154,13 +157,8 @@ class LocalWriter(io.FileIO):
 
     def __init__(self, store: LocalStore, at: Location) -> None:
         self._store, target = store, store.path(at)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        self._beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-        super().__init__(self._beside, "w")
-
-    def write_start(self, data: bytes) -> None:
-        """Replace the first bytes."""
-        os.pwrite(self.fileno(), data, 0)
+        self._beside = _beside(target)
+        super().__init__(self._beside)
 
     def send_all(self) -> None:
         """Nothing: it is all here."""

@@ -83,13 +83,8 @@ class Readable(Protocol):
         ...
 
 
-class ResultWriter(Protocol):
-    """A file for the user while it is written piece by piece; it appears when it is whole."""
-
-    @property
-    def begun(self) -> bool:
-        """Whether it can appear under the name alone that was given first."""
-        ...
+class Output(Protocol):
+    """Where a file goes: written from its beginning to its end, but for some bytes at its start."""
 
     def write(self, data: Any, /) -> int:
         """Append bytes."""
@@ -97,6 +92,15 @@ class ResultWriter(Protocol):
 
     def write_start(self, data: bytes) -> None:
         """Replace the first bytes, which have been written before."""
+        ...
+
+
+class ResultWriter(Output, Protocol):
+    """A file for the user while it is written piece by piece; it appears when it is whole."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether it can appear under the name alone that was given first."""
         ...
 
     def send_all(self) -> None:
