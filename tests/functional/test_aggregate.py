@@ -21,11 +21,12 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from cosmic.contracts.catalogue_schema import COLUMNS, QUANTILES, rows_to_table, schema_of
+from cosmic.contracts.catalogue_schema import COLUMNS, rows_to_table, schema_of
 from cosmic.contracts.flags import Flag
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
 from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, share_rows
+from cosmic.contracts.quantiles import QUANTILES
 from cosmic.contracts.rank_record import RankRecord, parse_record
 from cosmic.contracts.status import State, Status, parse_status
 from cosmic.costs.counts import WRITES_OF_AGGREGATE, count, reads_of_aggregate

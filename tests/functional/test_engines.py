@@ -10,12 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cosmic.contracts.catalogue_schema import QUANTILES, quantiles_of
+from cosmic.contracts.catalogue_schema import quantiles_of
 from cosmic.contracts.engines import ENGINES
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import Data, Inference, Manifest, Model
 from cosmic.contracts.plan import Plan, make_plan
+from cosmic.contracts.quantiles import QUANTILES
 from cosmic.data.synth.dataset import Sample, write_dataset
 from cosmic.planning.inputs import RunInputs, inspect_inputs
 from cosmic.ranks.environment import RankEnvironment

@@ -20,9 +20,10 @@ from types_boto3_s3 import S3Client
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from cosmic.contracts.catalogue_schema import QUANTILES, SCHEMA, rows_to_table
+from cosmic.contracts.catalogue_schema import SCHEMA, rows_to_table
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, share_rows
+from cosmic.contracts.quantiles import QUANTILES
 from cosmic.contracts.status import State
 from cosmic.errors import TransientError
 from cosmic.report.document import ReportDocument

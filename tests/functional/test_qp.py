@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cosmic.contracts.catalogue_schema import QUANTILES, rows_to_table
+from cosmic.contracts.catalogue_schema import rows_to_table
+from cosmic.contracts.quantiles import QUANTILES
 from cosmic.errors import InputError
 from cosmic.metrics.pz import Pieces
 from cosmic.results.catalogue_files import CatalogueWriter

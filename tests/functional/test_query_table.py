@@ -11,8 +11,9 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from cosmic.contracts.catalogue_schema import QUANTILES, rows_to_table
+from cosmic.contracts.catalogue_schema import rows_to_table
 from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, share_rows
+from cosmic.contracts.quantiles import QUANTILES
 from cosmic.results.catalogue_files import CatalogueWriter
 from cosmic.results.table import SCHEMA, place_in_table, write_table_rows
 from cosmic.storage.local import LocalOutput

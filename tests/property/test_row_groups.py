@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cosmic.contracts.catalogue_schema import QUANTILES, rows_to_table
+from cosmic.contracts.catalogue_schema import rows_to_table
+from cosmic.contracts.quantiles import QUANTILES
 from cosmic.results.catalogue_files import CatalogueWriter, row_groups
 from cosmic.results.merge import Merged
 

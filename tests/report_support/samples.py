@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cosmic.contracts.catalogue_schema import QUANTILES
+from cosmic.contracts.quantiles import QUANTILES
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.contracts.status import State, Status
 from cosmic.costs.bill import Usage, bill, bill_document, billed_ms

@@ -12,7 +12,6 @@ import pytest
 
 from cosmic.contracts.catalogue_schema import (
     COLUMNS,
-    QUANTILES,
     SCHEMA,
     quantiles_of,
     rows_to_table,
@@ -20,6 +19,7 @@ from cosmic.contracts.catalogue_schema import (
 )
 from cosmic.contracts.catalogue_size import FITS_ROW_BYTES
 from cosmic.contracts.columns import BANDS
+from cosmic.contracts.quantiles import QUANTILES
 
 ROWS = 11
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from cosmic.contracts.catalogue_schema import QUANTILES
+from cosmic.contracts.quantiles import QUANTILES
 from cosmic.metrics.pz import Pieces, PzStatistics, within
 
 LEVELS = np.array(list(QUANTILES.values()))

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmic.contracts.catalogue_schema import QUANTILES
 from cosmic.contracts.plausible import plausible_redshifts
+from cosmic.contracts.quantiles import QUANTILES
 
 INTERVALS = {"68": ("z_q16", "z_q84"), "90": ("z_q05", "z_q95"), "95": ("z_q025", "z_q975")}
 PIT_EDGES = (0.0, *QUANTILES.values(), 1.0)

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmic.contracts.catalogue_schema import QUANTILES
 from cosmic.contracts.engines import AUTO_ENGINE, ENGINES
 from cosmic.contracts.flags import Flag
 from cosmic.contracts.plausible import plausible_magnitudes
+from cosmic.contracts.quantiles import QUANTILES
 from cosmic.errors import InputError
 from cosmic.extras import not_installed
 from cosmic.model.checkpoint import Checkpoint

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmic.contracts.catalogue_schema import QUANTILES
+from cosmic.contracts.quantiles import QUANTILES
 from cosmic.data.checkpoint_header import PZ, refused
 from cosmic.model.domain import Place
 

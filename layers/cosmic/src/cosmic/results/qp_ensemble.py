@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cosmic.contracts.catalogue_schema import QUANTILES
+from cosmic.contracts.quantiles import QUANTILES
 from cosmic.errors import InputError
 from cosmic.metrics.pz import Pieces
 from cosmic.results.read_catalogue import read_rows_of

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from cosmic.contracts.catalogue_schema import (
     COLUMNS,
     NULLABLE,
-    QUANTILES,
     SCHEMA,
     TEXT_ID_SCHEMA,
 )
 from cosmic.contracts.location import parse_uri
+from cosmic.contracts.quantiles import QUANTILES
 from cosmic.errors import InputError
 from cosmic.extras import not_installed
 from cosmic.results.fits_table import FITS_EXTENSION
