@@ -21,7 +21,7 @@ from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import check_manifest
 from cosmic.contracts.plan import Limits, Plan
 from cosmic.data.native import write_partition
-from cosmic.data.photometry_check import PIECE_BYTES, PIECES
+from cosmic.data.photometry_check import PIECE_BYTES, PIECES, spread
 from cosmic.data.stream import Block
 from cosmic.data.synth.dataset import Sample, rows
 from cosmic.errors import InvalidInput, Problem
@@ -154,7 +154,8 @@ def test_the_sample_is_bounded_however_many_partitions_there_are(
         assert isinstance(planned(store, BUCKET), Plan)
         counts.append(len(store.lengths) - partitions)  # their headers
         assert sum(store.lengths) <= PIECES * (PIECE_BYTES + 4096) + 16384 * partitions
-    assert counts[1] == counts[2] == 2 * PIECES
+    alone = len(spread([ROWS], [galaxies["image"][0].nbytes]))
+    assert counts == [alone + 1, 2 * PIECES, 2 * PIECES]  # the magnitudes of a file at once
 
 
 def test_single_objects_that_disagree_are_flagged(galaxies: Columns, folder: Path) -> None:

@@ -20,6 +20,7 @@ from cosmic.errors import InvalidInput, Problem
 from cosmic.storage.objects import Readable
 
 CODE = "pixels-disagree"
+AT_ONCE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class OpenPartition:
 def compare_pixels(
     store: Readable, partitions: Sequence[OpenPartition], connections: Executor
 ) -> Report:
-    """Judge at most 256 rows, spread over all partitions: 16 requests for at most 8 MiB of pixels.
+    """Judge at most 256 rows, spread over all partitions: at most 16 requests, 8 MiB of pixels.
 
     Where headers have not been read, those of at most 8 partitions are. Partitions that are as
     wrong by themselves as a data set that is refused are not made up for by the others: the first
@@ -62,15 +63,12 @@ def compare_pixels(
         TransientError: S3 failed.
     """
     pieces = spread([p.planned.rows for p in partitions], [p.image_bytes for p in partitions])
-
-    def compared(piece: tuple[int, int, int]) -> Comparison:
-        at, start, stop = piece
-        planned = partitions[at].planned
-        tensors = partitions[at].tensors or _tensors(store, planned)
-        image, mag = (_rows(store, planned, tensor, start, stop) for tensor in tensors)
-        return Comparison.of(image, mag)
-
-    found = list(connections.map(compared, pieces))
+    rows: dict[int, list[range]] = {}
+    for at, start, stop in pieces:
+        rows.setdefault(at, []).append(range(start, stop))
+    samples = connections.map(lambda at: _Sample.of(store, partitions[at], rows[at]), rows)
+    read = [(sample, i) for sample in samples for i in range(len(sample.rows))]
+    found = list(connections.map(lambda one: one[0].compared(store, one[1]), read))
     together = judge(Comparison.joined(found))
     if together.refused:
         return together
@@ -78,6 +76,33 @@ def compare_pixels(
     for (at, _, _), part in zip(pieces, found, strict=True):
         by_partition.setdefault(at, []).append(part)
     return _first_wrong(partitions, by_partition) or together
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Some rows of a partition, and their magnitudes (N, 5) by stretch of rows."""
+
+    planned: PlannedPartition
+    image: Tensor
+    rows: list[range]
+    mags: list[NDArray[np.floating[Any]]]
+
+    @classmethod
+    def of(cls, store: Readable, partition: OpenPartition, rows: list[range]) -> _Sample:
+        """Read the magnitudes; at once where the rows lie near enough to each other."""
+        planned = partition.planned
+        image, mag = partition.tensors or _tensors(store, planned)
+        whole = range(rows[0].start, rows[-1].stop)
+        if len(whole) * mag.row_bytes > AT_ONCE_BYTES:
+            return cls(planned, image, rows, [_rows(store, planned, mag, part) for part in rows])
+        near = _rows(store, planned, mag, whole)
+        parts = [near[part.start - whole.start : part.stop - whole.start] for part in rows]
+        return cls(planned, image, rows, parts)
+
+    def compared(self, store: Readable, part: int) -> Comparison:
+        """Compare a stretch of rows."""
+        image = _rows(store, self.planned, self.image, self.rows[part])
+        return Comparison.of(image, self.mags[part])
 
 
 def _first_wrong(
@@ -107,10 +132,10 @@ def _tensors(store: Readable, planned: PlannedPartition) -> tuple[Tensor, Tensor
 
 
 def _rows(
-    store: Readable, planned: PlannedPartition, tensor: Tensor, start: int, stop: int
+    store: Readable, planned: PlannedPartition, tensor: Tensor, rows: range
 ) -> NDArray[np.floating[Any]]:
     where = Location(planned.bucket, planned.key)
-    data = store.get_range(where, *tensor.byte_range(start, stop), etag=planned.etag)
+    data = store.get_range(where, *tensor.byte_range(rows.start, rows.stop), etag=planned.etag)
     return tensor.rows(memoryview(data))
 
 

@@ -68,9 +68,10 @@ class BufferCalls:
         """See `Communicator.Allreduce`."""
         reduction = named(op)
         as_buffer(out, write=True)
-        reduced_alike("Allreduce", as_buffer(send), out, reduction)
-        self._engine.prove(reduction, out.dtype)
-        if send is not out:
+        in_place = send is out
+        reduced_alike("Allreduce", out if in_place else as_buffer(send), out, reduction)
+        if not in_place:
+            self._engine.prove(reduction, out.dtype)  # a refused call leaves `out` as it was
             out[...] = send
         self._engine.allreduce("Allreduce", out, reduction, deterministic=deterministic)
 
