@@ -11,7 +11,7 @@ import pytest
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import Data, Model
 from cosmic.contracts.plan import FunctionLimits
-from cosmic.data.dataset_index import INDEX_NAME, etags_of, write_index
+from cosmic.data.dataset_index import INDEX_NAME, IndexWriter, etags_of
 from cosmic.data.native import write_partition
 from cosmic.planning.inputs import RunInputs, inspect_inputs
 from cosmic.storage.objects import Store
@@ -28,7 +28,10 @@ def folder(tmp_path: Path, make_columns: MakeColumns) -> Path:
     files = [made / f"{i}.safetensors" for i in range(PARTITIONS)]
     for i, path in enumerate(files):
         write_partition(path, make_columns(i + 6, seed=i, size=8))
-    write_index(made, files)
+    with IndexWriter() as index:
+        for file in files:
+            index.add(file)
+        index.write(made)
     return made
 
 

@@ -9,9 +9,9 @@ object with another ETag (other bytes, other parts, encryption with a key of KMS
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Self
 
 from pydantic import Field, TypeAdapter
 
@@ -68,17 +68,33 @@ def parse_index(text: bytes) -> DatasetIndex:
     return _ADAPTER.validate_json(text)
 
 
-def write_index(folder: Path, files: Iterable[Path]) -> Path:
-    """Write the index of native partitions into their folder.
+class IndexWriter:
+    """Looks at partitions as they are written, in threads beside the one that writes them."""
 
-    Raises:
-        InvalidInput: a file is no partition.
-    """
-    with ThreadPoolExecutor(HASHED_AT_ONCE) as pool:
-        index = DatasetIndex(partitions=tuple(pool.map(_indexed, files)))
-    target = folder / INDEX_NAME
-    target.write_text(index.model_dump_json(indent=1) + "\n")
-    return target
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(HASHED_AT_ONCE, thread_name_prefix="index")
+        self._entries: list[Future[IndexedPartition]] = []
+
+    def add(self, partition: Path) -> None:
+        """Take a native partition; its file is complete."""
+        self._entries.append(self._threads.submit(_indexed, partition))
+
+    def write(self, folder: Path) -> Path:
+        """Write the index of all partitions, in the order in which they came, into their folder.
+
+        Raises:
+            InvalidInput: a file is no partition.
+        """
+        index = DatasetIndex(partitions=tuple(entry.result() for entry in self._entries))
+        target = folder / INDEX_NAME
+        target.write_text(index.model_dump_json(indent=1) + "\n")
+        return target
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._threads.shutdown(cancel_futures=True)
 
 
 def _indexed(path: Path) -> IndexedPartition:
@@ -112,6 +128,7 @@ def etags_of(path: Path) -> tuple[str, ...]:
     with path.open("rb") as file:
         while part := file.read(PART_BYTES):
             whole.update(part)
-            parts.append(hashlib.md5(part, usedforsecurity=False).digest())
+            alone = hashlib.md5(part, usedforsecurity=False) if parts else whole.copy()
+            parts.append(alone.digest())
     joined = hashlib.md5(b"".join(parts), usedforsecurity=False).hexdigest()
     return whole.hexdigest(), f"{joined}-{len(parts)}"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmic.data.dataset_index import write_index
+from cosmic.data.dataset_index import IndexWriter
 from cosmic.data.native import PIXEL_SCALE
 from cosmic.data.pack.choices import Choices
 from cosmic.data.pack.columns import map_columns
@@ -91,9 +91,11 @@ def pack(
     surveyed(sum(source["rows"] for source in sources))
     redshifts = any("z_spec" in source["columns"] for source in sources)
     reading = Reading(files, choices, text_ids=text_id is not None)
-    with _beside(out) as folder:
+    with _beside(out) as folder, IndexWriter() as index:
         scale = next((s["pixel_arcsec"] for s in sources if s["pixel_arcsec"]), None)
-        writer = PartitionWriter(folder, partition_bytes, per_partition, scale, progress)
+        writer = PartitionWriter(
+            folder, partition_bytes, per_partition, scale, progress, written=index.add
+        )
         for columns in reading.pieces():
             if redshifts and "z_spec" not in columns:
                 columns["z_spec"] = np.full(len(columns["image"]), np.nan, np.float32)
@@ -103,8 +105,7 @@ def pack(
         rows = sum(source["rows"] for source in sources)
         if writer.rows != rows:
             raise RuntimeError(f"{rows} rows read, {writer.rows} written")
-        index = write_index(folder, writer.files)
-        *partitions, _ = _moved([*writer.files, index], folder, out)
+        *partitions, _ = _moved([*writer.files, index.write(folder)], folder, out)
     tally = Tally()
     for each in reading.tallies:
         tally.add(each)

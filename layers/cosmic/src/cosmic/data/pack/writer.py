@@ -31,6 +31,7 @@ class PartitionWriter:
         per_partition: Rows of a partition, instead of its size.
         pixel_arcsec: Side of a pixel; None: it is not known.
         progress: Called with the rows written so far.
+        written: Called with each partition whose file is complete.
     """
 
     def __init__(
@@ -40,8 +41,10 @@ class PartitionWriter:
         per_partition: int | None,
         pixel_arcsec: float | None,
         progress: Callable[[int], None],
+        written: Callable[[Path], None],
     ) -> None:
-        self._out, self._size, self._progress = out, size, progress
+        self._out, self._size = out, size
+        self._progress, self._written = progress, written
         self._pixel_arcsec = pixel_arcsec
         self._per_partition = per_partition
         self._pieces: list[Columns] = []
@@ -85,6 +88,7 @@ class PartitionWriter:
         taken = {name: column[:rows] for name, column in whole.items()}
         write_partition(path, taken, pixel_scale_arcsec=self._pixel_arcsec)
         self.files.append(path)
+        self._written(path)
         self.rows += rows
         self._held -= rows
         self._pieces = [{n: c[rows:] for n, c in whole.items()}] if self._held else []
