@@ -154,7 +154,8 @@ def _lists(
     """Null lists hold nothing, so they take no values from their neighbours."""
     there = np.asarray(array.is_valid())
     length = _length(array, there, leaf, shape[0], rows)
-    inner_rows = np.repeat(rows[there], length)
+    # Only lists can be of a wrong length: pixels, by far the most values, need no row's number.
+    inner_rows = np.repeat(rows[there], length) if shape[1:] else rows[:0]
     inner = _decoded(array.flatten(), leaf, parts, shape[1:], inner_rows)
     known = inner.data.reshape(np.count_nonzero(there), length, *inner.data.shape[1:])
     if there.all():
