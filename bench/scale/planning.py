@@ -22,7 +22,7 @@ from bench.scale.child import BUCKET, either, folder, store
 from bench.scale.files import FilesS3, etag
 
 MODEL = Path(__file__).parents[2] / "models/tiny/astromae-tiny.safetensors"
-ROWS, SIDE = 40, 8
+ROWS, SIDE = 40, 32
 
 
 def build(root: Path, partitions: int, indexed: int) -> None:
@@ -30,7 +30,7 @@ def build(root: Path, partitions: int, indexed: int) -> None:
     objects = store(root)
     objects.put(either("contracts.location", "store").Location(BUCKET, "m"), MODEL.read_bytes())
     source = root / "partition.safetensors"
-    either("data.native", "partitions.native").write_partition(source, columns())
+    either("data.native", "partitions.native").write_partition(source, galaxies(ROWS))
     s3 = FilesS3(root)
     names = [f"part-{i:05d}.safetensors" for i in range(partitions)]
     for name in names:
@@ -45,20 +45,20 @@ def build(root: Path, partitions: int, indexed: int) -> None:
         s3.put_object(BUCKET, f"data/{module.INDEX_NAME}", text.encode())
 
 
-def columns() -> dict[str, Any]:
+def galaxies(rows: int) -> dict[str, Any]:
     """Galaxies of one pixel, as bright as their magnitudes say."""
     draw = np.random.default_rng(0)
-    mag = draw.uniform(15, 20, (ROWS, 5))
-    image = draw.normal(0, 0.01, (ROWS, 5, SIDE, SIDE))
+    mag = draw.uniform(15, 20, (rows, 5))
+    image = draw.normal(0, 0.01, (rows, 5, SIDE, SIDE))
     image[:, :, SIDE // 2, SIDE // 2] += 10 ** (0.4 * (22.5 - mag))
     return {
         "image": image.astype(np.float32),
         "mag": mag.astype(np.float32),
-        "mag_err": np.full((ROWS, 5), 0.02, np.float32),
-        "object_id": np.arange(ROWS),
-        "ra": draw.uniform(0, 360, ROWS),
-        "dec": draw.uniform(-90, 90, ROWS),
-        "z_spec": draw.uniform(0.1, 0.3, ROWS).astype(np.float32),
+        "mag_err": np.full((rows, 5), 0.02, np.float32),
+        "object_id": np.arange(rows),
+        "ra": draw.uniform(0, 360, rows),
+        "dec": draw.uniform(-90, 90, rows),
+        "z_spec": draw.uniform(0.1, 0.3, rows).astype(np.float32),
     }
 
 

@@ -1,0 +1,175 @@
+"""`python -m bench.scale.over_s3`: `init` against a real S3 API, through boto3.
+
+The API is moto's server in a process of its own, on the same cores: wall times hold its time too,
+processor times are those of `init`'s process alone. Uploading comes first and isn't counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import resource
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import boto3
+from botocore.config import Config
+
+from bench.scale.planning import MODEL, galaxies
+from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.location import Location
+from cosmic.contracts.manifest import parse_manifest
+from cosmic.contracts.plan import Limits, Plan
+from cosmic.data.dataset_index import INDEX_NAME, DatasetIndex, IndexWriter, parse_index
+from cosmic.data.native import write_partition
+from cosmic.planning.start_run import plan_run, survey_input
+from cosmic.storage.objects import Store
+from cosmic.storage.run_store import RunStore
+
+BUCKET = "bench"
+PER_RANK = 4
+AT_ONCE = 8
+ROWS = 4
+PROCESSES = get_context("spawn")
+
+
+class Planned(NamedTuple):
+    """What planning a run took."""
+
+    ranks: int
+    wall_s: float
+    processor_s: float
+    peak_mib: float
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(prog="bench.scale.over_s3", description=__doc__)
+    parser.add_argument("--partitions", type=int, default=4_000)
+    partitions = parser.parse_args().partitions
+    with server() as endpoint:
+        apart(upload, endpoint, partitions)
+        print("| init | partitions | ranks | wall s | processor s | peak MiB |")
+        print("|---|---|---|---|---|---|")
+        for index in (False, True):
+            if index:
+                apart(upload_index, endpoint, partitions)
+            found = Planned(*apart(plan, endpoint, partitions))
+            name = "an index" if index else "no index"
+            print(
+                f"| {name} | {partitions:,} | {found.ranks:,} | {found.wall_s:.1f} "
+                f"| {found.processor_s:.1f} | {found.peak_mib:.0f} |",
+                flush=True,
+            )
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """The address of an S3 API that lives as long as the block."""
+    here, there = PROCESSES.Pipe()
+    process = PROCESSES.Process(target=serve, args=(there,), daemon=True)
+    process.start()
+    try:
+        yield here.recv()
+    finally:
+        process.terminate()
+        process.join()
+
+
+def serve(told: Connection) -> None:
+    """Answer until the process is ended."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    answering = ThreadedMotoServer(port=0, verbose=False)
+    answering.start()
+    host, port = answering.get_host_and_port()
+    told.send(f"http://{host}:{port}")
+    while True:
+        time.sleep(3600)
+
+
+def apart(work: object, *arguments: object) -> tuple[float, ...]:
+    """What a function returns in a process of its own, so that its peak is its own."""
+    with PROCESSES.Pool(1) as pool:
+        found: tuple[float, ...] = pool.apply(work, arguments)  # type: ignore[arg-type]
+        return found
+
+
+def store_at(endpoint: str) -> Store:
+    """A store over that API."""
+    known = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1"}
+    pool = Config(max_pool_connections=32)
+    return Store(boto3.client("s3", endpoint_url=endpoint, config=pool, **known))
+
+
+def names_of(partitions: int) -> list[str]:
+    """Of all partitions."""
+    return [f"part-{number:05d}.safetensors" for number in range(partitions)]
+
+
+def upload(endpoint: str, partitions: int) -> tuple[()]:
+    """Put a model, and one small partition under many names."""
+    store = store_at(endpoint)
+    store._s3.create_bucket(Bucket=BUCKET)
+    store.put(Location(BUCKET, "m"), MODEL.read_bytes())
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "partition.safetensors"
+        write_partition(file, galaxies(ROWS))
+        data = file.read_bytes()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for _ in pool.map(
+            lambda name: store.put(Location(BUCKET, f"data/{name}"), data), names_of(partitions)
+        ):
+            pass
+    return ()
+
+
+def upload_index(endpoint: str, partitions: int) -> tuple[()]:
+    """Put the index that packing would have written."""
+    with TemporaryDirectory() as scratch, IndexWriter() as writer:
+        folder = Path(scratch)
+        write_partition(folder / "partition.safetensors", galaxies(ROWS))
+        writer.add(folder / "partition.safetensors")
+        (one,) = parse_index(writer.write(folder).read_bytes()).partitions
+    entries = tuple(one.model_copy(update={"name": name}) for name in names_of(partitions))
+    text = DatasetIndex(partitions=entries).model_dump_json(indent=1)
+    store_at(endpoint).put(Location(BUCKET, f"data/{INDEX_NAME}"), text.encode())
+    return ()
+
+
+def plan(endpoint: str, partitions: int) -> Planned:
+    """Look at the data, plan, and write the plan, as `init` does."""
+    store, ranks = store_at(endpoint), partitions // PER_RANK
+    document = {
+        "version": 1,
+        "job": "scale",
+        "model": {"uri": f"s3://{BUCKET}/m"},
+        "data": {"uri": f"s3://{BUCKET}/data/"},
+        "inference": {"world_size": ranks, "batch_size": ROWS},
+    }
+    manifest = parse_manifest(json.dumps(document).encode())
+    limits = Limits(world_size=ranks, memory_mb=1769, channels=("direct",))
+    wall, processor = time.perf_counter(), time.process_time()
+    made = plan_run("scale-1", manifest, survey_input(manifest, store, limits), limits)
+    if not isinstance(made, Plan):
+        raise RuntimeError(f"not planned: {made[:3]}")
+    run = RunStore(store, RunFolder(BUCKET, "runs/", f"scale-{time.time_ns()}"))
+    run.plan_once(made)
+    run.items_once(made)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Planned(
+        made.world_size, time.perf_counter() - wall, time.process_time() - processor, peak
+    )
+
+
+if __name__ == "__main__":
+    main()
