@@ -41,4 +41,12 @@ def sweep() -> int:
 
 
 def _alive(pid: int) -> bool:
-    return pid != os.getpid() and Path(f"/proc/{pid}").exists()
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)  # sends nothing; unlike /proc it is there on every Unix
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # another user's
+    return True
