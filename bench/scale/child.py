@@ -108,12 +108,17 @@ def columns(rank: int, rows: int, known: float) -> dict[str, Any]:
 
 def shard(rank: int, rows: int, known: float) -> bytes:
     """A rank's rows."""
-    catalogue = either("contracts.catalogue_schema", "catalogue")
     made, out = columns(rank, rows, known), io.BytesIO()
     z = made.pop("z_phot")
-    none = np.zeros(rows, np.int32)
+    width, none = z * 0 + 0.015, np.zeros(rows, np.int32)
+    catalogue = either("contracts.catalogue_columns", "contracts.catalogue_schema", "catalogue")
+    if hasattr(catalogue, "catalogue_rows"):
+        quantiles = z[:, None] + np.linspace(-0.03, 0.03, 9, dtype=np.float32)
+        block = catalogue.catalogue_rows(made, z, width, quantiles, none, partition=rank, start=0)
+        either("contracts.shard").write_shard(out, rows, None, [block])
+        return out.getvalue()
     with pq.ParquetWriter(out, catalogue.SCHEMA) as writer:
-        table = catalogue.rows_to_table(made, z, z * 0 + 0.015, none, partition=rank, start=0)
+        table = catalogue.rows_to_table(made, z, width, none, partition=rank, start=0)
         writer.write_table(table)
     return out.getvalue()
 

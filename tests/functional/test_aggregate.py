@@ -21,13 +21,14 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from cosmic.contracts.catalogue_schema import COLUMNS, rows_to_table, schema_of
+from cosmic.contracts.catalogue_columns import COLUMNS, Rows, catalogue_rows
 from cosmic.contracts.flags import Flag
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
-from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, share_rows
+from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, Slice, share_rows
 from cosmic.contracts.quantiles import QUANTILES
 from cosmic.contracts.rank_record import RankRecord, parse_record
+from cosmic.contracts.shard import joined, write_shard
 from cosmic.contracts.status import State, Status, parse_status
 from cosmic.costs.counts import WRITES_OF_AGGREGATE, count, reads_of_aggregate
 from cosmic.costs.workload import of_plan
@@ -125,15 +126,17 @@ class Run:
         return z
 
     def shard(self, rank: int) -> bytes:
-        out = io.BytesIO()
-        with pq.ParquetWriter(out, schema_of(self.plan.id_bytes)) as writer:
-            for s in self.plan.ranks[rank].slices:
-                c = {k: v[s.start : s.stop] for k, v in self.columns[s.partition].items()}
-                z = self.z_phot(self.columns[s.partition])[s.start : s.stop]
-                flags = np.where(np.isnan(z), Flag.NO_PREDICTION, 0).astype(np.int32)
-                made = (z, z / 10, quantiles(z), flags)
-                writer.write_table(rows_to_table(c, *made, partition=s.partition, start=s.start))
+        out, planned = io.BytesIO(), self.plan.ranks[rank]
+        blocks = (self.rows(s) for s in planned.slices)
+        write_shard(out, planned.rows, self.plan.id_bytes, blocks)
         return out.getvalue()
+
+    def rows(self, s: Slice) -> Rows:
+        c = {k: v[s.start : s.stop] for k, v in self.columns[s.partition].items()}
+        z = self.z_phot(self.columns[s.partition])[s.start : s.stop]
+        flags = np.where(np.isnan(z), Flag.NO_PREDICTION, 0).astype(np.int32)
+        made = (z, z / 10, quantiles(z), flags)
+        return catalogue_rows(c, *made, partition=s.partition, start=s.start)
 
     def write(self, *, collective: bool = True, without: tuple[int, ...] = ()) -> None:
         self.store.put(self.folder.plan, self.plan.model_dump_json().encode())
@@ -145,7 +148,8 @@ class Run:
                     self.record(rank, fmi="ok" if collective else "degraded"),
                 )
         if collective:
-            write_gathered(RunStore(self.store, self.folder), self.statistics, self.shards)
+            run = RunStore(self.store, self.folder)
+            write_gathered(run, self.statistics, self.shards, self.plan.id_bytes)
 
     def implausible(self, rank: int) -> int:
         """As a rank counts it: of its rows that have a prediction."""
@@ -494,11 +498,7 @@ def test_a_shard_that_is_not_the_one_its_record_vouches_for_is_not_believed(
     done.write(collective=collective)
     done.outlier = 0.7
     done.store.put(done.folder.shard(1, 2), done.shard(1))
-    gathered = io.BytesIO()
-    with pq.ParquetWriter(gathered, schema_of(done.plan.id_bytes)) as writer:
-        for rank in range(2):
-            writer.write_table(pq.read_table(io.BytesIO(done.shard(rank))))
-    done.store.put(done.folder.gathered, gathered.getvalue())
+    done.store.put(done.folder.gathered, joined([done.shard(rank) for rank in range(2)], None))
     status = done.aggregate(tmp_path)
     assert (status.state, [m["rank"] for m in status.missing]) == (State.FAILED, [1])
     assert "is damaged" in status.missing[0]["reason"]
@@ -511,7 +511,7 @@ def test_a_gathered_object_that_is_not_the_shards_is_not_used(
     done.write()
     other = run(1)
     other.folder = done.folder
-    write_gathered(RunStore(done.store, done.folder), done.statistics, other.shards)
+    write_gathered(RunStore(done.store, done.folder), done.statistics, other.shards, None)
     assert done.aggregate(tmp_path).state is State.SUCCEEDED
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from cosmic.contracts.catalogue_schema import quantiles_of
+from cosmic.contracts.catalogue_schema import quantiles_of, table_of
 from cosmic.contracts.engines import ENGINES
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import Data, Inference, Manifest, Model
 from cosmic.contracts.plan import Plan, make_plan
 from cosmic.contracts.quantiles import QUANTILES
+from cosmic.contracts.shard import read_shard
 from cosmic.data.synth.dataset import Sample, write_dataset
 from cosmic.planning.inputs import RunInputs, inspect_inputs
 from cosmic.ranks.environment import RankEnvironment
@@ -73,7 +72,7 @@ def catalogue(store: Store, bucket: str, function: RankEnvironment, plan: Plan) 
     task = RankTask(bucket=bucket, prefix="runs/", run=plan.run, rank=0)
     record = run_rank(task, function, deadline=float("inf"))
     assert record.engine == plan.engine
-    return pq.read_table(io.BytesIO(store.get(folder.shard(0, 1))))
+    return table_of(read_shard(store.get(folder.shard(0, 1)), None))
 
 
 def test_every_engine_gives_the_demos_catalogue(

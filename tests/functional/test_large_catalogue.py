@@ -20,10 +20,11 @@ from types_boto3_s3 import S3Client
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from cosmic.contracts.catalogue_schema import SCHEMA, rows_to_table
+from cosmic.contracts.catalogue_columns import catalogue_rows
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, share_rows
 from cosmic.contracts.quantiles import QUANTILES
+from cosmic.contracts.shard import write_shard
 from cosmic.contracts.status import State
 from cosmic.errors import TransientError
 from cosmic.report.document import ReportDocument
@@ -84,16 +85,17 @@ class Run:
         store.put(folder.plan, self.plan.model_dump_json().encode())
         data = [columns(p) for p in range(len(ROWS))]
         for rank in self.plan.ranks:
-            out = io.BytesIO()
-            with pq.ParquetWriter(out, SCHEMA) as writer:
-                for s in rank.slices:
-                    part = {k: v[s.start : s.stop] for k, v in data[s.partition].items()}
-                    z, flags = part["z_spec"] * np.float32(1.01), np.zeros(s.stop - s.start, "i4")
-                    quantiles = np.full((len(z), len(QUANTILES)), np.nan, np.float32)
-                    rows = rows_to_table(
+            out, blocks = io.BytesIO(), []
+            for s in rank.slices:
+                part = {k: v[s.start : s.stop] for k, v in data[s.partition].items()}
+                z, flags = part["z_spec"] * np.float32(1.01), np.zeros(s.stop - s.start, "i4")
+                quantiles = np.full((len(z), len(QUANTILES)), np.nan, np.float32)
+                blocks.append(
+                    catalogue_rows(
                         part, z, z / 10, quantiles, flags, partition=s.partition, start=s.start
                     )
-                    writer.write_table(rows)
+                )
+            write_shard(out, rank.rows, None, blocks)
             store.put(folder.shard(rank.rank, world_size), out.getvalue())
             record = sample_record(rank.rank, world_size, rank.rows, np.random.default_rng(0))
             digest = hashlib.sha256(out.getvalue()).hexdigest()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save
@@ -17,6 +15,7 @@ from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import Data, Manifest, Model, Tolerate
 from cosmic.contracts.plan import make_plan
+from cosmic.contracts.shard import read_shard
 from cosmic.errors import InputError
 from cosmic.planning.inputs import inspect_inputs
 from cosmic.ranks.environment import RankEnvironment
@@ -60,8 +59,8 @@ def test_it_stops_unless_the_run_may_lack_rows(
     task = RankTask(bucket=bucket, prefix="runs/", run="r", rank=0)
     if tolerated_percent:
         assert run_rank(task, function, deadline=float("inf")).rows == ROWS
-        table = pq.read_table(io.BytesIO(store.get(folder.shard(0, 1))))
-        assert table["z_phot"].null_count == ROWS
+        rows = read_shard(store.get(folder.shard(0, 1)), None)
+        assert np.isnan(rows["z_phot"]).sum() == ROWS
         return
     with pytest.raises(InputError, match="no finite redshift for any of the first") as caught:
         run_rank(task, function, deadline=float("inf"))

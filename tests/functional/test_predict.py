@@ -208,7 +208,7 @@ def test_a_damaged_shard_is_computed_again(
     killed: Path, files: Path, expected: Table, tmp_path: Path
 ) -> None:
     out = copy_of(killed, tmp_path)
-    (shard,) = out.glob(f"{NAME}/run/*/shards/*.parquet")
+    (shard,) = out.glob(f"{NAME}/run/*/shards/*.npy")
     raw = bytearray(shard.read_bytes())
     raw[len(raw) // 2] ^= 1
     shard.write_bytes(raw)

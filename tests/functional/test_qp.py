@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cosmic.contracts.catalogue_schema import rows_to_table
+from cosmic.contracts.catalogue_columns import catalogue_rows
+from cosmic.contracts.catalogue_schema import table_of
 from cosmic.contracts.quantiles import QUANTILES
 from cosmic.errors import InputError
 from cosmic.metrics.pz import Pieces
@@ -29,14 +30,14 @@ def catalogue(tmp_path: Path, make_columns: Callable[..., dict[str, np.ndarray]]
     quantiles = z[:, None] + np.linspace(-0.04, 0.05, len(QUANTILES), dtype=np.float32)
     flags = np.zeros(ROWS, np.int32)
     made = (z, np.full_like(z, 0.01), quantiles, flags)
-    rows = rows_to_table(make_columns(ROWS), *made, partition=0, start=0)
+    rows = catalogue_rows(make_columns(ROWS), *made, partition=0, start=0)
     path = tmp_path / "catalogue.parquet"
     with (
         LocalOutput(path) as parquet,
         LocalOutput(tmp_path / "catalogue.fits") as fits,
         CatalogueWriter(parquet, fits, {}) as writer,
     ):
-        writer.write(rows)
+        writer.write(table_of(rows))
         writer.finish({})
     return path
 

@@ -11,7 +11,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from cosmic.contracts.catalogue_schema import rows_to_table
+from cosmic.contracts.catalogue_columns import catalogue_rows
+from cosmic.contracts.catalogue_schema import table_of
 from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, share_rows
 from cosmic.contracts.quantiles import QUANTILES
 from cosmic.results.catalogue_files import CatalogueWriter
@@ -56,14 +57,14 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
         z = np.linspace(0.1, 0.2, rows, dtype=np.float32)
         error, flags = np.full(rows, 0.01, np.float32), np.zeros(rows, np.int32)
         quantiles = np.full((rows, len(QUANTILES)), np.nan, np.float32)
-        made = rows_to_table(columns, z, error, quantiles, flags, partition=0, start=0)
+        made = catalogue_rows(columns, z, error, quantiles, flags, partition=0, start=0)
         text = ids.dtype.itemsize if ids.dtype.kind == "S" else None
         with (
             LocalOutput(folder / "c.parquet") as parquet,
             LocalOutput(folder / "c.fits") as fits,
             CatalogueWriter(parquet, fits, {"cosmic.run": run}, text) as writer,
         ):
-            writer.write(made)
+            writer.write(table_of(made))
             writer.finish({"cosmic.run": run})
         at = place_in_table("b", "catalogues/", plan(run, f"{day}T23:59:00+00:00"), 0.0)
         (folder / at.key).parent.mkdir(parents=True)

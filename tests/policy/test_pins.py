@@ -60,8 +60,12 @@ def test_every_runtime_that_is_offered_is_one_that_has_wheels() -> None:
 
 
 def test_the_image_has_what_its_code_imports() -> None:
-    packages = {"numpy", "pyarrow", "pydantic", "openvino", "aws-lambda-powertools"}
+    packages = {"numpy", "pydantic", "openvino", "aws-lambda-powertools"}
     assert packages <= distributions("functions/infer/app.py") <= available()
+
+
+def test_the_image_has_no_arrow() -> None:
+    assert "pyarrow" not in available() | distributions("functions/infer/app.py")
 
 
 @pytest.mark.parametrize("channel", CHANNEL_NEEDS)

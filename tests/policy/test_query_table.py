@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from cosmic.contracts.catalogue_schema import COLUMNS
+from cosmic.contracts.catalogue_columns import COLUMNS
 from cosmic.results.table import SCHEMA
 from cosmic_local.template.template import read
 

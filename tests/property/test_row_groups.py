@@ -6,12 +6,11 @@ import io
 import itertools
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cosmic.contracts.catalogue_schema import rows_to_table
+from cosmic.contracts.catalogue_columns import Rows, catalogue_rows
 from cosmic.contracts.quantiles import QUANTILES
 from cosmic.results.catalogue_files import CatalogueWriter, row_groups
 from cosmic.results.merge import Merged
@@ -29,7 +28,7 @@ class Memory(io.BytesIO):
 
 
 @pytest.fixture(scope="module")
-def table() -> pa.Table:
+def rows() -> Rows:
     draw = np.random.default_rng(3)
     z = draw.uniform(0.01, 0.6, ROWS).astype(np.float32)
     known = np.where(draw.random(ROWS) < 0.8, z, np.nan)
@@ -44,7 +43,7 @@ def table() -> pa.Table:
     flags = draw.integers(0, 2, ROWS).astype(np.int32)
     quantiles = z[:, None] + draw.normal(0, 0.01, (ROWS, len(QUANTILES))).astype(np.float32)
     width = z * np.float32(0.1)
-    return rows_to_table(columns, z, width, quantiles, flags, partition=0, start=0)
+    return catalogue_rows(columns, z, width, quantiles, flags, partition=0, start=0)
 
 
 @pytest.fixture(autouse=True)
@@ -52,11 +51,11 @@ def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cosmic.results.catalogue_files.ROW_GROUP_ROWS", GROUP)
 
 
-def merged(tables: list[pa.Table]) -> tuple[bytes, bytes, Merged]:
+def merged(blocks: list[Rows]) -> tuple[bytes, bytes, Merged]:
     """Both files, and what was counted."""
     parquet, fits, found = Memory(), Memory(), Merged()
     with CatalogueWriter(parquet, fits, ORIGIN) as writer:
-        for group in row_groups(tables):
+        for group in row_groups(blocks):
             writer.write(group)
             found.see(group)
         writer.finish(ORIGIN)
@@ -66,12 +65,12 @@ def merged(tables: list[pa.Table]) -> tuple[bytes, bytes, Merged]:
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(0, ROWS), max_size=9))
 def test_files_and_metrics_do_not_depend_on_how_rows_are_shared(
-    table: pa.Table, cuts: list[int]
+    rows: Rows, cuts: list[int]
 ) -> None:
     edges = [0, *sorted(cuts), ROWS]
-    shards = [table.slice(a, b - a) for a, b in itertools.pairwise(edges)]
+    shards = [rows[a:b] for a, b in itertools.pairwise(edges)]
     *files, found = merged(shards)
-    *expected, whole = merged([table])
+    *expected, whole = merged([rows])
     assert files == expected
     assert found.photo_z.metrics() == whole.photo_z.metrics()
     assert np.array_equal(found.statistics.sums, whole.statistics.sums)
@@ -79,7 +78,7 @@ def test_files_and_metrics_do_not_depend_on_how_rows_are_shared(
     assert (found.rows, found.flagged) == (ROWS, whole.flagged)
 
 
-def test_no_rows_make_no_group(table: pa.Table) -> None:
+def test_no_rows_make_no_group(rows: Rows) -> None:
     assert list(row_groups([])) == []
-    assert list(row_groups([table.slice(0, 0)])) == []
-    assert [g.num_rows for g in row_groups([table])] == [GROUP] * (ROWS // GROUP) + [ROWS % GROUP]
+    assert list(row_groups([rows[:0]])) == []
+    assert [g.num_rows for g in row_groups([rows])] == [GROUP] * (ROWS // GROUP) + [ROWS % GROUP]

@@ -12,7 +12,7 @@ from cosmic.contracts.manifest import check_manifest
 from cosmic.errors import InvalidInput
 
 JOBS = ("a", "b-0123456789ab")
-NAMES = ("status.json", "shards/rank-0000-of-0001.parquet", "combined_data.json")
+NAMES = ("status.json", "shards/rank-0000-of-0001.npy", "combined_data.json")
 
 
 class Wanted(NamedTuple):

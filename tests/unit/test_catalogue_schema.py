@@ -10,14 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cosmic.contracts.catalogue_schema import (
-    COLUMNS,
-    SCHEMA,
-    quantiles_of,
-    rows_to_table,
-    schema_of,
-)
-from cosmic.contracts.catalogue_size import FITS_ROW_BYTES
+from cosmic.contracts.catalogue_columns import COLUMNS, catalogue_rows
+from cosmic.contracts.catalogue_schema import SCHEMA, quantiles_of, schema_of, table_of
 from cosmic.contracts.columns import BANDS
 from cosmic.contracts.quantiles import QUANTILES
 
@@ -31,7 +25,8 @@ def quantiles(z_phot: np.ndarray) -> np.ndarray:
 def table(columns: dict[str, np.ndarray], z_phot: np.ndarray) -> pa.Table:
     rows = len(z_phot)
     errors, flags = np.full(rows, 0.02, np.float32), np.arange(rows, dtype=np.int32)
-    return rows_to_table(columns, z_phot, errors, quantiles(z_phot), flags, partition=3, start=100)
+    made = (z_phot, errors, quantiles(z_phot), flags)
+    return table_of(catalogue_rows(columns, *made, partition=3, start=100))
 
 
 def test_every_value_is_where_it_belongs(
@@ -95,11 +90,13 @@ def test_making_rows_does_not_import_pandas() -> None:
     code = f"""
 import sys
 import numpy as np
-from cosmic.contracts.catalogue_schema import rows_to_table
+from cosmic.contracts.catalogue_columns import catalogue_rows
+from cosmic.contracts.catalogue_schema import table_of
 columns = dict(object_id=np.arange(2), ra=np.zeros(2), dec=np.zeros(2))
 columns |= dict(mag=np.zeros((2, {len(BANDS)})), mag_err=np.zeros((2, {len(BANDS)})))
 z, flags = np.zeros(2, np.float32), np.zeros(2, np.int32)
-rows_to_table(columns, z, z, np.zeros((2, 9), np.float32), flags, partition=0, start=0)
+quantiles = np.zeros((2, 9), np.float32)
+table_of(catalogue_rows(columns, z, z, quantiles, flags, partition=0, start=0))
 print("pandas" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -116,7 +113,3 @@ def test_text_ids_are_a_column_of_strings(
     found.validate(full=True)
     assert found.schema == schema_of(64)
     assert found["object_id"].to_pylist() == texts
-
-
-def test_a_row_of_fits_has_the_bytes_that_planning_counts() -> None:
-    assert sum(info.type.bit_width // 8 for info in COLUMNS.values()) == FITS_ROW_BYTES

@@ -22,7 +22,7 @@ def tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def left_by(tmp: Path, pid: int) -> Path:
     folder = tmp / f"{PREFIX}{pid}-x"
     folder.mkdir()
-    (folder / "shard.parquet").write_bytes(b"x")
+    (folder / "shard.npy").write_bytes(b"x")
     return folder
 
 

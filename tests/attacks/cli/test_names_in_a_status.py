@@ -24,7 +24,7 @@ STRANGE = [
     "C:outside.txt",
     "C:\\outside.txt",
     "..\\outside.txt",
-    "shards/rank-0000-of-0001.parquet",
+    "shards/rank-0000-of-0001.npy",
     "catalogue.parquet/../../outside.txt",
     "catalogue.parquet\0.txt",
     "catalogue.parquet\n",

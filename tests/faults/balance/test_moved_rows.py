@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import subprocess
@@ -15,19 +14,21 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from cosmic.contracts.catalogue_schema import table_of
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import Data, Fmi, Inference, Manifest, Model
 from cosmic.contracts.plan import make_plan
 from cosmic.contracts.rank_record import RankRecord, parse_record
+from cosmic.contracts.shard import read_shard
 from cosmic.planning.inputs import inspect_inputs
 from cosmic.ranks.task import RankTask
 from cosmic.storage.objects import Store
+from cosmic.storage.run_store import RunStore
 from fmilib_support.fixtures import rendezvous
 from fmilib_support.server import DEPLOYMENT_SECRET, Rendezvous
 
@@ -91,8 +92,9 @@ class Crew:
 
     def rows(self, folder: RunFolder, world_size: int) -> pa.Table:
         """The rows of all shards that are there, in rank order."""
+        ids = RunStore(self._store, folder).plan().id_bytes
         shards = [folder.shard(rank, world_size) for rank in range(world_size)]
-        return pa.concat_tables(pq.read_table(io.BytesIO(self._store.get(s))) for s in shards)
+        return pa.concat_tables(table_of(read_shard(self._store.get(s), ids)) for s in shards)
 
     def close(self) -> None:
         """Kill what is left."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cosmic import __version__
 from cosmic.client.manifests import AnyManifest, read_manifest
+from cosmic.contracts.catalogue_columns import Rows
 from cosmic.contracts.catalogue_schema import redshifts_of
 from cosmic.contracts.engines import AUTO_ENGINE, EngineName, Precision
 from cosmic.contracts.manifest import Manifest, PixelMismatch
@@ -31,7 +32,6 @@ from cosmic.workstation.plan_here import (
 )
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from types_boto3_s3 import S3Client
 
     from cosmic.ranks.predict import Progress as Counts
@@ -153,10 +153,10 @@ def run_local(
     counts, photo_z = Counts(), PhotoZ()
     with (
         _written_whole(Path(out)) as (parquet, fits),
-        closing(_predicted(plan, store, Path(model), threads, counts)) as tables,
+        closing(_predicted(plan, store, Path(model), threads, counts)) as blocks,
         CatalogueWriter(parquet, fits, _provenance(plan, 0), plan.id_bytes) as writer,
     ):
-        for group in row_groups(_followed(tables, counts, plan, progress)):
+        for group in row_groups(_followed(blocks, counts, plan, progress)):
             writer.write(group)
             photo_z.see(*redshifts_of(group))
         writer.finish(_provenance(plan, counts.rows_flagged))
@@ -173,16 +173,16 @@ def run_local(
 
 
 def _followed(
-    tables: Iterable[pa.Table],
+    blocks: Iterable[Rows],
     counts: Counts,
     plan: Plan,
     progress: Callable[[int, int], None] | None,
-) -> Iterator[pa.Table]:
-    """The same tables; says after each how far they go."""
-    for table in tables:
+) -> Iterator[Rows]:
+    """The same rows; says after each block how far they go."""
+    for block in blocks:
         if progress:
             progress(counts.rows, plan.rows)
-        yield table
+        yield block
 
 
 @contextmanager
@@ -199,12 +199,12 @@ def _written_whole(out: Path) -> Iterator[tuple[LocalOutput, LocalOutput]]:
 
 def _predicted(
     plan: Plan, store: Readable, model: Path, threads: int | None, counts: Counts
-) -> Generator[pa.Table, None, None]:
+) -> Generator[Rows, None, None]:
     """Catalogue rows of the plan's only rank, block by block."""
     from cosmic.data.stream import BlockReader
     from cosmic.model.checkpoint import load_checkpoint
     from cosmic.model.engine import Engine
-    from cosmic.ranks.rows import predicted_tables
+    from cosmic.ranks.rows import predicted_rows
 
     engine = Engine(
         load_checkpoint(model, plan.model.sha256),
@@ -215,7 +215,7 @@ def _predicted(
     )
     reader = BlockReader(store, plan.partitions, plan.batch_size)
     with reader.blocks(plan.ranks[0].slices) as blocks:
-        yield from predicted_tables(blocks, engine, plan, counts, float("inf"))
+        yield from predicted_rows(blocks, engine, plan, counts, float("inf"))
 
 
 def _provenance(plan: Plan, rows_flagged: int) -> dict[str, str | int]:

@@ -1,80 +1,18 @@
-"""The catalogue: one row an object, in the order of the plan."""
+"""The catalogue as an Arrow table: one row an object, in the order of the plan."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from cosmic.contracts.columns import BANDS
-from cosmic.contracts.plausible import (
-    plausible_declinations,
-    plausible_magnitude_errors,
-    plausible_magnitudes,
-    plausible_redshifts,
-    plausible_right_ascensions,
-)
+from cosmic.contracts.catalogue_columns import COLUMNS, NULLABLE, Rows
 from cosmic.contracts.quantiles import QUANTILES
 from cosmic.contracts.text_ids import stored_ids
 
-
-@dataclass(frozen=True)
-class ColumnInfo:
-    """A catalogue column: Arrow type, unit (FITS standard) and UCD (IVOA UCD1+)."""
-
-    type: pa.DataType
-    unit: str
-    ucd: str
-    description: str
-
-
-COLUMNS: dict[str, ColumnInfo] = {
-    "object_id": ColumnInfo(pa.int64(), "", "meta.id;meta.main", "Identifier in the data set"),
-    "ra": ColumnInfo(pa.float64(), "deg", "pos.eq.ra;meta.main", "Right ascension (ICRS)"),
-    "dec": ColumnInfo(pa.float64(), "deg", "pos.eq.dec;meta.main", "Declination (ICRS)"),
-    **{
-        f"mag_{b}": ColumnInfo(pa.float32(), "mag", "phot.mag;em.opt", f"asinh magnitude, {b} band")
-        for b in BANDS
-    },
-    **{
-        f"mag_err_{b}": ColumnInfo(
-            pa.float32(), "mag", "stat.error;phot.mag;em.opt", f"Error of mag_{b}"
-        )
-        for b in BANDS
-    },
-    "z_phot": ColumnInfo(pa.float32(), "", "src.redshift.phot", "Photometric redshift"),
-    "z_phot_err": ColumnInfo(
-        pa.float32(), "", "stat.error;src.redshift.phot", "68 % half-width of z_phot"
-    ),
-    **{
-        name: ColumnInfo(
-            pa.float32(),
-            "",
-            "stat.value;src.redshift.phot",
-            f"Redshift below which p(z) has {100 * level:g} %",
-        )
-        for name, level in QUANTILES.items()
-    },
-    "z_spec": ColumnInfo(pa.float32(), "", "src.redshift", "Spectroscopic redshift, if known"),
-    "flags": ColumnInfo(
-        pa.int32(), "", "meta.code", "Bitmask; each bit is described in the file's metadata"
-    ),
-    "partition": ColumnInfo(pa.int32(), "", "meta.id.part", "Partition, in natural order from 0"),
-    "row": ColumnInfo(pa.int64(), "", "meta.number", "Row in the partition, from 0"),
-}
-PLAUSIBLE: dict[str, Callable[[NDArray[Any]], NDArray[np.bool_]]] = {
-    "ra": plausible_right_ascensions,
-    "dec": plausible_declinations,
-    **{f"mag_{b}": plausible_magnitudes for b in BANDS},
-    **{f"mag_err_{b}": plausible_magnitude_errors for b in BANDS},
-    "z_spec": plausible_redshifts,
-}
-NULLABLE = tuple(name for name, c in COLUMNS.items() if pa.types.is_floating(c.type))
-SCHEMA = pa.schema([pa.field(n, c.type, nullable=n in NULLABLE) for n, c in COLUMNS.items()])
+SCHEMA = pa.schema(
+    [pa.field(n, pa.from_numpy_dtype(c.dtype), nullable=n in NULLABLE) for n, c in COLUMNS.items()]
+)
 FEW_VALUES = ["flags", "partition"]  # in a file, these alone are worth a dictionary
 TEXT_ID_SCHEMA = SCHEMA.set(0, pa.field("object_id", pa.string(), nullable=False))
 
@@ -84,76 +22,39 @@ def schema_of(id_bytes: int | None) -> pa.Schema:
     return SCHEMA if id_bytes is None else TEXT_ID_SCHEMA
 
 
-def rows_to_table(
-    columns: Mapping[str, NDArray[Any]],
-    z_phot: NDArray[np.float32],
-    z_phot_err: NDArray[np.float32],
-    z_quantiles: NDArray[np.float32],
-    flags: NDArray[np.int32],
-    *,
-    partition: int,
-    start: int,
-) -> pa.Table:
-    """Catalogue rows of consecutive objects of one partition.
+def table_of(rows: Rows) -> pa.Table:
+    """Catalogue rows as a table of `SCHEMA`, or of `TEXT_ID_SCHEMA`; what isn't finite is null.
 
     Args:
-        columns: The partition's columns but `image`, N rows each.
-        z_phot: Redshifts (N,); NaN where there is none.
-        z_phot_err: Their 68 % half-widths (N,).
-        z_quantiles: Quantiles of p(z) (N, 9), in the order of `QUANTILES`; NaN where unknown.
-        flags: `Flag` bitmasks (N,).
-        partition: The partition's index in the plan.
-        start: Index in the partition of the first row.
-
-    Returns:
-        A table of `SCHEMA`, or of `TEXT_ID_SCHEMA`; what isn't finite, and what `PLAUSIBLE` says is
-        no value, is null.
+        rows: Rows (N,) of `catalogue_columns.row_dtype`.
     """
-    rows = len(z_phot)
-    values: dict[str, NDArray[Any]] = {
-        "object_id": columns["object_id"],
-        "ra": columns["ra"],
-        "dec": columns["dec"],
-        "z_phot": z_phot,
-        "z_phot_err": z_phot_err,
-        "z_spec": columns.get("z_spec", np.full(rows, np.nan, np.float32)),
-        "flags": flags,
-        "partition": np.full(rows, partition, np.int32),
-        "row": np.arange(start, start + rows, dtype=np.int64),
-    }
-    for i, band in enumerate(BANDS):
-        values[f"mag_{band}"] = columns["mag"][:, i]
-        values[f"mag_err_{band}"] = columns["mag_err"][:, i]
-    values |= dict(zip(QUANTILES, z_quantiles.T, strict=True))
-    texts = columns["object_id"].dtype.kind == "S"
-    arrays = [
-        _texts(values[name]) if texts and name == "object_id" else _column(name, values[name])
-        for name in COLUMNS
-    ]
-    return pa.Table.from_arrays(arrays, schema=TEXT_ID_SCHEMA if texts else SCHEMA)
+    schema = TEXT_ID_SCHEMA if rows.dtype["object_id"].kind == "S" else SCHEMA
+    return pa.Table.from_arrays([_column(rows, field) for field in schema], schema=schema)
+
+
+def _column(rows: Rows, field: pa.Field) -> pa.Array:
+    """A column of these rows, made of buffers.
+
+    `pa.array` would do, but imports pandas where it is installed: 33 MiB and 0.4 s.
+    """
+    if pa.types.is_string(field.type):
+        return _texts(rows[field.name])
+    # A copy in any case: of a single row, NumPy calls a view contiguous that is not aligned.
+    values = rows[field.name].copy()
+    buffers = [None, pa.py_buffer(values)]
+    if field.nullable and not (known := np.isfinite(values)).all():
+        buffers[0] = pa.py_buffer(np.packbits(known, bitorder="little"))
+    return pa.Array.from_buffers(field.type, len(values), buffers)
 
 
 def _texts(ids: NDArray[np.bytes_]) -> pa.Array:
-    """Text ids, each without the NULs that fill it up; made of buffers as `_column` is."""
+    """Text ids, each without the NULs that fill it up."""
     offsets = np.zeros(len(ids) + 1, np.int32)
     np.cumsum(np.strings.str_len(ids), out=offsets[1:])
     stored = stored_ids(ids)
     return pa.StringArray.from_buffers(
         len(ids), pa.py_buffer(offsets), pa.py_buffer(stored[stored != 0])
     )
-
-
-def _column(name: str, values: NDArray[Any]) -> pa.Array:
-    """A column of these values, made of their buffer.
-
-    `pa.array` would do, but imports pandas where it is installed: 33 MiB and 0.4 s a rank.
-    """
-    kind = COLUMNS[name].type
-    buffers = [None, pa.py_buffer(np.ascontiguousarray(values, kind.to_pandas_dtype()))]
-    if name in NULLABLE:
-        known = PLAUSIBLE.get(name, np.isfinite)(values)
-        buffers[0] = pa.py_buffer(np.packbits(known, bitorder="little"))
-    return pa.Array.from_buffers(kind, len(values), buffers)
 
 
 def redshifts_of(rows: pa.Table) -> NDArray[np.float32]:

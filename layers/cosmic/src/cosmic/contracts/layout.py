@@ -96,8 +96,8 @@ class RunFolder:
         return Location(self.bucket, f"{self.prefix}{self.run}/{name}")
 
     def shard(self, rank: int, world_size: int) -> Location:
-        """The rank's predictions (Parquet)."""
-        return self.at(f"shards/{rank_name(rank, world_size)}.parquet")
+        """The rank's predictions (`cosmic.contracts.shard`)."""
+        return self.at(f"shards/{rank_name(rank, world_size)}.npy")
 
     def record(self, rank: int, world_size: int) -> Location:
         """The rank's record (JSON)."""
@@ -146,4 +146,4 @@ class RunFolder:
     @property
     def gathered(self) -> Location:
         """All ranks' rows in one object, written by rank 0 where they fit."""
-        return self.at("shards/gathered.parquet")
+        return self.at("shards/gathered.npy")

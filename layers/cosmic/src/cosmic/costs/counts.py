@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmic.contracts.catalogue_size import FITS_ROW_BYTES
+from cosmic.contracts.catalogue_columns import row_dtype
 from cosmic.contracts.columns import COLUMNS, TEXT_ID
 from cosmic.contracts.plan import gathers
 from cosmic.costs.bill import Line, Usage, counted_lines, transitions
@@ -28,7 +28,8 @@ READS_PER_RANK = 1  # the plan
 WRITES_PER_RANK = 2  # shard and record
 READS_OF_AGGREGATE = 3  # status, plan, what rank 0 reduced; then records, shards or gathered rows
 WRITES_OF_AGGREGATE = 1  # it lists the failures; then the parts of a large catalogue
-CATALOGUE_ROW_BYTES = (FITS_ROW_BYTES, 41)  # and of Parquet, as measured on simulated columns
+PARQUET_ROW_BYTES = 41  # as measured on simulated columns
+CATALOGUE_ROW_BYTES = (row_dtype(None).itemsize, PARQUET_ROW_BYTES)
 
 Whole = NDArray[np.int64]
 

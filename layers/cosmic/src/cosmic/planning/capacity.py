@@ -6,7 +6,7 @@ was measured (performance.md), with the processor that a function of that memory
 
 from __future__ import annotations
 
-from cosmic.contracts.catalogue_size import FITS_ROW_BYTES
+from cosmic.contracts.catalogue_columns import row_dtype
 from cosmic.contracts.plan import FunctionLimits
 from cosmic.errors import Problem
 from cosmic.storage.multipart import MAX_PARTS, PART_BYTES
@@ -48,7 +48,7 @@ def too_much_to_merge(
         )
         hint = "split the data over several manifests, or use fewer ranks"
         problems.append(Problem("/inference/world_size", message, ranks, hint, "too-many-ranks"))
-    largest = MAX_PARTS * PART_BYTES // FITS_ROW_BYTES
+    largest = MAX_PARTS * PART_BYTES // row_dtype(None).itemsize
     if rows > largest:
         message = f"{rows:,} rows make a file of more than the {MAX_PARTS:,} parts that S3 takes"
         hint = f"split the data over several manifests, of at most {largest:,} rows"

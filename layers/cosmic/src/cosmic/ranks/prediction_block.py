@@ -6,10 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from cosmic.contracts.catalogue_schema import rows_to_table
+from cosmic.contracts.catalogue_columns import Rows, catalogue_rows
 from cosmic.data.stream import Block
 from cosmic.model.engine import Predictions
 
@@ -38,9 +37,9 @@ class PredictionBlock:
         """Number of rows."""
         return len(self.z_phot)
 
-    def table(self) -> pa.Table:
+    def catalogue_rows(self) -> Rows:
         """The rows of the catalogue."""
-        return rows_to_table(
+        return catalogue_rows(
             self.columns,
             self.z_phot,
             self.z_phot_err,

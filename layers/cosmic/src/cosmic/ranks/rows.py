@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from cosmic.contracts.catalogue_schema import FEW_VALUES
+from cosmic.contracts.catalogue_columns import Rows
 from cosmic.contracts.plan import PlanSettings
 from cosmic.contracts.rank_record import WorkPart
+from cosmic.contracts.shard import write_shard
 from cosmic.data.stream import Block, BlockReader, Stream
 from cosmic.errors import InputError
 from cosmic.model.engine import Engine, Predictions
@@ -142,24 +141,35 @@ class Work:
         )
 
 
-def infer_rows(work: Work, shard: Path, schema: pa.Schema) -> None:
-    """Predict a rank's rows and write them to a shard of this schema, block by block.
+def infer_rows(work: Work, shard: Path, rows: int, id_bytes: int | None) -> None:
+    """Predict a rank's rows and write them to a shard, block by block.
+
+    Args:
+        work: The rows.
+        shard: The file.
+        rows: How many the rank has.
+        id_bytes: Bytes of the longest id of the run if ids are text; None: they are whole numbers.
 
     Raises:
         InputError: a partition is not what was planned, or time ran out.
         TransientError: S3 failed.
     """
-    with pq.ParquetWriter(shard, schema, use_dictionary=FEW_VALUES) as writer:
-        for rows in work.predicted():
-            writer.write_table(rows.table())
-            work.progress.count(rows)
-            work.seen(work.progress.rows)
+    with shard.open("wb") as file:
+        write_shard(file, rows, id_bytes, _counted(work))
     work.progress.ended = time.monotonic()
 
 
-def predicted_tables(
+def _counted(work: Work) -> Iterator[Rows]:
+    """The rows of the catalogue; a block counts as done when the next one is asked for."""
+    for block in work.predicted():
+        yield block.catalogue_rows()
+        work.progress.count(block)
+        work.seen(work.progress.rows)
+
+
+def predicted_rows(
     blocks: Iterable[Block], engine: Engine, plan: PlanSettings, progress: Progress, stop_by: float
-) -> Iterator[pa.Table]:
+) -> Iterator[Rows]:
     """Catalogue rows of each block; `progress` counts a block before its rows are given.
 
     Raises:
@@ -171,4 +181,4 @@ def predicted_tables(
         found = predict_block(block, engine, size, progress, stop_by, check_pixels=check)
         rows = PredictionBlock.of(block, found)
         progress.count(rows)
-        yield rows.table()
+        yield rows.catalogue_rows()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
-from cosmic.contracts.catalogue_schema import schema_of
 from cosmic.contracts.plan import PlanPart
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.data.stream import BlockReader
@@ -25,6 +24,13 @@ from cosmic.storage.run_store import RunStore
 from cosmic.storage.scratch import scratch_folder
 
 RESERVE_S = 10.0
+
+
+class Shard(NamedTuple):
+    """A shard that was written: its checksum and, where the plan gathers shards, its bytes."""
+
+    sha256: str
+    gathered: bytes
 
 
 def run_rank(
@@ -54,10 +60,10 @@ def run_rank(
         work, shard = _infer(task, environment, plan, channel, invocation, stop_by, seen)
         helper = Helper.after(work, _reader(environment, plan))
         statistics = work.progress.statistics
-        closing = close(session, statistics, shard, _patience_s(plan, stop_by), helper)
+        closing = close(session, statistics, shard.gathered, _patience_s(plan, stop_by), helper)
     if closing.joint and task.rank == 0:
         joint = closing.joint
-        write_gathered(run, joint.statistics, joint.shards)
+        write_gathered(run, joint.statistics, joint.shards, plan.id_bytes)
     closing = closing.and_balance(channel.error)
     facts = work.facts()
     facts["bytes_read"] += helper.reader.bytes_read
@@ -66,7 +72,7 @@ def run_rank(
         world_size=plan.world_size,
         attempt=task.attempt,
         queued_at_s=task.queued_at.timestamp() if task.queued_at else None,
-        shard_sha256=hashlib.sha256(shard).hexdigest(),
+        shard_sha256=shard.sha256,
         engine=work.engine.name,
         precision=work.engine.precision,
         threads=work.engine.threads,
@@ -88,14 +94,14 @@ def _infer(
     invocation: InvocationStats,
     stop_by: float,
     seen: Callable[[int], None],
-) -> tuple[Work, bytes]:
-    """Predict the rank's rows and write its shard; returns that, too."""
+) -> tuple[Work, Shard]:
+    """Predict the rank's rows and write its shard."""
     reader = _reader(environment, plan)
     slices = plan.slices
     with scratch_folder() as scratch, reader.blocks(slices) as blocks:  # comes while it loads
         engine = environment.engine(plan)
         invocation.mark("model_loaded_at_s")
-        path = scratch / "shard.parquet"
+        path = scratch / "shard.npy"
         queue: BatchQueue[PredictionBlock] = BatchQueue(slices, plan.batch_size)
         work = Work(
             queue,
@@ -108,11 +114,11 @@ def _infer(
             tolerant=plan.failed_rows_percent > 0,
             seen=seen,
         )
-        infer_rows(work, path, schema_of(plan.id_bytes))
+        infer_rows(work, path, sum(s.stop - s.start for s in slices), plan.id_bytes)
         invocation.mark("inferred_at_s")
         run = RunStore(environment.store, task.folder)
-        run.write_shard(task.rank, plan.world_size, path)
-        shard = path.read_bytes()
+        sha256 = run.write_shard(task.rank, plan.world_size, path)
+        shard = Shard(sha256, path.read_bytes() if plan.gather else b"")
     invocation.mark("written_at_s")
     return work, shard
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cosmic.contracts.catalogue_schema import FEW_VALUES, schema_of
+from cosmic.contracts.catalogue_columns import Rows
+from cosmic.contracts.catalogue_schema import FEW_VALUES, schema_of, table_of
 from cosmic.contracts.flags import MEANINGS, Flag
 from cosmic.results.fits_table import FitsTable
 from cosmic.storage.objects import Output
@@ -76,16 +78,22 @@ class CatalogueWriter:
         self._fits.finish(provenance)
 
 
-def row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in groups of `ROW_GROUP_ROWS`, the last smaller, in contiguous columns."""
-    pending: list[pa.Table] = []
-    rows = 0
-    for table in tables:
-        pending.append(table)
-        rows += table.num_rows
-        while rows >= ROW_GROUP_ROWS:
-            whole = pa.concat_tables(pending)
-            yield whole.slice(0, ROW_GROUP_ROWS).combine_chunks()
-            pending, rows = [whole.slice(ROW_GROUP_ROWS)], rows - ROW_GROUP_ROWS
-    if rows:
-        yield pa.concat_tables(pending).combine_chunks()
+def row_groups(blocks: Iterable[Rows]) -> Iterator[pa.Table]:
+    """The same rows as tables of `ROW_GROUP_ROWS` rows, the last smaller, in contiguous columns."""
+    pending: list[Rows] = []
+    missing = ROW_GROUP_ROWS
+    for block in blocks:
+        begin = 0
+        while len(block) - begin >= missing:
+            yield table_of(_together([*pending, block[begin : begin + missing]]))
+            pending, begin, missing = [], begin + missing, ROW_GROUP_ROWS
+        pending.append(block[begin:])
+        missing -= len(block) - begin
+    if missing < ROW_GROUP_ROWS:
+        yield table_of(_together(pending))
+
+
+def _together(blocks: Sequence[Rows]) -> Rows:
+    """Rows of all blocks; as bytes, for NumPy takes ten times as long column by column."""
+    kind = blocks[0].dtype
+    return np.concatenate([block.view(np.uint8) for block in blocks]).view(kind)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Sequence
 from typing import Literal, Self
 
-import pyarrow.parquet as pq
 from pydantic import Field, TypeAdapter, model_validator
 
 from cosmic.contracts.manifest import Contract
+from cosmic.contracts.shard import joined
 from cosmic.metrics.statistics import Statistics
 from cosmic.storage.run_store import RunStore
 
@@ -22,7 +21,7 @@ class CollectiveRecord(Contract):
         reduced: The sums over all ranks, as `Statistics.named` gives them.
         dz_counts: The histogram, as `Statistics.counts` gives it.
         shard_sha256: Of each rank's shard as it was gathered, by rank; empty if none were.
-        gathered_sha256: Of the one object of all rows; None: not known, as in earlier versions.
+        gathered_sha256: Of the one object of all rows; None: none were.
     """
 
     version: Literal[2] = 2
@@ -57,10 +56,12 @@ def parse_collective(text: bytes) -> CollectiveRecord:
     return _ADAPTER.validate_json(text)
 
 
-def write_gathered(run: RunStore, statistics: Statistics, shards: Sequence[bytes]) -> None:
+def write_gathered(
+    run: RunStore, statistics: Statistics, shards: Sequence[bytes], id_bytes: int | None
+) -> None:
     """Write what rank 0 gathered: all rows as one object, then the record that vouches for it."""
     digests = tuple(hashlib.sha256(shard).hexdigest() for shard in shards)
-    gathered = _one_table(shards) if shards else None
+    gathered = joined(shards, id_bytes) if shards else None
     record = CollectiveRecord(
         reduced=statistics.named(),
         dz_counts=statistics.counts(),
@@ -68,11 +69,3 @@ def write_gathered(run: RunStore, statistics: Statistics, shards: Sequence[bytes
         gathered_sha256=hashlib.sha256(gathered).hexdigest() if gathered is not None else None,
     )
     run.write_collective(record.model_dump_json(indent=1).encode(), gathered)
-
-
-def _one_table(shards: Sequence[bytes]) -> bytes:
-    out = io.BytesIO()
-    with pq.ParquetWriter(out, pq.read_schema(io.BytesIO(shards[0]))) as writer:
-        for shard in shards:
-            writer.write_table(pq.read_table(io.BytesIO(shard)))
-    return out.getvalue()

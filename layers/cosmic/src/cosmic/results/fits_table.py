@@ -10,9 +10,8 @@ from urllib.parse import quote
 import fitsio
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from cosmic.contracts.catalogue_schema import COLUMNS
+from cosmic.contracts.catalogue_columns import COLUMNS, row_dtype
 from cosmic.contracts.flags import MEANINGS, Flag
 from cosmic.storage.objects import Output
 
@@ -34,7 +33,7 @@ class FitsTable:
     def __init__(
         self, output: Output, id_bytes: int | None, provenance: Mapping[str, str | int]
     ) -> None:
-        self._output, self._row = output, _row_dtype(id_bytes)
+        self._output, self._row = output, row_dtype(id_bytes).newbyteorder(">")
         self._buffer = np.empty(0, self._row)
         self._rows = 0
         self._header_bytes = len(self._header(provenance))
@@ -93,12 +92,3 @@ def ascii_name(name: str) -> str:
     Headers take printable ASCII alone (FITS standard 4.0, sec. 4.2.1).
     """
     return name if name.isascii() and name.isprintable() else quote(name, safe=SAFE)
-
-
-def _row_dtype(id_bytes: int | None) -> np.dtype[Any]:
-    """A row as it lies in the file: big-endian, nothing between the columns."""
-    kinds: dict[str, Any] = {n: np.dtype(c.type.to_pandas_dtype()) for n, c in COLUMNS.items()}
-    if id_bytes is not None:
-        kinds["object_id"] = np.dtype(f"S{id_bytes}")
-    row: NDArray[Any] = np.empty(0, list(kinds.items()))
-    return row.dtype.newbyteorder(">")

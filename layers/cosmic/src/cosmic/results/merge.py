@@ -7,17 +7,19 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from cosmic.contracts.catalogue_schema import quantiles_of, redshifts_of, schema_of
+from cosmic.contracts.catalogue_columns import Rows
+from cosmic.contracts.catalogue_schema import quantiles_of, redshifts_of
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
 from cosmic.contracts.plan import Plan, RankPlan
 from cosmic.contracts.rank_record import RankRecord
+from cosmic.contracts.shard import read_shard
 from cosmic.errors import InputError
 from cosmic.metrics.photo_z import PhotoZ
 from cosmic.metrics.pz import PzStatistics
@@ -38,7 +40,7 @@ class RankRows:
     """A rank's rows, or why there are none."""
 
     rank: int
-    table: pa.Table | None
+    rows: Rows | None
     reason: str = ""
 
 
@@ -52,47 +54,14 @@ def gathered_rows(
     """All ranks' rows from the one object that rank 0 wrote, if it holds exactly the shards."""
     if collective.shard_sha256 != tuple(r.shard_sha256 for r in records):
         return None
-    file = _open(store, folder.gathered, plan, collective.gathered_sha256)
-    if isinstance(file, str) or file.metadata.num_rows != plan.rows:
+    rows = _read(store, folder.gathered, plan, collective.gathered_sha256)
+    if isinstance(rows, str) or len(rows) != plan.rows:
         return None
-    return _rows_of_gathered(file, store, folder, plan, records)
-
-
-def _rows_of_gathered(
-    file: pq.ParquetFile,
-    store: Readable,
-    folder: RunFolder,
-    plan: Plan,
-    records: Sequence[RankRecord],
-) -> Iterator[RankRows]:
-    """Each rank's rows; from where the object turns out to be damaged on, those of the shards."""
-    batches = _Batches(file)
-    for rank in plan.ranks:
-        try:
-            table = batches.take(rank.rows)
-        except pa.ArrowException:
-            yield from shard_rows(store, folder, plan, records, first=rank.rank)
-            return
-        yield _checked(rank, table)
-
-
-class _Batches:
-    """The rows of a file, some at a time."""
-
-    def __init__(self, file: pq.ParquetFile) -> None:
-        self._left = file.schema_arrow.empty_table()
-        self._batches = file.iter_batches(use_threads=False)
-
-    def take(self, rows: int) -> pa.Table:
-        """The next rows; fewer at the end."""
-        parts = [self._left]
-        have = self._left.num_rows
-        while have < rows and (batch := next(self._batches, None)) is not None:
-            parts.append(pa.Table.from_batches([batch]))
-            have += batch.num_rows
-        whole = pa.concat_tables(parts)
-        self._left = whole.slice(rows)
-        return whole.slice(0, rows)
+    ends = accumulate(rank.rows for rank in plan.ranks)
+    return (
+        _checked(rank, rows[end - rank.rows : end])
+        for rank, end in zip(plan.ranks, ends, strict=True)
+    )
 
 
 def shard_rows(
@@ -128,42 +97,30 @@ def _has_room(waiting: Sequence[tuple[RankPlan, Any]], another: RankPlan) -> boo
 def _rows_of_shard(
     store: Readable, folder: RunFolder, plan: Plan, rank: RankPlan, sha256: str | None
 ) -> RankRows:
-    at = folder.shard(rank.rank, plan.world_size)
-    file = _open(store, at, plan, sha256)
-    if isinstance(file, str):
-        return RankRows(rank.rank, None, file)
-    try:
-        return _checked(rank, file.read(use_threads=False))
-    except pa.ArrowException as error:
-        return RankRows(rank.rank, None, _no_shard(at, error))
+    rows = _read(store, folder.shard(rank.rank, plan.world_size), plan, sha256)
+    return RankRows(rank.rank, None, rows) if isinstance(rows, str) else _checked(rank, rows)
 
 
-def _open(store: Readable, at: Location, plan: Plan, sha256: str | None) -> pq.ParquetFile | str:
-    """A file of catalogue rows, if it has this checksum where one is known; else why not."""
+def _read(store: Readable, at: Location, plan: Plan, sha256: str | None) -> Rows | str:
+    """Catalogue rows in an object, if it has this checksum where one is known; else why not."""
     try:
         data = store.get(at)
-        if sha256 not in (None, hashlib.sha256(data).hexdigest()):
-            return f"{at.uri} is damaged: it has not the checksum that it was written with"
-        file = pq.ParquetFile(pa.BufferReader(data))
     except InputError as error:
         return f"no shard ({error.code})"
-    except pa.ArrowException as error:
-        return _no_shard(at, error)
-    if not file.schema_arrow.equals(schema_of(plan.id_bytes)):
-        return _no_shard(at, "its columns are not those of the catalogue")
-    return file
+    if sha256 not in (None, hashlib.sha256(data).hexdigest()):
+        return f"{at.uri} is damaged: it has not the checksum that it was written with"
+    try:
+        return read_shard(data, plan.id_bytes)
+    except ValueError as error:
+        return f"{at.uri} is no shard: {error}"
 
 
-def _no_shard(at: Location, why: object) -> str:
-    return f"{at.uri} is no shard: {why}"
-
-
-def _checked(rank: RankPlan, table: pa.Table) -> RankRows:
+def _checked(rank: RankPlan, rows: Rows) -> RankRows:
     """Compare the rows' identity with the plan: each planned row once, in order."""
-    found = np.stack([table["partition"].to_numpy(), table["row"].to_numpy()])
+    found = np.stack([rows["partition"], rows["row"]])
     if np.array_equal(found, planned_rows(rank)):
-        return RankRows(rank.rank, table)
-    return RankRows(rank.rank, None, f"the shard's {table.num_rows} rows are not those planned")
+        return RankRows(rank.rank, rows)
+    return RankRows(rank.rank, None, f"the shard's {len(rows)} rows are not those planned")
 
 
 def planned_rows(rank: RankPlan) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
@@ -226,11 +183,11 @@ def merge_rows(ranks: Iterable[RankRows], writer: CatalogueWriter, plan: Plan) -
     return merged
 
 
-def _present(ranks: Iterable[RankRows], plan: Plan, merged: Merged) -> Iterator[pa.Table]:
+def _present(ranks: Iterable[RankRows], plan: Plan, merged: Merged) -> Iterator[Rows]:
     """The rows that are there; notes those that are missing."""
     for rank in ranks:
-        if rank.table is not None:
-            yield rank.table
+        if rank.rows is not None:
+            yield rank.rows
         else:
             rows = plan.ranks[rank.rank].rows
             merged.missing.append({"rank": rank.rank, "rows": rows, "reason": rank.reason})

@@ -12,12 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from cosmic.contracts.catalogue_schema import (
-    COLUMNS,
-    NULLABLE,
-    SCHEMA,
-    TEXT_ID_SCHEMA,
-)
+from cosmic.contracts.catalogue_columns import COLUMNS, NULLABLE
+from cosmic.contracts.catalogue_schema import SCHEMA, TEXT_ID_SCHEMA
 from cosmic.contracts.location import parse_uri
 from cosmic.contracts.quantiles import QUANTILES
 from cosmic.errors import InputError

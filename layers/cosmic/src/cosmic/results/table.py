@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cosmic.contracts.catalogue_schema import COLUMNS
+from cosmic.contracts.catalogue_schema import SCHEMA as CATALOGUE
 from cosmic.contracts.location import Location
 from cosmic.contracts.plan import Plan
 from cosmic.contracts.status import State
@@ -23,7 +23,7 @@ SCHEMA = pa.schema(
         pa.field("run", pa.string(), nullable=False),
         # Numbers in one run and text in another are one column here.
         pa.field("object_id", pa.string(), nullable=False),
-        *(pa.field(name, info.type) for name, info in COLUMNS.items() if name != "object_id"),
+        *(pa.field(f.name, f.type) for f in CATALOGUE if f.name != "object_id"),
     ]
 )
 

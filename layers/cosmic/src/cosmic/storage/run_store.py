@@ -187,11 +187,12 @@ class RunStore:
         at = self.folder.record(record.rank, record.world_size)
         self.objects.put(at, record.model_dump_json(indent=1).encode(), JSON)
 
-    def write_shard(self, rank: int, world_size: int, path: Path) -> None:
-        """Upload a rank's predictions, and with them the checksum that they have."""
+    def write_shard(self, rank: int, world_size: int, path: Path) -> str:
+        """Upload a rank's predictions, and with them the checksum that they have; returns that."""
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         self.objects.upload(path, self.folder.shard(rank, world_size), {CHECKSUM: digest})
+        return digest
 
     def collective(self) -> bytes | None:
         """What rank 0 wrote of the closing collective, if it did."""
