@@ -34,7 +34,8 @@ def density_chart(binned: Binned, photo_z: dict[str, Any]) -> Chart:
     off = Axis("dz", dz[0], dz[-1], grid=True, most_ticks=4)
     sides = (-OUTLIERS_AT[0], OUTLIERS_AT[0])
     outer = [Line(ends, ends + s * (1 + ends), "muted", 0.8, dashed=True) for s in sides]
-    upper: tuple[Mark, ...] = (*shaded_boxes(z, z, counts, limits), Line(ends, ends, "spec", 0.9), *outer)
+    same = Line(ends, ends, "spec", 0.9)
+    upper: tuple[Mark, ...] = (*shaded_boxes(z, z, counts, limits), same, *outer)
     zero = level(0.0, below, "spec", dashed=False)
     around = [level(side, below) for side in sides]
     lower: tuple[Mark, ...] = (*shaded_boxes(z, dz, dz_counts, limits), zero, *around)
