@@ -1,6 +1,6 @@
 """The run page, `report.html`: what went in, what came out, when, and what it cost.
 
 `histograms`, `cells` and `flagged` reduce a catalogue to something small while it passes, of which
-`document` is made. `figures` and its neighbours describe charts, which `chart_svg` draws in the page
-and `chart_matplotlib` for papers; `page` puts it together, in a process of its own (`render`).
+`document` is made. `figures` and its neighbours describe charts; `chart_svg` draws them in the page
+and `chart_matplotlib` for papers. `page` puts it together, in a process of its own (`render`).
 """
