@@ -10,11 +10,12 @@ from markupsafe import Markup
 
 from cosmic.report.chart import Chart
 from cosmic.report.chart_svg import inline_svg
+from cosmic.report.cutout import Cutout
 from cosmic.report.density import density_chart
 from cosmic.report.document import ReportDocument
 from cosmic.report.domain_words import domain_words
 from cosmic.report.figures import BINNED_BY, binned_chart, n_of_z_chart, residual_chart
-from cosmic.report.formatting import count, dollars, percent, seconds, short
+from cosmic.report.formatting import count, dollars, percent, real, seconds, short
 from cosmic.report.headline import headline
 from cosmic.report.left_out import why_no_metrics
 from cosmic.report.maps import magnitude_chart, sky_chart
@@ -63,7 +64,7 @@ def page(document: ReportDocument) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        count=count, dollars=dollars, percent=percent, seconds=seconds, short=short
+        count=count, real=real, dollars=dollars, percent=percent, seconds=seconds, short=short
     )
     line = timeline(document.records)
     redshifts, ranks = _redshift_pictures(document), _rank_pictures(line)
@@ -77,6 +78,7 @@ def page(document: ReportDocument) -> str:
         dark=Markup(css_variables(DARK)),  # noqa: S704 - constants
         redshifts=redshifts,
         ranks=ranks,
+        gallery=_gallery(document),
         metrics_table=metrics_table(photo_z) if photo_z["n"] else None,
         rank_tables=_rank_tables(document, line),
         domain=domain_words(document.metrics),
@@ -140,6 +142,14 @@ def _maps(document: ReportDocument) -> list[Picture]:
     return made
 
 
+def _gallery(document: ReportDocument) -> dict[str, list[Cutout]]:
+    """The cutouts by group, in the order of the document."""
+    groups: dict[str, list[Cutout]] = {}
+    for cutout in document.cutouts:
+        groups.setdefault(cutout.group, []).append(cutout)
+    return groups
+
+
 def _pz_pictures(pz: dict[str, Any]) -> list[Picture]:
     """Whether p(z) holds, where objects have both it and a z_spec."""
     if not pz["n"]:
@@ -183,11 +193,12 @@ def _rank_pictures(line: Timeline) -> list[Picture]:
         return []
     many = len(line.ranks)
     of = f"{many:,} ranks in {BANDS} bands: what most of each are doing. " if many > LINES else ""
+    late = int(line.stragglers.sum())
     caption = (
         f"{of}Ranks at once: up to {peak_concurrency(line):,}; cold starts: "
         f"{int(line.cold.sum()):,}; tried again: {int(line.retried.sum()):,}; stragglers (1.25 "
-        f"times the median, and a second more): {int(line.stragglers.sum()):,}, of which the "
-        "slowest stand by number. A rank's waits for rows are drawn together, before its computing."
+        f"times the median, and a second more): {late:,}{', the slowest by number' if late else ''}"
+        ". A rank's waits for rows are drawn together, before its computing."
     )
     return [_picture(timeline_chart(line), "timeline", "Timeline of the ranks", caption)]
 
