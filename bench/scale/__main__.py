@@ -131,7 +131,7 @@ def show(commit: str, known: float, found: dict[str, Any], base: dict[str, Any] 
         ratio,
         f"{found['peak_mib']:.0f}",
         f"{found['scratch_mib']:.0f}",
-        f"{found['page_cpu_s']:.1f}",
+        f"{found['page_cpu_s']:.2f}",
     )
     print(f"| {' | '.join(cells)} |", flush=True)
 

@@ -769,14 +769,14 @@ def test_a_page_that_can_not_be_made_is_a_warning_and_costs_nothing_else(
 
     def fails(*_: object) -> str:
         seen.append(parse_status(done.object("status.json")).state)
-        return "ImportError: matplotlib"
+        return "ImportError: jinja2"
 
     with monkeypatch.context() as broken:
         broken.setattr("cosmic.report.render.make_page", fails)
         status = done.aggregate(tmp_path)
     assert seen == [State.SUCCEEDED]  # nobody waits for the page who wants the catalogue
     assert status.state is State.SUCCEEDED
-    assert status.warnings == ("report.html could not be made: ImportError: matplotlib",)
+    assert status.warnings == ("report.html could not be made: ImportError: jinja2",)
     assert "report.html" not in status.outputs
     assert done.object("catalogue.parquet")
     assert done.aggregate(tmp_path).warnings == ()

@@ -26,6 +26,7 @@ from cosmic.contracts.status import State
 from cosmic.data.native import write_partition
 from cosmic.data.synth.dataset import Sample, rows
 from cosmic.errors import InputError, InvalidInput
+from cosmic.report.cutout_choice import EACH
 from cosmic.workstation.predict import NAME, predict, rows_kept
 from cosmic.workstation.shipped_model import CAUTION, SHIPPED
 from cosmic.workstation.step import Step
@@ -110,6 +111,7 @@ def test_files_become_the_catalogue_of_their_partitions(made: Any, expected: Tab
     assert CAUTION in page
     assert "s3://local" not in page
     assert NAME not in page
+    assert page.count("data:image/png;base64") >= 2 * EACH, "the worst, and some at random"
 
 
 def test_progress_is_told_also_inside_a_shard(made: Any) -> None:

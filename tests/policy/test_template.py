@@ -30,6 +30,7 @@ WILDCARDS = {
 WHOLE_BUCKETS = {
     ("InitRole", "ReadSource"): "the user names that bucket to have it read",
     ("InferRole", "ReadSource"): "the user names that bucket to have it read",
+    ("AggregateRole", "ReadSource"): "the user names that bucket to have it read",
 }
 
 
@@ -341,7 +342,7 @@ def test_a_key_of_the_source_decrypts_for_those_who_read_it_through_s3(deployed:
 
     assert decrypting(SourceBucket="survey") == {}
     found = decrypting(**EVERYTHING)
-    assert set(found) == {"InitRole", "InferRole"}
+    assert set(found) == {"InitRole", "InferRole", "AggregateRole"}
     for statement in found.values():
         assert as_list(statement["Action"]) == ["kms:Decrypt"]
         assert statement["Resource"] == EVERYTHING["SourceKmsKeyArn"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from statistics import NormalDist
 from typing import Any
 
@@ -15,6 +16,9 @@ from cosmic.costs.bill import Usage, bill, bill_document, billed_ms
 from cosmic.metrics.photo_z import photo_z_metrics
 from cosmic.metrics.pz import PzStatistics
 from cosmic.report.cells import Cells, SkyCounts, redshift_magnitude
+from cosmic.report.cutout import Cutout
+from cosmic.report.cutout_choice import FLAGGED, RANDOM, WORST
+from cosmic.report.cutouts import composite, png
 from cosmic.report.document import ReportDocument
 from cosmic.report.histograms import bin_redshifts
 
@@ -69,6 +73,7 @@ def sample(ranks: int, rows: int, *, z_spec: bool = True, **status: Any) -> Repo
             }
             for i in range(3)
         ),
+        cutouts=sample_cutouts(),
         provenance={
             "data set": "s3://bucket/data/legacy/",
             "model": "astromae-tiny.safetensors",
@@ -78,6 +83,27 @@ def sample(ranks: int, rows: int, *, z_spec: bool = True, **status: Any) -> Repo
             "engine": "openvino, float32",
         },
     )
+
+
+def sample_cutouts() -> tuple[Cutout, ...]:
+    """Round galaxies in noise, two in each group."""
+    draw, at = np.random.default_rng(5), np.arange(48) - 23.5
+    made = []
+    for i, group in enumerate((WORST, WORST, FLAGGED, FLAGGED, RANDOM, RANDOM)):
+        light = 40 * np.exp(-np.hypot(*np.meshgrid(at, at)) / (3 + i))
+        colours = np.array([0.2, 0.5, 0.8, 1.0, 1.0])[:, None, None]
+        picture = png(composite(light * colours + draw.normal(0, 1, (5, 48, 48))))
+        made.append(
+            Cutout(
+                group=group,
+                object_id=str(1_237_648_720_693_755_918 + i),
+                flags=2 if group == FLAGGED else 0,
+                z_phot=0.1 + i / 100,
+                z_spec=None if i % 2 else 0.12,
+                png=base64.b64encode(picture).decode(),
+            )
+        )
+    return tuple(made)
 
 
 def sample_redshifts(rows: int, *, z_spec: bool = True) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -117,7 +117,7 @@ def running(options: StackOptions) -> Iterator[state.StackInfo]:
         functions.rules.extend(deployment.rules)
         info = replace(_describe(options, place, deployment, side), concurrency=concurrency)
         if options.console:
-            info = replace(info, console=stack.enter_context(console(info, clients)))
+            info = replace(info, console=stack.enter_context(console(info, clients, folder)))
         state.write(folder, info)
         stack.callback(state.remove, folder)
         # Running work ends first: nothing that stops below may wait for it.

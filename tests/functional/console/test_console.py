@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from cosmic.contracts.layout import RunFolder
-from cosmic.contracts.status import State, Status
+from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, share_rows
+from cosmic.contracts.status import State, Status, utc_now
 from cosmic.storage.objects import Store
+from cosmic_local.console.runs import RunList
 from report_support.browser import opened
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -19,14 +23,14 @@ PAGE = b"<!doctype html><title>the page</title><script>document.title = 'ran'</s
 
 
 def put_status(store: Store, folder: RunFolder, state: State, **more: Any) -> None:
+    facts: dict[str, Any] = {"updated_at": "2026-11-26T10:00:00.000+00:00", **more}
     status = Status(
         run=folder.run,
         state=state,
         manifest="s3://b/manifests/m.json",
-        updated_at="2026-11-26T10:00:00.000+00:00",
         world_size=4,
         rows_in=100,
-        **more,
+        **facts,
     )
     store.put(folder.status, status.model_dump_json().encode())
 
@@ -75,6 +79,32 @@ def test_ranks_that_failed_are_not_counted_as_done(address: str, store: Store, b
     assert (shown["ranks_done"], shown["ranks"]) == (1, 4)
 
 
+def test_rows_of_the_ranks_that_are_done_are_counted_while_a_run_goes_on(
+    address: str, store: Store, bucket: str
+) -> None:
+    folder = RunFolder(bucket, "runs/", "live-0123456789ab")
+    place: dict[str, Any] = {"bucket": "b", "etag": "e", "bytes": 1}
+    plan = Plan(
+        run=folder.run,
+        dataset="s3://d/",
+        model=PlannedModel(key="model", sha256="0" * 64, **place),
+        partitions=(PlannedPartition(key="0", rows=100, row_bytes=1, **place),),
+        ranks=tuple(share_rows((100,), 4, 16)),
+        batch_size=16,
+        channel="none",
+        fmi_timeout_s=1,
+        failed_rows_percent=0,
+        gather=False,
+    )
+    store.put(folder.plan, plan.model_dump_json().encode())
+    put_status(store, folder, State.RUNNING)
+    for done, rank in enumerate((0, 2)):
+        store.put(folder.record(rank, 4), b"{}")
+        (run,) = json.loads(ask(address, "/api/runs")[1])["runs"]
+        assert (run["ranks_done"], run["rows_out"]) == (done + 1, None)
+        assert run["rows_done"] == sum(plan.ranks[r].rows for r in (0, 2)[: done + 1])
+
+
 def test_quality_time_and_cost_of_a_run_that_has_ended_are_shown(
     address: str, store: Store, bucket: str
 ) -> None:
@@ -108,9 +138,132 @@ def test_no_page_of_another_site_may_ask(address: str, page: dict[str, str]) -> 
     assert ask(address, **link)[0] == 200, "a link may lead here"
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
-def test_nothing_can_be_done_but_looked_at(address: str, method: str) -> None:
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS"])
+def test_nothing_can_be_written(address: str, method: str) -> None:
     assert ask(address, method=method)[0] == 501
+
+
+def test_only_its_own_page_can_stop_a_run(
+    address: str, store: Store, bucket: str, pipeline: str, aws: Callable[[str], Any]
+) -> None:
+    folder = RunFolder(bucket, "runs/", "live-0123456789ab")
+    steps = aws("stepfunctions")
+    arn = steps.start_execution(stateMachineArn=pipeline, name=folder.run)["executionArn"]
+    put_status(store, folder, State.RUNNING, execution=arn)
+    path, own = f"/cancel/runs/{folder.run}", address.rstrip("/")
+    assert ask(address, path, "POST")[0] == 403
+    assert ask(address, path, "POST", Origin="http://evil.example")[0] == 403
+    assert ask(address, path, "POST", Origin=own, Host="evil.example")[0] == 421
+    assert steps.describe_execution(executionArn=arn)["status"] == "RUNNING"
+    assert ask(address, "/cancel/runs/none", "POST", Origin=own)[0] == 404
+    assert ask(address, f"/cancel/data/{folder.run}", "POST", Origin=own)[0] == 404
+    assert ask(address, f"/report/runs/{folder.run}", "POST", Origin=own)[0] == 404
+    answer, body, _ = ask(address, path, "POST", Origin=own)
+    assert (answer, json.loads(body)) == (202, {"stopped": arn})
+    assert steps.describe_execution(executionArn=arn)["status"] == "ABORTED"
+    put_status(store, folder, State.PARTIAL)
+    answer, body, _ = ask(address, path, "POST", Origin=own)
+    assert (answer, json.loads(body)["message"]) == (
+        409,
+        f"{folder.run} has ended already: PARTIAL",
+    )
+
+
+def test_the_button_stops_a_run(
+    browser: Any,
+    address: str,
+    store: Store,
+    bucket: str,
+    pipeline: str,
+    aws: Callable[[str], Any],
+) -> None:
+    folder = RunFolder(bucket, "runs/", "live-0123456789ab")
+    steps = aws("stepfunctions")
+    arn = steps.start_execution(stateMachineArn=pipeline, name=folder.run)["executionArn"]
+    put_status(store, folder, State.RUNNING, execution=arn)
+    with opened(browser, address) as seen:
+        seen.page.on("dialog", lambda dialog: dialog.accept())
+        with seen.page.expect_response("**/cancel/**") as answer:
+            seen.page.get_by_role("button", name=f"cancel {folder.run}").click()
+        assert answer.value.status == 202
+        assert steps.describe_execution(executionArn=arn)["status"] == "ABORTED"
+        assert seen.messages == []
+
+
+def test_of_many_runs_the_newest_are_read_and_what_has_ended_once(
+    store: Store, bucket: str, pipeline: str, aws: Callable[[str], Any]
+) -> None:
+    steps, runs = aws("stepfunctions"), RunList(aws, bucket, ("runs/", "results/"), pipeline)
+    names = [f"r-{i:012x}" for i in range(30)]
+    for name in names:
+        steps.start_execution(stateMachineArn=pipeline, name=name)
+        folder = RunFolder(bucket, "runs/", name)
+        put_status(store, folder, State.SUCCEEDED, outputs={"metrics.json": "m"})
+    for execution in steps.list_executions(stateMachineArn=pipeline)["executions"]:
+        steps.stop_execution(executionArn=execution["executionArn"])
+    newest = runs.page(most=5)
+    assert [r["run"] for r in newest["runs"]] == names[:-6:-1]
+    assert newest["total"] == 30
+    assert runs.store.requests.reads <= 2 * 5, "status and metrics of those that are shown"
+    before = runs.store.requests
+    assert runs.page(most=5) == newest
+    assert runs.store.requests.since(before).reads == 0
+    assert [r["run"] for r in runs.page(first=28, most=5)["runs"]] == names[1::-1]
+
+
+def test_a_run_that_was_resumed_is_read_again(
+    store: Store, bucket: str, pipeline: str, aws: Callable[[str], Any]
+) -> None:
+    steps, runs = aws("stepfunctions"), RunList(aws, bucket, ("runs/",), pipeline)
+    folder = RunFolder(bucket, "runs/", "again-0123456789ab")
+    put_status(store, folder, State.FAILED)
+    assert [r["state"] for r in runs.page()["runs"]] == ["FAILED"]
+    steps.start_execution(stateMachineArn=pipeline, name=f"{folder.run}-r1")
+    put_status(store, folder, State.RUNNING)
+    assert [r["state"] for r in runs.page()["runs"]] == ["RUNNING"]
+
+
+def test_what_has_just_ended_is_read_again_for_its_page(
+    store: Store, bucket: str, aws: Callable[[str], Any]
+) -> None:
+    runs, folder = RunList(aws, bucket, ("runs/",)), RunFolder(bucket, "runs/", "new-0123456789ab")
+    put_status(store, folder, State.SUCCEEDED, updated_at=utc_now())
+    assert [r["report"] for r in runs.page()["runs"]] == [False]
+    outputs = {"report.html": folder.report.uri}
+    put_status(store, folder, State.SUCCEEDED, updated_at=utc_now(), outputs=outputs)
+    assert [r["report"] for r in runs.page()["runs"]] == [True]
+
+
+def test_files_that_the_status_names_are_downloaded_and_no_others(
+    address: str, store: Store, bucket: str
+) -> None:
+    folder = RunFolder(bucket, "runs/", "done-0123456789ab")
+    outputs = dict.fromkeys(("catalogue.parquet", "plan.json", "../x", "ranks.json"), "x")
+    put_status(store, folder, State.SUCCEEDED, outputs=outputs)
+    store.put(folder.at("catalogue.parquet"), b"PAR1" * 100_000)
+    store.put(folder.at("ranks.json"), b"secret")
+    (run,) = json.loads(ask(address, "/api/runs")[1])["runs"]
+    assert run["files"] == ["catalogue.parquet", "plan.json"]
+    status, body, headers = ask(address, f"/file/runs/{folder.run}/catalogue.parquet")
+    assert (status, body) == (200, b"PAR1" * 100_000)
+    assert headers["Content-Disposition"] == 'attachment; filename="catalogue.parquet"'
+    for name in ("plan.json", "ranks.json", "../x", "metrics.json", ""):  # the first is not there
+        assert ask(address, f"/file/runs/{folder.run}/{name}")[0] == 404
+
+
+def test_the_logs_of_a_run_are_the_lines_that_name_it(
+    address: str, store: Store, bucket: str, tmp_path: Path
+) -> None:
+    folder = RunFolder(bucket, "runs/", "lost-0123456789ab")
+    put_status(store, folder, State.FAILED)
+    assert ask(address, f"/logs/runs/{folder.run}")[1].startswith(b"No function has logged")
+    log = tmp_path / "logs" / "infer" / "1-a.log"
+    log.parent.mkdir(parents=True)
+    log.write_text(f'{{"run":"{folder.run}","x":"<b>"}}\n{{"run":"other"}}\n', encoding="utf-8")
+    status, body, headers = ask(address, f"/logs/runs/{folder.run}")
+    assert (status, body) == (200, f'infer: {{"run":"{folder.run}","x":"<b>"}}\n'.encode())
+    assert headers["Content-Type"].startswith("text/plain")
+    assert ask(address, "/logs/data/x")[0] == 404
 
 
 @pytest.mark.parametrize(

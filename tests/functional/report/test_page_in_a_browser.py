@@ -33,7 +33,7 @@ def test_the_page_is_whole_and_asks_for_nothing(browser: Any, pages: Pages, name
         assert seen.page.evaluate("[...document.querySelectorAll('figure')].map(f => f.id)") == (
             EVERY_FIGURE
         )
-        drawn = "s => s.map(one => one.querySelectorAll('path').length)"
+        drawn = "s => s.map(one => one.querySelectorAll('path, text').length)"
         assert min(seen.page.locator("figure svg").evaluate_all(drawn)) > 10
         assert seen.messages == []
         assert seen.requests == [pages(name)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,15 +26,21 @@ def test_without_time_there_is_no_page(tmp_path: Path) -> None:
 
 
 def test_a_process_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "matplotlib.py").write_text("raise ImportError('no figures layer')")
+    (tmp_path / "jinja2.py").write_text("raise ImportError('no page layer')")
     monkeypatch.syspath_prepend(tmp_path)
     made = make_page(sample(1, 100), tmp_path, seconds_left=120)
-    assert made == "its process ended with 1: ImportError: no figures layer"
+    assert made == "its process ended with 1: ImportError: no page layer"
 
 
 def test_a_process_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "matplotlib.py").write_text("import signal; signal.pause()")
+    (tmp_path / "jinja2.py").write_text("import signal; signal.pause()")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("cosmic.report.render.SHORTEST_S", 0.1)
     made = make_page(sample(1, 100), tmp_path, seconds_left=1.0)
     assert "timed out" in str(made)
+
+
+def test_the_page_needs_no_matplotlib() -> None:
+    code = "import sys, cosmic.report.page; print({'matplotlib', 'pyarrow'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -1,5 +1,6 @@
 """The run page, `report.html`: what went in, what came out, when, and what it cost.
 
-`bins` and `flagged` reduce a catalogue to something small while it passes; `document` is what the
-page is made of; `figures`, `timeline` and `page` make it, in a process of its own (`making`).
+`histograms`, `cells` and `flagged` reduce a catalogue to something small while it passes, of which
+`document` is made. `figures` and its neighbours describe charts; `chart_svg` draws them in the page
+and `chart_matplotlib` for papers. `page` puts it together, in a process of its own (`render`).
 """

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from cosmic.contracts.manifest import Contract
 from cosmic.metrics.photo_z import EXACT_ROWS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SKY_DEG = 0.25  # the sky is counted in cells of this side ...
 SKY_CELLS = (72, 48)  # ... and shown in at most so many

@@ -10,6 +10,7 @@ from cosmic.contracts.manifest import Contract
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.contracts.status import Status
 from cosmic.report.cells import Cells
+from cosmic.report.cutout import Cutout
 from cosmic.report.histograms import Binned
 
 
@@ -25,6 +26,7 @@ class ReportDocument(Contract):
         magnitudes: Objects by z_phot and r magnitude; None if none has both.
         flag_counts: Rows by name of flag.
         flagged: The first flagged rows, by column name.
+        cutouts: Pictures of a few objects, by group.
         provenance: Names and values, in the order in which they are shown.
     """
 
@@ -37,6 +39,7 @@ class ReportDocument(Contract):
     magnitudes: Cells | None = None
     flag_counts: dict[str, int]
     flagged: tuple[dict[str, Any], ...] = Field(strict=False)
+    cutouts: tuple[Cutout, ...] = Field(default=(), strict=False)
     provenance: dict[str, str]
 
 

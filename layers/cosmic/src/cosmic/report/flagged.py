@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from cosmic.contracts.flags import Flag
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FIRST_ROWS = 25
 SHOWN = ("object_id", "partition", "row", "flags", "z_phot", "z_phot_err", "z_spec")

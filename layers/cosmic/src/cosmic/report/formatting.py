@@ -53,6 +53,14 @@ def dollars(value: float | None) -> str:
     return f"${value:,.{digits}f}"
 
 
+def short_count(value: float) -> str:
+    """`950`, `1.2k`, `10M`."""
+    for unit, size_of in (("M", 1e6), ("k", 1e3)):
+        if abs(value) >= size_of:
+            return f"{value / size_of:.3g}{unit}"
+    return f"{value:.3g}"
+
+
 def size(value: float) -> str:
     """Bytes, in binary units."""
     for unit, least in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):

@@ -8,19 +8,20 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from cosmic.report.density import density_figure
+from cosmic.report.chart import Chart
+from cosmic.report.chart_svg import inline_svg
+from cosmic.report.cutout import Cutout
+from cosmic.report.density import density_chart
 from cosmic.report.document import ReportDocument
 from cosmic.report.domain_words import domain_words
-from cosmic.report.figures import BINNED_BY, binned_figure, n_of_z_figure, residual_figure
-from cosmic.report.formatting import count, dollars, percent, seconds, short
+from cosmic.report.figures import BINNED_BY, binned_chart, n_of_z_chart, residual_chart
+from cosmic.report.formatting import count, dollars, percent, real, seconds, short
 from cosmic.report.headline import headline
 from cosmic.report.left_out import why_no_metrics
-from cosmic.report.maps import magnitude_figure, sky_figure
+from cosmic.report.maps import magnitude_chart, sky_chart
 from cosmic.report.palette import DARK, LIGHT, css_variables
-from cosmic.report.phases import Timeline, peak_concurrency, thinned, timeline
-from cosmic.report.pz_figures import coverage_figure, pit_figure, pz_table
-from cosmic.report.style import styled
-from cosmic.report.svg import inline_svg
+from cosmic.report.phases import Timeline, peak_concurrency, timeline
+from cosmic.report.pz_figures import coverage_chart, pit_chart, pz_table
 from cosmic.report.tables import (
     FIRST_ENTRIES,
     Table,
@@ -34,9 +35,9 @@ from cosmic.report.tables import (
     phases_table,
     slowest_table,
 )
-from cosmic.report.timeline_figure import LINES, timeline_figure
+from cosmic.report.timeline_figure import BANDS, LINES, timeline_chart
 
-MAX_PAGE_BYTES = 1 << 20
+MAX_PAGE_BYTES = 600_000
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,10 @@ def page(document: ReportDocument) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        count=count, dollars=dollars, percent=percent, seconds=seconds, short=short
+        count=count, real=real, dollars=dollars, percent=percent, seconds=seconds, short=short
     )
     line = timeline(document.records)
-    with styled():
-        redshifts, ranks = _redshift_pictures(document), _rank_pictures(line)
+    redshifts, ranks = _redshift_pictures(document), _rank_pictures(line)
     photo_z = document.metrics["photo_z"]
     return environment.get_template("report.html.j2").render(
         run=document.status.run,
@@ -78,6 +78,7 @@ def page(document: ReportDocument) -> str:
         dark=Markup(css_variables(DARK)),  # noqa: S704 - constants
         redshifts=redshifts,
         ranks=ranks,
+        gallery=_gallery(document),
         metrics_table=metrics_table(photo_z) if photo_z["n"] else None,
         rank_tables=_rank_tables(document, line),
         domain=domain_words(document.metrics),
@@ -92,9 +93,9 @@ def page(document: ReportDocument) -> str:
 
 
 def _picture(
-    figure: Any, name: str, title: str, caption: str, table: Table | None = None
+    chart: Chart, name: str, title: str, caption: str, table: Table | None = None
 ) -> Picture:
-    svg = Markup(inline_svg(figure, name, title, caption))  # noqa: S704 - escaped by matplotlib
+    svg = Markup(inline_svg(chart, name, title, caption))  # noqa: S704 - its text is escaped
     return Picture(name, title, svg, caption, table)
 
 
@@ -102,7 +103,7 @@ def _redshift_pictures(document: ReportDocument) -> list[Picture]:
     """Without spectroscopic redshifts there is nothing to compare: N(z) alone."""
     binned, photo_z = document.binned, document.metrics["photo_z"]
     of_z = _picture(
-        n_of_z_figure(binned),
+        n_of_z_chart(binned),
         "n-of-z",
         "N(z)",
         "How many objects lie at which redshift.",
@@ -111,14 +112,14 @@ def _redshift_pictures(document: ReportDocument) -> list[Picture]:
     if not photo_z["n"]:
         return [of_z, *_maps(document)]
     density = _picture(
-        density_figure(binned, photo_z),
+        density_chart(binned, photo_z),
         "density",
         "z_phot against z_spec",
         f"{binned.known:,} objects; the line is 1:1, dashes are at |dz| = 0.05, below is dz. "
         f"{binned.density_outside:,} lie outside the upper panel.",
     )
     residuals = _picture(
-        residual_figure(binned, photo_z),
+        residual_chart(binned, photo_z),
         "residuals",
         "Residuals",
         "A curve narrower than the histogram's wings means more outliers than a Gaussian has. "
@@ -133,12 +134,20 @@ def _maps(document: ReportDocument) -> list[Picture]:
     made = []
     if document.magnitudes:
         caption = f"All objects with both; {document.magnitudes.outside:,} lie outside."
-        figure = magnitude_figure(document.magnitudes)
-        made.append(_picture(figure, "z-magnitude", "Redshift and magnitude", caption))
+        chart = magnitude_chart(document.magnitudes)
+        made.append(_picture(chart, "z-magnitude", "Redshift and magnitude", caption))
     if document.sky:
         caption = "All objects with a position, counted in cells of equal width in ra and dec."
-        made.append(_picture(sky_figure(document.sky), "sky", "On the sky", caption))
+        made.append(_picture(sky_chart(document.sky), "sky", "On the sky", caption))
     return made
+
+
+def _gallery(document: ReportDocument) -> dict[str, list[Cutout]]:
+    """The cutouts by group, in the order of the document."""
+    groups: dict[str, list[Cutout]] = {}
+    for cutout in document.cutouts:
+        groups.setdefault(cutout.group, []).append(cutout)
+    return groups
 
 
 def _pz_pictures(pz: dict[str, Any]) -> list[Picture]:
@@ -146,7 +155,7 @@ def _pz_pictures(pz: dict[str, Any]) -> list[Picture]:
     if not pz["n"]:
         return []
     pit = _picture(
-        pit_figure(pz),
+        pit_chart(pz),
         "pit",
         "PIT of p(z)",
         f"Where z_spec lies in p(z), of {pz['n']:,} objects, between the quantiles that the "
@@ -154,7 +163,7 @@ def _pz_pictures(pz: dict[str, Any]) -> list[Picture]:
         "high middle that it is too wide, a slope that it is shifted.",
     )
     coverage = _picture(
-        coverage_figure(pz),
+        coverage_chart(pz),
         "coverage",
         "Coverage of p(z)",
         "How many objects lie inside their central intervals, against the share that should, "
@@ -167,7 +176,7 @@ def _pz_pictures(pz: dict[str, Any]) -> list[Picture]:
 def _binned_pictures(photo_z: dict[str, Any]) -> list[Picture]:
     return [
         _picture(
-            binned_figure(photo_z, by),
+            binned_chart(photo_z, by),
             f"by-{by.replace('_', '-')}",
             f"Metrics by {name}",
             "Bias (median of dz), width and outlier rate with standard errors; "
@@ -182,15 +191,16 @@ def _binned_pictures(photo_z: dict[str, Any]) -> list[Picture]:
 def _rank_pictures(line: Timeline) -> list[Picture]:
     if not len(line.ranks):
         return []
-    _, each = thinned(line, LINES)
-    of = f"Each line is the last of {each} consecutive ranks to end. " if each > 1 else ""
+    many = len(line.ranks)
+    of = f"{many:,} ranks in {BANDS} bands: what most of each are doing. " if many > LINES else ""
+    late = int(line.stragglers.sum())
     caption = (
         f"{of}Ranks at once: up to {peak_concurrency(line):,}; cold starts: "
         f"{int(line.cold.sum()):,}; tried again: {int(line.retried.sum()):,}; stragglers (1.25 "
-        f"times the median, and a second more): {int(line.stragglers.sum()):,}. A rank's waits for "
-        "rows are drawn together, before its computing."
+        f"times the median, and a second more): {late:,}{', the slowest by number' if late else ''}"
+        ". A rank's waits for rows are drawn together, before its computing."
     )
-    return [_picture(timeline_figure(line), "timeline", "Timeline of the ranks", caption)]
+    return [_picture(timeline_chart(line), "timeline", "Timeline of the ranks", caption)]
 
 
 def _rank_tables(document: ReportDocument, line: Timeline) -> list[Table]:

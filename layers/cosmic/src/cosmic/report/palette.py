@@ -3,8 +3,8 @@
 Phases that follow each other, or that do where the one between is too short to be seen, differ by
 20 or more in CIE Lab, with deuteranopia and protanopia too; so light and dark ones alternate.
 
-A figure is drawn in the light colours. In the page each becomes a CSS variable of the same name, so
-no two names may share a colour.
+A figure names its colours. In the page each is a CSS variable of the same name; on paper the light
+ones are drawn.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ DARK = {
     "density-7": "#b5d4f2",
     "density-8": "#e6f2fd",
 }
-DENSITY = tuple(LIGHT[f"density-{level}"] for level in range(1, 9))
+SHADES = tuple(f"density-{level}" for level in range(1, 9))
 
 
 def css_name(name: str) -> str:

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from cosmic.report.density import density_figure
-from cosmic.report.figures import BINNED_BY, binned_figure, n_of_z_figure, residual_figure
+from cosmic.report.chart import Chart
+from cosmic.report.chart_matplotlib import figure_of, styled
+from cosmic.report.density import density_chart
+from cosmic.report.figures import BINNED_BY, binned_chart, n_of_z_chart, residual_chart
 from cosmic.report.histograms import BLOCK_ROWS, bin_redshifts
-from cosmic.report.style import styled
 
 DOTS_PER_INCH = 300
 FORMATS = ("png", "pdf")
@@ -34,8 +34,8 @@ def write_plots(catalogue: Path, metrics: dict[str, Any], folder: Path) -> list[
     with styled():
         return [
             path
-            for name, figure in _plots(_redshifts(catalogue), metrics["photo_z"]).items()
-            for path in _write(figure, folder / name)
+            for name, chart in _plots(_redshifts(catalogue), metrics["photo_z"]).items()
+            for path in _write(chart, folder / name)
         ]
 
 
@@ -47,21 +47,22 @@ def _redshifts(catalogue: Path) -> list[NDArray[np.float32]]:
         ]
 
 
-def _plots(chunks: list[NDArray[np.float32]], photo_z: dict[str, Any]) -> dict[str, Figure]:
+def _plots(chunks: list[NDArray[np.float32]], photo_z: dict[str, Any]) -> dict[str, Chart]:
     if not photo_z["n"]:
-        return {"n-of-z": n_of_z_figure(bin_redshifts(chunks))}
+        return {"n-of-z": n_of_z_chart(bin_redshifts(chunks))}
     bias, sigma = photo_z["rail"]["bias_median"], photo_z["sigma_nmad"]
     binned = bin_redshifts(chunks, bias=bias, sigma=sigma)
     by = [name for name in BINNED_BY if any("sigma_nmad" in b for b in photo_z["bins"][name])]
     return {
-        "density": density_figure(binned, photo_z),
-        "residuals": residual_figure(binned, photo_z),
-        "n-of-z": n_of_z_figure(binned),
-        **{f"by-{name.replace('_', '-')}": binned_figure(photo_z, name) for name in by},
+        "density": density_chart(binned, photo_z),
+        "residuals": residual_chart(binned, photo_z),
+        "n-of-z": n_of_z_chart(binned),
+        **{f"by-{name.replace('_', '-')}": binned_chart(photo_z, name) for name in by},
     }
 
 
-def _write(figure: Figure, stem: Path) -> list[Path]:
+def _write(chart: Chart, stem: Path) -> list[Path]:
+    figure = figure_of(chart)
     paths = [stem.with_suffix(f".{kind}") for kind in FORMATS]
     for path in paths:
         figure.savefig(path, dpi=DOTS_PER_INCH, facecolor="white")

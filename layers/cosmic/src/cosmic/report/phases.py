@@ -120,13 +120,23 @@ def peak_concurrency(line: Timeline) -> int:
     return int(np.cumsum(steps[order]).max(initial=0))
 
 
-def thinned(line: Timeline, lines: int) -> tuple[NDArray[np.int64], int]:
-    """Which ranks to draw where there is room for only some.
+def prevalent(line: Timeline, bands: int, times: int) -> NDArray[np.int64]:
+    """What most ranks of a band are doing, at the middles of equal spans of time.
+
+    Args:
+        line: All ranks.
+        bands: Of ranks in order, as equal in number as can be.
+        times: Spans from 0 to the end.
 
     Returns:
-        Indices (at most `lines`), and of how many consecutive ranks each is the last to end.
+        Index in `PHASES`, or -1 where no rank of the band has begun or all have ended, int64
+        (bands, times).
     """
-    each = max(-(-len(line.ranks) // lines), 1)
-    groups = range(0, len(line.ranks), each)
-    last = [start + int(np.argmax(line.edges[start : start + each, -1])) for start in groups]
-    return np.array(last, np.int64), each
+    band = np.arange(len(line.ranks)) * bands // max(len(line.ranks), 1)
+    cells = np.ceil(line.edges / max(line.end_s, 1e-9) * times - 0.5).astype(np.int64)
+    begun = np.zeros((len(PHASES) + 1, bands, times + 1), np.int64)
+    for i in range(len(PHASES) + 1):
+        np.add.at(begun[i], (band, np.clip(cells[:, i], 0, times)), 1)
+    passed = np.cumsum(begun, axis=2)[:, :, :times]
+    inside = passed[:-1] - passed[1:]
+    return np.where(inside.any(axis=0), inside.argmax(axis=0), -1)

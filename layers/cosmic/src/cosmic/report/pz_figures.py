@@ -5,52 +5,40 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from cosmic.report.palette import LIGHT
-from cosmic.report.style import new_figure
+from cosmic.report.chart import Axis, Chart, Panel, Points, Steps, level
 from cosmic.report.tables import Table
 
+HEIGHT = 187.0
 
-def pit_figure(pz: dict[str, Any]) -> Figure:
+
+def pit_chart(pz: dict[str, Any]) -> Chart:
     """The histogram of the probability integral transform, as a density; 1 if p(z) holds."""
-    figure = new_figure(height_in=2.6)
-    axes = figure.subplots()
     edges, counts = np.array(pz["pit"]["edges"]), np.array(pz["pit"]["counts"])
     expected = pz["n"] * np.diff(edges)
     noise = 2 * np.sqrt((1 - np.diff(edges)) / expected)
-    axes.stairs(
-        1 + noise, edges, baseline=1 - noise, fill=True, color=LIGHT["rule"], label="1 ± 2σ"
-    )
-    axes.stairs(counts / expected, edges, color=LIGHT["phot"], linewidth=1.4, label="objects")
-    axes.axhline(1, color=LIGHT["muted"], linewidth=0.8, linestyle=(0, (3, 2)))
     top = max(2.0, 1.25 * float((counts / expected).max()))
-    axes.set(xlabel="cumulative p(z) at z_spec", ylabel="density", xlim=(0, 1), ylim=(0, top))
-    axes.legend(loc="upper left", ncols=2)
-    return figure
+    x = Axis("cumulative p(z) at z_spec", 0.0, 1.0)
+    chance = Steps(edges, 1 + noise, "rule", filled=True, base=1 - noise, label="1 ± 2σ")
+    objects = Steps(edges, counts / expected, "phot", label="objects")
+    marks = (chance, objects, level(1.0, x))
+    panel = Panel(x, Axis("density", 0.0, top), marks, legend_at="upper left", columns=2)
+    return Chart((panel,), height=HEIGHT)
 
 
-def coverage_figure(pz: dict[str, Any]) -> Figure:
+def coverage_chart(pz: dict[str, Any]) -> Chart:
     """Which share of the objects lies inside the intervals, less the share that should."""
-    figure = new_figure(height_in=2.6)
-    axes = figure.subplots()
     names = list(pz["coverage"])
     stated = np.array([float(name) for name in names])
     off = 100 * np.array([pz["coverage"][name] for name in names]) - stated
     noise = 2 * np.sqrt(stated * (100 - stated) / pz["n"])
     at = np.arange(len(names))
-    axes.errorbar(at, off, yerr=noise, fmt="o", color=LIGHT["phot"], linewidth=1.2)
-    axes.axhline(0, color=LIGHT["muted"], linewidth=0.8, linestyle=(0, (3, 2)))
     most = max(3.0, 1.15 * float((np.abs(off) + noise).max()))
-    axes.set(
-        ylabel="inside less stated (points)",
-        xlabel="stated share inside the interval",
-        ylim=(-most, most),
-        xlim=(-0.6, len(names) - 0.4),
-    )
-    axes.set_xticks(at, [f"{name} %" for name in names])
-    axes.grid(axis="y")
-    return figure
+    named = tuple((float(i), f"{name} %") for i, name in enumerate(names))
+    x = Axis("stated share inside the interval", -0.6, len(names) - 0.4, named)
+    y = Axis("inside less stated (points)", -most, most, grid=True)
+    points = Points(at, off, noise, np.zeros(len(at)), "phot")
+    return Chart((Panel(x, y, (level(0.0, x), points)),), height=HEIGHT)
 
 
 def pz_table(pz: dict[str, Any]) -> Table:

@@ -16,6 +16,9 @@ from cosmic.contracts.plan import Plan
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.contracts.status import Status
 from cosmic.report.cells import MagnitudeCounts, SkyCounts
+from cosmic.report.cutout import Cutout
+from cosmic.report.cutout_choice import CutoutChoice
+from cosmic.report.cutouts import read_cutouts
 from cosmic.report.document import ReportDocument
 from cosmic.report.flagged import FlaggedRows
 from cosmic.report.redshift_counts import RedshiftCounts
@@ -24,6 +27,7 @@ from cosmic.storage.run_store import RunStore
 LONGEST_S = 60.0
 SHORTEST_S = 5.0
 RESERVE_S = 20.0
+CUTOUTS_S = 15.0
 NO_PAGE = "report.html could not be made"
 
 
@@ -33,6 +37,7 @@ class PageRender:
 
     Attributes:
         redshifts: Counts of the catalogue's redshifts.
+        choice: Whose cutouts are shown.
     """
 
     plan: Plan
@@ -42,8 +47,9 @@ class PageRender:
     flagged: FlaggedRows
     sky: SkyCounts
     magnitudes: MagnitudeCounts
+    choice: CutoutChoice
 
-    def document(self, status: Status) -> ReportDocument:
+    def document(self, status: Status, cutouts: tuple[Cutout, ...] = ()) -> ReportDocument:
         """The page's document."""
         photo_z = self.metrics["photo_z"]
         width = (
@@ -60,6 +66,7 @@ class PageRender:
             magnitudes=self.magnitudes.cells(),
             flag_counts=self.flagged.counts,
             flagged=tuple(self.flagged.first),
+            cutouts=cutouts,
             provenance=provenance(self.plan, status, self.metrics["run"]["wall_s"]),
         )
 
@@ -101,7 +108,11 @@ def with_page(
     Raises:
         TransientError: S3 failed.
     """
-    made = make_page(making.document(status), scratch, ends_at_s - time.time() - RESERVE_S)
+    left_s = ends_at_s - time.time() - RESERVE_S - SHORTEST_S
+    chosen = making.choice.chosen() if left_s > CUTOUTS_S else []
+    cutouts = read_cutouts(chosen, making.plan, run.objects, CUTOUTS_S)
+    document = making.document(status, cutouts)
+    made = make_page(document, scratch, ends_at_s - time.time() - RESERVE_S)
     warnings = tuple(w for w in status.warnings if not w.startswith(NO_PAGE))
     if isinstance(made, str):
         return status.model_copy(update={"warnings": (*warnings, f"{NO_PAGE}: {made}")})

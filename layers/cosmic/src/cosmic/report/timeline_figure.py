@@ -2,86 +2,98 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch, PathPatch
-from matplotlib.path import Path
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from cosmic.report.palette import LIGHT, css_name
-from cosmic.report.phases import PHASES, Timeline, concurrency, thinned
-from cosmic.report.style import new_figure
+from cosmic.report.chart import FONT_PT, Axis, Boxes, Chart, Mark, Panel, Pointers, Steps
+from cosmic.report.density import merged_boxes
+from cosmic.report.palette import css_name
+from cosmic.report.phases import PHASES, Timeline, concurrency, prevalent
 
-Floats = NDArray[np.floating[Any]]
-
-LINES = 400
+LINES = 300
+BANDS, SPANS = 100, 240
 AIRY_LINES = 60
-WIDTH_IN = 8.2
-CURVE_HEIGHT_IN = 1.6
+WIDTH, CURVE_HEIGHT, MARGINS = 590.0, 115.0, 65.0
 MARKED = 60
+NAMED = 6
 
 
-def timeline_figure(line: Timeline) -> Figure:
-    """One line a rank, in order of rank; above `LINES` ranks, one for several (see `thinned`)."""
-    drawn, each = thinned(line, LINES)
-    height_in = float(np.clip(0.17 * len(drawn), 0.7, 4.6))
-    figure = new_figure(WIDTH_IN, height_in + CURVE_HEIGHT_IN + 0.9)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(height_in, CURVE_HEIGHT_IN))
-    _draw_lines(upper, line, drawn, each)
-    _mark(upper, line)
-    _draw_curve(lower, line)
-    handles = [Patch(facecolor=LIGHT[css_name(name)], label=name) for name in PHASES]
-    figure.legend(handles=handles, loc="outside upper left", ncols=8, handlelength=1.0)
-    return figure
-
-
-def _draw_lines(axes: Axes, line: Timeline, drawn: NDArray[np.int64], each: int) -> None:
-    gap = 0.14 if len(drawn) <= AIRY_LINES else 0.0
-    low = line.ranks[::each] - 0.5 + gap
-    for i, name in enumerate(PHASES):
-        spans = line.edges[drawn, i : i + 2]
-        long = spans[:, 1] - spans[:, 0] > line.end_s / 20_000
-        if long.any():
-            path = _boxes(spans[long], low[long], low[long] + each - 2 * gap)
-            axes.add_patch(PathPatch(path, facecolor=LIGHT[css_name(name)], edgecolor="none"))
-    first, last = (line.ranks[0], line.ranks[-1]) if len(line.ranks) else (0, 0)
-    axes.set(ylabel="rank", ylim=(last + 0.7 * each, first - 0.7 * each))
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
-    axes.grid(axis="x")
-
-
-def _boxes(spans: Floats, low: Floats, high: Floats) -> Path:
-    """One path of N boxes, `spans` (N, 2) wide."""
-    x0, x1 = spans.T
-    corners = np.stack([x0, low, x1, low, x1, high, x0, high, x0, low], axis=1).reshape(-1, 2)
-    codes = np.tile([Path.MOVETO, *[Path.LINETO] * 3, Path.CLOSEPOLY], len(spans))
-    return Path(corners, codes)
-
-
-def _mark(axes: Axes, line: Timeline) -> None:
-    """Point at retried ranks and at stragglers, the slowest ones first if there are many."""
-    reach = line.end_s * 0.012
-    marks = (("retried", line.retried, ">", "spec"), ("straggler", line.stragglers, "<", "ink"))
-    for label, which, marker, colour in marks:
-        found = np.flatnonzero(which)
-        found = found[np.argsort(-line.edges[found, -1])][:MARKED]
-        if len(found):
-            at = line.edges[found, -1] + reach if marker == "<" else line.edges[found, 0] - reach
-            axes.plot(at, line.ranks[found], marker, color=LIGHT[colour], markersize=4, label=label)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="lower left", ncols=2, handletextpad=0.1)
-
-
-def _draw_curve(axes: Axes, line: Timeline) -> None:
-    at, counts = concurrency(line)
-    colours = [LIGHT[css_name(name)] for name in counts]
-    axes.stackplot(at, *counts.values(), colors=colours, linewidth=0, step="post")
-    axes.set(xlabel="seconds since the first rank was queued", ylabel="ranks at once")
+def timeline_chart(line: Timeline) -> Chart:
+    """One line per rank, in order of rank; above `LINES` ranks, what most of a band are doing."""
+    height = float(np.clip(12.2 * len(line.ranks), 50.0, 331.0))
     end_s = max(line.end_s, 1e-6)
-    axes.set(xlim=(-0.025 * end_s, 1.025 * end_s), ylim=(0, None))
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True, min_n_ticks=1))
-    axes.grid(visible=True)
+    x = Axis("seconds since the first rank was queued", -0.025 * end_s, 1.07 * end_s, grid=True)
+    boxes = _lines(line) if len(line.ranks) <= LINES else _bands(line)
+    pad = max(0.7, 0.012 * len(line.ranks))
+    y = Axis("rank", line.ranks[-1] + pad, line.ranks[0] - pad, whole=True, most_ticks=6)
+    marks = (*boxes, *_pointers(line))
+    upper = Panel(x, y, marks, height, legend_at="lower left", columns=2)
+    return Chart(
+        (upper, _curve(line, x)),
+        width=WIDTH,
+        height=height + CURVE_HEIGHT + MARGINS,
+        legend=tuple((css_name(name), name) for name in PHASES),
+    )
+
+
+def _lines(line: Timeline) -> list[Boxes]:
+    """A box per rank and phase that is long enough to be seen."""
+    gap = 0.14 if len(line.ranks) <= AIRY_LINES else 0.0
+    made = []
+    for i, name in enumerate(PHASES):
+        spans = line.edges[:, i : i + 2]
+        long = spans[:, 1] - spans[:, 0] > line.end_s / 20_000
+        low = line.ranks[long] - 0.5 + gap
+        corners = np.stack([*spans[long].T, low, low + 1 - 2 * gap], axis=1)
+        made += [Boxes(corners, css_name(name))] if long.any() else []
+    return made
+
+
+def _bands(line: Timeline) -> list[Boxes]:
+    """Bands of ranks by spans of time, in the colour of what most of the band are doing."""
+    doing = prevalent(line, BANDS, SPANS)
+    at = np.linspace(0.0, line.end_s, SPANS + 1)
+    ranks = np.linspace(line.ranks[0] - 0.5, line.ranks[-1] + 0.5, BANDS + 1)
+    boxes = [(name, merged_boxes(ranks, at, doing == i)) for i, name in enumerate(PHASES)]
+    return [Boxes(box[:, [2, 3, 0, 1]], css_name(name)) for name, box in boxes if len(box)]
+
+
+def _pointers(line: Timeline) -> list[Mark]:
+    """Point at retried ranks and at stragglers, the slowest ones first if there are many."""
+    off = line.end_s * 0.006
+    again, late = _slowest(line, line.retried), _slowest(line, line.stragglers)
+    named = _apart(line, late)
+    late = np.concatenate([named, np.setdiff1d(late, named)])
+    names = tuple(str(rank) for rank in line.ranks[named])
+    begin, end = line.edges[again, 0] - off, line.edges[late, -1] + off
+    retried = Pointers(begin, line.ranks[again], "spec", left=False, label="retried")
+    straggler = Pointers(end, line.ranks[late], "ink", left=True, label="straggler", names=names)
+    return [mark for mark in (retried, straggler) if np.size(mark.x)]
+
+
+def _slowest(line: Timeline, which: NDArray[np.bool_]) -> NDArray[np.int64]:
+    found = np.flatnonzero(which)
+    return found[np.argsort(-line.edges[found, -1], kind="stable")][:MARKED]
+
+
+def _apart(line: Timeline, found: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The slowest whose names have room beside each other."""
+    room = max(1.0, len(line.ranks) * 1.6 * FONT_PT / 331.0)
+    named: list[int] = []
+    for i in found.tolist():
+        if all(abs(i - other) >= room for other in named) and len(named) < NAMED:
+            named.append(i)
+    return np.array(named, np.int64)
+
+
+def _curve(line: Timeline, x: Axis) -> Panel:
+    at, counts = concurrency(line)
+    edges = np.append(at, at[-1])
+    base = np.zeros(len(at))
+    marks = []
+    for name, busy in counts.items():
+        marks.append(Steps(edges, base + busy, css_name(name), filled=True, base=base))
+        base = base + busy
+    top = max(1.0, 1.05 * max(float(np.max(mark.values, initial=0.0)) for mark in marks))
+    y = Axis("ranks at once", 0.0, top, whole=True, most_ticks=4, grid=True)
+    return Panel(x, y, tuple(marks), CURVE_HEIGHT)

@@ -71,7 +71,7 @@ def aggregate(
     status = summary.status.model_copy(update={"outputs": outputs})
     written = writer.write(status)
     if written and task.page:
-        seen = (merged.counts, merged.flagged, merged.sky, merged.magnitudes)
+        seen = (merged.counts, merged.flagged, merged.sky, merged.magnitudes, merged.cutouts)
         page = PageRender(parts.plan, parts.records, metrics, *seen)
         place = task.place("report.html")
         writer.write(with_page(status, page, run, scratch, task.ends_at_s, place))

@@ -25,6 +25,7 @@ from cosmic.metrics.photo_z import PhotoZ
 from cosmic.metrics.pz import PzStatistics
 from cosmic.metrics.statistics import Statistics
 from cosmic.report.cells import MagnitudeCounts, SkyCounts
+from cosmic.report.cutout_choice import CutoutChoice
 from cosmic.report.flagged import FlaggedRows
 from cosmic.report.redshift_counts import RedshiftCounts
 from cosmic.results.catalogue_files import CatalogueWriter, row_groups
@@ -154,12 +155,14 @@ class Merged:
     flagged: FlaggedRows = field(default_factory=FlaggedRows)
     sky: SkyCounts = field(default_factory=SkyCounts)
     magnitudes: MagnitudeCounts = field(default_factory=MagnitudeCounts)
+    cutouts: CutoutChoice = field(default_factory=CutoutChoice)
     pz: PzStatistics = field(default_factory=PzStatistics)
 
     def see(self, table: pa.Table) -> None:
         """Count a group of rows."""
         self.flagged.see(table)
         self.sky.see(table)
+        self.cutouts.see(table)
         self.rows += table.num_rows
         self.rows_unpredicted += table["z_phot"].null_count
         self.rows_flagged += int(np.count_nonzero(table["flags"].to_numpy()))
