@@ -14,6 +14,7 @@ from cosmic.contracts.manifest import Manifest
 from cosmic.contracts.plan import Limits, Plan
 from cosmic.contracts.status import State
 from cosmic.costs.budget import over_budget
+from cosmic.costs.world_size import best_world_size
 from cosmic.errors import Problem
 from cosmic.planning.admission import Admission, admit
 from cosmic.planning.concurrency import ranks_at_once
@@ -65,9 +66,14 @@ def _at_once() -> int:
 
 
 def _start(upload: Upload) -> Outcome:
-    arn = settings.state_machine_arn
     return start_run(
-        upload, store, executions, arn, lambda: settings.limits(_at_once()), _too_expensive
+        upload,
+        store,
+        executions,
+        settings.state_machine_arn,
+        lambda: settings.limits(_at_once()),
+        _too_expensive,
+        best_world_size,
     )
 
 

@@ -285,6 +285,9 @@ def test_a_plan_says_what_a_manifest_would_do(lab: Lab) -> None:
     assert plan["memory_mb"] < plan["function_mb"]
     assert (plan["expected"], plan["bill"]) == (None, None)
     assert "unknown until this model is measured" in lab("plan", "lab.json")
+    (fewer, planned) = plan["alternatives"]["of"][:2]
+    assert (fewer["ranks"], planned["ranks"], planned["planned"]) == (1, 2, True)
+    assert "with 2 ranks, planned" in lab("plan", "lab.json")
     like = json.loads(lab("plan", "lab.json", "--like", lab.finished, "--json"))
     metrics = json.loads(lab.store.get(lab.at(lab.finished).metrics))
     measured = from_metrics(metrics, f"run {lab.finished}")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosmic.contracts.numbered_sets import MOST_HOLES, missing_from_numbered_set, natural_order
-from cosmic.contracts.plan import choose_world_size, limit_rows, share_rows, used_ranks
+from cosmic.contracts.plan import limit_rows, share_rows, used_ranks
 
 partition_rows = st.lists(st.integers(0, 700), max_size=12)
 world_sizes = st.integers(1, 40)
@@ -52,11 +52,6 @@ def test_a_limit_takes_the_first_rows(rows: list[int], limit: int) -> None:
     assert sum(taken) == min(limit, sum(rows))
     expected = [(p, row) for p, n in enumerate(rows) for row in range(n)][:limit]
     assert [(p, row) for p, n in enumerate(taken) for row in range(n)] == expected
-
-
-@given(st.integers(0, 100_000), batch_sizes, st.integers(1, 50))
-def test_auto_stays_within_what_can_run(rows: int, batch_size: int, largest: int) -> None:
-    assert 1 <= choose_world_size("auto", rows, batch_size, largest) <= largest
 
 
 @given(st.sets(st.integers(0, 300), min_size=2), st.sampled_from(["", "data/", "a/7/"]))

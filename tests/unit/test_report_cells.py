@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from numpy.typing import NDArray
 
 from cosmic.report.cells import (
+    FINE,
     MAG_CELLS,
     SKY_CELLS,
     Z_CELLS,
     Cells,
     MagnitudeCounts,
     SkyCounts,
+    _fine_cells,
     redshift_magnitude,
 )
 
@@ -83,3 +88,12 @@ def test_few_objects_and_many_are_counted_once_in_rising_cells(rows: int) -> Non
     expected, _, _ = np.histogram2d(z[both].astype(float), mag[both].astype(float), bins=edges)
     assert np.array_equal(found.counts, expected)
     assert found.outside == both.sum() - expected.sum() <= 0.01 * rows
+
+
+@pytest.mark.parametrize(("axis", "edges"), [*enumerate(FINE)])
+def test_fine_cells_hold_what_lies_between_their_edges(axis: int, edges: NDArray[Any]) -> None:
+    beside = [np.nextafter(edges, -np.inf), edges, np.nextafter(edges, np.inf), [-1e30, 1e30]]
+    values = np.concatenate(beside)
+    for sample in (values, values.astype(np.float32)):
+        expected = np.searchsorted(edges, sample.astype(np.float64), side="right")
+        np.testing.assert_array_equal(_fine_cells(sample, axis), expected)

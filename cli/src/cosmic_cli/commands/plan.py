@@ -44,7 +44,8 @@ def plan(
     JSON: {"ok", "problems", "warnings", "ranks", "rows", "partitions", "bytes", "rows_per_rank",
     "memory_mb", "function_mb", "channel", "engine", "precision", "expected": null or {"wall_s",
     "rank_s", "waves", "starts", "measured"}, "counts": {"invocations", "transitions", "s3_gets",
-    "s3_puts"}, "usd_at_least", "usd_at_most", "bill": null or as in metrics.json}
+    "s3_puts"}, "usd_at_least", "usd_at_most", "bill": null or as in metrics.json,
+    "alternatives": {"rows_per_s", "assumed", "of": [{"ranks", "planned", "wall_s", "usd"}]}}
     """
     source = RateSource(like, measured, rows_per_s)
     try:
@@ -72,6 +73,7 @@ def _show(document: dict[str, Any]) -> None:
         ("messages", document["channel"]),
         ("engine", f"{document['engine']}, {document['precision']}"),
         *(_expected(document) if document["expected"] else _unknown(document)),
+        *_alternatives(document["alternatives"]),
     ):
         table.add_row(name, value)
     out.print(table)
@@ -91,6 +93,15 @@ def _expected(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     million = bill["usd_per_million_rows"]
     yield "expected cost", f"${bill['usd']:.6f} (${million:.2f} per million rows)"
     yield "cost at most", f"${document['usd_at_most']:.6f}, every function at its time limit"
+
+
+def _alternatives(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Fewer ranks, those planned, more."""
+    rate = f" at an assumed {document['rows_per_s']:.0f} rows/s" if document["assumed"] else ""
+    for found in document["of"]:
+        mark = ", planned" if found["planned"] else ""
+        name = f"with {found['ranks']:,} rank{'s' if found['ranks'] > 1 else ''}{mark}"
+        yield name, f"{found['wall_s']:.0f} s, ${found['usd']:.6f}{rate}"
 
 
 def _unknown(document: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -20,6 +20,7 @@ from cosmic.costs.budget import expect, most_usd, over_budget
 from cosmic.costs.measured import Measured, at_rate, from_metrics, unlike
 from cosmic.costs.predict import Prediction
 from cosmic.costs.workload import earlier, of_plan
+from cosmic.costs.world_size import alternatives, best_world_size
 from cosmic.errors import InputError, InvalidInput
 from cosmic.planning.inputs import RunInputs
 from cosmic.planning.memory import projected_memory_mb
@@ -98,6 +99,7 @@ class PlannedRun:
             "engine": self.plan.engine,
             "precision": self.plan.precision,
             **expected_document(self.plan, self.limits, self.measured),
+            "alternatives": alternatives(self.plan, self.limits, self.measured).document(),
         }
 
 
@@ -125,7 +127,7 @@ def plan(
     checked, _ = read_manifest(manifest, overrides)
     limits = limits_of(stack)
     found = survey_input(checked, stack.store(), limits)
-    planned = plan_run("plan", checked, found, limits)
+    planned = plan_run("plan", checked, found, limits, best_world_size)
     if not isinstance(planned, Plan):
         raise InvalidInput(planned)
     measured = measured_for(planned, source, stack, prefix)

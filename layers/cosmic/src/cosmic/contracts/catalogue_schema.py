@@ -63,7 +63,7 @@ def redshifts_of(rows: pa.Table) -> NDArray[np.float32]:
     return np.stack([rows[name].to_numpy(zero_copy_only=False) for name in names])
 
 
-def quantiles_of(rows: pa.Table) -> NDArray[np.float64]:
+def quantiles_of(rows: pa.Table) -> NDArray[np.float32]:
     """Quantiles of p(z) of catalogue rows (N, 9), by `QUANTILES`; NaN where unknown."""
     columns = [rows[name].to_numpy(zero_copy_only=False) for name in QUANTILES]
-    return np.stack(columns, axis=1).astype(np.float64)
+    return np.stack(columns, axis=1)

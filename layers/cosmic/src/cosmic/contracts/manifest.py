@@ -176,7 +176,7 @@ class Inference(Contract):
     )
     world_size: Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"] = Field(
         default="auto",
-        description="number of ranks, at most one per batch; auto gives each about 1,280 rows",
+        description="number of ranks, at most one per batch; auto is the best value",
     )
     engine: EngineName | Literal["auto"] = Field(
         default="auto", description="library that runs the model; auto is openvino"

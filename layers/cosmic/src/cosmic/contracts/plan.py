@@ -20,7 +20,7 @@ from cosmic.errors import Problem
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-AUTO_ROWS_PER_RANK = 1280
+AUTO_ROWS_PER_RANK = 1280  # where nobody knows what a rank costs
 GATHER_MAX_ROWS = 1_000_000
 
 
@@ -215,17 +215,6 @@ def used_ranks(world_size: int, rows: Sequence[int], batch_size: int) -> tuple[i
     return batches, [
         f"{ranks}, not {world_size}: there is no more than {what} of {batch_size} rows"
     ]
-
-
-def choose_world_size(wanted: int | str, rows: int, batch_size: int, largest: int) -> int:
-    """The number of ranks; `auto` gives each about `AUTO_ROWS_PER_RANK` rows.
-
-    Returns:
-        The wanted size as it is, or between 1 and `largest` for `auto`.
-    """
-    if isinstance(wanted, int):
-        return wanted
-    return max(1, min(largest, math.ceil(rows / max(AUTO_ROWS_PER_RANK, batch_size))))
 
 
 def limit_rows(rows: Sequence[int], limit: int | None) -> list[int]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, Self
 
 from pydantic import ConfigDict, ValidationError
 
@@ -131,22 +132,55 @@ def from_metrics(document: Any, where: str) -> Measured:
     )
 
 
+@dataclass(frozen=True)
+class Subject:
+    """What a rate is about.
+
+    Attributes:
+        row_bytes: Of one row in its partition, all columns.
+        model_sha256: Of the checkpoint's bytes; None: it doesn't matter.
+    """
+
+    model_bytes: int
+    row_bytes: int
+    batch_size: int
+    engine: EngineName
+    precision: Precision
+    model_sha256: str | None = None
+
+    @classmethod
+    def of_plan(cls, plan: Plan) -> Self:
+        """A plan's model, and its widest rows."""
+        return cls(
+            model_bytes=plan.model.bytes,
+            row_bytes=max(p.row_bytes for p in plan.partitions),
+            batch_size=plan.batch_size,
+            engine=plan.engine,
+            precision=plan.precision,
+            model_sha256=plan.model.sha256,
+        )
+
+
 def at_rate(rows_per_s: float, plan: Plan) -> Measured:
     """A rate that the user states for a plan's model; the times around it are usual ones."""
-    row_bytes = max(p.row_bytes for p in plan.partitions)
-    needs = projected_memory_mb(plan.model.bytes, row_bytes, plan.batch_size, plan.engine)
+    return usual(rows_per_s, Subject.of_plan(plan))
+
+
+def usual(rows_per_s: float, subject: Subject) -> Measured:
+    """A rate with usual times around it."""
+    model, row, batch_size = subject.model_bytes, subject.row_bytes, subject.batch_size
     return Measured(
         where="stated, not measured; usual start-up times",
-        engine=plan.engine,
-        precision=plan.precision,
-        model_bytes=plan.model.bytes,
-        model_sha256=plan.model.sha256,
-        row_bytes=row_bytes,
-        rows_per_s={plan.batch_size: rows_per_s},
+        engine=subject.engine,
+        precision=subject.precision,
+        model_bytes=model,
+        model_sha256=subject.model_sha256,
+        row_bytes=row,
+        rows_per_s={batch_size: rows_per_s},
         init_s=INIT_S,
         load_s=LOAD_S,
-        peak_memory_mb=needs,
-        memory_batch_size=plan.batch_size,
+        peak_memory_mb=projected_memory_mb(model, row, batch_size, subject.engine),
+        memory_batch_size=batch_size,
     )
 
 

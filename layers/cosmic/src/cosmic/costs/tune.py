@@ -86,14 +86,14 @@ def advise(
     """
     asked = list(candidates(job, measured, limits, partition_rows))
     all_of_them = [predict(job, how, measured, platform) for how in asked]
-    able = [p for p in all_of_them if _works(p, platform)]
+    able = [p for p in all_of_them if works(p, platform)]
     good = [p for p in able if limits.deadline_s is None or p.wall_s <= limits.deadline_s]
     if not good:
         raise _none_works(able, limits, platform)
     return Advice(
         fastest=min(good, key=lambda p: (p.wall_s, p.usd, p.configuration)),
         cheapest=min(good, key=lambda p: (p.usd, p.wall_s, p.configuration)),
-        best_value=min(good, key=lambda p: (p.usd * p.wall_s, p.configuration)),
+        best_value=best_value(good),
         curve=tuple(front(good)),
         considered=(len(asked), len(good)),
     )
@@ -108,7 +108,13 @@ def front(predictions: Sequence[Prediction]) -> list[Prediction]:
     return kept
 
 
-def _works(p: Prediction, platform: Platform) -> bool:
+def best_value(predictions: Sequence[Prediction]) -> Prediction:
+    """The least cost times wall; of equals, the smallest configuration."""
+    return min(predictions, key=lambda p: (p.usd * p.wall_s, p.configuration))
+
+
+def works(p: Prediction, platform: Platform) -> bool:
+    """Whether a rank has the memory and the time that it needs."""
     return p.needs_mb <= p.configuration.memory_mb and p.rank_s <= platform.longest_s
 
 

@@ -12,9 +12,9 @@ from cosmic.contracts.layout import RunFolder, job_from_key, run_id
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import MAX_MANIFEST_BYTES, Inference, Manifest, parse_manifest
 from cosmic.contracts.plan import (
+    AUTO_ROWS_PER_RANK,
     Limits,
     Plan,
-    choose_world_size,
     limit_rows,
     make_plan,
     refusals,
@@ -35,6 +35,14 @@ if TYPE_CHECKING:
 
 DEFAULT_PREFIX = "runs/"
 Guard = Callable[[Plan, Manifest, Limits], list[Problem]]
+Chooser = Callable[[Manifest, RunInputs, Limits], int]
+
+
+def by_rows(manifest: Manifest, found: RunInputs, limits: Limits) -> int:
+    """The number of ranks where nobody knows what they cost: `AUTO_ROWS_PER_RANK` rows each."""
+    inference = manifest.inference
+    rows = sum(limit_rows([p.rows for p in found.partitions], inference.limit_rows))
+    return max(1, min(limits.world_size, -(-rows // max(AUTO_ROWS_PER_RANK, inference.batch_size))))
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,7 @@ def start_run(
     state_machine_arn: str,
     limits: Limits | Callable[[], Limits],
     guard: Guard = lambda *_: [],
+    choose: Chooser = by_rows,
 ) -> Outcome:
     """Validate, plan and start the run of a manifest, or reject it with every reason.
 
@@ -104,6 +113,7 @@ def start_run(
         limits: Of the deployment, or what asks AWS for them.
         guard: What else may speak against a plan, such as its cost, which this package doesn't
             know.
+        choose: The number of ranks where the manifest says `auto`.
 
     Raises:
         InputError: the manifest is gone, or its bucket takes no answer.
@@ -124,7 +134,7 @@ def start_run(
     if not manifest.output.prefix.startswith(known.output_prefixes):
         run = _run(store, upload, manifest.job, DEFAULT_PREFIX)
     new = run.claim(_claim(upload, manifest))
-    plan = _plan_once(run, manifest, known, guard, new=new)
+    plan = _plan_once(run, manifest, known, guard, choose, new=new)
     if isinstance(plan, Status):
         return _rejected(run.folder, plan)
     if not isinstance(plan, Plan):
@@ -138,7 +148,13 @@ def start_run(
 
 
 def _plan_once(
-    run: RunStore, manifest: Manifest, limits: Limits, guard: Guard, *, new: bool
+    run: RunStore,
+    manifest: Manifest,
+    limits: Limits,
+    guard: Guard,
+    choose: Chooser,
+    *,
+    new: bool,
 ) -> Plan | Status | list[Problem]:
     """The run's plan, written now or before; or its rejection before, or what rejects it now."""
     if not new:
@@ -148,7 +164,8 @@ def _plan_once(
         status = run.status()
         if status is not None and status.state is State.REJECTED:
             return status
-    found = plan_run(run.folder.run, manifest, survey_input(manifest, run.objects, limits), limits)
+    inputs = survey_input(manifest, run.objects, limits)
+    found = plan_run(run.folder.run, manifest, inputs, limits, choose)
     if isinstance(found, Plan):
         dated = found.model_copy(update={"planned_at": utc_now()})
         return guard(found, manifest, limits) or run.plan_once(dated)
@@ -174,14 +191,21 @@ def survey_input(manifest: Manifest, store: Readable, limits: Limits) -> RunInpu
 
 
 def plan_run(
-    run: str, manifest: Manifest, found: RunInputs, limits: Limits
+    run: str,
+    manifest: Manifest,
+    found: RunInputs,
+    limits: Limits,
+    choose: Chooser = by_rows,
 ) -> Plan | list[Problem]:
-    """The plan of a surveyed run, or everything that speaks against it."""
+    """The plan of a surveyed run, or everything that speaks against it.
+
+    Args:
+        choose: The number of ranks where the manifest says `auto`.
+    """
     rows = limit_rows([p.rows for p in found.partitions], manifest.inference.limit_rows)
     batch_size = manifest.inference.batch_size
-    world_size = choose_world_size(
-        manifest.inference.world_size, sum(rows), batch_size, limits.world_size
-    )
+    wanted = manifest.inference.world_size
+    world_size = choose(manifest, found, limits) if wanted == "auto" else wanted
     world_size, fewer = used_ranks(world_size, rows, batch_size)
     channel, warnings = _choose_channel(manifest.fmi.channel, world_size, limits)
     row_bytes = max((p.row_bytes for p in found.partitions), default=0)

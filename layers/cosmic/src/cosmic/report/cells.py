@@ -18,6 +18,7 @@ SKY_DEG = 0.25  # the sky is counted in cells of this side ...
 SKY_CELLS = (72, 48)  # ... and shown in at most so many
 Z_CELLS, MAG_CELLS = 56, 40
 FINE = (np.arange(-1.0, 20.0 + 2**-7, 2**-7), np.arange(-5.0, 40.0 + 2**-4, 2**-4))  # z, mag
+PER_UNIT = (2**7, 2**4)  # fine cells; powers of two, so that cells follow from values exactly
 SHARE = 1e-3  # of the objects that the limits of a plane leave out at each end, at most
 
 
@@ -40,7 +41,7 @@ class SkyCounts:
     """Objects in cells of a quarter of a degree in ra and dec, as rows come."""
 
     def __init__(self) -> None:
-        self._counts = np.zeros((round(360 / SKY_DEG), round(180 / SKY_DEG)), np.int64)
+        self._counts = np.zeros((round(360 / SKY_DEG), round(180 / SKY_DEG)), np.uint32)
 
     def see(self, table: pa.Table) -> None:
         """Count more rows of the catalogue's schema; those without a position don't count."""
@@ -49,7 +50,7 @@ class SkyCounts:
         wide, high = self._counts.shape
         x = (np.mod(ra[known], 360.0) / SKY_DEG).astype(np.int64) % wide
         y = np.minimum(((dec[known] + 90.0) / SKY_DEG).astype(np.int64), high - 1)
-        self._counts += np.bincount(x * high + y, minlength=wide * high).reshape(wide, high)
+        np.add.at(self._counts.reshape(-1), x * high + y, np.uint32(1))
 
     def cells(self) -> Cells | None:
         """The part of the sky where objects are, in at most `SKY_CELLS`; None if there are none.
@@ -58,14 +59,14 @@ class SkyCounts:
         """
         if not self._counts.any():
             return None
-        occupied: NDArray[np.bool_] = self._counts.sum(axis=1) > 0
+        occupied: NDArray[np.bool_] = self._counts.max(axis=1) > 0
         start = _after_largest_gap(occupied)
         counts = np.roll(self._counts, -start, axis=0)
         x, y = (np.flatnonzero(counts.any(axis=axis)) for axis in (1, 0))
         first = start + x[0] if start + x[-1] < len(counts) else start + x[0] - len(counts)
-        counts = counts[x[0] : x[-1] + 1, y[0] : y[-1] + 1]
-        each = [-(-n // most) for n, most in zip(counts.shape, SKY_CELLS, strict=True)]
-        shown = _merged(counts, each)
+        part: NDArray[np.int64] = counts[x[0] : x[-1] + 1, y[0] : y[-1] + 1].astype(np.int64)
+        each = [-(-n // most) for n, most in zip(part.shape, SKY_CELLS, strict=True)]
+        shown = _merged(part, each)
         edges = [
             (low + step * np.arange(n + 1)) * SKY_DEG - offset
             for low, step, n, offset in zip((first, y[0]), each, shown.shape, (0, 90), strict=True)
@@ -104,9 +105,10 @@ class MagnitudeCounts:
         if self._rows > EXACT_ROWS:
             if self._fine is None:
                 self._fine = np.zeros([len(edges) + 1 for edges in FINE], np.uint32)
-            for z, mag in self._kept:
-                at = [np.searchsorted(e, v, "right") for e, v in zip(FINE, (z, mag), strict=True)]
-                np.add.at(self._fine, tuple(at), np.uint32(1))
+            wide = self._fine.shape[1]
+            for kept in self._kept:
+                x, y = (_fine_cells(values, axis) for axis, values in enumerate(kept))
+                np.add.at(self._fine.reshape(-1), x * wide + y, np.uint32(1))
             self._kept = []
 
     def cells(self) -> Cells | None:
@@ -121,6 +123,15 @@ class MagnitudeCounts:
         counts = _merged(parts, [span.step for span in spans])
         x, y = (edges[[*span, span.stop]] for edges, span in zip(FINE, spans, strict=True))
         return _cells(x, y, counts, self._rows - int(counts.sum()))
+
+
+def _fine_cells(values: NDArray[Any], axis: int) -> NDArray[np.int64]:
+    """How many of an axis' fine edges lie at or below each value, all finite."""
+    edges = FINE[axis]
+    per_unit = PER_UNIT[axis]
+    steps = np.floor(values.astype(np.float64) * per_unit) - edges[0] * per_unit  # no rounding
+    cells: NDArray[np.int64] = np.clip(steps + 1, 0, len(edges)).astype(np.int64)
+    return cells
 
 
 def _span(counts: NDArray[np.int64], most: int) -> range:

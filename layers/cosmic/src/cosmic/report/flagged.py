@@ -34,4 +34,5 @@ class FlaggedRows:
         for flag in Flag:
             self.counts[flag.name or ""] += int(np.count_nonzero(flags & flag))
         wanted = np.flatnonzero(flags)[: FIRST_ROWS - len(self.first)]
-        self.first += table.select(SHOWN).take(wanted).to_pylist()
+        if len(wanted):
+            self.first += table.select(SHOWN).take(wanted).to_pylist()

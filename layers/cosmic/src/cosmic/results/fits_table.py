@@ -17,6 +17,7 @@ from cosmic.storage.objects import Output
 
 FITS_EXTENSION = "CATALOGUE"
 BLOCK_BYTES = 2880
+AT_ONCE_ROWS = 4_096  # put together in the processor's cache
 SAFE = "".join(c for c in string.printable if c.isprintable() and c != "%")
 VALUE = slice(10, 30)  # of an 80-character card, where a whole number stands
 
@@ -34,19 +35,19 @@ class FitsTable:
         self, output: Output, id_bytes: int | None, provenance: Mapping[str, str | int]
     ) -> None:
         self._output, self._row = output, row_dtype(id_bytes).newbyteorder(">")
-        self._buffer = np.empty(0, self._row)
+        self._buffer = np.empty(AT_ONCE_ROWS, self._row)
         self._rows = 0
         self._header_bytes = len(self._header(provenance))
         output.write(bytes(self._header_bytes))
 
     def write(self, table: pa.Table) -> None:
         """Append rows of the catalogue's schema."""
-        if len(self._buffer) < table.num_rows:
-            self._buffer = np.empty(table.num_rows, self._row)
-        rows = self._buffer[: table.num_rows]
-        for name in COLUMNS:
-            rows[name] = table[name].to_numpy(zero_copy_only=False)
-        self._output.write(rows.view(np.uint8).data)
+        columns = {name: table[name].to_numpy(zero_copy_only=False) for name in COLUMNS}
+        for start in range(0, table.num_rows, AT_ONCE_ROWS):
+            rows = self._buffer[: table.num_rows - start]
+            for name, values in columns.items():
+                rows[name] = values[start : start + AT_ONCE_ROWS]
+            self._output.write(rows.view(np.uint8).data)
         self._rows += table.num_rows
 
     def finish(self, provenance: Mapping[str, str | int]) -> None:

@@ -45,6 +45,11 @@ class _Part:
         """The bytes; a full part is not copied."""
         return self.data if self.full else self.data[: self.size]
 
+    @property
+    def view(self) -> memoryview:
+        """The bytes, not copied; boto3 takes no view."""
+        return memoryview(self.data)[: self.size]
+
 
 class ObjectWriter(io.RawIOBase):
     """What is written goes to S3 in parts, one on its way while the next is filled.
@@ -135,7 +140,7 @@ class ObjectWriter(io.RawIOBase):
         """
         self._count(1)
         if not self._upload:
-            body = bytes(self._first.filled + self._next.filled)
+            body = b"".join(part.view for part in (self._first, self._next))
             with translated(at.uri):
                 self._s3.put_object(Bucket=at.bucket, Key=at.key, Body=body)
             return
