@@ -14,8 +14,9 @@ from cosmic.contracts.manifest import Data, Manifest, Model
 from cosmic.contracts.plan import Plan, Slice, make_plan
 from cosmic.data.stream import BlockReader
 from cosmic.errors import CosmicError, InputError, TransientError
-from cosmic.planning.inputs import inspect_inputs
+from cosmic.planning.inputs import RunInputs, inspect_inputs
 from cosmic.ranks.environment import RankEnvironment
+from cosmic.storage.etag import ETagCheck
 from cosmic.storage.objects import Store
 
 CHECKPOINT = Path(__file__).parents[2] / "models/tiny/astromae-tiny.safetensors"
@@ -86,6 +87,75 @@ def test_what_differs_each_time_is_damaged_on_its_way(
 def test_a_header_that_is_damaged_every_time_is_refused(store: Store, plan: Plan) -> None:
     with pytest.raises(InputError):
         rows_of(Spoiling(store, 9), plan)
+
+
+def plan_under(
+    store: Store, bucket: str, times: int, sha256: str | None = None, **spoilt: Any
+) -> RunInputs:
+    """What `init` finds where the first replies of each range are damaged."""
+    spoiling = SpoilingModel(store, times, **spoilt)
+    model = Model(uri=f"s3://{bucket}/m", sha256=sha256)
+    return inspect_inputs(spoiling, Data(uri=f"s3://{bucket}/d/"), model)
+
+
+class SpoilingModel(Spoiling):
+    """S3 that spoils the model alone."""
+
+    def read_into(self, target: memoryview, at: Location, offset: int, *, etag: str) -> None:
+        """Read, then spoil."""
+        read = Spoiling.read_into if at.key == "m" else Store.read_into
+        read(self, target, at, offset, etag=etag)
+
+
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("times", [0, 1, 3])
+def test_a_model_on_its_way_to_init(
+    store: Store, plan: Plan, bucket: str, times: int, given: bool
+) -> None:
+    found = plan_under(store, bucket, times, plan.model.sha256 if given else None, elsewhere=True)
+    assert found.problems == []
+    assert found.model
+    assert found.model.sha256 == plan.model.sha256
+
+
+def test_a_model_that_is_damaged_each_time_in_another_way(
+    store: Store, plan: Plan, bucket: str
+) -> None:
+    with pytest.raises(TransientError, match="4 readings gave 4 different files"):
+        plan_under(store, bucket, 9, elsewhere=True)
+
+
+def test_a_model_whose_beginning_is_damaged_on_its_way(
+    store: Store, plan: Plan, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Store.read_into
+    seen: list[int] = []
+
+    def spoil(self: Store, target: memoryview, at: Location, offset: int, *, etag: str) -> None:
+        whole(self, target, at, offset, etag=etag)
+        if at.key == "m" and offset == 0 and not seen:
+            seen.append(target[0])
+            target[0] ^= 1  # of the length of the header
+
+    monkeypatch.setattr(Store, "read_into", spoil)
+    found = plan_under(store, bucket, 0)
+    assert seen
+    assert found.model
+    assert found.model.sha256 == plan.model.sha256
+
+
+def test_another_model_than_the_manifest_names_is_refused(
+    store: Store, plan: Plan, bucket: str
+) -> None:
+    (problem,) = plan_under(store, bucket, 0, "0" * 64).problems
+    assert problem.code == "checksum-differs"
+
+
+def test_a_model_whose_etag_is_no_hash_of_it_is_read_twice(
+    store: Store, plan: Plan, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ETagCheck, "matches", False)  # as of an object under a KMS key
+    assert plan_under(store, bucket, 1).problems == []
 
 
 @pytest.mark.parametrize("times", [0, 1, 2, 9])

@@ -15,7 +15,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,11 +27,13 @@ from werkzeug.serving import BaseWSGIServer
 from cosmic.contracts.engines import ENGINES
 from cosmic.errors import CosmicError
 from cosmic_local import state
-from cosmic_local.api_call_log import ApiCallLog
+from cosmic_local.applications import Control, Guarded
 from cosmic_local.client import client
 from cosmic_local.console.server import console
-from cosmic_local.emulator import ACCOUNT, LOOPBACK, Functions, account_settings, bind, serving
-from cosmic_local.guard import refusal
+from cosmic_local.durable.folder import opened
+from cosmic_local.emulator import ACCOUNT, LOOPBACK, Functions, bind, serving
+from cosmic_local.errors import DataError
+from cosmic_local.kept import Kept
 from cosmic_local.lambda_pool.event_queue import EventQueue
 from cosmic_local.lambda_pool.function import FunctionSpec, Surroundings
 from cosmic_local.lambda_pool.memory import affordable
@@ -83,6 +85,7 @@ def running(options: StackOptions) -> Iterator[state.StackInfo]:
     clean(folder)
     with contextlib.ExitStack() as stack:
         stack.callback(clean, folder)
+        data = stack.enter_context(_data(options, folder))
         (folder / "tmp").mkdir(parents=True)
         os.environ["TMPDIR"] = str(folder / "tmp")
         server = bind(options.host, options.port)
@@ -104,10 +107,14 @@ def running(options: StackOptions) -> Iterator[state.StackInfo]:
         concurrency = affordable(options.concurrency, psutil.virtual_memory().available)
         limits = Limits(concurrency, options.idle_s)
         pool = stack.enter_context(contextlib.closing(Pool(folder, around, limits)))
-        queue = EventQueue(pool, folder, _destination(clients, endpoint_url))
+        kept = Kept(data, place) if data is not None else None
+        journal = kept.events if kept is not None else None
+        queue = EventQueue(pool, folder, _destination(clients, endpoint_url), journal=journal)
         stack.callback(queue.close)
         functions = Functions(pool, queue)
         stack.enter_context(adapted(functions))
+        if kept is not None:
+            server.app = stack.enter_context(kept.recording(server.app))
         server.app = Guarded(Control(server.app, pool, concurrency), server.port, options.host)
         stack.enter_context(serving(server))
         stack.enter_context(_on_loopback_too(options.host, server))
@@ -115,6 +122,8 @@ def running(options: StackOptions) -> Iterator[state.StackInfo]:
             template, pool, clients, folder / "layouts", elsewhere=options.lambda_endpoint
         )
         functions.rules.extend(deployment.rules)
+        if kept is not None:
+            kept.restore(functions)
         info = replace(_describe(options, place, deployment, side), concurrency=concurrency)
         if options.console:
             info = replace(info, console=stack.enter_context(console(info, clients, folder)))
@@ -123,7 +132,20 @@ def running(options: StackOptions) -> Iterator[state.StackInfo]:
         # Running work ends first: nothing that stops below may wait for it.
         stack.callback(pool.close)
         stack.callback(queue.close)
+        if data is not None:
+            stack.callback(data.close)  # What the end makes of that work is not kept.
         yield info
+
+
+def _data(options: StackOptions, folder: Path) -> contextlib.AbstractContextManager[Any]:
+    """The folder of what outlives the stack, locked; None without one."""
+    if options.data is None:
+        return contextlib.nullcontext()
+    data = options.data.resolve()
+    if any(data.is_relative_to(folder / name) for name in TEMPORARY):
+        message = f"{data} is among what the stack removes at its end"
+        raise DataError(message, hint="give a folder outside the state directory")
+    return opened(data, {"stack": options.name, "region": options.region})
 
 
 @contextlib.contextmanager
@@ -142,54 +164,6 @@ def clean(folder: Path) -> None:
     """Remove what a stack that was killed could not."""
     for name in TEMPORARY:
         shutil.rmtree(folder / name, ignore_errors=True)
-
-
-class Guarded:
-    """An application that only programs on this machine, and its containers, may speak to."""
-
-    def __init__(self, app: Any, port: int, bound: str) -> None:
-        self._app, self._port, self._bound = app, port, bound
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        """Answer a request, or refuse a foreign one."""
-
-        def header(name: str) -> str | None:
-            return environ.get(f"HTTP_{name.upper().replace('-', '_')}")
-
-        refused = refusal(header, self._port, self._bound)
-        if refused is None:
-            return self._app(environ, start_response)
-        start_response(f"{refused.value} {refused.phrase}", [("Content-Length", "0")])
-        return []
-
-
-class Control:
-    """The emulator's application, with four more addresses.
-
-    They are what is running now, what was refused, which calls were made, and Lambda's
-    `GetAccountSettings`, which moto lacks.
-    """
-
-    def __init__(self, app: Any, pool: Pool, concurrency: int) -> None:
-        self._app = app
-        self._calls = ApiCallLog()
-        self._answers: dict[str, Callable[[], Any]] = {
-            "/_cosmic/running": pool.running,
-            "/_cosmic/throttles": pool.throttles,
-            "/_cosmic/calls": self._calls.seen,
-            "/2016-08-19/account-settings": lambda: account_settings(pool, concurrency),
-        }
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        """Answer a request."""
-        self._calls.note(environ)
-        answer = self._answers.get(environ.get("PATH_INFO", "").rstrip("/"))
-        if answer is None:
-            return self._app(environ, start_response)
-        body = json.dumps(answer()).encode()
-        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-        start_response("200 OK", headers)
-        return [body]
 
 
 def _rendezvous(
@@ -242,6 +216,7 @@ def _describe(
         },
         left_out=deployment.left_out,
         rendezvous=f"127.0.0.1:{side.port}" if side is not None else "",
+        data=str(options.data.resolve()) if options.data is not None else "",
     )
 
 

@@ -17,6 +17,12 @@ class Stopping(StackError):  # noqa: N818
     code = "stopping"
 
 
+class DataError(StackError):
+    """The folder of a stack's data can't be used, or something in it can't."""
+
+    code = "local-data"
+
+
 class TemplateError(InputError):
     """The template, or a parameter given for it, cannot be deployed."""
 

@@ -1,4 +1,4 @@
-"""The one place that knows moto from inside: what is replaced, and why.
+"""What is replaced in moto, and why; beside `moto_memory`, all that knows moto from inside.
 
 Tested against moto 5.2 and refused with any other. moto answers S3, Step Functions, IAM and the
 Lambda API over HTTP; this module has it run functions in processes, and mends where its Step

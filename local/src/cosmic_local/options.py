@@ -31,6 +31,7 @@ class StackOptions:
         port: Where the emulator listens; 0 takes a free port.
         lambda_endpoint: Where functions run, in place of processes of the stack's own.
         idle_s: How long an idle execution environment is kept.
+        data: Where objects and executions are kept beyond the stack's end; without it they go.
         detached: Whether the stack outlives the process that starts it.
     """
 
@@ -47,6 +48,7 @@ class StackOptions:
     port: int = 0
     lambda_endpoint: str = ""
     idle_s: float = 120.0
+    data: Path | None = None
     detached: bool = False
 
     def arguments(self) -> list[str]:
@@ -61,6 +63,7 @@ class StackOptions:
         switches = {"rendezvous": self.rendezvous, "console": self.console}
         switches["detached"] = self.detached
         flags = [f"--{name}" for name, on in switches.items() if on]
+        data = ("--data", str(self.data)) if self.data is not None else ()
         return [
             *("--template", str(self.template)),
             *("--state-dir", str(self.state_dir)),
@@ -71,6 +74,7 @@ class StackOptions:
             *("--port", str(self.port)),
             *("--lambda-endpoint", self.lambda_endpoint),
             *("--idle-s", str(self.idle_s)),
+            *data,
             *named,
             *flags,
         ]
@@ -92,6 +96,7 @@ class StackOptions:
         parser.add_argument("--lambda-endpoint", default=cls.lambda_endpoint)
         parser.add_argument("--port", type=int, default=cls.port)
         parser.add_argument("--idle-s", type=float, default=cls.idle_s)
+        parser.add_argument("--data", type=Path)
         parser.add_argument("--detached", action="store_true")
         found = vars(parser.parse_args(arguments))
         found["parameters"] = _pairs(found.pop("parameter"))

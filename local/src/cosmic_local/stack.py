@@ -150,6 +150,7 @@ class LocalStack(StackHandle):
         region: str = "us-east-1",
         port: int = 0,
         idle_s: float = 120.0,
+        data: Path | None = None,
         start_timeout_s: float = 60.0,
     ) -> None:
         """Describe it; entering the block, or `start`, starts it.
@@ -165,6 +166,7 @@ class LocalStack(StackHandle):
             region: The region that is played.
             port: Where the emulator listens; 0 takes a free port.
             idle_s: How long an idle execution environment is kept.
+            data: Where objects and executions are kept beyond the stack's end.
             start_timeout_s: After which a stack that isn't ready has failed.
         """
         self._temporary = state_dir is None
@@ -181,6 +183,7 @@ class LocalStack(StackHandle):
             region=region,
             port=port,
             idle_s=idle_s,
+            data=data.resolve() if data is not None else None,
         )
         self._start_timeout_s = start_timeout_s
         self._process: subprocess.Popen[bytes] | None = None

@@ -50,6 +50,7 @@ class StackInfo:
         rendezvous: Address of the rendezvous server, or an empty string.
         console: Address of the page that shows the runs, or an empty string.
         concurrency: Invocations at once over all functions, as the machine's memory allows.
+        data: The folder of what outlives the stack, or an empty string.
     """
 
     pid: int
@@ -65,6 +66,7 @@ class StackInfo:
     rendezvous: str = ""
     console: str = ""
     concurrency: int = 0
+    data: str = ""
 
     def process(self) -> psutil.Process | None:
         """The stack's process, if it is still the one that wrote this."""

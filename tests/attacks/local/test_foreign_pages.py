@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cosmic_local.__main__ import Guarded
+from cosmic_local.applications import Guarded
 from cosmic_local.client import client
 from cosmic_local.emulator import bind, serving
 from cosmic_local.guard import is_own

@@ -22,6 +22,7 @@ def test_options_come_back_as_they_were() -> None:
         region="eu-west-1",
         port=5001,
         idle_s=2.5,
+        data=Path("/d"),
         detached=True,
     )
     assert StackOptions.parse(options.arguments()) == options

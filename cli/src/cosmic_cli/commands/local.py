@@ -29,9 +29,16 @@ def up_command(
     lambda_endpoint: Annotated[
         str, typer.Option(help="URL where functions run, such as that of `sam local start-lambda`.")
     ] = "",
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder that keeps the bucket and the runs beyond the stack's end."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Start the stack, which runs until `cosmic local down`.
+
+    Without --data, all that is in it goes as it ends. With it, the next stack with that folder
+    has the same bucket and runs; runs that had not ended were interrupted, and can be resumed.
 
     With --lambda-endpoint, ranks communicate through the bucket: containers cannot reach a
     rendezvous server on this machine. No more functions run at once than the free memory holds;
@@ -39,7 +46,7 @@ def up_command(
 
     Example: cosmic local up
 
-    JSON: {"concurrency", "console", "endpoint", "state_dir", "outputs": {name: value}}
+    JSON: {"concurrency", "console", "data", "endpoint", "state_dir", "outputs": {name: value}}
     """
     if not template.is_file():
         hint = "run it in the project's folder, or give --template"
@@ -52,18 +59,22 @@ def up_command(
         lambda_endpoint=lambda_endpoint,
         rendezvous=not lambda_endpoint,
         console=True,
+        data=data.resolve() if data is not None else None,
     )
     stack = up(options)
     if as_json:
         facts = {
             "concurrency": stack.info.concurrency,
             "console": stack.info.console,
+            "data": stack.info.data,
             "endpoint": stack.endpoint_url,
             "state_dir": str(stack.folder),
         }
         show_json({**facts, "outputs": stack.outputs})
         return
     out.print(f"console: {stack.info.console}", highlight=False)
+    if stack.info.data:
+        out.print(f"data: {stack.info.data}", highlight=False, markup=False, soft_wrap=True)
     out.print(f"endpoint: {stack.endpoint_url}", highlight=False)
     out.print(f"functions at once: {stack.info.concurrency}", highlight=False)
     for name, value in stack.outputs.items():
@@ -84,7 +95,7 @@ def _next(state_dir: Path) -> dict[str, tuple[str, ...]]:
 
 @app.command(name="down")
 def down_command(state_dir: StateDir = STATE_DIR, as_json: AsJson = False) -> None:
-    """Stop the stack and remove its files.
+    """Stop the stack and remove its files; a folder given as --data stays.
 
     Example: cosmic local down
 

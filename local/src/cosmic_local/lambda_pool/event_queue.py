@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cosmic_local.errors import PayloadTooLarge, StackError, Stopping, Throttled
 from cosmic_local.lambda_pool.function import VERSION, FunctionSpec
@@ -20,6 +20,16 @@ MAX_EVENT_BYTES = 1024 * 1024
 PAUSE_S = 0.5
 
 Destination = Callable[[FunctionSpec, dict[str, Any]], None]
+
+
+class Journal(Protocol):
+    """What remembers events that are accepted and not done with."""
+
+    def accepted(self, request_id: str, function: str, payload: bytes, source: str) -> None:
+        """An event was accepted."""
+
+    def done(self, request_id: str) -> None:
+        """An event was served, or failed for good."""
 
 
 class EventQueue:
@@ -37,15 +47,25 @@ class EventQueue:
         folder: Path,
         destination: Destination | None = None,
         pauses_s: tuple[float, float] = (1.0, 2.0),
+        journal: Journal | None = None,
     ) -> None:
         self._pool = pool
+        self._journal = journal
         self._failed = JsonLines(folder / "failed-events.jsonl")
         self._destination = destination
         self._pauses_s = pauses_s
         self._closed = threading.Event()
 
-    def submit(self, function: str, payload: bytes, source: str) -> str:
+    def submit(
+        self, function: str, payload: bytes, source: str, request_id: str | None = None
+    ) -> str:
         """Accept an event.
+
+        Args:
+            function: Whose.
+            payload: The event.
+            source: Where it comes from.
+            request_id: The one it has already, if it is accepted anew.
 
         Returns:
             The request id; all tries have the same.
@@ -59,7 +79,9 @@ class EventQueue:
             raise PayloadTooLarge(
                 f"the event has {len(payload)} bytes; Lambda takes {MAX_EVENT_BYTES}"
             )
-        request_id = str(uuid.uuid4())
+        request_id = request_id or str(uuid.uuid4())
+        if self._journal is not None:
+            self._journal.accepted(request_id, spec.name, payload, source)
         arguments = (spec, payload, Origin(source), request_id)
         threading.Thread(target=self._deliver, args=arguments, daemon=True).start()
         return request_id
@@ -72,12 +94,20 @@ class EventQueue:
         tries = spec.events.max_retries + 1
         for attempt in range(1, tries + 1):
             served = self._invoke(spec, payload, origin, request_id)
-            if served is None or served.outcome.kind in (Kind.OK, Kind.STOPPED):
+            if served is None or served.outcome.kind is Kind.STOPPED:
+                return
+            if served.outcome.kind is Kind.OK:
+                self._done(request_id)
                 return
             if attempt == tries:
                 self._give_up(spec, payload, request_id, served, tries)
+                self._done(request_id)
             elif self._closed.wait(self._pauses_s[min(attempt, 2) - 1]):
                 return
+
+    def _done(self, request_id: str) -> None:
+        if self._journal is not None:
+            self._journal.done(request_id)
 
     def _invoke(
         self, spec: FunctionSpec, payload: bytes, origin: Origin, request_id: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -17,12 +16,13 @@ from cosmic.contracts.numbered_sets import (
     natural_order,
 )
 from cosmic.contracts.plan import FunctionLimits, PlannedModel, PlannedPartition
-from cosmic.data.checkpoint_header import DOMAIN, check_start
+from cosmic.data.checkpoint_header import DOMAIN
 from cosmic.data.dataset_index import IndexedPartition
 from cosmic.data.formats import FORMATS, read_header
 from cosmic.errors import InputError, Problem
 from cosmic.planning.capacity import too_much_to_look_at
 from cosmic.planning.indexed import is_index, known_partitions
+from cosmic.planning.model_file import read_checkpoint
 from cosmic.planning.pixel_sample import (
     OpenPartition,
     as_problem,
@@ -34,7 +34,6 @@ from cosmic.planning.training_images import other_scale, too_small
 from cosmic.storage.objects import Readable, StoredObject
 
 HEADER_READERS = 16
-HASHED_BYTES = 8 << 20  # of a model at a time
 SHOWN_NAMES = 5
 MOST_LIKE = 1000
 
@@ -141,13 +140,13 @@ def _survey_model(
     try:
         head = store.head(at)
         _refuse_large(head, largest)
-        digest, metadata = _read_checkpoint(store, at, head)
+        checkpoint = read_checkpoint(store, at, head, model.sha256)
     except InputError as error:
         problem = _as_problem("/model/uri", model.uri, error)
         found.problems.append(replace(problem, hint=_unconverted(store, at) or problem.hint))
         return {}
-    if model.sha256 and digest != model.sha256:
-        message = f"{model.uri} has sha256 {digest}"
+    if model.sha256 and checkpoint.sha256 != model.sha256:
+        message = f"{model.uri} has sha256 {checkpoint.sha256}"
         hint = "upload the model that the manifest names, or correct the manifest"
         found.problems.append(
             Problem("/model/sha256", message, model.sha256, hint, "checksum-differs")
@@ -157,10 +156,10 @@ def _survey_model(
         key=at.key,
         etag=head.etag,
         bytes=head.bytes,
-        sha256=digest,
-        has_domain=DOMAIN in metadata,
+        sha256=checkpoint.sha256,
+        has_domain=DOMAIN in checkpoint.metadata,
     )
-    return metadata
+    return checkpoint.metadata
 
 
 def _refuse_large(head: StoredObject, largest: int | None) -> None:
@@ -168,23 +167,6 @@ def _refuse_large(head: StoredObject, largest: int | None) -> None:
         message = f"{head.bytes} bytes long, but a rank's memory holds a model of {largest} bytes"
         hint = "check that this is the model, or deploy with a larger InferMemorySize"
         raise InputError(message, code="too-little-memory", hint=hint)
-
-
-def _read_checkpoint(
-    store: Readable, at: Location, head: StoredObject
-) -> tuple[str, dict[str, str]]:
-    """SHA-256 and metadata of a file, read piece by piece, if it begins as a checkpoint does."""
-    digest, metadata = hashlib.sha256(), dict[str, str]()
-    piece = memoryview(bytearray(min(HASHED_BYTES, head.bytes)))
-    for offset in range(0, head.bytes, HASHED_BYTES):
-        target = piece[: min(HASHED_BYTES, head.bytes - offset)]
-        store.read_into(target, at, offset, etag=head.etag)
-        if offset == 0:
-            metadata = check_start(target, head.bytes)
-        digest.update(target)
-    if not head.bytes:
-        metadata = check_start(piece, 0)
-    return digest.hexdigest(), metadata
 
 
 def _unconverted(store: Readable, at: Location) -> str:
