@@ -17,6 +17,7 @@ from cosmic.costs.budget import over_budget
 from cosmic.costs.world_size import best_world_size
 from cosmic.errors import Problem
 from cosmic.planning.admission import Admission, admit
+from cosmic.planning.admission_queue import RUN_ENDED, Ended, release
 from cosmic.planning.concurrency import ranks_at_once
 from cosmic.planning.events import uploads
 from cosmic.planning.settings import InitSettings
@@ -33,8 +34,10 @@ functions = boto3.client("lambda")
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Start a run for each manifest that the event announces, or let in the one that asks."""
-    return _admit(event["admit"]) if "admit" in event else _start_all(event)
+    """Start the runs that the event announces, admit the run that asks, or wake the next."""
+    if "admit" in event:
+        return _admit(event["admit"])
+    return _release(event) if event.get("detail-type") == RUN_ENDED else _start_all(event)
 
 
 def _admit(event: dict[str, Any]) -> dict[str, Any]:
@@ -46,6 +49,13 @@ def _admit(event: dict[str, Any]) -> dict[str, Any]:
     else:
         logger.info("run waits", before=answer.before[:5], wait_s=answer.wait_s, **facts)
     return answer.as_dict()
+
+
+def _release(event: dict[str, Any]) -> dict[str, Any]:
+    ended = Ended.from_event(event)
+    woken = release(ended, store, executions, _at_once())
+    logger.info("run left the queue", execution=ended.execution, woken=woken)
+    return {"woken": list(woken)}
 
 
 def _start_all(event: dict[str, Any]) -> dict[str, Any]:

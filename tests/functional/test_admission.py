@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import json
-import math
-import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,16 +14,22 @@ import pytest
 
 from cosmic.contracts.location import Location
 from cosmic.errors import InputError
-from cosmic.planning.admission import (
-    FIRST_LOOK_S,
-    LONGEST_LOOK_S,
+from cosmic.planning.admission import LOOK_S, Admission, Answer, admit, look_after_s
+from cosmic.planning.admission_queue import (
+    LEASE_S,
     QUEUE_KEY,
-    Admission,
-    Answer,
-    admit,
-    look_after_s,
+    RUN_ENDED,
+    Ended,
+    release,
+    sleeper_at,
 )
 from cosmic.storage.objects import Store
+from cosmic_local.template.event_rules import execution_notice
+
+# In any five minutes, who is next looks twice at most; so do the others in their first round, which
+# starts as they come, and once more in the rounds after it.
+WINDOW_S = 300
+MOST_LOOKS = 6
 
 WAITING = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}}}
 
@@ -37,12 +43,15 @@ class Runs:
         made = steps.create_state_machine(name=bucket, definition=json.dumps(WAITING), roleArn=role)
         self.machine = made["stateMachineArn"]
 
-    def start(self, ranks: int) -> Admission:
+    def start(self, ranks: int, asleep: bool = False) -> Admission:
+        """A run; one that is asleep has left its token."""
         run = f"run-{uuid.uuid4().hex[:8]}"
-        started = self.steps.start_execution(stateMachineArn=self.machine, name=run)
-        return Admission(
-            bucket=self.bucket, run=run, ranks=ranks, execution=started["executionArn"]
-        )
+        text = json.dumps({"bucket": self.bucket})
+        made = self.steps.start_execution(stateMachineArn=self.machine, name=run, input=text)
+        asks = Admission(bucket=self.bucket, run=run, ranks=ranks, execution=made["executionArn"])
+        if asleep:
+            self.store.put(sleeper_at(self.bucket, asks.execution), b'{"token": "of its own"}')
+        return asks
 
     def end(self, run: Admission) -> None:
         self.steps.stop_execution(executionArn=run.execution)
@@ -53,6 +62,10 @@ class Runs:
     def admitted(self, run: Admission, capacity: int = 10) -> bool:
         return self.ask(run, capacity).admitted
 
+    def release(self, run: Admission, capacity: int = 10) -> tuple[str, ...]:
+        ended = Ended(self.bucket, run.execution)
+        return release(ended, self.store, self.steps, capacity)
+
     def queued(self) -> list[str]:
         queue = json.loads(self.store.get(Location(self.bucket, QUEUE_KEY)))
         return [place["run"] for place in queue["places"]]
@@ -61,13 +74,6 @@ class Runs:
 @pytest.fixture
 def runs(aws: Callable[[str], Any], store: Store, bucket: str) -> Runs:
     return Runs(aws("stepfunctions"), store, bucket)
-
-
-def again(run: Admission, answer: Answer) -> Admission:
-    """The same run's next question."""
-    return run.model_copy(
-        update={"looks": answer.looks, "waiting": answer.waiting, "since_s": answer.since_s}
-    )
 
 
 def test_runs_that_fit_together_go_together(runs: Runs) -> None:
@@ -125,7 +131,7 @@ def test_a_lease_ends_with_the_state_machines_time(
 ) -> None:
     holder, waiting = runs.start(10), runs.start(10)
     with monkeypatch.context() as long_ago:
-        long_ago.setattr("cosmic.planning.admission.time.time", lambda: 1e9)
+        long_ago.setattr("cosmic.planning.admission_queue.time.time", lambda: 1e9)
         assert runs.admitted(holder)
     assert runs.admitted(waiting), "the holder's execution still runs, its lease is over"
 
@@ -184,52 +190,108 @@ def test_to_wait_is_an_answer_that_says_for_how_long(runs: Runs) -> None:
     for looks in range(3):
         answer = runs.ask(waiting.model_copy(update={"looks": looks}))
         assert (answer.admitted, answer.looks) == (False, looks + 1)
-        assert 1 <= answer.wait_s <= FIRST_LOOK_S
+        assert LOOK_S / 2 <= answer.wait_s <= LOOK_S
         assert isinstance(answer.wait_s, int), "Step Functions waits whole seconds"
         assert (answer.before, answer.taken) == ((holder.run,), 10)
 
 
-def test_who_waits_far_behind_or_in_a_line_that_stands_looks_rarely(
+def test_who_is_not_next_looks_the_less_often_the_more_wait(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cosmic.planning.admission.random.uniform", lambda _, most: most)
     queued = [runs.start(10) for _ in range(4)]
-    first = [runs.ask(run) for run in queued]
-    waits = [answer.wait_s for answer in first]
-    assert waits == [0, FIRST_LOOK_S, 2 * FIRST_LOOK_S, 3 * FIRST_LOOK_S]
-    now, standing = time.time(), again(queued[1], first[1])
-    for later_s, wait_s in ((100, 25), (1000, 250), (10_000, LONGEST_LOOK_S)):
-        monkeypatch.setattr("cosmic.planning.admission.time.time", lambda at=now + later_s: at)
-        assert runs.ask(standing).wait_s == pytest.approx(wait_s, abs=1)
+    assert [runs.ask(run).wait_s for run in queued] == [0, LOOK_S, 2 * LOOK_S, 3 * LOOK_S]
+    assert [runs.ask(run).wait_s for run in queued] == [0, LOOK_S, 3 * LOOK_S, 3 * LOOK_S]
 
 
-def test_who_has_waited_long_and_is_next_looks_often_while_runs_come_and_go(
+def test_a_run_is_woken_when_there_is_room_for_it_and_not_before(runs: Runs) -> None:
+    small, large = runs.start(4), runs.start(6)
+    waiting, last = runs.start(5, asleep=True), runs.start(5, asleep=True)
+    assert [runs.admitted(run) for run in (small, large, waiting, last)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    runs.end(small)
+    assert runs.release(small) == (), "four are free, and it needs five"
+    runs.end(large)
+    assert runs.release(large) == (waiting.run, last.run)
+    assert runs.admitted(waiting)
+    assert runs.admitted(last)
+    assert runs.queued() == [waiting.run, last.run]
+    assert runs.release(large) == (), "who was admitted is awake"
+
+
+def test_the_place_of_an_execution_that_still_seems_to_run_is_free_once_its_end_is_announced(
+    runs: Runs,
+) -> None:
+    holder, waiting = runs.start(10), runs.start(10, asleep=True)
+    assert runs.admitted(holder)
+    assert not runs.admitted(waiting)
+    assert runs.release(holder) == (waiting.run,), "Step Functions may say RUNNING for a while"
+    assert runs.admitted(waiting)
+
+
+def test_a_wake_up_that_got_lost_is_made_up_for_by_anybodys_look(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cosmic.planning.admission.random.uniform", lambda _, most: most)
-    queued = [runs.start(10) for _ in range(3)]
-    answers = [runs.ask(run) for run in queued]
-    now = time.time() + 10_000
-    monkeypatch.setattr("cosmic.planning.admission.time.time", lambda: now)
-    runs.end(queued[0])
-    assert runs.admitted(again(queued[1], answers[1]))
-    next_in_line = runs.ask(again(queued[2], answers[2]))
-    assert (next_in_line.waiting, next_in_line.since_s) == (0, now)
-    assert next_in_line.wait_s == FIRST_LOOK_S
+    woken: list[str] = []
+    monkeypatch.setattr(
+        "cosmic.planning.admission_queue._woken", lambda place, *_: woken.append(place.run)
+    )
+    holder, waiting, last = runs.start(10), runs.start(10), runs.start(1)
+    assert [runs.admitted(run) for run in (holder, waiting, last)] == [True, False, False]
+    assert woken == []
+    runs.end(holder)
+    assert not runs.admitted(last)
+    assert woken == [waiting.run]
+
+
+def test_a_run_that_died_asleep_is_passed_by_the_next(runs: Runs) -> None:
+    holder, dead, waiting = runs.start(10), runs.start(10, asleep=True), runs.start(10, asleep=True)
+    for run in (holder, dead, waiting):
+        runs.admitted(run)
+    runs.end(dead)
+    runs.end(holder)
+    assert runs.release(holder) == (waiting.run,)
+
+
+@pytest.mark.parametrize("text", [b"", b"{}", b'{"token": ""}', b"\xff"])
+def test_a_token_that_cannot_be_used_holds_up_nobody(runs: Runs, text: bytes) -> None:
+    holder, waiting = runs.start(9), runs.start(5)
+    assert runs.admitted(holder)
+    assert not runs.admitted(waiting)
+    runs.store.put(sleeper_at(runs.bucket, waiting.execution), text)
+    runs.end(holder)
+    assert runs.release(holder) == ()
+    assert runs.admitted(waiting)
+
+
+def test_the_notice_of_an_end_is_read(runs: Runs) -> None:
+    run = runs.start(1)
+    runs.end(run)
+    described = runs.steps.describe_execution(executionArn=run.execution)
+    notice = execution_notice(described)
+    assert notice["detail-type"] == RUN_ENDED
+    assert Ended.from_event(notice) == Ended(runs.bucket, run.execution)
 
 
 @pytest.mark.parametrize("draw", [min, max], ids=["often", "rarely"])
-def test_looks_of_all_who_wait_grow_as_the_logarithm_of_their_number(
-    monkeypatch: pytest.MonkeyPatch, draw: Callable[[float, float], float]
+@pytest.mark.parametrize("waiting", [1, 2, 30, 1000, 10_000])
+def test_looks_of_all_who_wait_are_bounded_whatever_their_number(
+    monkeypatch: pytest.MonkeyPatch, waiting: int, draw: Callable[[float, float], float]
 ) -> None:
+    """A simulated day, in which no run ends and so none is woken."""
     monkeypatch.setattr("cosmic.planning.admission.random.uniform", draw)
-
-    def looks_a_minute(waiting: int) -> float:
-        return sum(60 / look_after_s(before, 0.0) for before in range(waiting))
-
-    most = 60 / (FIRST_LOOK_S / 2)
-    for waiting in (1, 30, 1000, 10_000):
-        assert looks_a_minute(waiting) <= most * (1 + math.log(waiting))
+    first = [(look_after_s(before, before + 1), before) for before in range(waiting)]
+    due, looks = sorted(first), Counter[int]()
+    while due[0][0] < LEASE_S:
+        now, before = due[0]
+        looks[now // WINDOW_S] += 1
+        heapq.heapreplace(due, (now + look_after_s(before, waiting), before))
+    assert max(looks.values()) <= MOST_LOOKS
+    assert looks.total() >= LEASE_S // LOOK_S - 1, "who is next goes on looking"
 
 
 def test_an_earlier_executions_place_is_not_that_of_a_later_one(runs: Runs) -> None:
@@ -246,7 +308,7 @@ def test_an_earlier_executions_place_is_not_that_of_a_later_one(runs: Runs) -> N
 def test_a_queue_that_others_change_all_the_time_is_no_error(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cosmic.planning.admission.SWAP_PAUSE_S", 0.0)
+    monkeypatch.setattr("cosmic.planning.admission_queue.SWAP_PAUSE_S", 0.0)
     monkeypatch.setattr(runs.store, "replace", lambda *_: "")
     answer = runs.ask(runs.start(1))
     assert (answer.admitted, answer.looks) == (False, 1)
@@ -257,9 +319,7 @@ def test_the_state_machines_request_is_read() -> None:
     state = {"bucket": "b", "prefix": "runs/", "run": "r", "concurrency": 3}
     first = Admission.from_event({"run": state, "execution": "arn"})
     assert first == Admission(bucket="b", run="r", ranks=3, execution="arn", looks=0)
-    answer = Answer(False, 7, looks=2, waiting=3, since_s=1e9, before=("x",), taken=9).as_dict()
-    assert answer.keys() == {"admitted", "wait_s", "looks", "waiting", "since_s"}
+    answer = Answer(False, 7, looks=2, before=("x",), taken=9).as_dict()
+    assert answer.keys() == {"admitted", "wait_s", "looks"}
     later = Admission.from_event({"run": {**state, "admission": answer}, "execution": "arn"})
-    assert (later.looks, later.waiting, later.since_s) == (2, 3, 1e9)
-    old = {"admitted": False, "wait_s": 7, "looks": 2}  # an execution that an upgrade has met
-    assert Admission.from_event({"run": {**state, "admission": old}, "execution": "arn"}).looks == 2
+    assert later.looks == 2

@@ -28,7 +28,8 @@ from cosmic.costs.bill import (
 from cosmic.costs.predict import AGGREGATE_MB
 from cosmic.costs.prices import price
 from cosmic.errors import Problem
-from cosmic.planning.admission import LEASE_S, Answer, look_after_s
+from cosmic.planning.admission import Answer, look_after_s
+from cosmic.planning.admission_queue import LEASE_S, Sleeper, sleeper_at
 from cosmic.planning.execution_input import execution_input
 
 from .conftest import ROOT, Deployed
@@ -57,7 +58,8 @@ INPUT = {
 }
 ITEM = {key: INPUT[key] for key in ("bucket", "prefix", "run", "failure")} | {"rank": 0}
 CONTEXT = {
-    "Execution": {"Id": "arn", "StartTime": "t"},
+    "Task": {"Token": "t"},
+    "Execution": {"Id": "arn", "Name": "n", "StartTime": "t"},
     "State": {"RetryCount": 0, "EnteredTime": "t"},
     "Map": {"Item": {"Value": {"rank": 0}}},
 }
@@ -187,7 +189,7 @@ BROKEN = {
     "Sandbox.Timedout",
 }
 EVENTS_OF_A_TRY = 5  # scheduled, started, failed, and the retry's own
-EVENTS_OF_A_LOOK = 9  # of Admit, HasRoom and WaitForRoom
+EVENTS_OF_A_LOOK = 13  # five of Admit, two of HasRoom, six of WaitForRoom
 MOST_EVENTS = 25_000
 
 
@@ -224,7 +226,7 @@ def test_all_waiting_fits_into_the_history() -> None:
 def _looks_in(time_s: float) -> int:
     waited, looks = 0.0, 0
     while waited < time_s:
-        waited += look_after_s(0, waited)
+        waited += look_after_s(0, 1)
         looks += 1
     return looks
 
@@ -239,6 +241,21 @@ def test_the_state_machine_reads_what_admit_answers() -> None:
         f"{name}.$" for name in Answer(False, 1, 1).as_dict()
     }
     assert MACHINE["States"]["WaitForRoom"]["Next"] == "Admit"
+
+
+def test_a_run_that_waits_leaves_its_token_where_it_is_looked_for() -> None:
+    waits = MACHINE["States"]["WaitForRoom"]
+    assert waits["Resource"].endswith(":s3:putObject.waitForTaskToken")
+    body = waits["Parameters"]["Body"]
+    assert {name.removesuffix(".$") for name in body} == set(Sleeper.model_fields)
+    assert set(body.values()) == {"$$.Task.Token"}
+    key = sleeper_at("b", "arn:aws:states:r:a:execution:m:NAME").key
+    assert key.replace("NAME", "{}") in waits["Parameters"]["Key.$"]
+    assert "$$.Execution.Name" in waits["Parameters"]["Key.$"]
+    assert waits["TimeoutSecondsPath"] == "$.admission.wait_s"
+    ways = [catch["Next"] for catch in waits["Catch"]]
+    assert ways == ["Admit", "LookLater"], "without a token it still looks, and not in a tight loop"
+    assert MACHINE["States"]["LookLater"]["Next"] == "Admit"
 
 
 def test_the_definition_and_its_names_are_within_limits() -> None:

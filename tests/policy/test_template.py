@@ -173,16 +173,38 @@ def test_failed_events_go_to_the_queue(template: Template) -> None:
     assert len(configs) == 2
     for config in configs:
         assert config["DestinationConfig"]["OnFailure"]["Destination"] == queue
-    ((_, rule),) = of_type(template, "AWS::Events::Rule")
-    assert rule["Targets"][0]["DeadLetterConfig"]["Arn"] == queue
+    rules = list(of_type(template, "AWS::Events::Rule"))
+    assert len(rules) == 2
+    for _, rule in rules:
+        assert rule["Targets"][0]["DeadLetterConfig"]["Arn"] == queue
 
 
 def test_every_end_that_the_state_machine_can_not_catch_reaches_aggregate(
     template: Template,
 ) -> None:
-    ((_, rule),) = of_type(template, "AWS::Events::Rule")
-    assert set(rule["EventPattern"]["detail"]["status"]) == {"ABORTED", "FAILED", "TIMED_OUT"}
-    assert rule["Targets"][0]["Arn"] == template.resolver.arn("AggregateFunction")
+    statuses = statuses_that_reach(template, "AggregateFunction")
+    assert statuses == {"ABORTED", "FAILED", "TIMED_OUT"}
+
+
+def test_every_end_of_a_run_reaches_init_which_wakes_the_next(template: Template) -> None:
+    statuses = statuses_that_reach(template, "InitFunction")
+    assert statuses == {"ABORTED", "FAILED", "SUCCEEDED", "TIMED_OUT"}
+    ((resource, actions),) = [
+        (s["Resource"], s["Action"])
+        for role, s in statements(template)
+        if "states:SendTaskSuccess" in as_list(s["Action"]) and role == "InitRole"
+    ]
+    assert actions == "states:SendTaskSuccess"
+    assert resource.endswith(":stateMachine:demo-pipeline")
+
+
+def statuses_that_reach(template: Template, function: str) -> set[str]:
+    """The ends of executions that EventBridge tells a function."""
+    arn = template.resolver.arn(function)
+    (rule,) = [
+        r for _, r in of_type(template, "AWS::Events::Rule") if r["Targets"][0]["Arn"] == arn
+    ]
+    return set(rule["EventPattern"]["detail"]["status"])
 
 
 def test_the_channels_follow_from_what_is_set_up(deployed: Deployed) -> None:

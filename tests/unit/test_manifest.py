@@ -148,6 +148,8 @@ IMPOSSIBLE = [
     "my survey",
     "<bucket>",
     "${BUCKET}",
+    "BUCKET",
+    "YOUR-BUCKET-NAME",
     "arn:aws:s3:eu-west-1:123456789012:accesspoint",
     "an-access-point-s3alias",
     "express--use1-az4--x-s3",

@@ -14,6 +14,10 @@ NEW_BUCKET = re.compile(r"(?!xn--|sthree-|amzn-s3-demo-)(?!.*\.\.)[a-z0-9][a-z0-
 OLD_BUCKET = re.compile(r"(?=.*[A-Z_])[A-Za-z0-9._-]{3,255}")
 
 
+# Documentation writes these; a bucket of the old kind could be called so, and none is known to be.
+PLACEHOLDER = re.compile(r".*[<>{$].*|(YOUR|MY)?[-_]?BUCKET([-_]?NAME)?", re.DOTALL)
+
+
 NUMBERS = re.compile(r"\d+(\.\d+){3}")
 
 
@@ -72,7 +76,7 @@ def check_bucket_name(name: str) -> None:
             f"{name!r} is an access point or a bucket of a special kind, which are not "
             "supported: give the name of a general purpose bucket"
         )
-    if "<" in name or ">" in name or "{" in name or "$" in name:
+    if PLACEHOLDER.fullmatch(name):
         raise ValueError(f"{name!r} is a placeholder: put the bucket's name in its place")
     if not (NEW_BUCKET.fullmatch(name) or OLD_BUCKET.fullmatch(name)) or NUMBERS.fullmatch(name):
         raise ValueError(
