@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from cosmic.contracts.bands import BANDS
 from cosmic.contracts.catalogue_schema import (
     COLUMNS,
     SCHEMA,
@@ -18,7 +19,6 @@ from cosmic.contracts.catalogue_schema import (
     schema_of,
 )
 from cosmic.contracts.catalogue_size import FITS_ROW_BYTES
-from cosmic.contracts.columns import BANDS
 from cosmic.contracts.quantiles import QUANTILES
 
 ROWS = 11

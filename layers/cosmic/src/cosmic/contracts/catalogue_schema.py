@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from cosmic.contracts.columns import BANDS
+from cosmic.contracts.bands import BANDS, Bands, bands_of_columns
 from cosmic.contracts.plausible import (
     plausible_declinations,
     plausible_magnitude_errors,
@@ -32,56 +33,81 @@ class ColumnInfo:
     description: str
 
 
-COLUMNS: dict[str, ColumnInfo] = {
-    "object_id": ColumnInfo(pa.int64(), "", "meta.id;meta.main", "Identifier in the data set"),
-    "ra": ColumnInfo(pa.float64(), "deg", "pos.eq.ra;meta.main", "Right ascension (ICRS)"),
-    "dec": ColumnInfo(pa.float64(), "deg", "pos.eq.dec;meta.main", "Declination (ICRS)"),
-    **{
-        f"mag_{b}": ColumnInfo(pa.float32(), "mag", "phot.mag;em.opt", f"asinh magnitude, {b} band")
-        for b in BANDS
-    },
-    **{
-        f"mag_err_{b}": ColumnInfo(
-            pa.float32(), "mag", "stat.error;phot.mag;em.opt", f"Error of mag_{b}"
-        )
-        for b in BANDS
-    },
-    "z_phot": ColumnInfo(pa.float32(), "", "src.redshift.phot", "Photometric redshift"),
-    "z_phot_err": ColumnInfo(
-        pa.float32(), "", "stat.error;src.redshift.phot", "68 % half-width of z_phot"
-    ),
-    **{
-        name: ColumnInfo(
-            pa.float32(),
-            "",
-            "stat.value;src.redshift.phot",
-            f"Redshift below which p(z) has {100 * level:g} %",
-        )
-        for name, level in QUANTILES.items()
-    },
-    "z_spec": ColumnInfo(pa.float32(), "", "src.redshift", "Spectroscopic redshift, if known"),
-    "flags": ColumnInfo(
-        pa.int32(), "", "meta.code", "Bitmask; each bit is described in the file's metadata"
-    ),
-    "partition": ColumnInfo(pa.int32(), "", "meta.id.part", "Partition, in natural order from 0"),
-    "row": ColumnInfo(pa.int64(), "", "meta.number", "Row in the partition, from 0"),
-}
+@cache
+def columns_of(bands: Bands) -> dict[str, ColumnInfo]:
+    """The columns of a catalogue of these bands, by name, in order."""
+    return {
+        "object_id": ColumnInfo(pa.int64(), "", "meta.id;meta.main", "Identifier in the data set"),
+        "ra": ColumnInfo(pa.float64(), "deg", "pos.eq.ra;meta.main", "Right ascension (ICRS)"),
+        "dec": ColumnInfo(pa.float64(), "deg", "pos.eq.dec;meta.main", "Declination (ICRS)"),
+        **{
+            f"mag_{b}": ColumnInfo(
+                pa.float32(), "mag", "phot.mag;em.opt", f"asinh magnitude, {b} band"
+            )
+            for b in bands
+        },
+        **{
+            f"mag_err_{b}": ColumnInfo(
+                pa.float32(), "mag", "stat.error;phot.mag;em.opt", f"Error of mag_{b}"
+            )
+            for b in bands
+        },
+        "z_phot": ColumnInfo(pa.float32(), "", "src.redshift.phot", "Photometric redshift"),
+        "z_phot_err": ColumnInfo(
+            pa.float32(), "", "stat.error;src.redshift.phot", "68 % half-width of z_phot"
+        ),
+        **{
+            name: ColumnInfo(
+                pa.float32(),
+                "",
+                "stat.value;src.redshift.phot",
+                f"Redshift below which p(z) has {100 * level:g} %",
+            )
+            for name, level in QUANTILES.items()
+        },
+        "z_spec": ColumnInfo(pa.float32(), "", "src.redshift", "Spectroscopic redshift, if known"),
+        "flags": ColumnInfo(
+            pa.int32(), "", "meta.code", "Bitmask; each bit is described in the file's metadata"
+        ),
+        "partition": ColumnInfo(
+            pa.int32(), "", "meta.id.part", "Partition, in natural order from 0"
+        ),
+        "row": ColumnInfo(pa.int64(), "", "meta.number", "Row in the partition, from 0"),
+    }
+
+
+COLUMNS = columns_of(BANDS)
 PLAUSIBLE: dict[str, Callable[[NDArray[Any]], NDArray[np.bool_]]] = {
     "ra": plausible_right_ascensions,
     "dec": plausible_declinations,
-    **{f"mag_{b}": plausible_magnitudes for b in BANDS},
-    **{f"mag_err_{b}": plausible_magnitude_errors for b in BANDS},
     "z_spec": plausible_redshifts,
 }
-NULLABLE = tuple(name for name, c in COLUMNS.items() if pa.types.is_floating(c.type))
-SCHEMA = pa.schema([pa.field(n, c.type, nullable=n in NULLABLE) for n, c in COLUMNS.items()])
+
+
+def _schema(columns: Mapping[str, ColumnInfo]) -> pa.Schema:
+    return pa.schema(
+        [pa.field(n, c.type, nullable=pa.types.is_floating(c.type)) for n, c in columns.items()]
+    )
+
+
+SCHEMA = _schema(COLUMNS)
 FEW_VALUES = ["flags", "partition"]  # in a file, these alone are worth a dictionary
 TEXT_ID_SCHEMA = SCHEMA.set(0, pa.field("object_id", pa.string(), nullable=False))
 
 
-def schema_of(id_bytes: int | None) -> pa.Schema:
-    """The schema of a catalogue whose ids are text of so many bytes at most; None: numbers."""
-    return SCHEMA if id_bytes is None else TEXT_ID_SCHEMA
+def schema_of(id_bytes: int | None, bands: Bands = BANDS) -> pa.Schema:
+    """The schema of a catalogue of these bands.
+
+    Args:
+        id_bytes: So many bytes have its ids at most if they are text; None: they are numbers.
+    """
+    numbers = _schema(columns_of(bands))
+    return numbers if id_bytes is None else numbers.set(0, TEXT_ID_SCHEMA.field(0))
+
+
+def columns_in(names: Iterable[str]) -> dict[str, ColumnInfo]:
+    """The columns of the catalogue that has these, by name, in order."""
+    return columns_of(bands_of_columns(names))
 
 
 def rows_to_table(
@@ -93,6 +119,7 @@ def rows_to_table(
     *,
     partition: int,
     start: int,
+    bands: Bands = BANDS,
 ) -> pa.Table:
     """Catalogue rows of consecutive objects of one partition.
 
@@ -104,10 +131,11 @@ def rows_to_table(
         flags: `Flag` bitmasks (N,).
         partition: The partition's index in the plan.
         start: Index in the partition of the first row.
+        bands: Of the magnitudes, in order.
 
     Returns:
-        A table of `SCHEMA`, or of `TEXT_ID_SCHEMA`; what isn't finite, and what `PLAUSIBLE` says is
-        no value, is null.
+        A table of the schema of `schema_of`; what isn't finite, and what can be no
+        value of its kind, is null.
     """
     rows = len(z_phot)
     values: dict[str, NDArray[Any]] = {
@@ -121,16 +149,16 @@ def rows_to_table(
         "partition": np.full(rows, partition, np.int32),
         "row": np.arange(start, start + rows, dtype=np.int64),
     }
-    for i, band in enumerate(BANDS):
+    for i, band in enumerate(bands):
         values[f"mag_{band}"] = columns["mag"][:, i]
         values[f"mag_err_{band}"] = columns["mag_err"][:, i]
     values |= dict(zip(QUANTILES, z_quantiles.T, strict=True))
     texts = columns["object_id"].dtype.kind == "S"
     arrays = [
-        _texts(values[name]) if texts and name == "object_id" else _column(name, values[name])
-        for name in COLUMNS
+        _texts(values[name]) if texts and name == "object_id" else _column(name, info, values[name])
+        for name, info in columns_of(bands).items()
     ]
-    return pa.Table.from_arrays(arrays, schema=TEXT_ID_SCHEMA if texts else SCHEMA)
+    return pa.Table.from_arrays(arrays, schema=schema_of(1 if texts else None, bands))
 
 
 def _texts(ids: NDArray[np.bytes_]) -> pa.Array:
@@ -143,17 +171,26 @@ def _texts(ids: NDArray[np.bytes_]) -> pa.Array:
     )
 
 
-def _column(name: str, values: NDArray[Any]) -> pa.Array:
+def _column(name: str, info: ColumnInfo, values: NDArray[Any]) -> pa.Array:
     """A column of these values, made of their buffer.
 
     `pa.array` would do, but imports pandas where it is installed: 33 MiB and 0.4 s a rank.
     """
-    kind = COLUMNS[name].type
+    kind = info.type
     buffers = [None, pa.py_buffer(np.ascontiguousarray(values, kind.to_pandas_dtype()))]
-    if name in NULLABLE:
-        known = PLAUSIBLE.get(name, np.isfinite)(values)
+    if pa.types.is_floating(kind):
+        known = _known(name, values)
         buffers[0] = pa.py_buffer(np.packbits(known, bitorder="little"))
     return pa.Array.from_buffers(kind, len(values), buffers)
+
+
+def _known(name: str, values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which of a column's values are some."""
+    if name.startswith("mag_err_"):
+        return plausible_magnitude_errors(values)
+    if name.startswith("mag_"):
+        return plausible_magnitudes(values)
+    return PLAUSIBLE.get(name, np.isfinite)(values)
 
 
 def redshifts_of(rows: pa.Table) -> NDArray[np.float32]:

@@ -17,11 +17,12 @@ from cosmic.contracts.numbered_sets import (
     natural_order,
 )
 from cosmic.contracts.plan import FunctionLimits, PlannedModel, PlannedPartition
-from cosmic.data.checkpoint_header import DOMAIN, check_start
+from cosmic.data.checkpoint_header import DOMAIN, bands_in, check_start
 from cosmic.data.dataset_index import IndexedPartition
 from cosmic.data.formats import FORMATS, read_header
 from cosmic.errors import InputError, Problem
 from cosmic.planning.capacity import too_much_to_look_at
+from cosmic.planning.fitting_bands import other_bands
 from cosmic.planning.indexed import is_index, known_partitions
 from cosmic.planning.pixel_sample import (
     OpenPartition,
@@ -89,7 +90,9 @@ def inspect_inputs(
             else:
                 found.problems += outcome
         found.partitions = [o.planned for o in opened]
-        _survey_pixels(store, data, opened, pool, found)
+        found.problems += other_bands(found.model, opened)
+        if len({o.bands for o in opened}) < 2:
+            _survey_pixels(store, data, opened, pool, found)
     found.problems += too_small(metadata, opened)
     found.warnings += other_scale(metadata, opened)
     found.problems += _different_ids(data, found.partitions)
@@ -159,6 +162,7 @@ def _survey_model(
         bytes=head.bytes,
         sha256=digest,
         has_domain=DOMAIN in metadata,
+        bands=bands_in(metadata),
     )
     return metadata
 
@@ -350,7 +354,8 @@ def _from_index(listed: Listed, known: IndexedPartition) -> OpenPartition:
         row_bytes=known.row_bytes,
         id_bytes=known.id_bytes,
     )
-    return OpenPartition(planned, known.image_bytes, known.image_size, known.pixel_arcsec)
+    size, scale = known.image_size, known.pixel_arcsec
+    return OpenPartition(planned, known.image_bytes, size, scale, bands=known.bands)
 
 
 def _as_problem(pointer: str, value: str | None, error: InputError) -> Problem:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmic.contracts.bands import BANDS, Bands
 from cosmic.contracts.columns import Header, Tensor
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import Data
@@ -31,6 +32,7 @@ class OpenPartition:
         image_size: Height and width of an image; None: not known.
         pixel_arcsec: Side of a pixel; None: it doesn't say.
         tensors: Image and magnitudes.
+        bands: In their order.
     """
 
     planned: PlannedPartition
@@ -38,13 +40,21 @@ class OpenPartition:
     image_size: tuple[int, int] | None = None
     pixel_arcsec: float | None = None
     tensors: tuple[Tensor, Tensor] | None = None
+    bands: Bands = BANDS
 
     @classmethod
     def of(cls, planned: PlannedPartition, header: Header) -> OpenPartition:
         """Keep of a header what a sample needs, not the checksums of all rows."""
         image, mag = header.tensors["image"], header.tensors["mag"]
         height, width = image.shape[2:]
-        return cls(planned, image.row_bytes, (height, width), header.pixel_arcsec, (image, mag))
+        return cls(
+            planned,
+            image.row_bytes,
+            (height, width),
+            header.pixel_arcsec,
+            (image, mag),
+            header.bands,
+        )
 
 
 def compare_pixels(
@@ -68,7 +78,7 @@ def compare_pixels(
         planned = partitions[at].planned
         tensors = partitions[at].tensors or _tensors(store, planned)
         image, mag = (_rows(store, planned, tensor, start, stop) for tensor in tensors)
-        return Comparison.of(image, mag)
+        return Comparison.of(image, mag, partitions[at].bands)
 
     found = list(connections.map(compared, pieces))
     together = judge(Comparison.joined(found))

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from cosmic.contracts.bands import Bands
 from cosmic.contracts.catalogue_schema import rows_to_table
 from cosmic.data.stream import Block
 from cosmic.model.engine import Predictions
@@ -38,8 +39,8 @@ class PredictionBlock:
         """Number of rows."""
         return len(self.z_phot)
 
-    def table(self) -> pa.Table:
-        """The rows of the catalogue."""
+    def table(self, bands: Bands) -> pa.Table:
+        """The rows of a catalogue of these bands."""
         return rows_to_table(
             self.columns,
             self.z_phot,
@@ -48,6 +49,7 @@ class PredictionBlock:
             self.flags,
             partition=self.partition,
             start=self.start,
+            bands=bands,
         )
 
     def detached(self) -> PredictionBlock:

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cosmic.contracts.catalogue_schema import FEW_VALUES
+from cosmic.contracts.bands import Bands
+from cosmic.contracts.catalogue_schema import FEW_VALUES, schema_of
 from cosmic.contracts.plan import PlanSettings
 from cosmic.contracts.rank_record import WorkPart
 from cosmic.data.stream import Block, BlockReader, Stream
@@ -142,16 +143,20 @@ class Work:
         )
 
 
-def infer_rows(work: Work, shard: Path, schema: pa.Schema) -> None:
-    """Predict a rank's rows and write them to a shard of this schema, block by block.
+def infer_rows(work: Work, shard: Path, id_bytes: int | None, bands: Bands) -> None:
+    """Predict a rank's rows and write them to a shard, block by block.
+
+    Args:
+        id_bytes: Bytes of the run's longest id if ids are text.
+        bands: Of the model.
 
     Raises:
         InputError: a partition is not what was planned, or time ran out.
         TransientError: S3 failed.
     """
-    with pq.ParquetWriter(shard, schema, use_dictionary=FEW_VALUES) as writer:
+    with pq.ParquetWriter(shard, schema_of(id_bytes, bands), use_dictionary=FEW_VALUES) as writer:
         for rows in work.predicted():
-            writer.write_table(rows.table())
+            writer.write_table(rows.table(bands))
             work.progress.count(rows)
             work.seen(work.progress.rows)
     work.progress.ended = time.monotonic()
@@ -171,4 +176,4 @@ def predicted_tables(
         found = predict_block(block, engine, size, progress, stop_by, check_pixels=check)
         rows = PredictionBlock.of(block, found)
         progress.count(rows)
-        yield rows.table()
+        yield rows.table(plan.model.bands)

@@ -6,7 +6,6 @@ import hashlib
 import time
 from collections.abc import Callable
 
-from cosmic.contracts.catalogue_schema import schema_of
 from cosmic.contracts.plan import PlanPart
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.data.stream import BlockReader
@@ -108,7 +107,7 @@ def _infer(
             tolerant=plan.failed_rows_percent > 0,
             seen=seen,
         )
-        infer_rows(work, path, schema_of(plan.id_bytes))
+        infer_rows(work, path, plan.id_bytes, plan.model.bands)
         invocation.mark("inferred_at_s")
         run = RunStore(environment.store, task.folder)
         run.write_shard(task.rank, plan.world_size, path)

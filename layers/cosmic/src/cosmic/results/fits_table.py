@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from cosmic.contracts.catalogue_schema import COLUMNS
+from cosmic.contracts.bands import Bands
+from cosmic.contracts.catalogue_schema import ColumnInfo, columns_of
 from cosmic.contracts.flags import MEANINGS, Flag
 from cosmic.storage.objects import Output
 
@@ -28,13 +29,19 @@ class FitsTable:
     Args:
         output: Gets the file.
         id_bytes: Bytes of the longest id if ids are text; None: they are whole numbers.
+        bands: Whose magnitudes it has.
         provenance: As it will be, but for its numbers: it says how long the header is.
     """
 
     def __init__(
-        self, output: Output, id_bytes: int | None, provenance: Mapping[str, str | int]
+        self,
+        output: Output,
+        id_bytes: int | None,
+        bands: Bands,
+        provenance: Mapping[str, str | int],
     ) -> None:
-        self._output, self._row = output, _row_dtype(id_bytes)
+        self._output, self._columns = output, columns_of(bands)
+        self._row = _row_dtype(self._columns, id_bytes)
         self._buffer = np.empty(0, self._row)
         self._rows = 0
         self._header_bytes = len(self._header(provenance))
@@ -45,7 +52,7 @@ class FitsTable:
         if len(self._buffer) < table.num_rows:
             self._buffer = np.empty(table.num_rows, self._row)
         rows = self._buffer[: table.num_rows]
-        for name in COLUMNS:
+        for name in self._columns:
             rows[name] = table[name].to_numpy(zero_copy_only=False)
         self._output.write(rows.view(np.uint8).data)
         self._rows += table.num_rows
@@ -67,20 +74,22 @@ class FitsTable:
         with fitsio.FITS("mem://", "rw") as file:
             file.create_table_hdu(
                 np.empty(0, self._row.newbyteorder("=")),
-                units=[c.unit for c in COLUMNS.values()],
+                units=[c.unit for c in self._columns.values()],
                 extname=FITS_EXTENSION,
             )
-            _write_keys(file[FITS_EXTENSION], provenance)
+            _write_keys(file[FITS_EXTENSION], self._columns, provenance)
             header = bytearray(file.read_raw())
         card = header.index(b"NAXIS2  =")
         header[card + VALUE.start : card + VALUE.stop] = b"%20d" % self._rows
         return bytes(header)
 
 
-def _write_keys(hdu: Any, provenance: Mapping[str, str | int]) -> None:
+def _write_keys(
+    hdu: Any, columns: Mapping[str, ColumnInfo], provenance: Mapping[str, str | int]
+) -> None:
     for flag in Flag:
         hdu.write_key(f"FLAG{flag.value}", flag.name, comment=MEANINGS[flag])
-    for i, info in enumerate(COLUMNS.values(), start=1):
+    for i, info in enumerate(columns.values(), start=1):
         hdu.write_key(f"TUCD{i}", info.ucd, comment=info.description[:40])
     for name, value in provenance.items():
         key = name.upper().removeprefix("COSMIC.")[:8].replace(".", "")
@@ -95,9 +104,9 @@ def ascii_name(name: str) -> str:
     return name if name.isascii() and name.isprintable() else quote(name, safe=SAFE)
 
 
-def _row_dtype(id_bytes: int | None) -> np.dtype[Any]:
+def _row_dtype(columns: Mapping[str, ColumnInfo], id_bytes: int | None) -> np.dtype[Any]:
     """A row as it lies in the file: big-endian, nothing between the columns."""
-    kinds: dict[str, Any] = {n: np.dtype(c.type.to_pandas_dtype()) for n, c in COLUMNS.items()}
+    kinds: dict[str, Any] = {n: np.dtype(c.type.to_pandas_dtype()) for n, c in columns.items()}
     if id_bytes is not None:
         kinds["object_id"] = np.dtype(f"S{id_bytes}")
     row: NDArray[Any] = np.empty(0, list(kinds.items()))

@@ -149,7 +149,7 @@ def _open(store: Readable, at: Location, plan: Plan, sha256: str | None) -> pq.P
         return f"no shard ({error.code})"
     except pa.ArrowException as error:
         return _no_shard(at, error)
-    if not file.schema_arrow.equals(schema_of(plan.id_bytes)):
+    if not file.schema_arrow.equals(schema_of(plan.id_bytes, plan.model.bands)):
         return _no_shard(at, "its columns are not those of the catalogue")
     return file
 

@@ -93,7 +93,8 @@ def pack(
     reading = Reading(files, choices, text_ids=text_id is not None)
     with _beside(out) as folder:
         scale = next((s["pixel_arcsec"] for s in sources if s["pixel_arcsec"]), None)
-        writer = PartitionWriter(folder, partition_bytes, per_partition, scale, progress)
+        bands = choices.wanted_bands
+        writer = PartitionWriter(folder, partition_bytes, per_partition, scale, bands, progress)
         for columns in reading.pieces():
             if redshifts and "z_spec" not in columns:
                 columns["z_spec"] = np.full(len(columns["image"]), np.nan, np.float32)
@@ -282,7 +283,9 @@ def _facts(path: Path, layout: str, mapped: Mapped) -> dict[str, Any]:
             for column, taken in mapped.taken.items()
         },
         "made_up": [] if "object_id" in mapped.taken else ["object_id"],
-        "corrected_for_extinction": corrected_for_extinction(mapped.taken["mag"].fields),
+        "corrected_for_extinction": corrected_for_extinction(
+            mapped.taken["mag"].fields, mapped.wanted
+        ),
         "masks_not_applied": list(mapped.masks),
         "without_cutout": mapped.cutouts[1],
         "cutouts": mapped.cutouts[0],
