@@ -11,14 +11,14 @@ import json
 import logging
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -39,6 +39,7 @@ PER_RANK = 4
 AT_ONCE = 8
 ROWS = 4
 PROCESSES = get_context("spawn")
+Found = TypeVar("Found")
 
 
 class Planned(NamedTuple):
@@ -62,7 +63,7 @@ def main() -> None:
         for index in (False, True):
             if index:
                 apart(upload_index, endpoint, partitions)
-            found = Planned(*apart(plan, endpoint, partitions))
+            found = apart(plan, endpoint, partitions)
             name = "an index" if index else "no index"
             print(
                 f"| {name} | {partitions:,} | {found.ranks:,} | {found.wall_s:.1f} "
@@ -97,18 +98,17 @@ def serve(told: Connection) -> None:
         time.sleep(3600)
 
 
-def apart(work: object, *arguments: object) -> tuple[float, ...]:
+def apart(work: Callable[..., Found], *arguments: object) -> Found:
     """What a function returns in a process of its own, so that its peak is its own."""
     with PROCESSES.Pool(1) as pool:
-        found: tuple[float, ...] = pool.apply(work, arguments)  # type: ignore[arg-type]
-        return found
+        return pool.apply(work, arguments)
 
 
 def store_at(endpoint: str) -> Store:
     """A store over that API."""
-    known = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1"}
+    session = boto3.Session("x", "x", region_name="us-east-1")
     pool = Config(max_pool_connections=32)
-    return Store(boto3.client("s3", endpoint_url=endpoint, config=pool, **known))
+    return Store(session.client("s3", endpoint_url=endpoint, config=pool))
 
 
 def names_of(partitions: int) -> list[str]:
@@ -116,7 +116,7 @@ def names_of(partitions: int) -> list[str]:
     return [f"part-{number:05d}.safetensors" for number in range(partitions)]
 
 
-def upload(endpoint: str, partitions: int) -> tuple[()]:
+def upload(endpoint: str, partitions: int) -> None:
     """Put a model, and one small partition under many names."""
     store = store_at(endpoint)
     store._s3.create_bucket(Bucket=BUCKET)
@@ -130,10 +130,9 @@ def upload(endpoint: str, partitions: int) -> tuple[()]:
             lambda name: store.put(Location(BUCKET, f"data/{name}"), data), names_of(partitions)
         ):
             pass
-    return ()
 
 
-def upload_index(endpoint: str, partitions: int) -> tuple[()]:
+def upload_index(endpoint: str, partitions: int) -> None:
     """Put the index that packing would have written."""
     with TemporaryDirectory() as scratch, IndexWriter() as writer:
         folder = Path(scratch)
@@ -143,7 +142,6 @@ def upload_index(endpoint: str, partitions: int) -> tuple[()]:
     entries = tuple(one.model_copy(update={"name": name}) for name in names_of(partitions))
     text = DatasetIndex(partitions=entries).model_dump_json(indent=1)
     store_at(endpoint).put(Location(BUCKET, f"data/{INDEX_NAME}"), text.encode())
-    return ()
 
 
 def plan(endpoint: str, partitions: int) -> Planned:

@@ -17,6 +17,7 @@ EXAMPLES = ROOT / "examples"
 SHOWN = {
     "own_fits_table.py": r"packed 200 rows.*sigma_NMAD 0\.01",
     "hdf5_file.py": r"image <- image_array.*z_phot",
+    "train_on_own_redshifts.py": r"48 x 48 pixels in g, r, i, z: sigma_NMAD.*z_q84",
     "fmi_program.py": r"inside the circle, by rank.*pi is about 3\.1[34]",
     "submit_to_aws.py": r"SUCCEEDED: .*/results/mine-[0-9a-f]{12}",
 }
@@ -35,7 +36,7 @@ def run(name: str, *words: str | Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("name", ["own_fits_table.py", "hdf5_file.py"])
+@pytest.mark.parametrize("name", ["own_fits_table.py", "hdf5_file.py", "train_on_own_redshifts.py"])
 def test_an_example_shows_what_it_is_about(name: str, tmp_path: Path) -> None:
     shown = run(name, "--out", tmp_path)
     assert re.search(SHOWN[name], shown, re.DOTALL), shown

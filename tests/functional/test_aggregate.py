@@ -21,6 +21,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
+from cosmic.contracts.bands import BANDS
 from cosmic.contracts.catalogue_columns import COLUMNS, Rows, catalogue_rows
 from cosmic.contracts.flags import Flag
 from cosmic.contracts.layout import RunFolder
@@ -149,7 +150,7 @@ class Run:
                 )
         if collective:
             run = RunStore(self.store, self.folder)
-            write_gathered(run, self.statistics, self.shards, self.plan.id_bytes)
+            write_gathered(run, self.statistics, self.shards, self.plan.id_bytes, BANDS)
 
     def implausible(self, rank: int) -> int:
         """As a rank counts it: of its rows that have a prediction."""
@@ -511,7 +512,7 @@ def test_a_gathered_object_that_is_not_the_shards_is_not_used(
     done.write()
     other = run(1)
     other.folder = done.folder
-    write_gathered(RunStore(done.store, done.folder), done.statistics, other.shards, None)
+    write_gathered(RunStore(done.store, done.folder), done.statistics, other.shards, None, BANDS)
     assert done.aggregate(tmp_path).state is State.SUCCEEDED
 
 

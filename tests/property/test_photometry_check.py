@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cosmic.contracts.columns import BANDS
+from cosmic.contracts.bands import BANDS
 from cosmic.data.photometry_check import (
     BRIGHTEST,
     FAINTEST,

@@ -11,11 +11,11 @@ from cosmic.planning.inputs import RunInputs
 from cosmic.planning.start_run import plan_run
 
 LIMITS = FunctionLimits()
-TERABYTE = {"rows": 48_700_000, "ranks": 10_000, "partitions": 40_000}
+TERABYTE = (48_700_000, 10_000, 40_000)  # rows, ranks, partitions
 
 
 def test_a_terabyte_is_not_refused() -> None:
-    assert too_much_to_merge(**TERABYTE, limits=LIMITS) == []
+    assert too_much_to_merge(*TERABYTE, LIMITS) == []
     assert too_much_to_look_at("/data", 40_000, 40_000, LIMITS) == []
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from cosmic.contracts.bands import BANDS
 from cosmic.contracts.catalogue_columns import COLUMNS, catalogue_rows
 from cosmic.contracts.catalogue_schema import SCHEMA, quantiles_of, schema_of, table_of
-from cosmic.contracts.columns import BANDS
 from cosmic.contracts.quantiles import QUANTILES
 
 ROWS = 11

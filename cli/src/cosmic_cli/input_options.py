@@ -22,9 +22,14 @@ CHOICES: dict[str, tuple[Any, Any]] = {
     "column": (
         Annotated[
             list[str] | None,
-            typer.Option(
-                metavar="OURS=THEIRS", help="Their name of a column; a,b,c,d,e for bands."
-            ),
+            typer.Option(metavar="OURS=THEIRS", help="Their name of a column; a,b,c,… for bands."),
+        ],
+        None,
+    ),
+    "bands": (
+        Annotated[
+            str | None,
+            typer.Option(help="Bands to take, such as griz; else those of the model, or ugriz."),
         ],
         None,
     ),
@@ -68,7 +73,7 @@ CHOICES: dict[str, tuple[Any, Any]] = {
     "cutout_hdu": (
         Annotated[
             list[str] | None,
-            typer.Option(metavar="NAME", help="HDU of a cutout to read; five are its bands."),
+            typer.Option(metavar="NAME", help="HDU of a cutout to read; several are its bands."),
         ],
         None,
     ),
@@ -108,6 +113,7 @@ def _choices(**said: Any) -> Choices:
     Raises:
         InputError: it can't be understood.
     """
+    from cosmic.contracts.bands import named_bands
     from cosmic.data.pack.choices import Choices
 
     image_scale = said["image_scale"]
@@ -129,6 +135,7 @@ def _choices(**said: Any) -> Choices:
         cutouts=said["cutouts"],
         cutout_name=said["cutout_name"],
         cutout_hdus=said["cutout_hdu"] or (),
+        bands=None if said["bands"] is None else named_bands(said["bands"]),
     )
     _check_cutouts(choices)
     return choices
@@ -150,7 +157,7 @@ def _pairs(words: list[str]) -> dict[str, str]:
         _ours([ours], f"--column {word}")
         if not theirs or ours in pairs:
             why = "names no field" if not theirs else f"names {ours} again, after {pairs[ours]}"
-            hint = "ours=theirs, each once; five bands are ours=a,b,c,d,e"
+            hint = "ours=theirs, each once; bands are ours=a,b,c,…"
             raise InputError(f"--column {word} {why}", code="usage", hint=hint)
         pairs[ours] = theirs
     return pairs

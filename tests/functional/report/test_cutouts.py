@@ -18,7 +18,7 @@ from cosmic.contracts.location import Location
 from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, RankPlan, Slice
 from cosmic.report.cutout import Cutout
 from cosmic.report.cutout_choice import EACH, FLAGGED, RANDOM, WORST, Chosen, CutoutChoice
-from cosmic.report.cutouts import SIDE, composite, png, read_cutouts
+from cosmic.report.cutouts import SIDE, channels, composite, png, read_cutouts
 from cosmic.report.page import MAX_PAGE_BYTES, page
 from cosmic.storage.objects import Store
 from report_support.samples import sample
@@ -183,3 +183,11 @@ def test_the_page_shows_them_by_group_and_stays_small() -> None:
     assert "z_phot 0.1234" in text
     assert len(text.encode()) < MAX_PAGE_BYTES
     assert 'id="cutouts"' not in page(document.model_copy(update={"cutouts": ()}))
+
+
+@pytest.mark.parametrize(
+    ("bands", "expected"),
+    [("ugriz", (3, 2, 1)), ("griz", (2, 1, 0)), ("rizy", (3, 1, 0)), ("gr", (1, 0, 0))],
+)
+def test_colours_follow_the_bands(bands: str, expected: tuple[int, int, int]) -> None:
+    assert channels(tuple(bands)) == expected

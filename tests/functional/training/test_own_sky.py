@@ -12,6 +12,7 @@ import pytest
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+from cosmic.contracts.bands import BANDS
 from cosmic.data.native import write_partition
 from cosmic.data.synth.dataset import Columns, Sample, rows
 from cosmic.errors import CosmicError, InputError
@@ -48,7 +49,7 @@ def test_objects_are_split_by_their_ids_alone_and_read_back(
     partitions: Path, columns: Columns
 ) -> None:
     data = open_labelled(partitions)
-    assert (data.image_side, data.bands, data.pixel_arcsec) == (SIDE, 5, SCALE)
+    assert (data.image_side, data.bands, data.pixel_arcsec) == (SIDE, BANDS, SCALE)
     assert data.left_out == 10
     assert sum(map(len, data.parts.values())) == OBJECTS - 10
     place = {int(i): at for at, i in enumerate(columns["object_id"])}
@@ -159,7 +160,7 @@ def test_a_checkpoint_to_start_from_has_to_fit(
     second = train_on(partitions, tmp_path / "b", "b", RECIPE, start_from=whole[0])
     assert second["training"]["from"] == whole[1]
     tiny = Path(__file__).parents[3] / "models/tiny/astromae-tiny.safetensors"
-    with pytest.raises(InputError, match="5 bands of 32 pixels"):
+    with pytest.raises(InputError, match="u, g, r, i, z of 32 pixels"):
         train_on(partitions, tmp_path / "c", "c", RECIPE, start_from=tiny)
     assert not (tmp_path / "c").exists()
 

@@ -9,16 +9,17 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import multivariate_normal
 
+from cosmic.contracts.bands import BANDS
 from cosmic.contracts.flags import Flag
 from cosmic.data.synth.instrument import PIXEL_ARCSEC
 from cosmic.errors import InputError
 from cosmic.model.architecture import PRESETS
 from cosmic.model.astromae import AstroMAE
 from cosmic.model.checkpoint import ErrorTable, Provenance, load_checkpoint, to_bytes
-from cosmic.model.domain import FEATURES, Domain, features, read_domain
+from cosmic.model.domain import Domain, features, names_of_features, read_domain
 from cosmic.model.engine import Engine
 
-K, D = 3, len(FEATURES)
+K, D = 3, 4
 ERRORS = ErrorTable(*(np.array([0.1, 0.2], np.float32) for _ in range(3)))
 
 
@@ -47,12 +48,19 @@ def magnitudes(n: int) -> NDArray[np.float32]:
     return np.stack([r + 2, r + colours[:, 0], r, i, i - colours[:, 2]], axis=1).astype(np.float32)
 
 
+def test_a_domain_looks_at_r_and_the_colours_of_neighbours_without_u() -> None:
+    assert names_of_features(BANDS) == ("r", "g - r", "r - i", "i - z")
+    assert names_of_features(("g", "r", "Ks")) == ("r", "g - r", "r - Ks")
+    mag = magnitudes(20)
+    np.testing.assert_array_equal(features(mag, BANDS), features(mag[:, 1:], BANDS[1:]))
+
+
 def test_the_density_is_scipys(domain: Domain) -> None:
     mag = magnitudes(200)
     inverse = np.linalg.inv(domain.whitening.astype(np.float64))
     covariances = np.einsum("kji,kjl->kil", inverse, inverse)
     parts = [
-        w * multivariate_normal(m, c).pdf(features(mag))
+        w * multivariate_normal(m, c).pdf(features(mag, BANDS))
         for w, m, c in zip(np.exp(domain.log_weights), domain.means, covariances, strict=True)
     ]
     np.testing.assert_allclose(domain.log_density(mag), np.log(sum(parts)), rtol=1e-5)
@@ -119,4 +127,4 @@ def test_half_a_domain_is_refused(
     tensors = {name: array for name, array in domain.tensors().items() if name != left_out}
     found = {"domain": json.dumps(domain.facts())} if metadata is None else metadata
     with pytest.raises(InputError, match="domain can't be read"):
-        read_domain(found, tensors)
+        read_domain(found, tensors, BANDS)

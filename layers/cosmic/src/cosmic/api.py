@@ -154,7 +154,9 @@ def run_local(
     with (
         _written_whole(Path(out)) as (parquet, fits),
         closing(_predicted(plan, store, Path(model), threads, counts)) as blocks,
-        CatalogueWriter(parquet, fits, _provenance(plan, 0), plan.id_bytes) as writer,
+        CatalogueWriter(
+            parquet, fits, _provenance(plan, 0), plan.id_bytes, plan.model.bands
+        ) as writer,
     ):
         for group in row_groups(_followed(blocks, counts, plan, progress)):
             writer.write(group)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmic.contracts.columns import BANDS
+from cosmic.contracts.bands import BANDS, Bands, bands_of_columns
 from cosmic.contracts.plausible import (
     plausible_declinations,
     plausible_magnitude_errors,
@@ -34,58 +35,85 @@ class ColumnInfo:
     description: str
 
 
-COLUMNS: dict[str, ColumnInfo] = {
-    "object_id": ColumnInfo(INT64, "", "meta.id;meta.main", "Identifier in the data set"),
-    "ra": ColumnInfo(FLOAT64, "deg", "pos.eq.ra;meta.main", "Right ascension (ICRS)"),
-    "dec": ColumnInfo(FLOAT64, "deg", "pos.eq.dec;meta.main", "Declination (ICRS)"),
-    **{
-        f"mag_{b}": ColumnInfo(FLOAT32, "mag", "phot.mag;em.opt", f"asinh magnitude, {b} band")
-        for b in BANDS
-    },
-    **{
-        f"mag_err_{b}": ColumnInfo(
-            FLOAT32, "mag", "stat.error;phot.mag;em.opt", f"Error of mag_{b}"
-        )
-        for b in BANDS
-    },
-    "z_phot": ColumnInfo(FLOAT32, "", "src.redshift.phot", "Photometric redshift"),
-    "z_phot_err": ColumnInfo(
-        FLOAT32, "", "stat.error;src.redshift.phot", "68 % half-width of z_phot"
-    ),
-    **{
-        name: ColumnInfo(
-            FLOAT32,
-            "",
-            "stat.value;src.redshift.phot",
-            f"Redshift below which p(z) has {100 * level:g} %",
-        )
-        for name, level in QUANTILES.items()
-    },
-    "z_spec": ColumnInfo(FLOAT32, "", "src.redshift", "Spectroscopic redshift, if known"),
-    "flags": ColumnInfo(
-        INT32, "", "meta.code", "Bitmask; each bit is described in the file's metadata"
-    ),
-    "partition": ColumnInfo(INT32, "", "meta.id.part", "Partition, in natural order from 0"),
-    "row": ColumnInfo(INT64, "", "meta.number", "Row in the partition, from 0"),
-}
+@cache
+def columns_of(bands: Bands) -> dict[str, ColumnInfo]:
+    """The columns of a catalogue of these bands, by name, in order."""
+    return {
+        "object_id": ColumnInfo(INT64, "", "meta.id;meta.main", "Identifier in the data set"),
+        "ra": ColumnInfo(FLOAT64, "deg", "pos.eq.ra;meta.main", "Right ascension (ICRS)"),
+        "dec": ColumnInfo(FLOAT64, "deg", "pos.eq.dec;meta.main", "Declination (ICRS)"),
+        **{
+            f"mag_{b}": ColumnInfo(FLOAT32, "mag", "phot.mag;em.opt", f"asinh magnitude, {b} band")
+            for b in bands
+        },
+        **{
+            f"mag_err_{b}": ColumnInfo(
+                FLOAT32, "mag", "stat.error;phot.mag;em.opt", f"Error of mag_{b}"
+            )
+            for b in bands
+        },
+        "z_phot": ColumnInfo(FLOAT32, "", "src.redshift.phot", "Photometric redshift"),
+        "z_phot_err": ColumnInfo(
+            FLOAT32, "", "stat.error;src.redshift.phot", "68 % half-width of z_phot"
+        ),
+        **{
+            name: ColumnInfo(
+                FLOAT32,
+                "",
+                "stat.value;src.redshift.phot",
+                f"Redshift below which p(z) has {100 * level:g} %",
+            )
+            for name, level in QUANTILES.items()
+        },
+        "z_spec": ColumnInfo(FLOAT32, "", "src.redshift", "Spectroscopic redshift, if known"),
+        "flags": ColumnInfo(
+            INT32, "", "meta.code", "Bitmask; each bit is described in the file's metadata"
+        ),
+        "partition": ColumnInfo(INT32, "", "meta.id.part", "Partition, in natural order from 0"),
+        "row": ColumnInfo(INT64, "", "meta.number", "Row in the partition, from 0"),
+    }
+
+
+def columns_in(names: Iterable[str]) -> dict[str, ColumnInfo]:
+    """The columns of the catalogue that has these, by name, in order."""
+    return columns_of(bands_of_columns(names))
+
+
+COLUMNS = columns_of(BANDS)
 PLAUSIBLE: dict[str, Callable[[NDArray[Any]], NDArray[np.bool_]]] = {
     "ra": plausible_right_ascensions,
     "dec": plausible_declinations,
-    **{f"mag_{b}": plausible_magnitudes for b in BANDS},
-    **{f"mag_err_{b}": plausible_magnitude_errors for b in BANDS},
     "z_spec": plausible_redshifts,
 }
-NULLABLE = tuple(name for name, column in COLUMNS.items() if column.dtype.kind == "f")
 
 
-def row_dtype(id_bytes: int | None) -> np.dtype[np.void]:
-    """A row of a catalogue whose ids are text of so many bytes at most; None: numbers.
+def row_dtype(id_bytes: int | None, bands: Bands = BANDS) -> np.dtype[np.void]:
+    """A row of a catalogue of these bands.
 
     Nothing lies between the columns: this is how a row lies in a shard, and in FITS but for the
     order of bytes.
+
+    Args:
+        id_bytes: So many bytes have its ids at most if they are text; None: they are numbers.
+        bands: In their order.
     """
     ids = INT64 if id_bytes is None else np.dtype(f"S{id_bytes}")
-    return np.dtype([(n, ids if n == "object_id" else c.dtype) for n, c in COLUMNS.items()])
+    columns = columns_of(bands)
+    return np.dtype([(n, ids if n == "object_id" else c.dtype) for n, c in columns.items()])
+
+
+def can_be_null(kind: np.dtype[Any]) -> bool:
+    """Whether values of a column may be missing: floating-point numbers, which are NaN then."""
+    return kind.kind == "f"
+
+
+def is_known(name: str, values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which values of a column that can be null are some: finite, and plausible for their kind."""
+    if name.startswith("mag_err_"):
+        return plausible_magnitude_errors(values)
+    if name.startswith("mag_"):
+        return plausible_magnitudes(values)
+    return PLAUSIBLE.get(name, np.isfinite)(values)
 
 
 def catalogue_rows(
@@ -97,6 +125,7 @@ def catalogue_rows(
     *,
     partition: int,
     start: int,
+    bands: Bands = BANDS,
 ) -> Rows:
     """Catalogue rows of consecutive objects of one partition.
 
@@ -108,12 +137,14 @@ def catalogue_rows(
         flags: `Flag` bitmasks (N,).
         partition: The partition's index in the plan.
         start: Index in the partition of the first row.
+        bands: Of the magnitudes, in their order.
 
     Returns:
-        Rows (N,) of `row_dtype`; what isn't finite, and what `PLAUSIBLE` says is no value, is NaN.
+        Rows (N,) of `row_dtype`; what isn't finite, or can be no value of its kind, is NaN.
     """
     ids = columns["object_id"]
-    rows = np.empty(len(z_phot), row_dtype(ids.dtype.itemsize if ids.dtype.kind == "S" else None))
+    id_bytes = ids.dtype.itemsize if ids.dtype.kind == "S" else None
+    rows = np.empty(len(z_phot), row_dtype(id_bytes, bands))
     values: dict[str, Any] = {
         "object_id": ids,
         "ra": columns["ra"],
@@ -125,15 +156,13 @@ def catalogue_rows(
         "partition": partition,
         "row": np.arange(start, start + len(rows)),
     }
-    for i, band in enumerate(BANDS):
+    for i, band in enumerate(bands):
         values[f"mag_{band}"] = columns["mag"][:, i]
         values[f"mag_err_{band}"] = columns["mag_err"][:, i]
     values |= dict(zip(QUANTILES, z_quantiles.T, strict=True))
-    for name in COLUMNS:
-        rows[name] = _known(name, values[name]) if name in NULLABLE else values[name]
+    for name, column in columns_of(bands).items():
+        given = values[name]
+        if can_be_null(column.dtype):
+            given = np.where(is_known(name, given), given, np.nan)
+        rows[name] = given
     return rows
-
-
-def _known(name: str, values: NDArray[Any]) -> NDArray[Any]:
-    """The values of a column, NaN where there is none."""
-    return np.where(PLAUSIBLE.get(name, np.isfinite)(values), values, np.nan)

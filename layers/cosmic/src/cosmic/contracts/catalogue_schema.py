@@ -1,34 +1,51 @@
-"""The catalogue as an Arrow table: one row an object, in the order of the plan."""
+"""The catalogue in Arrow's terms: one row an object, in the order of the plan."""
 
 from __future__ import annotations
+
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from cosmic.contracts.catalogue_columns import COLUMNS, NULLABLE, Rows
+from cosmic.contracts.bands import BANDS, Bands, bands_of_columns
+from cosmic.contracts.catalogue_columns import Rows, can_be_null, columns_of
 from cosmic.contracts.quantiles import QUANTILES
 from cosmic.contracts.text_ids import stored_ids
 
-SCHEMA = pa.schema(
-    [pa.field(n, pa.from_numpy_dtype(c.dtype), nullable=n in NULLABLE) for n, c in COLUMNS.items()]
-)
 FEW_VALUES = ["flags", "partition"]  # in a file, these alone are worth a dictionary
-TEXT_ID_SCHEMA = SCHEMA.set(0, pa.field("object_id", pa.string(), nullable=False))
 
 
-def schema_of(id_bytes: int | None) -> pa.Schema:
-    """The schema of a catalogue whose ids are text of so many bytes at most; None: numbers."""
-    return SCHEMA if id_bytes is None else TEXT_ID_SCHEMA
+@cache
+def schema_of(id_bytes: int | None, bands: Bands = BANDS) -> pa.Schema:
+    """The schema of a catalogue of these bands.
+
+    Args:
+        id_bytes: So many bytes have its ids at most if they are text; None: they are numbers.
+        bands: In their order.
+    """
+    columns = {name: column.dtype for name, column in columns_of(bands).items()}
+    fields = [
+        pa.field(name, pa.from_numpy_dtype(kind), nullable=can_be_null(kind))
+        for name, kind in columns.items()
+    ]
+    if id_bytes is not None:
+        fields[0] = pa.field("object_id", pa.string(), nullable=False)
+    return pa.schema(fields)
+
+
+SCHEMA = schema_of(None)
+TEXT_ID_SCHEMA = schema_of(1)
 
 
 def table_of(rows: Rows) -> pa.Table:
-    """Catalogue rows as a table of `SCHEMA`, or of `TEXT_ID_SCHEMA`; what isn't finite is null.
+    """Catalogue rows as a table of the schema of their bands and ids; what isn't finite is null.
 
     Args:
         rows: Rows (N,) of `catalogue_columns.row_dtype`.
     """
-    schema = TEXT_ID_SCHEMA if rows.dtype["object_id"].kind == "S" else SCHEMA
+    texts = rows.dtype["object_id"].kind == "S"
+    schema = schema_of(1 if texts else None, bands_of_columns(rows.dtype.names or ()))
     return pa.Table.from_arrays([_column(rows, field) for field in schema], schema=schema)
 
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosmic.contracts import text_ids
+from cosmic.contracts.bands import BANDS, Bands
 from cosmic.errors import Problem
 
-BANDS = ("u", "g", "r", "i", "z")
 ROWS_OF_A_PARTITION = 1_000_000_000  # object_ids that are made up leave room for so many
 
 
@@ -29,15 +29,20 @@ class Column:
     required: bool = True
 
 
-COLUMNS = {
-    "image": Column(np.dtype("<f4"), (len(BANDS), None, None)),
-    "mag": Column(np.dtype("<f4"), (len(BANDS),)),
-    "mag_err": Column(np.dtype("<f4"), (len(BANDS),)),
-    "object_id": Column(np.dtype("<i8"), ()),
-    "ra": Column(np.dtype("<f8"), ()),
-    "dec": Column(np.dtype("<f8"), ()),
-    "z_spec": Column(np.dtype("<f4"), (), required=False),
-}
+def columns_of(bands: int) -> dict[str, Column]:
+    """The columns of a partition with so many bands, by name."""
+    return {
+        "image": Column(np.dtype("<f4"), (bands, None, None)),
+        "mag": Column(np.dtype("<f4"), (bands,)),
+        "mag_err": Column(np.dtype("<f4"), (bands,)),
+        "object_id": Column(np.dtype("<i8"), ()),
+        "ra": Column(np.dtype("<f8"), ()),
+        "dec": Column(np.dtype("<f8"), ()),
+        "z_spec": Column(np.dtype("<f4"), (), required=False),
+    }
+
+
+COLUMNS = columns_of(len(BANDS))
 TEXT_ID = Column(text_ids.STORED, (None,))  # what `object_id` may be in place of whole numbers
 REQUIRED = tuple(name for name, column in COLUMNS.items() if column.required)
 
@@ -88,12 +93,18 @@ class Checksums:
 
 @dataclass(frozen=True)
 class Header:
-    """A partition's table of contents: rows, columns by name, checksums if the file has any."""
+    """A partition's table of contents: rows, columns by name, checksums if the file has any.
+
+    Attributes:
+        pixel_arcsec: Side of a pixel; None: it doesn't say.
+        bands: Of `image`, `mag` and `mag_err`, in their order.
+    """
 
     rows: int
     tensors: dict[str, Tensor]
     checksums: Checksums | None = None
     pixel_arcsec: float | None = None
+    bands: Bands = BANDS
 
     @property
     def row_bytes(self) -> int:
@@ -111,8 +122,14 @@ def check_columns(
     found: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]],
     where: str = "",
     required: Iterable[str] = REQUIRED,
+    bands: int = len(BANDS),
 ) -> list[Problem]:
-    """Compare columns, as (dtype, shape) by name, with `COLUMNS`; `where` names the file."""
+    """Compare columns, as (dtype, shape) by name, with those of so many bands.
+
+    Args:
+        where: Names the file.
+        required: Columns that have to be there.
+    """
     problems = [
         Problem(where, f"column {name!r} is missing", None, f"has {sorted(found)}", "bad-partition")
         for name in required
@@ -127,14 +144,13 @@ def check_columns(
             )
         )
     for name, (dtype, shape) in found.items():
-        problems += _check_column(name, dtype, shape, where)
+        problems += _check_column(name, columns_of(bands).get(name), dtype, shape, where)
     return problems
 
 
 def _check_column(
-    name: str, dtype: np.dtype[Any], shape: tuple[int, ...], where: str
+    name: str, column: Column | None, dtype: np.dtype[Any], shape: tuple[int, ...], where: str
 ) -> list[Problem]:
-    column = COLUMNS.get(name)
     if column is None:
         hint = f"the layout has {', '.join(COLUMNS)}"
         return [Problem(where, f"column {name!r} is unknown", name, hint, "bad-partition")]
@@ -170,7 +186,7 @@ def _has_shape(column: Column, shape: tuple[int, ...]) -> bool:
 
 
 def completed(
-    columns: Mapping[str, NDArray[Any]], partition: int, start: int
+    columns: Mapping[str, NDArray[Any]], partition: int, start: int, bands: int = len(BANDS)
 ) -> dict[str, NDArray[Any]]:
     """The columns in `COLUMNS`' types, text ids as `S`, with those made up that the file lacks.
 
@@ -181,12 +197,13 @@ def completed(
         columns: Consecutive rows, as stored.
         partition: The partition's index in the plan.
         start: Index in the partition of the first row.
+        bands: So many the partition has.
     """
     rows = len(columns["image"])
     with np.errstate(over="ignore"):  # what float32 can't hold is missing, as infinity is
         made = {n: _in_its_type(n, c) for n, c in columns.items()}
     for name in (n for n in REQUIRED if n not in made):
-        column = COLUMNS[name]
+        column = columns_of(bands)[name]
         if name == "object_id":
             first = partition * ROWS_OF_A_PARTITION + start
             made[name] = np.arange(first, first + rows, dtype=column.dtype)

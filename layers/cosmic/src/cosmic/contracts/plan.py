@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
+from cosmic.contracts.bands import BANDS, Bands
 from cosmic.contracts.engines import AUTO_ENGINE, ENGINES, EngineName, Precision, choose_engine
 from cosmic.contracts.manifest import Contract, FormatName, Manifest, RequestPayer
 from cosmic.errors import Problem
@@ -29,6 +30,7 @@ class PlannedModel(Contract):
 
     Attributes:
         has_domain: Whether it knows which objects are like those of its training.
+        bands: That it takes; the partitions have them, and the catalogue has their magnitudes.
     """
 
     bucket: str
@@ -37,6 +39,7 @@ class PlannedModel(Contract):
     bytes: int
     sha256: str
     has_domain: bool = False
+    bands: Bands = Field(default=BANDS, strict=False)
 
 
 class PlannedPartition(Contract):

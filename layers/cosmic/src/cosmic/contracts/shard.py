@@ -13,13 +13,20 @@ from typing import BinaryIO
 
 import numpy as np
 
+from cosmic.contracts.bands import BANDS, Bands
 from cosmic.contracts.catalogue_columns import Rows, row_dtype
 
 START = b"\x93NUMPY\x01\x00"
 HEADER_BYTES = 1024  # whatever the rows, so that these begin at one place
 
 
-def write_shard(out: BinaryIO, rows: int, id_bytes: int | None, blocks: Iterable[Rows]) -> None:
+def write_shard(
+    out: BinaryIO,
+    rows: int,
+    id_bytes: int | None,
+    blocks: Iterable[Rows],
+    bands: Bands = BANDS,
+) -> None:
     """Write a shard block by block.
 
     Args:
@@ -27,36 +34,37 @@ def write_shard(out: BinaryIO, rows: int, id_bytes: int | None, blocks: Iterable
         rows: How many will come.
         id_bytes: Bytes of the longest id of the run if ids are text; None: they are whole numbers.
         blocks: Rows of `row_dtype`; text ids may be shorter than `id_bytes`.
+        bands: Of the run's model.
     """
-    kind = row_dtype(id_bytes)
+    kind = row_dtype(id_bytes, bands)
     out.write(_header(rows, kind))
     for block in blocks:
         out.write(_bytes(block.astype(kind, casting="safe", copy=False)))
 
 
-def read_shard(data: bytes, id_bytes: int | None) -> Rows:
+def read_shard(data: bytes, id_bytes: int | None, bands: Bands = BANDS) -> Rows:
     """The rows of a shard, not copied.
 
     Its header is compared, not parsed: all of it follows from the columns and the number of rows.
 
     Args:
         data: The file.
-        id_bytes: As it was written with.
+        id_bytes, bands: As it was written with.
 
     Raises:
         ValueError: it is no shard with these columns, or is cut off.
     """
-    kind = row_dtype(id_bytes)
+    kind = row_dtype(id_bytes, bands)
     rows, rest = divmod(len(data) - HEADER_BYTES, kind.itemsize)
     if rest or rows < 0 or not data.startswith(_header(rows, kind)):
         raise ValueError("it doesn't hold whole rows of the catalogue's columns")
     return np.frombuffer(data, kind, offset=HEADER_BYTES)
 
 
-def joined(shards: Sequence[bytes], id_bytes: int | None) -> bytes:
+def joined(shards: Sequence[bytes], id_bytes: int | None, bands: Bands = BANDS) -> bytes:
     """One shard of the rows of several; raises as `read_shard` does."""
-    parts = [read_shard(shard, id_bytes) for shard in shards]
-    header = _header(sum(map(len, parts)), row_dtype(id_bytes))
+    parts = [read_shard(shard, id_bytes, bands) for shard in shards]
+    header = _header(sum(map(len, parts)), row_dtype(id_bytes, bands))
     return b"".join([header, *map(_bytes, parts)])
 
 

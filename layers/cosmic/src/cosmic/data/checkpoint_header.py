@@ -9,6 +9,7 @@ import json
 import struct
 from typing import Any
 
+from cosmic.contracts.bands import BANDS, Bands, check_bands, named_bands
 from cosmic.errors import InputError
 
 FORMAT = "cosmic-checkpoint"
@@ -16,6 +17,8 @@ VERSION = "1"
 HINT = "`cosmic model train` and `cosmic model convert` write safetensors checkpoints"
 MAX_HEADER_BYTES = 1 << 20
 DOMAIN = "domain"  # key of the metadata of a checkpoint that knows its training's domain
+BAND_NAMES = "bands"  # key of the metadata of a checkpoint whose bands are not u, g, r, i, z
+ARCHITECTURE = "architecture"  # key of the metadata that every checkpoint has
 PZ = "pz"  # key of the metadata of a checkpoint that is calibrated for quantiles of p(z)
 
 
@@ -79,3 +82,20 @@ def check_start(start: memoryview, file_bytes: int) -> dict[str, str]:
         hint = "truncated? upload it again"
         raise refused(f"{file_bytes} bytes long, but its header describes {base + end}", hint)
     return metadata
+
+
+def bands_in(metadata: dict[str, str]) -> Bands:
+    """The bands that a model takes, in order.
+
+    Raises:
+        InputError: it takes another number of bands than it names.
+    """
+    bands = check_bands(named_bands(metadata[BAND_NAMES])) if BAND_NAMES in metadata else BANDS
+    try:
+        count = json.loads(metadata.get(ARCHITECTURE, "{}")).get("bands", len(bands))
+    except (ValueError, AttributeError):
+        return bands  # who reads the whole checkpoint says what is wrong
+    if count != len(bands):
+        message = f"takes {count} bands, but names {', '.join(bands)}"
+        raise refused(message, "write it with `cosmic model train --data`, which names them")
+    return bands

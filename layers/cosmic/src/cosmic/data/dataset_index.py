@@ -15,6 +15,7 @@ from typing import Self
 
 from pydantic import Field, TypeAdapter
 
+from cosmic.contracts.bands import BANDS, Bands
 from cosmic.contracts.columns import Header
 from cosmic.contracts.manifest import Contract
 from cosmic.data.native import read_header
@@ -36,6 +37,7 @@ class IndexedPartition(Contract):
         image_size: Height and width of an image.
         pixel_arcsec: Side of a pixel; None: the partition doesn't say.
         id_bytes: Of each id if ids are text; None: they are whole numbers.
+        bands: In their order.
     """
 
     name: str
@@ -47,6 +49,7 @@ class IndexedPartition(Contract):
     image_size: tuple[int, int] | None = Field(default=None, strict=False)
     pixel_arcsec: float | None = None
     id_bytes: int | None = None
+    bands: Bands = Field(default=BANDS, strict=False)
 
 
 class DatasetIndex(Contract):
@@ -119,6 +122,7 @@ def _indexed(path: Path) -> IndexedPartition:
         image_size=(image.shape[2], image.shape[3]),
         pixel_arcsec=header.pixel_arcsec,
         id_bytes=header.id_bytes,
+        bands=header.bands,
     )
 
 

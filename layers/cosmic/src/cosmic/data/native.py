@@ -18,16 +18,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmic.contracts.columns import BANDS, Checksums, Header, Tensor, check_columns
+from cosmic.contracts.bands import BANDS, Bands, bands_text, check_bands, named_bands
+from cosmic.contracts.columns import Checksums, Header, Tensor, check_columns
 from cosmic.contracts.text_ids import check_ids, stored_ids
-from cosmic.errors import Problem
+from cosmic.errors import InputError, Problem
 
 MAX_HEADER_BYTES = 1 << 20
 CHECKSUM_ROWS = 64
 CHECKSUM_KEY = "crc32."
 FORMAT = "cosmic-partition"
 PIXEL_SCALE = "pixel_scale_arcsec"
-MEANING = {"bands": "".join(BANDS), "image_unit": "nanomaggy", "mag_unit": "asinh mag (AB)"}
+HINT = "pack it again with `cosmic data pack`"
+BANDS_KEY = "bands"
+MEANING = {"image_unit": "nanomaggy", "mag_unit": "asinh mag (AB)"}
 DTYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
     "F64": np.dtype("<f8"),
@@ -37,16 +40,21 @@ DTYPES: dict[str, np.dtype[Any]] = {
 
 
 def write_partition(
-    path: Path, columns: Mapping[str, NDArray[Any]], *, pixel_scale_arcsec: float | None = 0.396
+    path: Path,
+    columns: Mapping[str, NDArray[Any]],
+    *,
+    pixel_scale_arcsec: float | None = 0.396,
+    bands: Bands = BANDS,
 ) -> None:
     """Write one native partition; equal columns give equal bytes.
 
     Args:
         path: File to write.
-        columns: `image` float32 (N, 5, H, W) in nanomaggies, `mag` and `mag_err` float32 (N, 5) in
-            asinh magnitudes, `object_id` int64 (N,) or, as text, `S` (N,), `ra` and `dec` float64
-            (N,) in degrees, and optionally `z_spec` float32 (N,).
+        columns: `image` float32 (N, B, H, W) in nanomaggies, `mag` and `mag_err` float32 (N, B) in
+            asinh magnitudes, B bands; `object_id` int64 (N,) or, as text, `S` (N,), `ra` and `dec`
+            float64 (N,) in degrees, and optionally `z_spec` float32 (N,).
         pixel_scale_arcsec: Side of a pixel; None: it is not known.
+        bands: The B bands, in order.
 
     Raises:
         ValueError: a column is missing, unknown, or of the wrong dtype or shape.
@@ -55,13 +63,14 @@ def write_partition(
     from safetensors.numpy import save
 
     stored = {name: _stored(column, path) for name, column in columns.items()}
-    problems = check_columns({k: (v.dtype, v.shape) for k, v in stored.items()})
+    problems = check_columns({k: (v.dtype, v.shape) for k, v in stored.items()}, bands=len(bands))
     if problems:
         raise ValueError("; ".join(str(p) for p in problems))
     contiguous = {name: np.ascontiguousarray(column) for name, column in stored.items()}
     metadata = {
         "format": FORMAT,
         "version": "1",
+        BANDS_KEY: bands_text(bands),
         **MEANING,
         **({} if pixel_scale_arcsec is None else {PIXEL_SCALE: str(pixel_scale_arcsec)}),
         "crc32_rows": str(CHECKSUM_ROWS),
@@ -114,10 +123,13 @@ def read_header(
         tensors = {name: _tensor(entry, base) for name, entry in entries.items()}
         checksums = _read_checksums(metadata, tensors)
         pixel_arcsec = _pixel_arcsec(metadata)
+        bands = _bands(metadata)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        hint = "pack it again with `cosmic data pack`"
-        return [Problem(where, f"not a safetensors file: {error}", None, hint, "bad-partition")]
-    problems = check_columns({n: (t.dtype, t.shape) for n, t in tensors.items()}, where)
+        return [Problem(where, f"not a safetensors file: {error}", None, HINT, "bad-partition")]
+    if isinstance(bands, InputError):
+        return [Problem(where, bands.message, None, HINT, "bad-partition")]
+    found = {n: (t.dtype, t.shape) for n, t in tensors.items()}
+    problems = check_columns(found, where, bands=len(bands))
     ends = [t.offset + t.row_bytes * t.shape[0] for t in tensors.values() if t.shape]
     if ends and max(ends) != file_bytes:
         message = f"{file_bytes} bytes long, but its header describes {max(ends)}"
@@ -127,7 +139,15 @@ def read_header(
     problems += _other_meaning(metadata, where)
     if problems:
         return problems
-    return Header(tensors["object_id"].shape[0], tensors, checksums, pixel_arcsec)
+    return Header(tensors["object_id"].shape[0], tensors, checksums, pixel_arcsec, bands)
+
+
+def _bands(metadata: Mapping[str, str]) -> Bands | InputError:
+    """The bands that the file says, or what is wrong with them."""
+    try:
+        return check_bands(named_bands(str(metadata.get(BANDS_KEY, bands_text(BANDS)))))
+    except InputError as error:
+        return error
 
 
 def _pixel_arcsec(metadata: Mapping[str, str]) -> float | None:
@@ -137,7 +157,7 @@ def _pixel_arcsec(metadata: Mapping[str, str]) -> float | None:
 
 
 def _other_meaning(metadata: Mapping[str, str], where: str) -> list[Problem]:
-    """Whatever a file says of its own bands and units that a partition's aren't."""
+    """Whatever a file says of its own units that a partition's aren't."""
     hint = "pack it with `cosmic data pack`, which puts them right"
     said = {key: metadata.get(key, want) for key, want in MEANING.items()}
     return [

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmic.contracts.columns import BANDS
+from cosmic.contracts.bands import BANDS, REFERENCE, Bands, listed_bands
 from cosmic.contracts.plausible import plausible_magnitudes
 
 ZERO_POINT = 22.5  # magnitude of one nanomaggy
@@ -38,7 +38,7 @@ NOISE_OF_MAD = 1.4826  # of a normal distribution
 RELATED, APART_DEX, RELATED_OBJECTS = 0.5, 0.15, 20
 VOTES, BETTER, EXPLAINED_DEX = 0.8, 0.5, 0.15
 NEAR_DEX = 0.1
-ORDERS = np.array(list(permutations(range(len(BANDS)))))
+MOST_ORDERED = 6  # bands whose orders are all tried, 720 of them; of more bands no order is found
 
 # Nanomaggies of one unit.
 UNITS = {
@@ -75,35 +75,38 @@ def flux_of(mag: Floats) -> Float64s:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Pixels beside magnitudes, of N objects and five bands.
+    """Pixels beside magnitudes, of N objects and B bands.
 
     Attributes:
-        sums: Of the finite pixels, in their unit, (N, 5); NaN where too many are not finite.
-        noise: Of the sums, from their first and last rows of pixels, (N, 5).
-        flux: Of the magnitudes, nanomaggies, (N, 5); NaN where there is none.
+        sums: Of the finite pixels, in their unit, (N, B); NaN where too many are not finite.
+        noise: Of the sums, from their first and last rows of pixels, (N, B).
+        flux: Of the magnitudes, nanomaggies, (N, B); NaN where there is none.
+        bands: Their names.
     """
 
     sums: Float64s
     noise: Float64s
     flux: Float64s
+    bands: Bands = BANDS
 
     @classmethod
-    def of(cls, image: Floats, mag: Floats) -> Comparison:
-        """Compare images (N, 5, H, W) in nanomaggies with magnitudes (N, 5)."""
+    def of(cls, image: Floats, mag: Floats, bands: Bands = BANDS) -> Comparison:
+        """Compare images (N, B, H, W) in nanomaggies with magnitudes (N, B)."""
         image = centre(image)
-        return cls(_sums(image), _noise(image), flux_of(mag))
+        return cls(_sums(image), _noise(image), flux_of(mag), bands)
 
     @classmethod
     def joined(cls, parts: Sequence[Comparison]) -> Comparison:
-        """All objects of several."""
-        none = np.empty((0, len(BANDS)))
+        """All objects of several, of the same bands."""
+        bands = parts[0].bands if parts else BANDS
+        none = np.empty((0, len(bands)))
         sums = np.concatenate([none, *(p.sums for p in parts)])
         noise = np.concatenate([none, *(p.noise for p in parts)])
-        return cls(sums, noise, np.concatenate([none, *(p.flux for p in parts)]))
+        return cls(sums, noise, np.concatenate([none, *(p.flux for p in parts)]), bands)
 
     @cached_property
     def compared(self) -> Mask:
-        """Where there are both, (N, 5)."""
+        """Where there are both, (N, B)."""
         return np.isfinite(self.sums) & np.isfinite(self.flux)
 
     def bright(self, band: int) -> NDArray[np.intp]:
@@ -174,7 +177,7 @@ class Report:
 
 
 def centre(image: Floats) -> Floats:
-    """The pixels (N, 5, h, w) in the middle of images (N, 5, H, W)."""
+    """The pixels (N, B, h, w) in the middle of images (N, B, H, W)."""
     top, left = (max(0, (side - CENTRE_PIXELS) // 2) for side in image.shape[2:])
     return image[:, :, top : top + CENTRE_PIXELS, left : left + CENTRE_PIXELS]
 
@@ -207,7 +210,7 @@ def spread(rows: Sequence[int], row_bytes: Sequence[int]) -> list[tuple[int, int
 
 def judge(found: Comparison) -> Report:
     """Whether pixels and magnitudes of a data set agree, and if not, why."""
-    bands = {band: _band(found, index) for index, band in enumerate(BANDS)}
+    bands = {band: _band(found, index) for index, band in enumerate(found.bands)}
     objects = len(found.sums)
     lit = [b for b in bands.values() if b.ratio is not None and not b.dark]
     dark = [band for band, b in bands.items() if b.dark]
@@ -232,8 +235,8 @@ def mismatched(image: Floats, mag: Floats) -> Mask:
     other flags tell of them.
 
     Args:
-        image: (N, 5, H, W) nanomaggies.
-        mag: (N, 5).
+        image: (N, B, H, W) nanomaggies.
+        mag: (N, B).
     """
     image, flux = centre(image), flux_of(mag)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -296,12 +299,15 @@ def _order(found: Comparison) -> tuple[int, ...] | None:
     them so, much better than the given one, in most objects. Factors of the bands could look like
     another order, but leave the ratios of one band alike in all objects, which it would not.
     """
-    rows = found.bright(BANDS.index("r"))
+    rows = found.bright(found.bands.index(REFERENCE))
+    if len(found.bands) > MOST_ORDERED:
+        return None
+    orders = np.array(list(permutations(range(len(found.bands)))))
     rows = rows[(found.compared[rows] & (found.sums[rows] > 0)).all(axis=1)]
     if len(rows) < LEAST_OBJECTS:
         return None
     sums, flux = np.log10(found.sums[rows]), np.log10(found.flux[rows])
-    apart = sums[:, ORDERS] - flux[:, None, :]  # (objects, orders, bands)
+    apart = sums[:, orders] - flux[:, None, :]  # (objects, orders, bands)
     apart -= np.median(apart, axis=2, keepdims=True)
     misfit = np.abs(apart).mean(axis=2)
     typical = np.median(misfit, axis=0)
@@ -310,12 +316,12 @@ def _order(found: Comparison) -> tuple[int, ...] | None:
     believed = best and votes >= VOTES and typical[best] < min(BETTER * typical[0], EXPLAINED_DEX)
     if believed and _scatter(apart[:, 0]) < _scatter(apart[:, best]):
         return None
-    return tuple(int(b) for b in ORDERS[best]) if believed else None
+    return tuple(int(b) for b in orders[best]) if believed else None
 
 
 def _unrelated(found: Comparison) -> bool:
     """Whether objects that are brighter by their magnitudes have no brighter pixels (band r)."""
-    band = BANDS.index("r")
+    band = found.bands.index(REFERENCE)
     sums, noise, flux = (v[:, band] for v in (found.sums, found.noise, found.flux))
     rows = (sums > 0) & (flux > SIGNIFICANT * noise)
     if np.count_nonzero(rows) < RELATED_OBJECTS:
@@ -339,21 +345,22 @@ def _scatter(apart: Float64s) -> float:
 
 
 def _factor(found: Comparison, order: Sequence[int]) -> float:
-    in_order = Comparison(found.sums[:, order], found.noise[:, order], found.flux)
-    ratios = [b.ratio for b in (_band(in_order, i) for i in range(len(BANDS))) if b.ratio]
+    in_order = Comparison(found.sums[:, order], found.noise[:, order], found.flux, found.bands)
+    ratios = [b.ratio for b in (_band(in_order, i) for i in range(len(order))) if b.ratio]
     return float(np.median(ratios)) if ratios else math.nan
 
 
 def _permuted(
     objects: int, bands: dict[str, BandRatio], order: Sequence[int], factor: float
 ) -> Report:
-    shown = [BANDS[order.index(i)] for i in range(len(BANDS))]
+    names_in_order = tuple(bands)
+    shown = [names_in_order[order.index(i)] for i in range(len(order))]
     names = ", ".join(shown)
     message = (
         f"the bands of pixels and magnitudes are in different orders: the image's bands fit the "
         f"magnitudes of {names} in turn ({_ratios(bands)})"
     )
-    hint = f"put the bands of image and mag in the order {', '.join(BANDS)}"
+    hint = f"put the bands of image and mag in the order {listed_bands(names_in_order)}"
     off = None if FAINTEST <= factor <= BRIGHTEST else factor
     if off is not None:
         message += f", and then are {_times(off)}"
@@ -400,7 +407,7 @@ def _in_other_rows(objects: int, bands: dict[str, BandRatio]) -> Report:
 
 
 def _dark(objects: int, bands: dict[str, BandRatio], dark: Sequence[str]) -> Report:
-    where = "all bands" if len(dark) == len(BANDS) else ", ".join(dark)
+    where = "all bands" if len(dark) == len(bands) else ", ".join(dark)
     message = (
         f"the pixels of {where} hold no light, although the magnitudes say there is some "
         f"({_ratios(bands)})"

@@ -120,7 +120,7 @@ class BlockReader:
         header = self._header(piece.partition)
         columns = self._fetcher.rows(planned, header, piece.start, piece.stop, connections)
         self.first_block_s = self.first_block_s or time.monotonic() - began
-        made = completed(columns, piece.partition, piece.start)
+        made = completed(columns, piece.partition, piece.start, len(header.bands))
         if header.id_bytes is not None:
             uri = Location(planned.bucket, planned.key).uri
             check_ids(made["object_id"], uri, piece.start)

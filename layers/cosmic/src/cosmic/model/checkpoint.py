@@ -17,11 +17,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmic.contracts.bands import BANDS, Bands, bands_text
 from cosmic.data.checkpoint_header import (
+    ARCHITECTURE,
+    BAND_NAMES,
     DOMAIN,
     FORMAT,
     PZ,
     VERSION,
+    bands_in,
     parse_header,
     refused,
     take_metadata,
@@ -103,6 +107,7 @@ class Checkpoint:
         mapped: The file, where it is mapped.
         domain: Which objects are like those of the training; None if that isn't known.
         pz: What quantiles of p(z) are made of; None if it isn't calibrated for them.
+        bands: That it takes, in order.
     """
 
     config: AstroMAEConfig
@@ -113,6 +118,7 @@ class Checkpoint:
     mapped: mmap.mmap | None = None
     domain: Domain | None = None
     pz: QuantileTable | None = None
+    bands: Bands = BANDS
 
     def let_go(self) -> None:
         """Give back the memory of a mapped file; what is looked at again is read again."""
@@ -126,10 +132,11 @@ def to_bytes(
     errors: ErrorTable,
     domain: Domain | None = None,
     pz: QuantileTable | None = None,
+    bands: Bands = BANDS,
 ) -> bytes:
     """A checkpoint as the bytes of its file; the same model gives the same bytes."""
     state = {n: t.detach().contiguous().numpy() for n, t in model.state_dict().items()}
-    return pack_checkpoint(model.config, state, provenance, errors, domain, pz)
+    return pack_checkpoint(model.config, state, provenance, errors, domain, pz, bands)
 
 
 def pack_checkpoint(
@@ -139,6 +146,7 @@ def pack_checkpoint(
     errors: ErrorTable,
     domain: Domain | None = None,
     pz: QuantileTable | None = None,
+    bands: Bands = BANDS,
 ) -> bytes:
     """A checkpoint as the bytes of its file, from the model's tensors by name."""
     from safetensors.numpy import save
@@ -149,7 +157,7 @@ def pack_checkpoint(
     table = (errors.z, errors.complete, errors.incomplete)
     for name, column in zip(ERROR_TENSORS, table, strict=True):
         tensors[name] = np.ascontiguousarray(column, np.float32)
-    metadata = {}
+    metadata = {} if bands == BANDS else {BAND_NAMES: bands_text(bands)}
     for key, part in ((DOMAIN, domain), (PZ, pz)):
         if part is not None:
             metadata[key] = json.dumps(part.facts(), sort_keys=True)
@@ -157,7 +165,7 @@ def pack_checkpoint(
     metadata |= {
         "format": FORMAT,
         "version": VERSION,
-        "architecture": json.dumps({"type": "AstroMAE", **asdict(config)}, sort_keys=True),
+        ARCHITECTURE: json.dumps({"type": "AstroMAE", **asdict(config)}, sort_keys=True),
         "provenance": json.dumps(provenance.as_dict(), sort_keys=True),
     }
     return canonical(save(tensors, metadata))
@@ -170,13 +178,14 @@ def save_checkpoint(
     errors: ErrorTable,
     domain: Domain | None = None,
     pz: QuantileTable | None = None,
+    bands: Bands = BANDS,
 ) -> str:
     """Write a checkpoint: beside its place first, then renamed into it.
 
     Returns:
         The SHA-256 of the file.
     """
-    data = to_bytes(model, provenance, errors, domain, pz)
+    data = to_bytes(model, provenance, errors, domain, pz, bands)
     write_checkpoint(path, data)
     return hashlib.sha256(data).hexdigest()
 
@@ -213,7 +222,7 @@ def load_checkpoint(
         )
     header, base = parse_header(raw, len(raw))
     metadata = take_metadata(header)
-    config = _config(metadata)
+    config, bands = _config(metadata), bands_in(metadata)
     provenance = _provenance(metadata)
     tensors = _tensors(header, raw[base:])
     _compare(tensors, config)
@@ -224,9 +233,9 @@ def load_checkpoint(
     }
     errors = ErrorTable(*(tensors[name].copy() for name in ERROR_TENSORS))
     mapped = data if isinstance(data, mmap.mmap) else None
-    domain = read_domain(metadata, tensors)
+    domain = read_domain(metadata, tensors, bands)
     pz = read_quantiles(metadata, tensors)
-    return Checkpoint(config, provenance, state, errors, sha256, mapped, domain, pz)
+    return Checkpoint(config, provenance, state, errors, sha256, mapped, domain, pz, bands)
 
 
 def _mapped(path: Path) -> mmap.mmap | bytes:
@@ -248,7 +257,7 @@ def _json(metadata: dict[str, str], key: str) -> dict[str, Any]:
 
 
 def _config(metadata: dict[str, str]) -> AstroMAEConfig:
-    found = _json(metadata, "architecture")
+    found = _json(metadata, ARCHITECTURE)
     kind = found.pop("type", None)
     if kind != "AstroMAE":
         raise refused(f"architecture is {kind!r}, expected 'AstroMAE'")

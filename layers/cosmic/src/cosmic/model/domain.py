@@ -1,6 +1,7 @@
 """The domain of a model: which objects are like those that it learned from.
 
-A Gaussian mixture describes where the training objects lie in r, g - r, r - i and i - z. An object
+A Gaussian mixture describes where the training objects lie in r and the colours of neighbouring
+bands; of u g r i z these are g - r, r - i and i - z. An object
 where their density is lower than almost anywhere among objects of the same kind is out of domain:
 the model's redshift for it, and its error, are extrapolated. The u band is left out: for faint red
 galaxies it is noise.
@@ -15,16 +16,17 @@ import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmic.contracts.bands import BANDS, REFERENCE, Bands
 from cosmic.data.checkpoint_header import DOMAIN, refused
 
-FEATURES = ("r", "g - r", "r - i", "i - z")
 TENSORS = ("domain.log_weights", "domain.means", "domain.whitening")
-FIRST, LAST = 1, 4  # g and z among the bands u g r i z
+NOISY = "u"
 
 Float = NDArray[np.float64]
 
@@ -50,8 +52,8 @@ class Domain:
 
     Attributes:
         log_weights: Of the K components (K,) float32.
-        means: Their centres (K, 4) float32, in magnitudes.
-        whitening: (K, 4, 4) float32: what turns an offset from a centre into unit normal numbers.
+        means: Their centres (K, F) float32, in magnitudes.
+        whitening: (K, F, F) float32: what turns an offset from a centre into unit normal numbers.
         least_log_density: An object with a lower one is out of domain.
         quantile: Share of objects like those of the training that lie below it, at most, whatever
             their kind.
@@ -59,6 +61,7 @@ class Domain:
         redshifts: Smallest and largest redshift of the training.
         image_pixels: Side of the training's images.
         pixel_arcsec: Scale of their pixels.
+        bands: Of the model, in order.
     """
 
     log_weights: NDArray[np.float32]
@@ -70,14 +73,15 @@ class Domain:
     redshifts: tuple[float, float]
     image_pixels: int
     pixel_arcsec: float
+    bands: Bands = BANDS
 
     def log_density(self, mag: NDArray[Any]) -> Float:
         """Log of the training objects' density at N objects (N,); NaN where a band is missing.
 
         Args:
-            mag: (N, 5) magnitudes u g r i z; NaN where one is missing.
+            mag: (N, B) magnitudes, in the order of `bands`; NaN where one is missing.
         """
-        offset = features(mag)[:, None, :] - self.means
+        offset = features(mag, self.bands)[:, None, :] - self.means
         # Not by a matrix product: its rounding depends on the library and the number of rows.
         unit = np.einsum("nkd,kde->nke", offset, self.whitening)
         each = self._heights - 0.5 * np.einsum("nke,nke->nk", unit, unit)
@@ -89,30 +93,32 @@ class Domain:
     def _heights(self) -> Float:
         """Log of each component's density at its own centre (K,)."""
         widths = np.log(np.abs(np.einsum("kdd->kd", self.whitening.astype(np.float64)))).sum(axis=1)
-        heights: Float = self.log_weights + widths - 0.5 * len(FEATURES) * math.log(2 * math.pi)
+        heights: Float = (
+            self.log_weights + widths - 0.5 * self.means.shape[1] * math.log(2 * math.pi)
+        )
         return heights
 
     def place(self, mag: NDArray[Any]) -> Place:
         """Where N objects lie in the domain.
 
         Args:
-            mag: (N, 5) magnitudes u g r i z; NaN where one is missing.
+            mag: (N, B) magnitudes, in the order of `bands`; NaN where one is missing.
         """
         density = self.log_density(mag)
-        return Place(features(mag)[:, 0], density, density < self.least_log_density)
+        return Place(features(mag, self.bands)[:, 0], density, density < self.least_log_density)
 
     def excludes(self, mag: NDArray[Any]) -> NDArray[np.bool_]:
-        """Which of N objects are out of domain; one that lacks g, r, i or z is not judged.
+        """Which of N objects are out of domain; one that lacks a band that counts is not judged.
 
         Args:
-            mag: (N, 5) magnitudes u g r i z; NaN where one is missing.
+            mag: (N, B) magnitudes, in the order of `bands`; NaN where one is missing.
         """
         return self.place(mag).outside
 
     def facts(self) -> dict[str, Any]:
         """What a model's card says of it, as JSON."""
         return {
-            "features": list(FEATURES),
+            "features": list(names_of_features(self.bands)),
             "components": len(self.log_weights),
             "least_log_density": self.least_log_density,
             "quantile": self.quantile,
@@ -127,22 +133,34 @@ class Domain:
         return dict(zip(TENSORS, (self.log_weights, self.means, self.whitening), strict=True))
 
 
-def features(mag: NDArray[Any]) -> Float:
-    """Where N objects lie (N, 4), by `FEATURES`.
+def names_of_features(bands: Bands) -> tuple[str, ...]:
+    """What a domain of a model of these bands looks at: r and the colours but those with u."""
+    counted = [band for band in bands if band != NOISY]
+    return (REFERENCE, *(f"{a} - {b}" for a, b in pairwise(counted)))
+
+
+def features(mag: NDArray[Any], bands: Bands) -> Float:
+    """Where N objects lie (N, F), by `names_of_features`.
 
     Args:
-        mag: (N, 5) magnitudes u g r i z.
+        mag: (N, B) magnitudes.
+        bands: The B bands, in order.
     """
-    m = mag[:, FIRST : LAST + 1].astype(np.float64)
-    return np.column_stack([m[:, 1], m[:, :-1] - m[:, 1:]])
+    counted = [at for at, band in enumerate(bands) if band != NOISY]
+    m = mag[:, counted].astype(np.float64)
+    reference = mag[:, bands.index(REFERENCE)].astype(np.float64)
+    return np.column_stack([reference, m[:, :-1] - m[:, 1:]])
 
 
-def read_domain(metadata: dict[str, str], tensors: dict[str, NDArray[Any]]) -> Domain | None:
+def read_domain(
+    metadata: dict[str, str], tensors: dict[str, NDArray[Any]], bands: Bands
+) -> Domain | None:
     """The domain that a checkpoint has, if it has one.
 
     Args:
         metadata: Of the checkpoint.
         tensors: All of its tensors by name.
+        bands: Of the model, in order.
 
     Raises:
         InputError: it has part of one, or one that can't be.
@@ -152,10 +170,10 @@ def read_domain(metadata: dict[str, str], tensors: dict[str, NDArray[Any]]) -> D
     try:
         facts = json.loads(metadata[DOMAIN])
         log_weights, means, whitening = (tensors[name].copy() for name in TENSORS)
-        components = int(facts["components"])
-        shapes = [(components,), (components, len(FEATURES)), (components, *2 * (len(FEATURES),))]
+        components, names = int(facts["components"]), names_of_features(bands)
+        shapes = [(components,), (components, len(names)), (components, *2 * (len(names),))]
         found = [log_weights.shape, means.shape, whitening.shape]
-        if facts["features"] != list(FEATURES) or found != shapes:
+        if facts["features"] != list(names) or found != shapes:
             raise ValueError(f"features {facts['features']} in tensors of shapes {found}")
         return Domain(
             log_weights,
@@ -167,6 +185,7 @@ def read_domain(metadata: dict[str, str], tensors: dict[str, NDArray[Any]]) -> D
             _two(facts["redshifts"]),
             int(facts["image_pixels"]),
             float(facts["pixel_arcsec"]),
+            bands,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise refused(f"its domain can't be read: {error!r}") from error

@@ -6,6 +6,7 @@ was measured (performance.md), with the processor that a function of that memory
 
 from __future__ import annotations
 
+from cosmic.contracts.bands import BANDS, Bands
 from cosmic.contracts.catalogue_columns import row_dtype
 from cosmic.contracts.plan import FunctionLimits
 from cosmic.errors import Problem
@@ -28,9 +29,9 @@ def aggregate_mb(ranks: int, partitions: int) -> float:
 
 
 def too_much_to_merge(
-    rows: int, ranks: int, partitions: int, limits: FunctionLimits
+    rows: int, ranks: int, partitions: int, limits: FunctionLimits, bands: Bands = BANDS
 ) -> list[Problem]:
-    """Why `aggregate` could not end a run, if it could not."""
+    """Why `aggregate` could not end a run of these bands, if it could not."""
     seconds, memory = aggregate_s(rows, ranks), aggregate_mb(ranks, partitions)
     problems = []
     if seconds > limits.aggregate_s:
@@ -48,7 +49,7 @@ def too_much_to_merge(
         )
         hint = "split the data over several manifests, or use fewer ranks"
         problems.append(Problem("/inference/world_size", message, ranks, hint, "too-many-ranks"))
-    largest = MAX_PARTS * PART_BYTES // row_dtype(None).itemsize
+    largest = MAX_PARTS * PART_BYTES // row_dtype(None, bands).itemsize
     if rows > largest:
         message = f"{rows:,} rows make a file of more than the {MAX_PARTS:,} parts that S3 takes"
         hint = f"split the data over several manifests, of at most {largest:,} rows"

@@ -16,11 +16,12 @@ from cosmic.contracts.numbered_sets import (
     natural_order,
 )
 from cosmic.contracts.plan import FunctionLimits, PlannedModel, PlannedPartition
-from cosmic.data.checkpoint_header import DOMAIN
+from cosmic.data.checkpoint_header import DOMAIN, bands_in
 from cosmic.data.dataset_index import IndexedPartition
 from cosmic.data.formats import FORMATS, read_header
 from cosmic.errors import InputError, Problem
 from cosmic.planning.capacity import too_much_to_look_at
+from cosmic.planning.fitting_bands import other_bands
 from cosmic.planning.indexed import is_index, known_partitions
 from cosmic.planning.model_file import read_checkpoint
 from cosmic.planning.pixel_sample import (
@@ -88,7 +89,9 @@ def inspect_inputs(
             else:
                 found.problems += outcome
         found.partitions = [o.planned for o in opened]
-        _survey_pixels(store, data, opened, pool, found)
+        found.problems += other_bands(found.model, opened)
+        if len({o.bands for o in opened}) < 2:
+            _survey_pixels(store, data, opened, pool, found)
     found.problems += too_small(metadata, opened)
     found.warnings += other_scale(metadata, opened)
     found.problems += _different_ids(data, found.partitions)
@@ -158,6 +161,7 @@ def _survey_model(
         bytes=head.bytes,
         sha256=checkpoint.sha256,
         has_domain=DOMAIN in checkpoint.metadata,
+        bands=bands_in(checkpoint.metadata),
     )
     return checkpoint.metadata
 
@@ -332,7 +336,8 @@ def _from_index(listed: Listed, known: IndexedPartition) -> OpenPartition:
         row_bytes=known.row_bytes,
         id_bytes=known.id_bytes,
     )
-    return OpenPartition(planned, known.image_bytes, known.image_size, known.pixel_arcsec)
+    size, scale = known.image_size, known.pixel_arcsec
+    return OpenPartition(planned, known.image_bytes, size, scale, bands=known.bands)
 
 
 def _as_problem(pointer: str, value: str | None, error: InputError) -> Problem:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmic.contracts.bands import BANDS, Bands
 from cosmic.contracts.columns import Header, Tensor
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import Data
@@ -32,6 +33,7 @@ class OpenPartition:
         image_size: Height and width of an image; None: not known.
         pixel_arcsec: Side of a pixel; None: it doesn't say.
         tensors: Image and magnitudes.
+        bands: In their order.
     """
 
     planned: PlannedPartition
@@ -39,13 +41,21 @@ class OpenPartition:
     image_size: tuple[int, int] | None = None
     pixel_arcsec: float | None = None
     tensors: tuple[Tensor, Tensor] | None = None
+    bands: Bands = BANDS
 
     @classmethod
     def of(cls, planned: PlannedPartition, header: Header) -> OpenPartition:
         """Keep of a header what a sample needs, not the checksums of all rows."""
         image, mag = header.tensors["image"], header.tensors["mag"]
         height, width = image.shape[2:]
-        return cls(planned, image.row_bytes, (height, width), header.pixel_arcsec, (image, mag))
+        return cls(
+            planned,
+            image.row_bytes,
+            (height, width),
+            header.pixel_arcsec,
+            (image, mag),
+            header.bands,
+        )
 
 
 def compare_pixels(
@@ -80,9 +90,10 @@ def compare_pixels(
 
 @dataclass(frozen=True)
 class _Sample:
-    """Some rows of a partition, and their magnitudes (N, 5) by stretch of rows."""
+    """Some rows of a partition, and their magnitudes (N, bands) by stretch of rows."""
 
     planned: PlannedPartition
+    bands: Bands
     image: Tensor
     rows: list[range]
     mags: list[NDArray[np.floating[Any]]]
@@ -94,15 +105,16 @@ class _Sample:
         image, mag = partition.tensors or _tensors(store, planned)
         whole = range(rows[0].start, rows[-1].stop)
         if len(whole) * mag.row_bytes > AT_ONCE_BYTES:
-            return cls(planned, image, rows, [_rows(store, planned, mag, part) for part in rows])
+            apart = [_rows(store, planned, mag, part) for part in rows]
+            return cls(planned, partition.bands, image, rows, apart)
         near = _rows(store, planned, mag, whole)
         parts = [near[part.start - whole.start : part.stop - whole.start] for part in rows]
-        return cls(planned, image, rows, parts)
+        return cls(planned, partition.bands, image, rows, parts)
 
     def compared(self, store: Readable, part: int) -> Comparison:
         """Compare a stretch of rows."""
         image = _rows(store, self.planned, self.image, self.rows[part])
-        return Comparison.of(image, self.mags[part])
+        return Comparison.of(image, self.mags[part], self.bands)
 
 
 def _first_wrong(

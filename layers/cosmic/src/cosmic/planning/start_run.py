@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cosmic.contracts.bands import BANDS
 from cosmic.contracts.engines import BF16_ENGINE, choose_engine
 from cosmic.contracts.layout import RunFolder, job_from_key, run_id
 from cosmic.contracts.location import Location
@@ -220,7 +221,8 @@ def plan_run(
         problems += refusals(sum(rows), world_size, channel, limits, memory_mb)
         if limits.functions:
             counts = (sum(rows), world_size, len(found.partitions))
-            problems += too_much_to_merge(*counts, limits.functions)
+            bands = found.model.bands if found.model else BANDS
+            problems += too_much_to_merge(*counts, limits.functions, bands)
     if not manifest.output.prefix.startswith(limits.output_prefixes):
         problems.append(_no_prefix(manifest.output.prefix, limits))
     problems += _no_engine(manifest.inference, limits)

@@ -6,11 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 
 from cosmic.contracts.location import Location
-from cosmic.data.checkpoint_header import DOMAIN
+from cosmic.data.checkpoint_header import ARCHITECTURE, DOMAIN
 from cosmic.errors import Problem
 from cosmic.planning.pixel_sample import OpenPartition
 
-ARCHITECTURE = "architecture"  # key of a checkpoint's metadata
 SAME_SCALE = 0.05  # relative: what calibrations of one camera differ by is far less
 
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmic.contracts.bands import Bands
 from cosmic.contracts.catalogue_columns import Rows, catalogue_rows
 from cosmic.data.stream import Block
 from cosmic.model.engine import Predictions
@@ -37,8 +38,8 @@ class PredictionBlock:
         """Number of rows."""
         return len(self.z_phot)
 
-    def catalogue_rows(self) -> Rows:
-        """The rows of the catalogue."""
+    def catalogue_rows(self, bands: Bands) -> Rows:
+        """The rows of a catalogue of these bands."""
         return catalogue_rows(
             self.columns,
             self.z_phot,
@@ -47,6 +48,7 @@ class PredictionBlock:
             self.flags,
             partition=self.partition,
             start=self.start,
+            bands=bands,
         )
 
     def detached(self) -> PredictionBlock:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cosmic.contracts.bands import Bands
 from cosmic.contracts.catalogue_columns import Rows
 from cosmic.contracts.plan import PlanSettings
 from cosmic.contracts.rank_record import WorkPart
@@ -141,7 +142,7 @@ class Work:
         )
 
 
-def infer_rows(work: Work, shard: Path, rows: int, id_bytes: int | None) -> None:
+def infer_rows(work: Work, shard: Path, rows: int, id_bytes: int | None, bands: Bands) -> None:
     """Predict a rank's rows and write them to a shard, block by block.
 
     Args:
@@ -149,20 +150,21 @@ def infer_rows(work: Work, shard: Path, rows: int, id_bytes: int | None) -> None
         shard: The file.
         rows: How many the rank has.
         id_bytes: Bytes of the longest id of the run if ids are text; None: they are whole numbers.
+        bands: Of the model.
 
     Raises:
         InputError: a partition is not what was planned, or time ran out.
         TransientError: S3 failed.
     """
     with shard.open("wb") as file:
-        write_shard(file, rows, id_bytes, _counted(work))
+        write_shard(file, rows, id_bytes, _counted(work, bands), bands)
     work.progress.ended = time.monotonic()
 
 
-def _counted(work: Work) -> Iterator[Rows]:
+def _counted(work: Work, bands: Bands) -> Iterator[Rows]:
     """The rows of the catalogue; a block counts as done when the next one is asked for."""
     for block in work.predicted():
-        yield block.catalogue_rows()
+        yield block.catalogue_rows(bands)
         work.progress.count(block)
         work.seen(work.progress.rows)
 
@@ -181,4 +183,4 @@ def predicted_rows(
         found = predict_block(block, engine, size, progress, stop_by, check_pixels=check)
         rows = PredictionBlock.of(block, found)
         progress.count(rows)
-        yield rows.catalogue_rows()
+        yield rows.catalogue_rows(plan.model.bands)

@@ -63,7 +63,7 @@ def run_rank(
         closing = close(session, statistics, shard.gathered, _patience_s(plan, stop_by), helper)
     if closing.joint and task.rank == 0:
         joint = closing.joint
-        write_gathered(run, joint.statistics, joint.shards, plan.id_bytes)
+        write_gathered(run, joint.statistics, joint.shards, plan.id_bytes, plan.model.bands)
     closing = closing.and_balance(channel.error)
     facts = work.facts()
     facts["bytes_read"] += helper.reader.bytes_read
@@ -114,7 +114,8 @@ def _infer(
             tolerant=plan.failed_rows_percent > 0,
             seen=seen,
         )
-        infer_rows(work, path, sum(s.stop - s.start for s in slices), plan.id_bytes)
+        rows = sum(s.stop - s.start for s in slices)
+        infer_rows(work, path, rows, plan.id_bytes, plan.model.bands)
         invocation.mark("inferred_at_s")
         run = RunStore(environment.store, task.folder)
         sha256 = run.write_shard(task.rank, plan.world_size, path)

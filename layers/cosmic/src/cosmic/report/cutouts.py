@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmic.contracts.columns import BANDS, Header
+from cosmic.contracts.bands import BANDS, Bands
+from cosmic.contracts.columns import Header
 from cosmic.contracts.location import Location
 from cosmic.contracts.plan import Plan, PlannedPartition
 from cosmic.data.formats import read_header
@@ -30,7 +31,7 @@ SIDE = 48  # pixels around the middle
 MOST_BYTES = 8 << 20  # of a stored image: 5 bands of 640 pixels square
 READERS = 6
 BEND = 3.0  # times the noise: where the scale of intensities begins to bend
-RGB = tuple(BANDS.index(band) for band in "irg")
+RED_GREEN_BLUE = "irg"
 
 
 def read_cutouts(
@@ -65,7 +66,7 @@ def _cutout(one: Chosen, plan: Plan, store: Readable, header: Any) -> Cutout | N
         offset, length = image.byte_range(one.row, one.row + 1)
         at = Location(planned.bucket, planned.key)
         data = store.get_range(at, offset, length, etag=planned.etag)
-        picture = png(composite(image.rows(memoryview(data))[0]))
+        picture = png(composite(image.rows(memoryview(data))[0], plan.model.bands))
     except (CosmicError, LookupError, ValueError):
         return None
     return Cutout(
@@ -85,8 +86,17 @@ def _header(store: Readable, planned: PlannedPartition) -> Header | None:
     return found if isinstance(found, Header) else None
 
 
-def composite(image: NDArray[Any]) -> NDArray[np.uint8]:
-    """The middle of an image (bands, H, W) in colours: i, r and g as red, green and blue.
+def channels(bands: Bands) -> tuple[int, int, int]:
+    """Which bands are red, green and blue: i, r and g, else the last, the middle and the first."""
+    if set(RED_GREEN_BLUE) <= set(bands):
+        red, green, blue = (bands.index(band) for band in RED_GREEN_BLUE)
+        return red, green, blue
+    last = len(bands) - 1
+    return last, last // 2, 0
+
+
+def composite(image: NDArray[Any], bands: Bands = BANDS) -> NDArray[np.uint8]:
+    """The middle of an image (bands, H, W) in colours, as `channels` has them.
 
     The colour of a pixel stays as its intensity is compressed by asinh (Lupton et al. 2004, PASP
     116, 133), which begins to bend at three times the noise. What is not finite is black.
@@ -95,7 +105,7 @@ def composite(image: NDArray[Any]) -> NDArray[np.uint8]:
         8-bit pixels (H, W, 3), `SIDE` high and wide at most, the first row uppermost.
     """
     top, left = (max(0, (n - SIDE) // 2) for n in image.shape[1:])
-    part = image[list(RGB), top : top + SIDE, left : left + SIDE].astype(np.float64)
+    part = image[list(channels(bands)), top : top + SIDE, left : left + SIDE].astype(np.float64)
     part = np.nan_to_num(part, nan=0.0, posinf=0.0, neginf=0.0)
     part = part - np.median(part, axis=(1, 2), keepdims=True)
     intensity = part.mean(axis=0)

@@ -123,7 +123,8 @@ def _merge(
 ) -> Merged:
     plan = parts.plan
     origin = provenance(plan, task, Merged())
-    with CatalogueWriter(objects.parquet, objects.fits, origin, plan.id_bytes) as catalogue:
+    ids, bands = plan.id_bytes, plan.model.bands
+    with CatalogueWriter(objects.parquet, objects.fits, origin, ids, bands) as catalogue:
         merged = merge_rows(read_rows(run, parts), catalogue, plan)
         catalogue.finish(provenance(plan, task, merged))
     return merged

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cosmic.contracts.bands import BANDS, Bands
 from cosmic.contracts.catalogue_columns import Rows
 from cosmic.contracts.catalogue_schema import FEW_VALUES, schema_of, table_of
 from cosmic.contracts.flags import MEANINGS, Flag
@@ -32,6 +33,7 @@ class CatalogueWriter:
         fits: Gets the other.
         provenance: As it will be at the end, but for its numbers.
         id_bytes: Bytes of the longest id if ids are text; None: they are whole numbers.
+        bands: Whose magnitudes it has.
     """
 
     def __init__(
@@ -40,14 +42,15 @@ class CatalogueWriter:
         fits: Output,
         provenance: Mapping[str, str | int],
         id_bytes: int | None = None,
+        bands: Bands = BANDS,
     ) -> None:
         self._parquet = pq.ParquetWriter(
             parquet,
-            schema_of(id_bytes),
+            schema_of(id_bytes, bands),
             compression="zstd",
             use_dictionary=FEW_VALUES,
         )
-        self._fits = FitsTable(fits, id_bytes, provenance)
+        self._fits = FitsTable(fits, id_bytes, bands, provenance)
 
     def __enter__(self) -> Self:
         return self

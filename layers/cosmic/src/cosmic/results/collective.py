@@ -8,6 +8,7 @@ from typing import Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
 
+from cosmic.contracts.bands import Bands
 from cosmic.contracts.manifest import Contract
 from cosmic.contracts.shard import joined
 from cosmic.metrics.statistics import Statistics
@@ -57,11 +58,15 @@ def parse_collective(text: bytes) -> CollectiveRecord:
 
 
 def write_gathered(
-    run: RunStore, statistics: Statistics, shards: Sequence[bytes], id_bytes: int | None
+    run: RunStore,
+    statistics: Statistics,
+    shards: Sequence[bytes],
+    id_bytes: int | None,
+    bands: Bands,
 ) -> None:
     """Write what rank 0 gathered: all rows as one object, then the record that vouches for it."""
     digests = tuple(hashlib.sha256(shard).hexdigest() for shard in shards)
-    gathered = joined(shards, id_bytes) if shards else None
+    gathered = joined(shards, id_bytes, bands) if shards else None
     record = CollectiveRecord(
         reduced=statistics.named(),
         dz_counts=statistics.counts(),

@@ -11,7 +11,8 @@ import fitsio
 import numpy as np
 import pyarrow as pa
 
-from cosmic.contracts.catalogue_columns import COLUMNS, row_dtype
+from cosmic.contracts.bands import Bands
+from cosmic.contracts.catalogue_columns import ColumnInfo, columns_of, row_dtype
 from cosmic.contracts.flags import MEANINGS, Flag
 from cosmic.storage.objects import Output
 
@@ -28,13 +29,19 @@ class FitsTable:
     Args:
         output: Gets the file.
         id_bytes: Bytes of the longest id if ids are text; None: they are whole numbers.
+        bands: Whose magnitudes it has.
         provenance: As it will be, but for its numbers: it says how long the header is.
     """
 
     def __init__(
-        self, output: Output, id_bytes: int | None, provenance: Mapping[str, str | int]
+        self,
+        output: Output,
+        id_bytes: int | None,
+        bands: Bands,
+        provenance: Mapping[str, str | int],
     ) -> None:
-        self._output, self._row = output, row_dtype(id_bytes).newbyteorder(">")
+        self._output, self._columns = output, columns_of(bands)
+        self._row = row_dtype(id_bytes, bands).newbyteorder(">")
         self._buffer = np.empty(AT_ONCE_ROWS, self._row)
         self._rows = 0
         self._header_bytes = len(self._header(provenance))
@@ -42,7 +49,7 @@ class FitsTable:
 
     def write(self, table: pa.Table) -> None:
         """Append rows of the catalogue's schema."""
-        columns = {name: table[name].to_numpy(zero_copy_only=False) for name in COLUMNS}
+        columns = {name: table[name].to_numpy(zero_copy_only=False) for name in self._columns}
         for start in range(0, table.num_rows, AT_ONCE_ROWS):
             rows = self._buffer[: table.num_rows - start]
             for name, values in columns.items():
@@ -67,20 +74,22 @@ class FitsTable:
         with fitsio.FITS("mem://", "rw") as file:
             file.create_table_hdu(
                 np.empty(0, self._row.newbyteorder("=")),
-                units=[c.unit for c in COLUMNS.values()],
+                units=[c.unit for c in self._columns.values()],
                 extname=FITS_EXTENSION,
             )
-            _write_keys(file[FITS_EXTENSION], provenance)
+            _write_keys(file[FITS_EXTENSION], self._columns, provenance)
             header = bytearray(file.read_raw())
         card = header.index(b"NAXIS2  =")
         header[card + VALUE.start : card + VALUE.stop] = b"%20d" % self._rows
         return bytes(header)
 
 
-def _write_keys(hdu: Any, provenance: Mapping[str, str | int]) -> None:
+def _write_keys(
+    hdu: Any, columns: Mapping[str, ColumnInfo], provenance: Mapping[str, str | int]
+) -> None:
     for flag in Flag:
         hdu.write_key(f"FLAG{flag.value}", flag.name, comment=MEANINGS[flag])
-    for i, info in enumerate(COLUMNS.values(), start=1):
+    for i, info in enumerate(columns.values(), start=1):
         hdu.write_key(f"TUCD{i}", info.ucd, comment=info.description[:40])
     for name, value in provenance.items():
         key = name.upper().removeprefix("COSMIC.")[:8].replace(".", "")

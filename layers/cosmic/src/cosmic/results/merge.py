@@ -111,7 +111,7 @@ def _read(store: Readable, at: Location, plan: Plan, sha256: str | None) -> Rows
     if sha256 not in (None, hashlib.sha256(data).hexdigest()):
         return f"{at.uri} is damaged: it has not the checksum that it was written with"
     try:
-        return read_shard(data, plan.id_bytes)
+        return read_shard(data, plan.id_bytes, plan.model.bands)
     except ValueError as error:
         return f"{at.uri} is no shard: {error}"
 

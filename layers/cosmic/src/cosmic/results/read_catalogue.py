@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from cosmic.contracts.catalogue_columns import COLUMNS, NULLABLE
-from cosmic.contracts.catalogue_schema import SCHEMA, TEXT_ID_SCHEMA
+from cosmic.contracts.bands import bands_of_columns
+from cosmic.contracts.catalogue_columns import columns_in
+from cosmic.contracts.catalogue_schema import schema_of
 from cosmic.contracts.location import parse_uri
 from cosmic.contracts.quantiles import QUANTILES
 from cosmic.errors import InputError
@@ -67,7 +68,7 @@ def read_catalogue(source: Path | str, *, client: S3Client | None = None) -> Tab
             description=info.description,
             meta={"ucd": info.ucd},
         )
-        for name, info in COLUMNS.items()
+        for name, info in columns_in(rows.column_names).items()
     ]
     return Table(columns, meta=provenance, copy=False)
 
@@ -86,7 +87,7 @@ def read_catalogue_pandas(source: Path | str, *, client: S3Client | None = None)
     except ModuleNotFoundError as error:
         raise not_installed(error) from error
     rows, provenance = _read(source, client)
-    columns = {name: rows[name].to_numpy(zero_copy_only=False) for name in COLUMNS}
+    columns = {name: rows[name].to_numpy(zero_copy_only=False) for name in rows.column_names}
     frame = pd.DataFrame(columns)
     frame.attrs.update(provenance)
     return frame
@@ -132,7 +133,9 @@ def _read_parquet(path: Path) -> tuple[pa.Table, dict[str, str]]:
     found = {k.decode(): v.decode() for k, v in written.items()}
     provenance = {n: found[PREFIX + n] for n in PROVENANCE if PREFIX + n in found}
     kind = table.schema.field("object_id").type
-    schema = SCHEMA if pa.types.is_integer(kind) else TEXT_ID_SCHEMA
+    schema = schema_of(
+        None if pa.types.is_integer(kind) else 1, bands_of_columns(table.column_names)
+    )
     return _completed(table, schema), provenance
 
 
@@ -140,7 +143,8 @@ def _read_fits(path: Path) -> tuple[pa.Table, dict[str, str]]:
     with fitsio.FITS(str(path)) as file:
         rows = file[FITS_EXTENSION].read()
         header: Any = file[FITS_EXTENSION].read_header()
-    schema = TEXT_ID_SCHEMA if rows["object_id"].dtype.kind in "SU" else SCHEMA
+    texts, bands = rows["object_id"].dtype.kind in "SU", bands_of_columns(rows.dtype.names)
+    schema = schema_of(1 if texts else None, bands)
     there = [field for field in schema if field.name in rows.dtype.names]
     arrays = [_arrow(rows[field.name], field) for field in there]
     provenance = {n: str(header[n.upper()]) for n in PROVENANCE if n.upper() in header}
@@ -158,5 +162,5 @@ def _arrow(values: NDArray[Any], field: pa.Field) -> pa.Array:
     if pa.types.is_string(field.type):
         return pa.array(values.astype(str).tolist(), field.type)
     numbers = np.ascontiguousarray(values, field.type.to_pandas_dtype())
-    mask = np.isnan(numbers) if field.name in NULLABLE else None
+    mask = np.isnan(numbers) if field.nullable else None
     return pa.array(numbers, type=field.type, mask=mask)

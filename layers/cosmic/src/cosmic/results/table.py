@@ -1,7 +1,9 @@
 """The one table over all runs: what a query engine finds without knowing the runs.
 
 Under `<prefix>day=<UTC day on which the run was planned>/<run>.parquet`, so that Hive's partitions
-and Athena's partition projection find each catalogue by its day, and none twice.
+and Athena's partition projection find each catalogue by its day, and none twice. The table has
+the magnitudes u, g, r, i and z: those of other bands are in the run's own catalogue alone, and
+those that a run lacks are null.
 """
 
 from __future__ import annotations
@@ -51,4 +53,12 @@ def write_table_rows(catalogue: Path, run: str, out: Path) -> None:
         for group in range(source.num_row_groups):
             rows = source.read_row_group(group)
             named = rows.add_column(0, "run", pa.repeat(run, rows.num_rows))
-            table.write_table(named.select(SCHEMA.names).cast(SCHEMA))
+            table.write_table(_in_schema(named))
+
+
+def _in_schema(rows: pa.Table) -> pa.Table:
+    """The table's columns; those that the rows lack are null."""
+    for field in SCHEMA:
+        if field.name not in rows.column_names:
+            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+    return rows.select(SCHEMA.names).cast(SCHEMA)

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Self
 
+from cosmic.contracts.bands import Bands
 from cosmic.contracts.location import Location
 from cosmic.errors import InputError
 from cosmic.model.checkpoint import load_checkpoint
@@ -118,12 +119,14 @@ class ModelToPut:
     Attributes:
         at: Where it lies, under its checksum; None: it is there by its URI already.
         path: Its file.
+        bands: That it takes; None: it is not looked at here.
     """
 
     uri: str
     sha256: str = ""
     at: Location | None = None
     path: Path = Path()
+    bands: Bands | None = None
 
     @classmethod
     def of(cls, model: Path | str, bucket: str) -> Self:
@@ -135,9 +138,9 @@ class ModelToPut:
         if str(model).startswith(S3):
             return cls(str(model))
         path = Path(model)
-        sha256 = load_checkpoint(path).sha256
-        at = Location(bucket, f"models/{sha256[:12]}/{path.name}")
-        return cls(at.uri, sha256, at, path)
+        checkpoint = load_checkpoint(path)
+        at = Location(bucket, f"models/{checkpoint.sha256[:12]}/{path.name}")
+        return cls(at.uri, checkpoint.sha256, at, path, checkpoint.bands)
 
     def upload(self, store: Store) -> None:
         """Upload the file, unless it is there."""

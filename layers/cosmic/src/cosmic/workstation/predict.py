@@ -86,7 +86,7 @@ def predict(
             folders.
         out: Folder for the results; made if it isn't there.
         model: The checkpoint; by default the shipped one, which is not for science.
-        choices: What the files don't say.
+        choices: What the files don't say; the bands that are taken are those of the model.
         check_pixels: Whether files are refused whose pixels and magnitudes disagree.
         batch_size: Rows the model sees at once.
         engine: Library that runs the model.
@@ -106,10 +106,13 @@ def predict(
     """
     store = cache(lambda: Store(client or s3_client()))
     given = [files] if isinstance(files, Path | str) else files
+    named = file_here(Path(model))
+    checkpoint = load_checkpoint(Path(model))
+    said = (choices or Choices()).for_model(checkpoint.bands)
     job = Job(
-        given=Given(find_files(given, store), choices or Choices(), check_pixels),
-        model=file_here(Path(model)),
-        sha256=load_checkpoint(Path(model)).sha256,
+        given=Given(find_files(given, store), said, check_pixels),
+        model=named,
+        sha256=checkpoint.sha256,
         inference=Inference(batch_size, engine, precision, shard_rows),
     )
     call = _Call(job, store, progress, threads or len(os.sched_getaffinity(0)), page)

@@ -83,7 +83,8 @@ def put_data(
         model: A checkpoint's file, which is uploaded, or its `s3://` URI.
         manifest: The file to write; None: `NAME.json` here.
         world_size: Number of ranks; None: as many as suit the rows.
-        choices: What the files don't say.
+        choices: What the files don't say; the bands that are taken are those of a model on this
+            machine, else u, g, r, i and z if nothing else is said.
         check_pixels: Whether files are refused whose pixels and magnitudes disagree.
         partition_bytes: Size of a partition.
         work: Folder for what is packed and not uploaded yet.
@@ -99,11 +100,13 @@ def put_data(
     """
     store = cache(lambda: Store(client or s3_client()))
     listed = [files] if isinstance(files, Path | str) else files
-    given = Given(find_files(listed, store), choices or Choices(), check_pixels)
+    of = ModelToPut.of(model, deployment.bucket)
+    said = choices or Choices()
+    said = said if of.bands is None else said.for_model(of.bands)
+    given = Given(find_files(listed, store), said, check_pixels)
     document = {**given.document(), "partition_bytes": partition_bytes}
     name = name or _name_of(given)
     folder = DataFolder(deployment.stack.store(), deployment.bucket, name, document, progress)
-    of = ModelToPut.of(model, deployment.bucket)
     target = Path(manifest or f"{name}.json")
     _check_target(target, folder.uri)
     ranks = {} if world_size is None else {"inference": {"world_size": world_size}}

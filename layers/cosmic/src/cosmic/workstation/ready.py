@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cosmic.contracts.bands import Bands
 from cosmic.contracts.columns import Header
 from cosmic.contracts.manifest import FormatName
 from cosmic.data.formats import FORMATS, read_header
@@ -56,9 +57,11 @@ def ready_partitions(
 
     if work.partitions.is_dir():
         files = partition_files(work.partitions)
-        return Ready(files, partition_rows(files) or 0)
+        return Ready(files, partition_rows(files, given.choices.wanted_bands) or 0)
     paths = download(given.inputs.files, work.downloads, store, fetched)
-    rows = partition_rows(paths) if given.choices == Choices() else None
+    bands = given.choices.wanted_bands
+    as_they_are = replace(given.choices, bands=None) == Choices()
+    rows = partition_rows(paths, bands) if as_they_are else None
     if rows is not None:
         return Ready(paths, rows)
     found: list[int] = []
@@ -74,18 +77,19 @@ def ready_partitions(
     return Ready(packed.partitions, packed.rows, packed)
 
 
-def partition_rows(files: Sequence[Path]) -> int | None:
-    """Rows of partitions of one format; None: not all files are, so they have to be packed."""
+def partition_rows(files: Sequence[Path], bands: Bands) -> int | None:
+    """Rows of partitions of one format and these bands; None: not all files are, so they have to be
+    packed."""
     suffixes = {file.suffix for file in files}
     layouts = [name for name, layout in FORMATS.items() if {layout.suffix} == suffixes]
     if not layouts or len(set(files)) < len(files):
         return None
-    rows = [_rows(file, layouts[0]) for file in files]
+    rows = [_rows(file, layouts[0], bands) for file in files]
     known = [count for count in rows if count is not None]
     return sum(known) if len(known) == len(rows) else None
 
 
-def _rows(path: Path, layout: FormatName) -> int | None:
+def _rows(path: Path, layout: FormatName, bands: Bands) -> int | None:
     with path.open("rb") as file:
 
         def read(offset: int, length: int) -> bytes:
@@ -96,4 +100,4 @@ def _rows(path: Path, layout: FormatName) -> int | None:
             found = read_header(layout, read, path.stat().st_size, str(path))
         except InputError:
             return None  # `pack` says why
-    return found.rows if isinstance(found, Header) else None
+    return found.rows if isinstance(found, Header) and found.bands == bands else None

@@ -8,19 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from cosmic.contracts.columns import BANDS
+from cosmic.contracts.bands import MOST_BANDS, Bands, listed_bands, named_bands
 from cosmic.data.pack.source import Field, Values, joined
 from cosmic.errors import InputError
 
 KEYS = ("bands", "band", "filters", "band_names", "band_order", "filter_names", "filter_order")
 KNOWN = frozenset("ugrizy")
-MOST_BANDS = 32
 LEAST_KNOWN = 3  # of the names, so that `filters: SDSS` is not taken for four
-
-
-def named_bands(text: str) -> tuple[str, ...]:
-    """Names of bands that are written in one text: `ugriz`, or `u, g, r`."""
-    return tuple(text.replace(",", " ").split()) if set(text) & set(", ") else tuple(text)
 
 
 def _letter(name: str) -> str:
@@ -28,19 +22,22 @@ def _letter(name: str) -> str:
     return name.replace("_", "-").replace(".", "-").rpartition("-")[2].casefold()
 
 
-def band_order(names: Sequence[str]) -> list[int]:
-    """Where u, g, r, i and z are among bands named like `sdss-g`.
+def band_order(names: Sequence[str], wanted: Bands) -> list[int]:
+    """Where the wanted bands are among those named like `sdss-g`.
 
     Raises:
         InputError: one of them isn't there, or is there twice.
     """
     last = [_letter(name) for name in names]
-    missing = [band for band in BANDS if last.count(band) != 1]
+    letters = [band.casefold() for band in wanted]
+    missing = [b for b, letter in zip(wanted, letters, strict=True) if last.count(letter) != 1]
     if missing:
         message = f"its bands {', '.join(names)} lack {', '.join(missing)}, or have it twice"
-        hint = f"name the bands {', '.join(BANDS)}, each once"
+        hint = (
+            f"name the bands {listed_bands(wanted)}, each once, or say --bands with those there are"
+        )
         raise InputError(message, code="bad-partition", hint=hint)
-    return [last.index(band) for band in BANDS]
+    return [last.index(letter) for letter in letters]
 
 
 def said_bands(said: Mapping[str, Any]) -> tuple[str, ...]:
@@ -94,8 +91,8 @@ def bands_of(fields: Sequence[Field]) -> tuple[str, ...]:
     return said[0] if len(said[0]) > 1 else ()
 
 
-def read_in_order(fields: Sequence[Field], start: int, stop: int) -> Values:
-    """Numbers in five bands (rows, 5), u first, of one field of all bands or one field a band.
+def read_in_order(fields: Sequence[Field], start: int, stop: int, wanted: Bands) -> Values:
+    """Numbers in B wanted bands (rows, B), of one field of all bands or one field a band.
 
     Raises:
         InputError: the bands that the file names lack one.
@@ -107,6 +104,8 @@ def read_in_order(fields: Sequence[Field], start: int, stop: int) -> Values:
     if len(names) != values.data.shape[1]:
         message = f"{fields[0].name} has {values.data.shape[1]} bands, but {len(names)} are named"
         raise InputError(f"{message}: {', '.join(names)}", code="bad-partition")
-    order = band_order(names)
+    order = band_order(names, wanted)
+    if order == list(range(len(names))):
+        return values
     missing = None if values.missing is None else values.missing_values()[:, order]
     return Values(values.data[:, order], missing)

@@ -74,7 +74,14 @@ def _in_place(source: Source, fields: list[Field], place: str, choices: Choices)
     bands = [f for f in table.columns if f.name.casefold() in BAND_NAMES]
     bands = bands if "image" in taken and not taken["image"].fields[0].cube else []
     cutouts = (joined.used, joined.lacking) if joined else (frozenset[Path](), 0)
-    return Mapped(taken, bands[0] if bands else None, table.problems, cutouts, _masks(table))
+    return Mapped(
+        taken,
+        bands[0] if bands else None,
+        table.problems,
+        cutouts,
+        _masks(table),
+        choices.wanted_bands,
+    )
 
 
 def _masks(table: Table) -> tuple[str, ...]:
@@ -98,6 +105,6 @@ def _joined(table: Table, cutouts: Path) -> tuple[Joined | None, list[Problem]]:
         message = f"cutouts are found by {name}, and {what} that"
         return None, [problem_of(source, message, "no-column", hint)]
     try:
-        return join(found[0][0], cutouts, table.choices.cutout_hdus), []
+        return join(found[0][0], cutouts, table.bands, table.choices.cutout_hdus), []
     except InputError as error:
         return None, [problem_of(source, error.message, error.code, error.hint)]

@@ -14,8 +14,8 @@ from astropy.io import fits
 from astropy.io.fits.verify import VerifyError
 from astropy.utils.exceptions import AstropyUserWarning
 
-from cosmic.contracts.columns import BANDS
-from cosmic.data.pack.bands import band_order, named_bands
+from cosmic.contracts.bands import Bands, named_bands
+from cosmic.data.pack.bands import band_order
 from cosmic.data.pack.source import Array, Field, Joined, RowsRefused, Values, unreadable
 from cosmic.errors import InputError
 
@@ -49,7 +49,7 @@ def _walked(folder: Path) -> Iterator[Path]:
                 yield Path(at, name)
 
 
-def join(names: Field, folder: Path, hdus: Sequence[str] = ()) -> Joined:
+def join(names: Field, folder: Path, bands: Bands, hdus: Sequence[str] = ()) -> Joined:
     """The cutouts of the objects in a catalogue.
 
     A name is looked up among the files that are in the folder; it is never made a path.
@@ -57,7 +57,8 @@ def join(names: Field, folder: Path, hdus: Sequence[str] = ()) -> Joined:
     Args:
         names: An id (`12` is the file `12.fits`), or the file's name below the folder, of each row.
         folder: Where the files are.
-        hdus: Which HDU of each file is its image, or which five are its bands in order.
+        bands: That are taken, in order.
+        hdus: Which HDU of each file is its image, or which ones are its bands in order.
 
     Raises:
         RowsRefused: rows whose name is that of several files.
@@ -72,7 +73,7 @@ def join(names: Field, folder: Path, hdus: Sequence[str] = ()) -> Joined:
         message = f"no cutout in {folder} is of an object: there are {shown}"
         hint = f"{names.name} must be its name, with or without .fits; see --cutout-name"
         raise InputError(message, code="no-cutouts", hint=hint)
-    cutouts = _Cutouts(files, rows, _opened(first, hdus), hdus)
+    cutouts = _Cutouts(files, rows, _opened(first, hdus, bands), (hdus, bands))
     return Joined(cutouts.field(folder), used, int(np.count_nonzero(rows == NONE)))
 
 
@@ -115,7 +116,7 @@ def _texts(names: Field) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Cutout:
-    """Pixels (5, H, W) and the unit that the file says."""
+    """Pixels (B, H, W) and the unit that the file says."""
 
     pixels: Array
     unit: str
@@ -125,9 +126,13 @@ class _Cutouts:
     """Reads a file a row; all must be like the first."""
 
     def __init__(
-        self, files: Sequence[Path], rows: Array, first: _Cutout, hdus: Sequence[str]
+        self,
+        files: Sequence[Path],
+        rows: Array,
+        first: _Cutout,
+        chosen: tuple[Sequence[str], Bands],
     ) -> None:
-        self._files, self._rows, self._hdus = files, rows, hdus
+        self._files, self._rows, self._chosen = files, rows, chosen
         self._shape, self._unit = first.pixels.shape, first.unit
 
     def field(self, folder: Path) -> Field:
@@ -161,7 +166,7 @@ class _Cutouts:
         return Values(image)
 
     def _like_the_first(self, path: Path) -> Array:
-        found = _opened(path, self._hdus)
+        found = _opened(path, *self._chosen)
         if found.pixels.shape != self._shape:
             raise unreadable(path, f"shape {found.pixels.shape}, the first has {self._shape}")
         if found.unit != self._unit:
@@ -170,7 +175,7 @@ class _Cutouts:
         return found.pixels
 
 
-def _opened(path: Path, hdus: Sequence[str]) -> _Cutout:
+def _opened(path: Path, hdus: Sequence[str], bands: Bands) -> _Cutout:
     """A file's cutout.
 
     Raises:
@@ -180,7 +185,7 @@ def _opened(path: Path, hdus: Sequence[str]) -> _Cutout:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyUserWarning)  # files that aren't to the standard
             with fits.open(path, memmap=False) as file:
-                return _cutout(path, [h for h in file if _is_image(h)], hdus)
+                return _cutout(path, [h for h in file if _is_image(h)], hdus, bands)
     except DAMAGED as error:
         raise unreadable(path, error) from error
 
@@ -189,7 +194,7 @@ def _is_image(hdu: Any) -> bool:
     return bool(hdu.is_image) and len(hdu.shape) in (2, 3)
 
 
-def _cutout(path: Path, images: list[Any], hdus: Sequence[str]) -> _Cutout:
+def _cutout(path: Path, images: list[Any], hdus: Sequence[str], bands: Bands) -> _Cutout:
     images = [_named(path, images, name) for name in hdus] if hdus else images
     cubes = [h for h in images if len(h.shape) == 3]
     planes = [h for h in images if len(h.shape) == 2]
@@ -197,13 +202,13 @@ def _cutout(path: Path, images: list[Any], hdus: Sequence[str]) -> _Cutout:
         names = ", ".join(h.name or "without a name" for h in cubes)
         raise InputError(f"{path} has more than one image: {names}; see {OPTION}")
     if cubes:
-        return _Cutout(_cube(path, cubes[0]), _unit(cubes[0]))
+        return _Cutout(_cube(path, cubes[0], bands), _unit(cubes[0]))
     if not hdus:
-        planes = _by_band(path, planes)
+        planes = _by_band(path, planes, bands)
     units = {_unit(h): h for h in planes}
-    if len(planes) != len(BANDS) or len(units) > 1 or len({h.shape for h in planes}) > 1:
+    if len(planes) != len(bands) or len(units) > 1 or len({h.shape for h in planes}) > 1:
         said = ", ".join(f"{h.name} {h.shape} {_unit(h)}".strip() for h in planes)
-        raise unreadable(path, f"its images ({said}) are not {len(BANDS)} of one shape and unit")
+        raise unreadable(path, f"its images ({said}) are not {len(bands)} of one shape and unit")
     return _Cutout(np.stack([np.asarray(h.data) for h in planes]), next(iter(units)))
 
 
@@ -219,25 +224,25 @@ def _unit(hdu: Any) -> str:
     return str(hdu.header.get("BUNIT") or "").strip()
 
 
-def _cube(path: Path, hdu: Any) -> Array:
+def _cube(path: Path, hdu: Any, bands: Bands) -> Array:
     """With the bands first, in the order that BANDS says if it is there."""
     pixels = np.asarray(hdu.data)
     names = named_bands(str(hdu.header.get("BANDS") or ""))
-    count = len(names) or len(BANDS)
+    count = len(names) or len(bands)
     if pixels.shape[0] != count and pixels.shape[-1] == count:
         pixels = np.moveaxis(pixels, -1, 0)
     if pixels.shape[0] != count:
         raise unreadable(path, f"shape {pixels.shape} is not ({count}, height, width)")
-    return pixels[band_order(names)] if names else pixels
+    return pixels[band_order(names, bands)] if names else pixels
 
 
-def _by_band(path: Path, planes: list[Any]) -> list[Any]:
+def _by_band(path: Path, planes: list[Any], bands: Bands) -> list[Any]:
     """Images of one band each, in order, by their EXTNAME or FILTER."""
     names = [str(h.header.get("EXTNAME") or h.header.get("FILTER") or "") for h in planes]
     if not planes:
         raise unreadable(path, "it has no image")
     try:
-        order = band_order(names)
+        order = band_order(names, bands)
     except InputError as error:
         raise InputError(f"{path}: {error.message}; see {OPTION}") from error
     return [planes[at] for at in order]

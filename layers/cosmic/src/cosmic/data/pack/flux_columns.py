@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cosmic.contracts.bands import Bands
 from cosmic.data.pack.fluxes import Fluxes
 from cosmic.data.pack.matching import in_spelling, measurement_of
 from cosmic.data.pack.names import Photometry
@@ -21,19 +22,21 @@ class FluxColumns:
     Attributes:
         values: The fields.
         measured: How their measurement is named, and in which unit it is if the file is silent.
+        bands: That are taken, in order.
     """
 
     values: tuple[Field, ...]
     measured: Photometry
+    bands: Bands
 
     @classmethod
-    def of(cls, fields: tuple[Field, ...], *, chosen: bool) -> FluxColumns | None:
+    def of(cls, fields: tuple[Field, ...], bands: Bands, *, chosen: bool) -> FluxColumns | None:
         """Fields as fluxes: by their names, or chosen and by their units; None: they are none."""
-        measured = measurement_of(fields)
+        measured = measurement_of(fields, bands)
         if measured is not None and measured.unit:
-            return cls(fields, measured)
+            return cls(fields, measured, bands)
         if chosen and all(f.unit and nanomaggies(f.unit) for f in fields):
-            return cls(fields, Photometry("", unit=fields[0].unit))
+            return cls(fields, Photometry("", unit=fields[0].unit), bands)
         return None
 
     @property
@@ -45,13 +48,15 @@ class FluxColumns:
         factor = self._factors(self.values)[0] or 1.0
         error_factor = (self._error_factors(errors)[0] if errors else None) or 1.0
         inverse = self._is_inverse_variance(errors)
-        return Fluxes(self.values, errors, factor, error_factor, inverse, self._unit)
+        return Fluxes(self.values, errors, factor, error_factor, inverse, self._unit, self.bands)
 
     def problems(self, source: Source, made: Fluxes) -> list[Problem]:
         """What keeps the fields from being fluxes, or their errors."""
-        found = unfit(source, "mag", self.values, self._factors(self.values))
+        found = unfit(source, "mag", self.values, self._factors(self.values), self.bands)
         if made.errors:
-            found += unfit(source, "mag_err", made.errors, self._error_factors(made.errors))
+            found += unfit(
+                source, "mag_err", made.errors, self._error_factors(made.errors), self.bands
+            )
         return found
 
     def _factors(self, fields: Sequence[Field]) -> list[float | None]:
@@ -65,7 +70,9 @@ class FluxColumns:
         ]
 
     def _is_inverse_variance(self, errors: tuple[Field, ...]) -> bool:
-        return any(in_spelling(list(errors), name) for name in self.measured.inverse_variances)
+        return any(
+            in_spelling(list(errors), name, self.bands) for name in self.measured.inverse_variances
+        )
 
 
 def unsaid_fluxes(source: Source, column: str, fields: Sequence[Field]) -> list[Problem]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-from cosmic.contracts.columns import BANDS
 from cosmic.data.pack.source import Shape
 
 
-def image_layout(shape: Shape, bands: int = len(BANDS)) -> str | None:
+def image_layout(shape: Shape, bands: int) -> str | None:
     """How the axes of one row's image lie: `bands-first`, `bands-last`, `flat`, …; None: not known.
 
     Args:
@@ -32,16 +31,16 @@ def image_layout(shape: Shape, bands: int = len(BANDS)) -> str | None:
     return found
 
 
-def image_shape(shape: Shape) -> tuple[int, int] | None:
+def image_shape(shape: Shape, bands: int) -> tuple[int, int] | None:
     """Height and width of an image of this shape; None: not known before it is read."""
-    layout, sizes = image_layout(shape), [n for n in shape if n is not None]
+    layout, sizes = image_layout(shape, bands), [n for n in shape if n is not None]
     if layout is None or len(sizes) < len(shape):
         return None
     if layout == "bands-last":
         return sizes[0], sizes[1]
     if layout == "bands-first":
         return sizes[1], sizes[2]
-    side = math.isqrt(math.prod(sizes) // len(BANDS))
+    side = math.isqrt(math.prod(sizes) // bands)
     return side, side
 
 

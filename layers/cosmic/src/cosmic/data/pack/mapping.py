@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 
-from cosmic.contracts.columns import BANDS, COLUMNS
+from cosmic.contracts.bands import listed_bands
+from cosmic.contracts.columns import COLUMNS
 from cosmic.data.pack.choices import Choices
 from cosmic.data.pack.flux_columns import FluxColumns, unsaid_fluxes
-from cosmic.data.pack.fluxes import in_five_bands
+from cosmic.data.pack.fluxes import in_all_bands
 from cosmic.data.pack.matching import (
     all_magnitudes,
     errors_beside,
@@ -39,6 +40,7 @@ class Table:
     Attributes:
         taken: What the columns found so far are made of.
         problems: Everything that is in the way.
+        bands: That are wanted, in order.
 
     Args:
         source: The file.
@@ -47,7 +49,7 @@ class Table:
     """
 
     def __init__(self, source: Source, here: Sequence[Field], choices: Choices) -> None:
-        self.source, self.choices = source, choices
+        self.source, self.choices, self.bands = source, choices, choices.wanted_bands
         self.here = list(here)
         self.columns = [f for f in here if not f.cube]
         self.taken: dict[str, Taken] = {}
@@ -73,9 +75,13 @@ class Table:
         if column == "image":
             return self._cubes_of_pixels() + self._by_name(self.columns, column)
         if column == "mag":
-            return in_spelling(self.columns, column) or all_magnitudes(self.columns)
+            return in_spelling(self.columns, column, self.bands) or all_magnitudes(
+                self.columns, self.bands
+            )
         if column == "mag_err" and (of := self._measured()):
-            return errors_of(self.columns, of) or other_errors(self.columns, of)
+            return errors_of(self.columns, of, self.bands) or other_errors(
+                self.columns, of, self.bands
+            )
         return self._by_name(self._but_magnitudes(column), column)
 
     def by_choice(self, said: str) -> list[Candidate]:
@@ -93,7 +99,7 @@ class Table:
         ]
 
     def _by_name(self, fields: list[Field], column: str) -> list[Candidate]:
-        return spelled(fields, column) or usually_named(fields, column)
+        return spelled(fields, column, self.bands) or usually_named(fields, column, self.bands)
 
     def _cubes(self) -> list[Candidate]:
         return [(f,) for f in self.here if f.cube and len(f.row_shape) == CUBE_AXES]
@@ -107,7 +113,7 @@ class Table:
 
     def _measured(self) -> Photometry | None:
         """The measurement whose magnitudes were taken, if their names say it."""
-        return measurement_of(self.taken["mag"].fields) if "mag" in self.taken else None
+        return measurement_of(self._of("mag"), self.bands) if "mag" in self.taken else None
 
     def _but_magnitudes(self, column: str) -> list[Field]:
         """Of redshifts, without a `z` that is the magnitude in the z band."""
@@ -127,8 +133,8 @@ class Table:
     def _take(self, column: str, fields: Candidate) -> None:
         """Take fields for a column, and note what keeps them from being it."""
         fluxes = self.taken["mag"].fluxes if column == "mag_err" and "mag" in self.taken else None
-        if column == "mag" and in_five_bands(fields):
-            found = FluxColumns.of(fields, chosen="mag" in self.choices.names)
+        if column == "mag" and in_all_bands(fields, self.bands):
+            found = FluxColumns.of(fields, self.bands, chosen="mag" in self.choices.names)
             if found is not None:
                 made = found.with_errors(self._flux_errors(fields))
                 self.taken[column] = Taken(fields, made.factor, made)
@@ -138,7 +144,7 @@ class Table:
             self.taken[column] = Taken(fields, fluxes.error_factor, fluxes)
             return
         factors = [self._factor(column, f) for f in fields]
-        self.problems += unfit(self.source, column, fields, factors)
+        self.problems += unfit(self.source, column, fields, factors, self.bands)
         if column in ("mag", "mag_err"):
             self.problems += unsaid_fluxes(self.source, column, fields)
         self.taken[column] = Taken(fields, factors[0] or 1.0)
@@ -150,7 +156,7 @@ class Table:
 
     def _flux_errors(self, fluxes: Candidate) -> Candidate:
         """What says how sure the fluxes are: what was chosen, or what lies beside them."""
-        beside = errors_beside(self.columns, fluxes)
+        beside = errors_beside(self.columns, fluxes, self.bands)
         if "mag_err" in self.choices.names:
             chosen = self.by_choice(self.choices.names["mag_err"])
             beside = [found for found in chosen if found in beside]
@@ -175,9 +181,12 @@ class Table:
             if chosen is None
             else f"--column {column}={chosen} names no field"
         )
-        partly = incomplete(self.here) if column == "mag" and chosen is None else []
+        partly = incomplete(self.here, self.bands) if column == "mag" and chosen is None else []
         if partly:
-            hint = f"the bands {', '.join(BANDS)} are needed; say --column mag=a,b,c,d,e"
+            hint = (
+                f"the bands {listed_bands(self.bands)} are needed; say --column mag=a,b,c,…, or "
+                "--bands with those there are, for a model of one's own"
+            )
             return problem_of(self.source, f"{message}: {'; '.join(partly)}", "no-band", hint)
         return problem_of(self.source, message, "no-column", self._way_to(column))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 
-from cosmic.contracts.columns import BANDS
+from cosmic.contracts.bands import Bands
 from cosmic.data.pack.names import NAMED_BY_US, NAMES, PHOTOMETRY, Photometry
 from cosmic.data.pack.source import Field
 
@@ -13,75 +13,81 @@ DEREDDENED = "dered"
 LEAST_BANDS = 2  # one of a name alone may be anything
 
 
-def usually_named(fields: list[Field], column: str) -> list[tuple[Field, ...]]:
+def usually_named(fields: list[Field], column: str, bands: Bands) -> list[tuple[Field, ...]]:
     """By all names but the column's own."""
-    return [found for name in NAMES[column] for found in spelled(fields, name)]
+    return [found for name in NAMES[column] for found in spelled(fields, name, bands)]
 
 
-def all_magnitudes(fields: list[Field]) -> list[tuple[Field, ...]]:
+def all_magnitudes(fields: list[Field], bands: Bands) -> list[tuple[Field, ...]]:
     """Every measurement in all bands, of magnitudes and of fluxes."""
-    named = [found for each in PHOTOMETRY for found in in_spelling(fields, each.values)]
-    return usually_named(fields, "mag") + named
+    named = [found for each in PHOTOMETRY for found in in_spelling(fields, each.values, bands)]
+    return usually_named(fields, "mag", bands) + named
 
 
-def errors_of(fields: list[Field], measured: Photometry) -> list[tuple[Field, ...]]:
+def errors_of(fields: list[Field], measured: Photometry, bands: Bands) -> list[tuple[Field, ...]]:
     """What could be the errors of a measurement, by its names."""
-    return [found for name in measured.uncertainties for found in in_spelling(fields, name)]
+    return [found for name in measured.uncertainties for found in in_spelling(fields, name, bands)]
 
 
-def other_errors(fields: list[Field], measured: Photometry) -> list[tuple[Field, ...]]:
+def other_errors(
+    fields: list[Field], measured: Photometry, bands: Bands
+) -> list[tuple[Field, ...]]:
     """Errors by a column's usual names, unless these belong to other magnitudes."""
-    ours = [each for each in NAMED_BY_US if in_spelling(fields, each.values)]
+    ours = [each for each in NAMED_BY_US if in_spelling(fields, each.values, bands)]
     if ours and measured not in NAMED_BY_US:
         return []
-    return spelled(fields, "mag_err") or usually_named(fields, "mag_err")
+    return spelled(fields, "mag_err", bands) or usually_named(fields, "mag_err", bands)
 
 
-def spelled(fields: list[Field], name: str) -> list[tuple[Field, ...]]:
-    """Fields of this name in capitals or not, and every set of five named `name_u` … `name_z`."""
-    return in_spelling(fields, name) + in_spelling(fields, f"{name}_{{}}")
+def spelled(fields: list[Field], name: str, bands: Bands) -> list[tuple[Field, ...]]:
+    """Fields of this name in capitals or not, and every set named `name_u` … `name_z`."""
+    return in_spelling(fields, name, bands) + in_spelling(fields, f"{name}_{{}}", bands)
 
 
-def in_spelling(fields: list[Field], name: str) -> list[tuple[Field, ...]]:
-    """Fields of this name; where it has a place for the band, every set of five of them."""
+def in_spelling(fields: list[Field], name: str, bands: Bands) -> list[tuple[Field, ...]]:
+    """Fields of this name; where it has a place for the band, every set of one a band."""
     if "{}" not in name:
         return [(f,) for f in fields if f.name.casefold() == name.casefold()]
-    bands = [name.format(band).casefold() for band in BANDS]
-    return list(product(*[[f for f in fields if f.name.casefold() == n] for n in bands]))
+    names = [name.format(band).casefold() for band in bands]
+    return list(product(*[[f for f in fields if f.name.casefold() == n] for n in names]))
 
 
-def measurement_of(fields: Sequence[Field]) -> Photometry | None:
+def measurement_of(fields: Sequence[Field], bands: Bands) -> Photometry | None:
     """The measurement whose magnitudes or fluxes these are by their names."""
     for each in (*NAMED_BY_US, *PHOTOMETRY):
-        if any(len(found) == len(fields) for found in in_spelling(list(fields), each.values)):
+        if any(
+            len(found) == len(fields) for found in in_spelling(list(fields), each.values, bands)
+        ):
             return each
     return None
 
 
-def corrected_for_extinction(fields: Sequence[Field]) -> bool | None:
+def corrected_for_extinction(fields: Sequence[Field], bands: Bands) -> bool | None:
     """Whether magnitudes or fluxes are, by their names; None: these don't tell."""
-    measured = measurement_of(fields)
+    measured = measurement_of(fields, bands)
     if measured is None or measured in NAMED_BY_US:
         return None
     return DEREDDENED in measured.values
 
 
-def errors_beside(fields: list[Field], values: Sequence[Field]) -> list[tuple[Field, ...]]:
+def errors_beside(
+    fields: list[Field], values: Sequence[Field], bands: Bands
+) -> list[tuple[Field, ...]]:
     """What could be the errors of the magnitudes or fluxes that were taken."""
-    measured = measurement_of(values)
-    return errors_of(fields, measured) if measured else []
+    measured = measurement_of(values, bands)
+    return errors_of(fields, measured, bands) if measured else []
 
 
-def incomplete(here: list[Field]) -> list[str]:
+def incomplete(here: list[Field], bands: Bands) -> list[str]:
     """Magnitudes and fluxes that are there in some bands only, and which bands they lack."""
     names = {f.name.casefold(): f.name for f in here if not f.cube}
     found = []
     for each in (*NAMED_BY_US, *PHOTOMETRY):
         if "{}" not in each.values:
             continue
-        spelled = {band: each.values.format(band).casefold() for band in BANDS}
+        spelled = {band: each.values.format(band).casefold() for band in bands}
         lacking = [band for band, name in spelled.items() if name not in names]
-        if len(BANDS) > len(BANDS) - len(lacking) >= LEAST_BANDS:
+        if len(bands) > len(bands) - len(lacking) >= LEAST_BANDS:
             there = ", ".join(names[name] for name in spelled.values() if name in names)
             found.append(f"{there} lack {', '.join(lacking)}")
     return found

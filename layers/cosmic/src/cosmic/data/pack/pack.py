@@ -94,7 +94,13 @@ def pack(
     with _beside(out) as folder, IndexWriter() as index:
         scale = next((s["pixel_arcsec"] for s in sources if s["pixel_arcsec"]), None)
         writer = PartitionWriter(
-            folder, partition_bytes, per_partition, scale, progress, written=index.add
+            folder,
+            partition_bytes,
+            per_partition,
+            scale,
+            choices.wanted_bands,
+            progress,
+            written=index.add,
         )
         for columns in reading.pieces():
             if redshifts and "z_spec" not in columns:
@@ -283,7 +289,9 @@ def _facts(path: Path, layout: str, mapped: Mapped) -> dict[str, Any]:
             for column, taken in mapped.taken.items()
         },
         "made_up": [] if "object_id" in mapped.taken else ["object_id"],
-        "corrected_for_extinction": corrected_for_extinction(mapped.taken["mag"].fields),
+        "corrected_for_extinction": corrected_for_extinction(
+            mapped.taken["mag"].fields, mapped.wanted
+        ),
         "masks_not_applied": list(mapped.masks),
         "without_cutout": mapped.cutouts[1],
         "cutouts": mapped.cutouts[0],

@@ -21,6 +21,7 @@ from cosmic.errors import InvalidInput
 
 UNITS = {"image": "nanomaggy", "mag": "mag", "mag_err": "mag", "ra": "deg", "dec": "deg"}
 CHECK_ROWS = 4096
+BY_BAND = ("image", "mag", "mag_err")
 
 
 def open_partition(path: Path, layout: FormatName) -> Source:
@@ -41,6 +42,7 @@ def open_partition(path: Path, layout: FormatName) -> Source:
             row_shape=tensor.shape[1:],
             read=_reader(data, tensor),
             unit=_unit(layout, name),
+            bands=header.bands if layout == "safetensors" and name in BY_BAND else (),
         )
         for name, tensor in header.tensors.items()
     }

@@ -48,11 +48,13 @@ def _compare(mapped: Mapped) -> Comparison:
     (*_, field) = mapped.taken["image"].fields
     row_bytes = 4 * math.prod(n or 1 for n in field.row_shape) * len(mapped.taken["image"].fields)
     return Comparison.joined(
-        [
-            Comparison.of(*(read_column(mapped, name, *rows, Tally()) for name in ("image", "mag")))
-            for rows in _pieces(mapped.rows, row_bytes)
-        ]
+        [_of_rows(mapped, start, stop) for start, stop in _pieces(mapped.rows, row_bytes)]
     )
+
+
+def _of_rows(mapped: Mapped, start: int, stop: int) -> Comparison:
+    image, mag = (read_column(mapped, n, start, stop, Tally()) for n in ("image", "mag"))
+    return Comparison.of(image, mag, mapped.wanted)
 
 
 def _pieces(rows: int, row_bytes: int) -> Iterator[tuple[int, int]]:

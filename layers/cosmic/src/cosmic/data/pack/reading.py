@@ -76,7 +76,7 @@ class Reading:
                     stop = min(start + step, mapped.rows)
                     columns = self._piece(path, mapped, start, stop, tally)
                     if not self._problems and not self._refused:
-                        yield self._with_ids(completed(columns, index, start))
+                        yield self._with_ids(completed(columns, index, start, len(mapped.wanted)))
 
     def check(self) -> None:
         """Raise what was found.

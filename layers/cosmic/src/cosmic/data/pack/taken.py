@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cosmic.contracts.bands import BANDS, Bands
 from cosmic.data.pack.fluxes import Fluxes
 from cosmic.data.pack.layout import image_shape
 from cosmic.data.pack.source import Field, where_of
@@ -50,6 +51,7 @@ class Mapped:
     Attributes:
         taken: By column.
         bands: Names of the bands of `image`, rows first, if the file says them.
+        wanted: The bands that are taken, in their order.
         problems: Everything that is in the way; the rest then is what was found all the same.
         cutouts: Files that are an object's, and how many objects have none.
         masks: Fields of booleans beside the images or magnitudes, of their shape, which are not
@@ -61,6 +63,7 @@ class Mapped:
     problems: Sequence[Problem] = ()
     cutouts: tuple[frozenset[Path], int] = (frozenset(), 0)
     masks: tuple[str, ...] = ()
+    wanted: Bands = BANDS
 
     @property
     def rows(self) -> int:
@@ -70,4 +73,5 @@ class Mapped:
     @property
     def image_size(self) -> tuple[int, int] | None:
         """Height and width of the images; None: not known before they are read."""
-        return image_shape(self.taken["image"].fields[0].row_shape)
+        (*_, image) = self.taken["image"].fields
+        return image_shape(image.row_shape, len(image.bands) or len(self.wanted))

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from cosmic.contracts.columns import BANDS, COLUMNS
+from cosmic.contracts.bands import Bands
+from cosmic.contracts.columns import columns_of
 from cosmic.data.pack.layout import image_layout
 from cosmic.data.pack.source import Field, Shape, Source, where_of
 from cosmic.data.pack.units import WANTED
@@ -27,7 +28,11 @@ def problem_of(
 
 
 def unfit(
-    source: Source, column: str, fields: Sequence[Field], factors: Sequence[float | None]
+    source: Source,
+    column: str,
+    fields: Sequence[Field],
+    factors: Sequence[float | None],
+    bands: Bands,
 ) -> list[Problem]:
     """Everything of a unit, a type or a shape that a column can't have.
 
@@ -36,6 +41,7 @@ def unfit(
         column: What the fields would become.
         fields: One, or one a band.
         factors: What turns each of them into the column's unit; None: nothing does.
+        bands: That are wanted.
     """
     problems = _bad_units(source, column, fields, factors)
     problems += [
@@ -44,8 +50,8 @@ def unfit(
         if each.kind not in KINDS.get(column, NUMBERS) and each.rows
     ]
     shape = fields[0].row_shape if len(fields) == 1 else (len(fields), *fields[0].row_shape)
-    if fields[0].rows and not _fits(column, shape, fields[0]):
-        problems.append(_bad_shape(source, column, shape, fields))
+    if fields[0].rows and not _fits(column, shape, fields[0], len(bands)):
+        problems.append(_bad_shape(source, column, shape, fields, len(bands)))
     return problems
 
 
@@ -117,23 +123,25 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _fits(column: str, shape: Shape, each: Field) -> bool:
+def _fits(column: str, shape: Shape, each: Field, bands: int) -> bool:
     if column == "image":
-        return image_layout(shape) is not None or len(shape) == 3
-    wanted = COLUMNS[column].row_shape
+        return image_layout(shape, len(each.bands) or bands) is not None or len(shape) == 3
+    wanted = columns_of(bands)[column].row_shape
     if None in shape or (not wanted and shape == (1,)):
         return True  # told by rows when they are read
     return shape == wanted or (column in ("mag", "mag_err") and shape == (len(each.bands),))
 
 
-def _bad_shape(source: Source, column: str, shape: Shape, fields: Sequence[Field]) -> Problem:
-    wanted = {"image": f"({len(BANDS)}, height, width)", "mag": f"({len(BANDS)},)"}
+def _bad_shape(
+    source: Source, column: str, shape: Shape, fields: Sequence[Field], bands: int
+) -> Problem:
+    wanted = {"image": f"({bands}, height, width)", "mag": f"({bands},)"}
     wanted["mag_err"] = wanted["mag"]
     names = _called(column, fields[0]) if len(fields) == 1 else f"{column} ({where_of(fields)})"
     message = f"{names} has shape {list(shape)} a row"
     hint = f"it takes {wanted.get(column, 'one number')} a row"
     if column in ("mag", "mag_err"):
-        hint += f"; five fields are named with commas, --column {column}=a,b,c,d,e"
+        hint += f"; fields of one band each are named with commas, --column {column}=a,b,c,…"
     return problem_of(source, message, "bad-partition", hint)
 
 

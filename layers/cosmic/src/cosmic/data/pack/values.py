@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmic.contracts.columns import BANDS, COLUMNS
+from cosmic.contracts.bands import Bands
+from cosmic.contracts.columns import COLUMNS, columns_of
 from cosmic.contracts.plausible import (
     plausible_declinations,
     plausible_magnitude_errors,
@@ -47,23 +48,25 @@ def read_column(
         RowsRefused: rows that can't be what the column needs.
         InputError: the whole column can't.
     """
-    taken = mapped.taken[column]
+    taken, bands = mapped.taken[column], mapped.wanted
     if taken.fluxes is not None:
         return _of_fluxes(column, taken.fluxes, start, stop, tally)
     if column in ("mag", "mag_err"):
-        return quantity(column, read_in_order(taken.fields, start, stop), taken, start, tally)
+        values = read_in_order(taken.fields, start, stop, bands)
+        return quantity(column, values, taken, bands, tally)
     values = joined([f.read(start, stop) for f in taken.fields])
     if column == "object_id":
         return object_ids(values, start, as_text=text_ids)
     if column == "image":
         named = mapped.bands.read(start, stop).data if mapped.bands is not None else None
-        return _image(values, taken, named, tally)
-    return quantity(column, values, taken, start, tally)
+        return _image(values, taken, named, bands, tally)
+    return quantity(column, values, taken, bands, tally)
 
 
-def quantity(column: str, values: Values, taken: Taken, start: int, tally: Tally) -> Array:
+def quantity(column: str, values: Values, taken: Taken, bands: Bands, tally: Tally) -> Array:
     """Numbers that have a plausible range; what lies outside is missing."""
-    kind, shape = COLUMNS[column].dtype, COLUMNS[column].row_shape
+    wanted = columns_of(len(bands))[column]
+    kind, shape = wanted.dtype, wanted.row_shape
     data, gone = values.data, values.missing_values()
     if not shape and data.shape[1:] == (1,):
         data, gone = data[:, 0], gone[:, 0]
@@ -90,14 +93,14 @@ def _of_fluxes(column: str, fluxes: Fluxes, start: int, stop: int, tally: Tally)
     return found
 
 
-def _image(values: Values, taken: Taken, named: Array | None, tally: Tally) -> Array:
+def _image(values: Values, taken: Taken, named: Array | None, bands: Bands, tally: Tally) -> Array:
     """Pixels as float32 (rows, band, H, W) in nanomaggies; missing ones are NaN."""
     kind = COLUMNS["image"].dtype
     with np.errstate(over="ignore"):  # infinite pixels are bad ones
         image = np.ascontiguousarray(values.data, dtype=kind)
     if values.missing is not None and values.missing.any():
         image = np.where(values.missing_values(), kind.type(np.nan), image)
-    image = _axes(image, _names(named, taken))
+    image = _axes(image, _names(named, taken), bands)
     if taken.factor != 1.0:
         image = image * np.float32(taken.factor)
     image = np.ascontiguousarray(image)
@@ -115,16 +118,16 @@ def _names(named: Array | None, taken: Taken) -> Sequence[str]:
     return [text_of(v) for v in rows[0]]
 
 
-def _axes(image: Array, names: Sequence[str]) -> Array:
+def _axes(image: Array, names: Sequence[str], wanted: Bands) -> Array:
     """With the bands first, in order; flat rows are square."""
-    n = len(names) or len(BANDS)
+    n = len(names) or len(wanted)
     placed = _bands_first(image, n)
     if placed is None:
         of = f" with {n} bands, {', '.join(names)}" if names else ""
         message = f"image has shape {list(image.shape)}"
         hint = f"(rows, {n}, height, width){of}"
         raise InputError(message, code="bad-partition", hint=hint)
-    order = band_order(names) if names else []
+    order = band_order(names, wanted) if names else []
     return placed if order in ([], list(range(n))) else placed[:, order]
 
 

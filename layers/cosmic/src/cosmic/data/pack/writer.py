@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmic.contracts.bands import Bands
 from cosmic.data.native import write_partition
 from cosmic.errors import InputError
 
 Columns = dict[str, NDArray[Any]]
-ROW_BYTES_BESIDE_PIXELS = 28  # five magnitudes and eight bytes: how partitions are named
-BANDS_BYTES = 20
+BAND_BYTES = 4  # of a pixel, and of a magnitude
+ID_BYTES = 8
 
 
 class PartitionWriter:
@@ -30,6 +31,7 @@ class PartitionWriter:
         size: Of a partition, in bytes of pixels, magnitudes and ids.
         per_partition: Rows of a partition, instead of its size.
         pixel_arcsec: Side of a pixel; None: it is not known.
+        bands: In their order.
         progress: Called with the rows written so far.
         written: Called with each partition whose file is complete.
     """
@@ -40,12 +42,13 @@ class PartitionWriter:
         size: int,
         per_partition: int | None,
         pixel_arcsec: float | None,
+        bands: Bands,
         progress: Callable[[int], None],
         written: Callable[[Path], None],
     ) -> None:
         self._out, self._size = out, size
         self._progress, self._written = progress, written
-        self._pixel_arcsec = pixel_arcsec
+        self._pixel_arcsec, self._bands = pixel_arcsec, bands
         self._per_partition = per_partition
         self._pieces: list[Columns] = []
         self._held = 0
@@ -70,7 +73,8 @@ class PartitionWriter:
 
     def _rows_of_a_partition(self, image: NDArray[Any]) -> int:
         if self._per_partition is None:
-            row = BANDS_BYTES * image.shape[2] * image.shape[3] + ROW_BYTES_BESIDE_PIXELS
+            pixels = image.shape[2] * image.shape[3]
+            row = BAND_BYTES * len(self._bands) * (pixels + 1) + ID_BYTES
             if self._size < row:
                 message = f"a partition of {self._size} bytes holds no row of {row}"
                 raise InputError(message, hint="give a larger --partition-size")
@@ -86,7 +90,8 @@ class PartitionWriter:
         whole = {n: np.concatenate([p[n] for p in self._pieces]) for n in self._pieces[0]}
         path = self._out / f"{len(self.files)}.safetensors"
         taken = {name: column[:rows] for name, column in whole.items()}
-        write_partition(path, taken, pixel_scale_arcsec=self._pixel_arcsec)
+        scale, bands = self._pixel_arcsec, self._bands
+        write_partition(path, taken, pixel_scale_arcsec=scale, bands=bands)
         self.files.append(path)
         self._written(path)
         self.rows += rows

@@ -61,14 +61,17 @@ def flux_error(flux: Float, half_light_arcsec: Float) -> Float:
     return error
 
 
-def asinh_magnitude(flux: Float, error: Float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def asinh_magnitude(
+    flux: Float, error: Float, softening: Float = SOFTENING
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """SDSS asinh magnitudes and their errors (Lupton, Gunn & Szalay 1999, equations 3 and 4).
 
     Args:
-        flux: (N, 5) nanomaggies, of any sign.
-        error: (N, 5) nanomaggies.
+        flux: (N, B) nanomaggies, of any sign.
+        error: (N, B) nanomaggies.
+        softening: (B,) maggies; those of SDSS are of u g r i z.
     """
-    x = flux * 1e-9 / (2.0 * SOFTENING)
-    mag = -_POGSON * (np.arcsinh(x) + np.log(SOFTENING))
-    mag_err = _POGSON * error * 1e-9 / (2.0 * SOFTENING) / np.sqrt(1.0 + x**2)
+    x = flux * 1e-9 / (2.0 * softening)
+    mag = -_POGSON * (np.arcsinh(x) + np.log(softening))
+    mag_err = _POGSON * error * 1e-9 / (2.0 * softening) / np.sqrt(1.0 + x**2)
     return mag.astype(np.float32), mag_err.astype(np.float32)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cosmic.contracts.bands import BANDS
 from cosmic.contracts.engines import ENGINES
 from cosmic.data.synth.dataset import Sample
 from cosmic.errors import InputError
@@ -40,9 +41,20 @@ def agreements(checkpoint: Checkpoint) -> list[Agreement]:
     Raises:
         InputError: torch is not installed.
     """
-    columns = load((INPUT,), workers=1)
+    columns = _input(checkpoint)
     reference = _predicted(checkpoint, REFERENCE, columns["image"], columns["mag"])
     return [_compared(checkpoint, name, reference, columns) for name in ENGINES]
+
+
+def _input(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
+    """The galaxies as the model takes them; bands that they lack are played by others of theirs."""
+    side = max(INPUT.image_size, checkpoint.config.image_size)
+    columns = load((replace(INPUT, image_size=side),), workers=1)
+    at = [
+        BANDS.index(band) if band in BANDS else number % len(BANDS)
+        for number, band in enumerate(checkpoint.bands)
+    ]
+    return {"image": columns["image"][:, at], "mag": columns["mag"][:, at]}
 
 
 def _compared(

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
+from cosmic.contracts.bands import BANDS, REFERENCE, Bands
 from cosmic.data.synth.dataset import Columns
 from cosmic.data.synth.instrument import PIXEL_ARCSEC
 from cosmic.model.domain import Domain, Float, features
@@ -20,7 +21,10 @@ SEED = 0
 
 
 def fit_domain(
-    train: Columns, kinds: Sequence[Columns], pixel_arcsec: float = PIXEL_ARCSEC
+    train: Columns,
+    kinds: Sequence[Columns],
+    pixel_arcsec: float = PIXEL_ARCSEC,
+    bands: Bands = BANDS,
 ) -> Domain:
     """Fit the density of the training objects, and find out how low it is among others like them.
 
@@ -30,22 +34,25 @@ def fit_domain(
             densities will count as out of domain, and less of the others. In a mixture of all, a
             kind with a small share could lose far more.
         pixel_arcsec: Scale of the training's pixels.
+        bands: Of the magnitudes, in order.
     """
     mag, z = train["mag"], train["z_spec"]
+    reference = mag[:, bands.index(REFERENCE)]
     components = max(1, min(COMPONENTS, len(mag) // OBJECTS_PER_COMPONENT))
     mixture = GaussianMixture(components, random_state=SEED, reg_covar=1e-5)
     with threadpool_limits(1):  # sums in one order: the same data give the same domain
-        mixture.fit(_complete(features(mag)))
+        mixture.fit(_complete(features(mag, bands)))
     unfinished = Domain(
         np.log(mixture.weights_).astype(np.float32),
         mixture.means_.astype(np.float32),
         mixture.precisions_cholesky_.astype(np.float32),
         least_log_density=-np.inf,
         quantile=QUANTILE,
-        magnitudes=(float(np.nanmin(mag[:, 2])), float(np.nanmax(mag[:, 2]))),
+        magnitudes=(float(np.nanmin(reference)), float(np.nanmax(reference))),
         redshifts=(float(z.min()), float(z.max())),
         image_pixels=train["image"].shape[-1],
         pixel_arcsec=pixel_arcsec,
+        bands=bands,
     )
     densities = (unfinished.log_density(kind["mag"]) for kind in kinds)
     least = min(float(np.nanquantile(density, QUANTILE)) for density in densities)

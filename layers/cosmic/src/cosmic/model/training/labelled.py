@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmic.contracts.bands import Bands, listed_bands
 from cosmic.contracts.columns import Header, completed
 from cosmic.contracts.manifest import FormatName
 from cosmic.contracts.plausible import plausible_magnitudes, plausible_redshifts
@@ -75,9 +76,9 @@ class LabelledData:
         return int(min(self.files[0].header.tensors["image"].shape[2:]))
 
     @property
-    def bands(self) -> int:
-        """Bands of the images."""
-        return int(self.files[0].header.tensors["image"].shape[1])
+    def bands(self) -> Bands:
+        """Bands of the images and magnitudes, in order."""
+        return self.files[0].header.bands
 
     def read(self, rows: NDArray[np.int64], names: Sequence[str] = COLUMNS) -> Columns:
         """The objects with these files and rows (N, 2), in this order.
@@ -131,7 +132,7 @@ class LabelledData:
             "files": len(self.files),
             "objects": {part: len(rows) for part, rows in self.parts.items()},
             "left_out_without_z_spec": self.left_out,
-            "bands": self.bands,
+            "bands": list(self.bands),
             "image_side": self.image_side,
             "pixel_arcsec": self.pixel_arcsec,
         }
@@ -141,7 +142,7 @@ class LabelledData:
         file = self.files[number]
         there = [name for name in names if name in file.header.tensors]
         found = {name: file.column(name, start, stop) for name in there}
-        made = completed({"image": np.empty(stop - start), **found}, number, start)
+        made = completed({"image": np.empty(stop - start), **found}, number, start, len(self.bands))
         known = plausible_magnitudes(made["mag"])
         return {**made, "mag": np.where(known, made["mag"], np.float32(np.nan))}
 
@@ -243,12 +244,17 @@ def _stated_scale(read: Any) -> float | None:
 def _unlike(files: Sequence[LabelledFile]) -> list[Problem]:
     """What speaks against training on these files together."""
     problems = []
+    bands = files[0].header.bands
     first = files[0].header.tensors["image"].shape[1:]
     for file in files:
         where, shape = str(file.path), file.header.tensors["image"].shape[1:]
         if "z_spec" not in file.header.tensors:
             hint = "pack it with a column of spectroscopic redshifts (--column z_spec=NAME)"
             problems.append(Problem(where, "has no z_spec to learn from", None, hint, "no-z-spec"))
+        if file.header.bands != bands:
+            hint = f"those of {files[0].path.name} are {listed_bands(bands)}, in this order"
+            message = f"its bands are {listed_bands(file.header.bands)}"
+            problems.append(Problem(where, message, None, hint, "other-bands"))
         if shape != first:
             hint = f"those of {files[0].path.name} are {list(first)}"
             message = f"its images are {list(shape)}"

@@ -26,7 +26,8 @@ def own_readme(card: dict[str, Any]) -> str:
     return f"""# {card["name"]}
 
 An AstroMAE (arXiv 2409.01825) of {card["parameters"]:,} parameters, trained on own data:
-photometric redshifts from {data["bands"]} bands of {side} x {side} pixels of
+photometric redshifts from {side} x {side} pixels of each of the bands
+{", ".join(data["bands"])}, of
 {data["pixel_arcsec"]:g} arcseconds, and as many asinh magnitudes.
 
 | | |

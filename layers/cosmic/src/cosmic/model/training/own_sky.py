@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cosmic.contracts.bands import listed_bands
 from cosmic.data.synth.dataset import Columns
 from cosmic.errors import InputError
 from cosmic.metrics.pz import PzStatistics
@@ -184,17 +185,17 @@ def _config(data: LabelledData, preset: str) -> AstroMAEConfig:
             code="too-small",
             hint=f"the network needs {2 * SIDE_STEP} or more",
         )
-    return replace(PRESETS[preset], image_size=side, bands=data.bands)
+    return replace(PRESETS[preset], image_size=side, bands=len(data.bands))
 
 
 def _started(first: Checkpoint, data: LabelledData) -> AstroMAE:
     c = first.config
-    if c.bands != data.bands or c.image_size > data.image_side:
+    if first.bands != data.bands or c.image_size > data.image_side:
         raise InputError(
-            f"the checkpoint takes {c.bands} bands of {c.image_size} pixels, the data have "
-            f"{data.bands} of {data.image_side}",
+            f"the checkpoint takes {listed_bands(first.bands)} of {c.image_size} pixels, the data "
+            f"have {listed_bands(data.bands)} of {data.image_side}",
             code="unfit-checkpoint",
-            hint="leave --from out, or pack larger cutouts",
+            hint="leave --from out, or pack the same bands and larger cutouts",
         )
     return restored(first)
 
@@ -214,13 +215,13 @@ def _calibrated(model: AstroMAE, data: LabelledData, seed: int, name: str, sha25
     calibration = _Seen.of(model, data, "calibration", seed)
     side = np.empty((0, model.config.image_size))
     kinds = [{"mag": calibration.columns["mag"]}]
-    domain = fit_domain({**learned, "image": side}, kinds, data.pixel_arcsec)
+    domain = fit_domain({**learned, "image": side}, kinds, data.pixel_arcsec, data.bands)
     errors = error_table(calibration.z_phot, calibration.z_gaps, calibration.columns["z_spec"])
     grown_on = _Seen.of(model, data, "validation", seed).residuals(domain)
     pz = fit_quantiles(grown_on, calibration.residuals(domain))
     z = learned["z_spec"]
     seen = Provenance(name, sha256, seed, float(z.min()), float(z.max()))
-    return to_bytes(model, seen, errors, domain, pz)
+    return to_bytes(model, seen, errors, domain, pz, data.bands)
 
 
 @dataclass(frozen=True)
