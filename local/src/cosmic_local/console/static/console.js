@@ -51,7 +51,7 @@ function more(run) {
   const made = cell();
   made.className = "more";
   const inTab = { target: "_blank", rel: "noopener" };
-  if (run.report) made.append(element("a", "page", { href: `/report/${pathOf(run)}`, ...inTab, "aria-label": `report of ${run.run}` }));
+  if (run.report) made.append(element("a", "page", { href: `/report/${pathOf(run)}`, ...inTab, "aria-label": `page of ${run.run}` }));
   if (run.files.length) made.append(downloads(run));
   if (run.state !== "SUCCEEDED") made.append(element("a", "logs", { href: `/logs/${pathOf(run)}`, ...inTab, "aria-label": `logs of ${run.run}` }));
   if (!run.final) {
