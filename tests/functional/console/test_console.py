@@ -312,4 +312,5 @@ def test_axe_finds_nothing_wrong_with_the_console(
     with opened(browser, address, scheme=scheme) as seen:
         seen.page.locator("#runs tr").nth(3).wait_for()
         seen.page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+        assert seen.page.locator("#runs th").first.bounding_box()["height"] < 60, "a name in a line"
         assert axe_violations(seen.page) == []

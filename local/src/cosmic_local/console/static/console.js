@@ -68,8 +68,10 @@ function row(run) {
   for (const note of run.notes.slice(0, 5)) name.append(element("small", note));
   const state = cell(element("span", run.state, { class: `state ${run.state}` }));
   const objects = cell(`${shown(run.rows_done)} / ${shown(run.rows_in)}`);
-  const began = cell(element("time", new Date(run.began_at).toLocaleString(), { datetime: run.began_at }));
-  made.append(name, state, began, ranks(run), objects, ...figures(run), more(run));
+  const began = cell(element("time", new Date(run.began_at).toLocaleString(undefined, { dateStyle: "short", timeStyle: "short" }), { datetime: run.began_at }));
+  const numbers = [began, ranks(run), objects, ...figures(run)];
+  numbers.forEach((one, i) => one.setAttribute("data-label", document.querySelectorAll("thead th")[i + 2].textContent));
+  made.append(name, state, ...numbers, more(run));
   return made;
 }
 
