@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -52,6 +53,24 @@ CONTRASTS = """() => {
       return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), node.textContent.slice(0, 40)];
     });
 }"""
+
+
+AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+def axe_source() -> str:
+    """axe-core, as a script; skips the test where the package that brings it is not installed."""
+    package = pytest.importorskip("axe_playwright_python", reason="pip install 'cosmic-cli[dev]'")
+    return (files(package) / "axe.min.js").read_text(encoding="utf-8")
+
+
+def axe_violations(page: Any) -> list[tuple[str, str]]:
+    """What axe-core finds wrong in a page that is open: rule, and the element."""
+    page.evaluate(f"() => {{ {axe_source()} }}")
+    rules = {"runOnly": {"type": "tag", "values": AXE_TAGS}, "resultTypes": ["violations"]}
+    found = page.evaluate("rules => axe.run(document, rules)", rules)
+    assert found["testEngine"]["name"] == "axe-core"
+    return [(v["id"], node["html"]) for v in found["violations"] for node in v["nodes"]]
 
 
 @dataclass

@@ -16,7 +16,7 @@ from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, share_ro
 from cosmic.contracts.status import State, Status, utc_now
 from cosmic.storage.objects import Store
 from cosmic_local.console.runs import RunList
-from report_support.browser import opened
+from report_support.browser import axe_violations, opened
 
 EVIL = "<img src=x onerror=alert(1)>"
 PAGE = b"<!doctype html><title>the page</title><script>document.title = 'ran'</script><h1>Hi</h1>"
@@ -63,7 +63,7 @@ def test_a_live_run_is_followed_to_its_page(
         put_status(store, folder, State.SUCCEEDED, rows_out=100, outputs=outputs)
         row.get_by_text("SUCCEEDED").wait_for()
         with seen.page.expect_popup() as popup:
-            row.get_by_role("link", name="report of demo-0123456789ab").click()
+            row.get_by_role("link", name="page of demo-0123456789ab").click()
         popup.value.get_by_role("heading", name="Hi").wait_for()
         assert popup.value.title() == "the page"
         assert seen.messages == []
@@ -299,3 +299,18 @@ def test_a_run_that_can_not_be_read_hides_no_other(address: str, store: Store, b
     put_status(store, RunFolder(bucket, "results/", "whole"), State.FAILED)
     runs = json.loads(ask(address, "/api/runs")[1])["runs"]
     assert [(r["run"], r["state"]) for r in runs] == [("whole", "FAILED")]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_wrong_with_the_console(
+    browser: Any, address: str, store: Store, bucket: str, scheme: str
+) -> None:
+    for i, state in enumerate((State.RUNNING, State.SUCCEEDED, State.PARTIAL, State.FAILED)):
+        folder = RunFolder(bucket, "runs/", f"run-{i:012x}")
+        outputs = {"report.html": "x", "catalogue.fits": "x"} if i else {}
+        put_status(store, folder, state, warnings=("a warning",), outputs=outputs)
+    with opened(browser, address, scheme=scheme) as seen:
+        seen.page.locator("#runs tr").nth(3).wait_for()
+        seen.page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+        assert seen.page.locator("#runs th").first.bounding_box()["height"] < 60, "a name in a line"
+        assert axe_violations(seen.page) == []

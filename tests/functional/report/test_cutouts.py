@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from cosmic.contracts.catalogue_schema import SCHEMA
+from cosmic.contracts.catalogue_schema import SCHEMA, redshifts_of
 from cosmic.contracts.location import Location
 from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, RankPlan, Slice
 from cosmic.report.cutout import Cutout
@@ -49,17 +49,22 @@ def catalogue(rows: int) -> pa.Table:
     return pa.table(made, schema=pa.schema([f.with_nullable(True) for f in SCHEMA]))
 
 
+def see(choice: CutoutChoice, table: pa.Table) -> None:
+    z_phot, z_spec, _ = redshifts_of(table)
+    choice.see(table, z_phot, z_spec)
+
+
 @pytest.mark.parametrize("group", [1, 7, 200])
 def test_the_choice_does_not_depend_on_how_the_rows_come(group: int) -> None:
     table, choice = catalogue(200), CutoutChoice()
     for at in range(0, table.num_rows, group):
-        choice.see(table.slice(at, group))
+        see(choice, table.slice(at, group))
     found = choice.chosen()
     worst = [one.object_id for one in found if one.group == WORST]
     assert worst == [str(1000 + i) for i in (193, 183, 173, 163, 153, 143)]
     assert [one.flags for one in found if one.group == FLAGGED] == [2] * EACH
     whole = CutoutChoice()
-    whole.see(table)
+    see(whole, table)
     assert found == whole.chosen()
     assert len({one.object_id for one in found if one.group == RANDOM}) == EACH
 
@@ -67,7 +72,7 @@ def test_the_choice_does_not_depend_on_how_the_rows_come(group: int) -> None:
 def test_random_ones_come_from_everywhere() -> None:
     choice = CutoutChoice()
     table = catalogue(20_000)
-    choice.see(table)
+    see(choice, table)
     at = [one.partition * 10_000 + one.row for one in choice.chosen() if one.group == RANDOM]
     assert np.ptp(at) > 5_000
 

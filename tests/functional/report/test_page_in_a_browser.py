@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from report_support.browser import CONTRASTS, TEXTS, opened
+from report_support.browser import CONTRASTS, TEXTS, axe_violations, opened
 
 Pages = Callable[[str], str]
 EVERY_FIGURE = [
@@ -98,6 +98,20 @@ def test_a_screen_reader_finds_headings_names_and_tables(browser: Any, pages: Pa
         assert len(ids) == len(set(ids))
         assert seen.page.locator("table:not(:has(caption))").count() == 0
         assert seen.page.evaluate("document.documentElement.lang") == "en"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["failed", "a thousand ranks"])
+def test_axe_finds_nothing_wrong(browser: Any, pages: Pages, name: str, scheme: str) -> None:
+    with opened(browser, pages(name), scheme=scheme) as seen:
+        seen.page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+        assert axe_violations(seen.page) == []
+
+
+def test_axe_finds_what_is_wrong(browser: Any, pages: Pages) -> None:
+    with opened(browser, pages("one rank")) as seen:
+        seen.page.evaluate("document.querySelector('.cutouts img').removeAttribute('alt')")
+        assert [rule for rule, _ in axe_violations(seen.page)] == ["image-alt"]
 
 
 def test_the_keyboard_opens_the_numbers(browser: Any, pages: Pages) -> None:

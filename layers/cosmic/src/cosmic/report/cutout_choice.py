@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmic.contracts.catalogue_schema import redshifts_of
 from cosmic.metrics.photo_z import comparable, residuals
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+Floats = NDArray[np.floating[Any]]
 
 EACH = 6
 WORST, FLAGGED, RANDOM = "largest |dz|", "flagged", "random"
@@ -45,37 +46,38 @@ class CutoutChoice:
     def __init__(self) -> None:
         self._best: dict[str, list[tuple[float, Chosen]]] = {WORST: [], FLAGGED: [], RANDOM: []}
 
-    def see(self, table: pa.Table) -> None:
-        """Look at more rows of the catalogue's schema."""
-        z_phot, z_spec, _ = redshifts_of(table)
+    def see(self, table: pa.Table, z_phot: Floats, z_spec: Floats) -> None:
+        """Look at more rows of the catalogue's schema, N of them.
+
+        Args:
+            table: The rows.
+            z_phot, z_spec: Two of its columns (N,), NaN where there is none.
+        """
+        known = np.flatnonzero(comparable(z_phot, z_spec))
+        self._keep(WORST, table, np.abs(residuals(z_phot[known], z_spec[known])), known)
         names = ("partition", "row", "flags")
-        partition, row, flags = (table[name].to_numpy().astype(np.int64) for name in names)
+        partition, row, flags = (table[name].to_numpy() for name in names)
         mixed = _mixed(partition, row)
-        both = comparable(z_phot, z_spec)
-        dz = np.full(len(z_phot), -1.0)
-        dz[both] = np.abs(residuals(z_phot[both], z_spec[both]))
-        self._keep(WORST, table, dz, dz >= 0)
-        self._keep(FLAGGED, table, mixed, flags != 0)
-        self._keep(RANDOM, table, mixed, np.ones(len(mixed), bool))
+        flagged = np.flatnonzero(flags)
+        self._keep(FLAGGED, table, mixed[flagged], flagged)
+        self._keep(RANDOM, table, mixed, np.arange(len(mixed)))
 
     def chosen(self) -> list[Chosen]:
         """All of them, by group; an object may stand in two."""
         return [one for best in self._best.values() for _, one in best]
 
-    def _keep(
-        self, group: str, table: pa.Table, value: NDArray[np.float64], of: NDArray[np.bool_]
-    ) -> None:
-        """Keep those with the largest values; equal ones by partition and row."""
-        at = np.flatnonzero(of)
+    def _keep(self, group: str, table: pa.Table, value: Floats, at: NDArray[np.int64]) -> None:
+        """Keep the rows `at` with the largest values (N,); equal ones by partition and row."""
         best = self._best[group]
         if len(best) == EACH:
-            at = at[value[at] >= best[-1][0]]
-        if len(at) > EACH:
-            least = np.partition(value[at], len(at) - EACH)[len(at) - EACH]
-            at = at[value[at] >= least]
-        at = at[np.argsort(-value[at], kind="stable")][:EACH]
-        rows = table.take(at).to_pylist() if len(at) else []
-        best += [(float(value[i]), _chosen(group, r)) for i, r in zip(at, rows, strict=True)]
+            wanted = np.flatnonzero(value >= best[-1][0])
+        elif len(value) > EACH:
+            wanted = np.flatnonzero(value >= np.partition(value, -EACH)[-EACH])
+        else:
+            wanted = np.arange(len(value))
+        wanted = wanted[np.argsort(-value[wanted], kind="stable")][:EACH]
+        rows = table.take(at[wanted]).to_pylist() if len(wanted) else []
+        best += [(float(value[i]), _chosen(group, r)) for i, r in zip(wanted, rows, strict=True)]
         best.sort(key=lambda each: (-each[0], each[1].partition, each[1].row))
         del best[EACH:]
 
@@ -92,10 +94,11 @@ def _chosen(group: str, row: dict[str, Any]) -> Chosen:
     )
 
 
-def _mixed(partition: NDArray[np.int64], row: NDArray[np.int64]) -> NDArray[np.float64]:
+def _mixed(partition: NDArray[Any], row: NDArray[Any]) -> NDArray[np.float64]:
     """A number from 0 to 1 for each place (N,), as good as drawn and always the same."""
     mixed = partition.astype(np.uint64) << np.uint64(40) ^ row.astype(np.uint64)
-    for shift in (np.uint64(31), np.uint64(29), np.uint64(32)):
-        mixed = (mixed + np.uint64(1)) * GOLDEN
+    for shift in (np.uint64(32), np.uint64(29)):
+        mixed += np.uint64(1)
+        mixed *= GOLDEN
         mixed ^= mixed >> shift
     return (mixed >> np.uint64(11)) / 2.0**53

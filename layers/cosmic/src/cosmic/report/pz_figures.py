@@ -48,4 +48,4 @@ def pz_table(pz: dict[str, Any]) -> Table:
         for name, share in pz["coverage"].items()
     ]
     rows += [("mean CRPS", f"{pz['crps']:.5f}"), ("CDE loss", f"{pz['cde_loss']:.2f}")]
-    return Table("Metrics of p(z)", ("", "value"), tuple(rows))
+    return Table("Metrics of p(z)", ("quantity", "value"), tuple(rows))

@@ -162,7 +162,6 @@ class Merged:
         """Count a group of rows."""
         self.flagged.see(table)
         self.sky.see(table)
-        self.cutouts.see(table)
         self.rows += table.num_rows
         self.rows_unpredicted += table["z_phot"].null_count
         self.rows_flagged += int(np.count_nonzero(table["flags"].to_numpy()))
@@ -171,6 +170,7 @@ class Merged:
         self.statistics += Statistics.of(z_phot, z_spec)
         self.counts.see(z_phot, z_spec)
         self.magnitudes.see(z_phot, mag_r)
+        self.cutouts.see(table, z_phot, z_spec)
         self.pz.see(quantiles_of(table), z_spec)
 
 

@@ -51,7 +51,7 @@ function more(run) {
   const made = cell();
   made.className = "more";
   const inTab = { target: "_blank", rel: "noopener" };
-  if (run.report) made.append(element("a", "page", { href: `/report/${pathOf(run)}`, ...inTab, "aria-label": `report of ${run.run}` }));
+  if (run.report) made.append(element("a", "page", { href: `/report/${pathOf(run)}`, ...inTab, "aria-label": `page of ${run.run}` }));
   if (run.files.length) made.append(downloads(run));
   if (run.state !== "SUCCEEDED") made.append(element("a", "logs", { href: `/logs/${pathOf(run)}`, ...inTab, "aria-label": `logs of ${run.run}` }));
   if (!run.final) {
@@ -68,8 +68,10 @@ function row(run) {
   for (const note of run.notes.slice(0, 5)) name.append(element("small", note));
   const state = cell(element("span", run.state, { class: `state ${run.state}` }));
   const objects = cell(`${shown(run.rows_done)} / ${shown(run.rows_in)}`);
-  const began = cell(element("time", new Date(run.began_at).toLocaleString(), { datetime: run.began_at }));
-  made.append(name, state, began, ranks(run), objects, ...figures(run), more(run));
+  const began = cell(element("time", new Date(run.began_at).toLocaleString(undefined, { dateStyle: "short", timeStyle: "short" }), { datetime: run.began_at }));
+  const numbers = [began, ranks(run), objects, ...figures(run)];
+  numbers.forEach((one, i) => one.setAttribute("data-label", document.querySelectorAll("thead th")[i + 2].textContent));
+  made.append(name, state, ...numbers, more(run));
   return made;
 }
 
