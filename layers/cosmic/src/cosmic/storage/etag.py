@@ -27,7 +27,8 @@ class ETagCheck:
             size: The object's size in bytes.
         """
         found = OF_S3.fullmatch(etag)
-        self._wanted, parts = (found[1], found[2]) if found else ("", None)
+        self._wanted: str = found[1] if found else ""
+        parts = found[2] if found else None
         self._whole = hashlib.md5(usedforsecurity=False) if found and not parts else None
         count = int(parts or 0)
         self._parts = [_Parts(n) for n in PART_SIZES if count and -(-size // n) == count]
