@@ -24,6 +24,7 @@ from cosmic.costs.measured import from_metrics
 from cosmic.data.synth.dataset import Sample, write_dataset
 from cosmic.storage.objects import Store
 from cosmic_local.stack import LocalStack, attach
+from interrupt_support.command import interrupted_at
 
 ROOT = Path(__file__).parents[2]
 COSMIC = Path(sys.executable).with_name("cosmic")
@@ -401,6 +402,27 @@ def test_ctrl_c_leaves_the_run_alone_and_says_how_to_cancel_it(lab: Lab) -> None
     for pid in set(frozen):
         os.kill(pid, signal.SIGCONT)
     assert "SUCCEEDED" in lab("watch", run)
+
+
+HERE = ("--local", "--state-dir", "state")
+
+
+def test_results_that_are_interrupted_are_whole_or_not_there(lab: Lab) -> None:
+    words = ("results", lab.finished, "--into", "some", *HERE)
+    interrupted_at("open", "some/.* [wx]", signal.SIGTERM, *words, place=lab.folder)
+    for path in (lab.folder / "some" / lab.finished).iterdir():
+        assert path.read_bytes() == lab.store.get(lab.at(lab.finished).at(path.name))
+
+
+def test_a_put_that_is_interrupted_goes_on(lab: Lab) -> None:
+    words = ("data", "put", "data", "--name", "broken-off", *HERE)
+    interrupted_at("open", r"0\.safetensors rb?$", signal.SIGINT, *words, place=lab.folder)
+    at = Location(lab.target.bucket, "data/broken-off/")
+    before = {found.key: found.etag for found in lab.store.list(at)}
+    assert "broken-off" in lab("data", "put", "data", "--name", "broken-off")
+    after = {found.key: found.etag for found in lab.store.list(at)}
+    assert before.items() <= after.items()
+    assert sum(key.endswith(".safetensors") for key in after) > 0
 
 
 def test_logs_are_printed_by_function(lab: Lab) -> None:

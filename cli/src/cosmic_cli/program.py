@@ -86,7 +86,7 @@ def exit_code(*, as_json: bool) -> int:
     """Run the command that `sys.argv` names; errors end it with one line and this code."""
     try:
         app = application(sys.argv[1] if len(sys.argv) > 1 else None)
-        return int(app(standalone_mode=False) or 0)
+        return _ended(int(app(standalone_mode=False) or 0))
     except CosmicError as error:
         return report(error, as_json=as_json)
     except TyperException as error:
@@ -97,6 +97,17 @@ def exit_code(*, as_json: bool) -> int:
         return report(Interrupted(MESSAGE), as_json=as_json)
     except Exception as error:  # noqa: BLE001 - the outermost edge
         return _unexpected(error, as_json=as_json)
+
+
+def _ended(code: int) -> int:
+    """The code that a command ended with.
+
+    Raises:
+        Interrupted: it was stopped, of which typer makes a silent exit.
+    """
+    if code == Exit.INTERRUPTED and asked():
+        raise Interrupted(MESSAGE)
+    return code
 
 
 def _unexpected(error: Exception, *, as_json: bool) -> int:

@@ -1,7 +1,7 @@
 """The stack's process: `python -m cosmic_local --template template.yaml --state-dir DIR`.
 
 It ends on SIGTERM or SIGINT and, unless detached, when its standard input does, which is when
-the process that started it has gone.
+the process that started it has gone without releasing it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from cosmic_local.lambda_pool.function import FunctionSpec, Surroundings
 from cosmic_local.lambda_pool.memory import affordable
 from cosmic_local.lambda_pool.pool import Limits, Pool
 from cosmic_local.moto_adapter import adapted
-from cosmic_local.options import StackOptions
+from cosmic_local.options import RELEASE, StackOptions
 from cosmic_local.supervised_process import SupervisedProcess, rendezvous
 from cosmic_local.template.deploy import Deployment, deploy
 from cosmic_local.template.intrinsics import Place
@@ -73,8 +73,9 @@ def main() -> int:
 
 
 def _follow_parent(stop: threading.Event) -> None:
-    while os.read(sys.stdin.fileno(), 4096):
-        pass
+    while said := os.read(sys.stdin.fileno(), 4096):
+        if said == RELEASE:
+            return
     stop.set()
 
 

@@ -10,6 +10,8 @@ from typing import Self
 
 from cosmic_local.errors import StackError
 
+RELEASE = b"release\n"  # on a stack's standard input: it outlives who started it
+
 
 @dataclass(frozen=True)
 class StackOptions:

@@ -26,7 +26,7 @@ from typing import Any, Self
 from cosmic_local import leftovers, state
 from cosmic_local.errors import StackError
 from cosmic_local.lambda_pool.invocation_log import InvocationRecord, JsonLines, read_records
-from cosmic_local.options import StackOptions
+from cosmic_local.options import RELEASE, StackOptions
 
 LOG_NAME = "stack.log"
 STOP_S = 15.0
@@ -236,9 +236,9 @@ def up(options: StackOptions, start_timeout_s: float = 60.0) -> StackHandle:
     found = state.read(folder)
     if found is not None and found.process() is not None:
         raise StackError(f"a stack runs already at {found.endpoint_url}", hint="stop it first")
-    options = replace(options, state_dir=folder, detached=True)
-    process, info = _launch(options, start_timeout_s)
-    process.returncode = 0  # It is no longer ours to wait for.
+    # Until it is ready it ends with this process, whatever interrupts that.
+    process, info = _launch(replace(options, state_dir=folder), start_timeout_s)
+    _release(process)
     return StackHandle(folder, info)
 
 
@@ -282,7 +282,7 @@ def _launch(
     with log.open("wb") as stream:
         process = subprocess.Popen(
             [sys.executable, "-m", "cosmic_local", *options.arguments()],
-            stdin=subprocess.DEVNULL if options.detached else subprocess.PIPE,
+            stdin=subprocess.PIPE,
             stdout=stream,
             stderr=stream,
             start_new_session=True,
@@ -293,6 +293,14 @@ def _launch(
         _end(process)
         _clean(folder)
         raise
+
+
+def _release(process: subprocess.Popen[bytes]) -> None:
+    """Let a stack outlive this process."""
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError), process.stdin:
+            process.stdin.write(RELEASE)
+    process.returncode = 0  # It is no longer ours to wait for.
 
 
 def _await_ready(

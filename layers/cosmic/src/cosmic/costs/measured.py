@@ -97,7 +97,7 @@ def from_metrics(document: Any, where: str) -> Measured:
         where: What to call it.
 
     Raises:
-        InvalidInput: fields are missing or wrong, or no rank has rows.
+        InvalidInput: fields are missing or wrong, or no rank has computed rows.
     """
     try:
         metrics = _Metrics.model_validate(document)
@@ -105,8 +105,10 @@ def from_metrics(document: Any, where: str) -> Measured:
         hint = "give a metrics.json that this version of Cosmic wrote"
         raise InvalidInput([_problem(e["loc"], e["msg"], hint) for e in error.errors()]) from error
     ranks = [r for r in metrics.ranks if r.rows]
-    if not ranks:
-        raise InvalidInput([Problem("/ranks", "no rank has rows", [], "use a run that has rows")])
+    rates = [rate for rank in ranks if (rate := _rate(rank)) is not None]
+    if not rates:
+        message = "no rank has rows that it computed itself"
+        raise InvalidInput([Problem("/ranks", message, [], "use a run that has rows")])
     run = metrics.run
     cold = [r.model_loaded_at_s - r.started_at_s for r in ranks if r.cold_start]
     warm = [r.model_loaded_at_s - r.started_at_s for r in ranks if not r.cold_start]
@@ -120,7 +122,7 @@ def from_metrics(document: Any, where: str) -> Measured:
         model_bytes=run.model_bytes,
         model_sha256=run.model_sha256,
         row_bytes=round(sum(r.bytes_read for r in ranks) / sum(r.rows for r in ranks)),
-        rows_per_s={run.batch_size: median(_rate(r) for r in ranks)},
+        rows_per_s={run.batch_size: median(rates)},
         init_s=median(r.init_s for r in ranks if r.cold_start) if cold else None,
         load_s=max(0.0, median(cold) - warm_s) if cold else None,
         # The last rank to arrive waits for no other.
@@ -195,13 +197,16 @@ def unlike(measured: Measured, model_sha256: str, engine: EngineName, precision:
     return "" if was == wanted else f"{measured.where} is of {was}, not of {wanted}"
 
 
-def _rate(rank: RankRecord) -> float:
-    """Rows a second of one thread on a core of its own.
+def _rate(rank: RankRecord) -> float | None:
+    """Rows a second of one thread on a core of its own; None if others computed all of them.
 
     By processor time, which does not grow where ranks share cores.
     """
+    rows = rank.rows - rank.rows_given
     threads_s = rank.compute_cpu_s or rank.compute_s * rank.threads
-    return rank.rows / threads_s * rank.threads / speed_up(rank.threads, SERIAL_SHARE)
+    if not rows or not threads_s:
+        return None
+    return rows / threads_s * rank.threads / speed_up(rank.threads, SERIAL_SHARE)
 
 
 def _problem(loc: tuple[int | str, ...], message: str, hint: str) -> Problem:

@@ -1,0 +1,1 @@
+"""A command that gets a signal at a chosen moment."""
