@@ -49,10 +49,9 @@ class Place:
     cloud: dict[str, str] = field(default_factory=dict)
 
     def connect(self, **more: Any) -> fmilib.Communicator:
-        given = {"timeout_s": 30.0, "detect_s": 5.0, **self.connect_options, **more}
-        return fmilib.connect(
-            self.rank, self.size, self.job, secret=self.secret, rendezvous=self.address, **given
-        )
+        usual = {"timeout_s": 30.0, "detect_s": 5.0, "rendezvous": self.address}
+        given = {**usual, **self.connect_options, **more}
+        return fmilib.connect(self.rank, self.size, self.job, secret=self.secret, **given)
 
     def tell(self, word: Any) -> None:
         self.line.send(("word", word))

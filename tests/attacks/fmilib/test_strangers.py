@@ -68,6 +68,18 @@ def test_a_rank_with_a_wrong_secret_is_refused_and_harms_nobody(ranks: Maker) ->
     assert job.values() == [3, 3, 3]
 
 
+def test_a_stranger_cannot_withdraw_a_rank(ranks: Maker, rendezvous: Rendezvous) -> None:
+    job = ranks(3)
+    job.start("connect_only", [0, 1])
+    for secret in (bytes(32), rendezvous.secret("another job")):
+        with pytest.raises(fmilib.AuthError):
+            fmilib.withdraw(
+                "no", 2, 3, job.job, secret=secret, rendezvous=rendezvous.address, timeout_s=WAIT_S
+            )
+    job.start("connect_only", [2])
+    assert job.values() == [3, 3, 3]
+
+
 def test_a_rendezvous_that_does_not_know_the_secret_is_refused(
     rendezvous: Rendezvous, job: str
 ) -> None:

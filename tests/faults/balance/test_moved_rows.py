@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -89,6 +90,18 @@ class Crew:
         )
         self._started.append(process)
         return process
+
+    def replace_model(self) -> None:
+        """Put another model in the place of the planned one."""
+        self._store.put(Location(self._bucket, "model"), CHECKPOINT.read_bytes()[::-1])
+
+    def await_shard(self, folder: RunFolder, rank: int, world_size: int) -> None:
+        """Return once a rank has predicted all its rows."""
+        until = time.monotonic() + END_S
+        shard = folder.shard(rank, world_size)
+        while not list(self._store.keys_beginning(shard, 1)):
+            assert time.monotonic() < until
+            time.sleep(0.1)
 
     def rows(self, folder: RunFolder, world_size: int) -> pa.Table:
         """The rows of all shards that are there, in rank order."""
@@ -214,3 +227,22 @@ def test_two_idle_ranks_of_four_take_rows_over_from_two_late_ones(
     given = sum(records[r].rows_given for r in late)
     assert 2 * BATCH <= given <= sum(records[r].rows_taken for r in helpers)
     assert crew.rows(folder, 4).equals(expected)
+
+
+@pytest.mark.parametrize(("channel", "waits"), [("direct", True), ("s3", False)])
+def test_a_rank_that_fails_for_good_is_not_waited_for(
+    crew: Crew, channel: str, *, waits: bool
+) -> None:
+    """The model changes before rank 1 reads it; rank 0 waits for rank 1 already, or comes later."""
+    folder = crew.plan(2, channel, END_S)
+    sound = crew.start(folder, 0, batches=0)
+    await_held(sound)
+    if waits:
+        let_go(sound)
+        crew.await_shard(folder, 0, 2)
+    crew.replace_model()
+    assert crew.start(folder, 1).wait(END_S) == 1
+    record = go_on(sound)
+    assert (record.rows, record.fmi) == (BATCHES_A_RANK * BATCH, "degraded")
+    assert record.fmi_error
+    assert record.fmi_error.startswith("Aborted: rank 1 stopped the job: it failed for good")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fmilib.rendezvous import pairing
-from fmilib.rendezvous.members import Claim, Member, Refused
+from fmilib.rendezvous.members import Claim, Member, Refused, Withdrawal
 from fmilib.rendezvous.registry import Registry
 from fmilib.wire.failure import FailureReport
 
@@ -280,3 +280,72 @@ def test_ranks_whose_ports_shift_are_called_together_only_with_open_ones(
     assert two.told[-1]["peer"] == list(hidden[1])
     with pytest.raises(Refused):
         pairing.observe(registry, "job", 1, "another process", hidden[1])
+
+
+def withdraw(registry: Registry, rank: int, now: float = 0.0, **how: Any) -> None:
+    said = {"job": "job", "size": 2, "generation": 0, "reason": "no model", **how}
+    registry.withdraw(Withdrawal(rank=rank, **said), now)
+
+
+def test_a_rank_that_withdraws_fails_the_job_for_whom_it_meets(registry: Registry) -> None:
+    zero = come(registry, 0)
+    withdraw(registry, 1)
+    assert zero.told[-1] == FailureReport("aborted", 1, "no model").message()
+
+
+@pytest.mark.parametrize("how", [{}, {"generation": 3}, {"generation": 1, "rejoin": True}])
+def test_no_attempt_forms_a_withdrawn_job_anew(registry: Registry, how: dict[str, Any]) -> None:
+    withdraw(registry, 1)
+    with pytest.raises(Refused) as refused:
+        come(registry, 0, now=3000.0, **how)
+    assert refused.value.message["code"] == "failed"
+    assert refused.value.message["words"] == "no model"
+
+
+def test_a_withdrawn_job_is_forgotten_after_an_hour(registry: Registry) -> None:
+    withdraw(registry, 1)
+    registry.sweep(3599.0)
+    assert "job" in registry.jobs
+    registry.sweep(3600.0)
+    assert not registry.jobs
+
+
+def test_a_rank_that_left_in_good_order_cannot_withdraw(registry: Registry) -> None:
+    zero, one = come(registry, 0), come(registry, 1)
+    registry.leave(member(one))
+    withdraw(registry, 1, generation=1)
+    assert "verdict" not in zero.kinds()
+
+
+@pytest.mark.parametrize(
+    ("how", "code"), [({"generation": 1}, "stale_generation"), ({"size": 3}, "mismatch")]
+)
+def test_a_withdrawal_that_contradicts_the_job_is_refused(
+    registry: Registry, how: dict[str, Any], code: str
+) -> None:
+    zero, _ = come(registry, 0), come(registry, 1, generation=2)
+    with pytest.raises(Refused) as refused:
+        withdraw(registry, 1, **how)
+    assert refused.value.message["code"] == code
+    assert "verdict" not in zero.kinds()
+
+
+def test_withdrawn_jobs_take_no_room_from_others(registry: Registry) -> None:
+    """There is room for three; the oldest notice goes first, and a job with members never."""
+    come(registry, 0, job="lives")
+    for place in range(5):
+        withdraw(registry, 1, now=float(place), job=f"withdrawn {place}")
+    assert list(registry.jobs) == ["lives", "withdrawn 3", "withdrawn 4"]
+    come(registry, 0, now=9.0, job="second")
+    come(registry, 0, now=9.0, job="third")
+    with pytest.raises(Refused, match="has its 3 jobs"):
+        withdraw(registry, 1, now=9.0, job="fourth")
+
+
+def test_a_job_that_was_given_up_is_forgotten(registry: Registry) -> None:
+    come(registry, 0), come(registry, 1)
+    back = come(registry, 0, now=1.0, instance="another", generation=1, lease_s=300.0)
+    for now in range(2, 100):
+        registry.sweep(float(now))
+    assert "don't come back" in back.told[-1]["text"]
+    assert not registry.jobs

@@ -7,6 +7,7 @@ import logging
 from fmilib.api.communicator import Communicator
 from fmilib.api.connect import connect
 from fmilib.api.partial_gather import Gathered
+from fmilib.api.withdraw import withdraw
 from fmilib.cost_model.estimate import Explanation
 from fmilib.cost_model.hints import slo
 from fmilib.errors import (
@@ -45,4 +46,5 @@ __all__ = [
     "derive_secret",
     "pairs",
     "slo",
+    "withdraw",
 ]

@@ -17,7 +17,7 @@ from cosmic.ranks.finish import close
 from cosmic.ranks.invocation_stats import InvocationStats
 from cosmic.ranks.prediction_block import PredictionBlock
 from cosmic.ranks.rows import Work, infer_rows
-from cosmic.ranks.session import RankSession
+from cosmic.ranks.session import RankSession, withdrawing_on_failure
 from cosmic.ranks.task import RankTask, read_plan
 from cosmic.results.collective import write_gathered
 from cosmic.storage.run_store import RunStore
@@ -57,7 +57,8 @@ def run_rank(
     plan = read_plan(task, environment.store)
     session = RankSession(environment.messaging, plan, task.bucket, task.rank, task.attempt)
     with BalanceChannel.between(session, _patience_s(plan, stop_by)) as channel:
-        work, shard = _infer(task, environment, plan, channel, invocation, stop_by, seen)
+        with withdrawing_on_failure(session):
+            work, shard = _infer(task, environment, plan, channel, invocation, stop_by, seen)
         helper = Helper.after(work, _reader(environment, plan))
         statistics = work.progress.statistics
         closing = close(session, statistics, shard.gathered, _patience_s(plan, stop_by), helper)

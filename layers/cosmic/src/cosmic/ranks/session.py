@@ -7,8 +7,10 @@ failure here costs no prediction and the run is marked as degraded.
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,13 +19,15 @@ import numpy as np
 
 import fmilib
 from cosmic.contracts.plan import Plan, PlanPart
-from cosmic.errors import CommunicationError, InputError
+from cosmic.errors import CommunicationError, CosmicError, InputError, TransientError
 from cosmic.metrics.statistics import Statistics
 
 if TYPE_CHECKING:
     from types_boto3_secretsmanager import SecretsManagerClient
 
+log = logging.getLogger(__name__)
 SHORTEST_WAIT_S = 1.0
+WITHDRAW_S = 5.0  # half of what a rank keeps of its time
 S3_CHANNEL_PREFIX = "fmi"
 
 
@@ -100,18 +104,52 @@ class RankSession:
         """
         plan = self.plan
         job = f"{plan.run}/{purpose}" if purpose else plan.run
-        return fmilib.connect(
-            rank=self.rank,
-            size=plan.world_size,
-            job=job,
-            secret=fmilib.derive_secret(self.messaging.deployment_secret, job),
-            channel=plan.channel,
-            rendezvous=self.messaging.rendezvous,
-            store=f"{self.bucket}/{S3_CHANNEL_PREFIX}" if plan.channel == "s3" else None,
-            generation=self.generation,
-            timeout_s=timeout_s,
-            wait=False,
-        )
+        return fmilib.connect(**self._place(job), timeout_s=timeout_s, wait=False)
+
+    def withdraw(self, reason: str) -> None:
+        """Tell the run's other ranks that this one won't come, so that they don't wait for it.
+
+        Args:
+            reason: Why, in words.
+
+        Raises:
+            fmilib.FmiError: they could not be told.
+            InputError: the deployment has no secret.
+        """
+        if self.plan.channel != "none":
+            fmilib.withdraw(reason, timeout_s=WITHDRAW_S, **self._place(self.plan.run))
+
+    def _place(self, job: str) -> dict[str, Any]:
+        """This rank's place in a job, as fmilib is told it."""
+        plan = self.plan
+        return {
+            "rank": self.rank,
+            "size": plan.world_size,
+            "job": job,
+            "secret": fmilib.derive_secret(self.messaging.deployment_secret, job),
+            "channel": plan.channel,
+            "rendezvous": self.messaging.rendezvous,
+            "store": f"{self.bucket}/{S3_CHANNEL_PREFIX}" if plan.channel == "s3" else None,
+            "generation": self.generation,
+        }
+
+
+@contextmanager
+def withdrawing_on_failure(session: RankSession) -> Iterator[None]:
+    """Where what is done in it fails for good, tell the other ranks at once; then it is raised.
+
+    A `TransientError` is not for good: the state machine tries the rank again.
+    """
+    try:
+        yield
+    except TransientError:
+        raise
+    except Exception as error:
+        try:
+            session.withdraw(f"it failed for good: {error}")
+        except (fmilib.FmiError, CosmicError) as untold:  # the failure itself counts more
+            log.warning("the other ranks will wait for rank %d: %s", session.rank, untold)
+        raise
 
 
 @dataclass(frozen=True)

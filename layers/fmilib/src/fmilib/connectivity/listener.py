@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 
 from fmilib.config import Settings
 from fmilib.connectivity import ports
@@ -51,7 +49,7 @@ class Listener:
             RendezvousError: the port for links can't be opened.
         """
         trouble: OSError = ConnectionError("the rendezvous has no address")
-        for remote in await _resolved(self._settings.host, self._settings.port):
+        for remote in await ports.resolved(self._settings.host, self._settings.port):
             try:
                 route = ports.route_from(remote)
                 local = self._listen(route)
@@ -106,10 +104,3 @@ class Listener:
                     await asyncio.sleep(PAUSE_S)
                 continue
             self._arrived(sock)
-
-
-async def _resolved(host: str, port: int) -> list[Address]:
-    with suppress(ValueError):
-        return [(str(ipaddress.ip_address(host)), port)]
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [(str(sockaddr[0]), int(sockaddr[1])) for *_, sockaddr in found]

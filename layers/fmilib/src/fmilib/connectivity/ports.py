@@ -8,11 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import socket
+from contextlib import suppress
 
 Address = tuple[str, int]
 LISTEN_BACKLOG = 256
 _TAKEN = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EINVAL}
+
+
+async def resolved(host: str, port: int) -> list[Address]:
+    """Return the numeric addresses of a host, best first.
+
+    Raises:
+        OSError: its name is not known.
+    """
+    with suppress(ValueError):
+        return [(str(ipaddress.ip_address(host)), port)]
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [(str(sockaddr[0]), int(sockaddr[1])) for *_, sockaddr in found]
 
 
 def family_of(host: str) -> socket.AddressFamily:

@@ -52,6 +52,23 @@ class Claim:
     rejoin: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """What a rank says that won't come.
+
+    Attributes:
+        job, rank, size: which place in which job.
+        generation: which attempt of this rank.
+        reason: why, in words.
+    """
+
+    job: str
+    rank: int
+    size: int
+    generation: int
+    reason: str
+
+
 @dataclass(eq=False, slots=True)
 class Member:
     """One registered rank and the way to reach it.
@@ -95,6 +112,7 @@ class Job:
         lost: causes of all ranks that were lost after the forming.
         came_at: when the last rank came.
         instances: all processes that were members.
+        withdrawn: whether one of its ranks said that it won't come; no attempt forms it anew then.
         relayed_bytes: what its ranks sent through the relay.
         doing: which collectives its ranks are in.
     """
@@ -111,6 +129,7 @@ class Job:
     lost: dict[int, str] = field(default_factory=dict)
     came_at: float = 0.0
     instances: set[str] = field(default_factory=set)
+    withdrawn: bool = False
     relayed_bytes: int = 0
     doing: CollectiveLog = field(default_factory=CollectiveLog)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fmilib import topology
-from fmilib.rendezvous.members import Claim, Job, Member, Post, Refused
+from fmilib.rendezvous.members import Claim, Job, Member, Post, Refused, Withdrawal
 from fmilib.wire.control_frames import Message
 from fmilib.wire.failure import FENCED, FailureReport
 
@@ -24,6 +24,7 @@ class Registry:
         new_epoch: returns a number that no earlier forming had.
         memory_s: how long a failed job is remembered, so that its late ranks are told.
         rejoin_s: how long ranks that form a failed job anew wait for the next one to come.
+        withdrawn_s: how long a job is remembered one of whose ranks won't come.
         max_jobs: most jobs at once, the failed ones that are remembered included.
     """
 
@@ -33,11 +34,13 @@ class Registry:
         *,
         memory_s: float = 60.0,
         rejoin_s: float = 15.0,
+        withdrawn_s: float = 3600.0,
         max_jobs: int = 10_000,
     ) -> None:
         self._new_epoch = new_epoch
         self._memory_s = memory_s
         self._rejoin_s = rejoin_s
+        self._withdrawn_s = withdrawn_s
         self._max_jobs = max_jobs
         self._swept_at: float | None = None
         self.jobs: dict[str, Job] = {}
@@ -71,26 +74,29 @@ class Registry:
             job = self._open(claim, job)
         if job.failure:
             raise Refused("failed", "the job failed", failure=job.failure)
-        if job.size != claim.size:
-            raise Refused(
-                "mismatch",
-                f"rank {claim.rank} says the job has {claim.size} ranks, others say {job.size}",
-            )
+        _check_size(job, claim)
         return job
 
     def _open(self, claim: Claim, before: Job | None) -> Job:
-        if before is None and len(self.jobs) >= self._max_jobs:
-            raise Refused("rendezvous", f"the rendezvous has its {self._max_jobs} jobs")
+        if before is None:
+            self._make_room()
         floor = dict(before.floor) if before else {}
         job = Job(claim.job, claim.size, floor=floor, epoch=claim.epoch)
         job.former = before.failure if before else None
         self.jobs[claim.job] = job
         return job
 
+    def _make_room(self) -> None:
+        """Forget a withdrawn job that nobody is in, if there are as many jobs as may be."""
+        if len(self.jobs) < self._max_jobs:
+            return
+        kept = [job for job in self.jobs.values() if job.withdrawn and not job.members]
+        if not kept:
+            raise Refused("rendezvous", f"the rendezvous has its {self._max_jobs} jobs")
+        del self.jobs[min(kept, key=lambda job: job.expires_at).name]
+
     def _check_place(self, job: Job, claim: Claim) -> None:
-        newest = job.floor.get(claim.rank, -1)
-        if claim.generation < newest:
-            raise Refused("stale_generation", "a newer attempt exists", newer=newest)
+        _check_generation(job, claim)
         if claim.rank in job.left:
             raise Refused("later", f"rank {claim.rank} already left this job, which still runs")
         if claim.epoch and claim.epoch != job.epoch:
@@ -191,6 +197,28 @@ class Registry:
         if job is not None and job.failure is None and 0 <= failure.rank < job.size:
             self._fail(job, failure, now)
 
+    def withdraw(self, said: Withdrawal, now: float) -> None:
+        """A rank says that no attempt of it will come: that fails its job for those who are there,
+        and for all who come later.
+
+        A rank that has left in good order did its part; its job isn't touched.
+
+        Raises:
+            Refused: a newer attempt exists, the others say another size, or there is no room.
+        """
+        if said.job not in self.jobs:
+            self._make_room()
+            self.jobs[said.job] = Job(said.job, said.size)
+        job = self.jobs[said.job]
+        _check_size(job, said)
+        _check_generation(job, said)
+        if said.rank in job.left:
+            return
+        if job.failure is None:
+            self._fail(job, FailureReport("aborted", said.rank, said.reason), now)
+        job.withdrawn = True
+        job.expires_at = now + self._withdrawn_s
+
     def hear(self, member: Member, doing: object, now: float) -> None:
         """A rank says in which call it is; if another is in another, the job has failed."""
         job = self.of(member)
@@ -218,8 +246,9 @@ class Registry:
                     self.lost(member, f"no sign of life for {member.claim.lease_s:.1f} s", now)
                     member.drop()
             patient = any(member.claim.rejoin for member in job.members.values())
-            if not patient and job.former and not job.epoch and now - job.came_at > self._rejoin_s:
-                self._give_up(job, job.former, now)
+            former = None if patient or job.epoch or job.failure else job.former
+            if former and now - job.came_at > self._rejoin_s:
+                self._give_up(job, former, now)
             if job.failure and now >= job.expires_at and self.jobs.get(job.name) is job:
                 del self.jobs[job.name]
 
@@ -260,11 +289,28 @@ class Registry:
         return job if here is member else None
 
 
+def _check_size(job: Job, said: Claim | Withdrawal) -> None:
+    if job.size != said.size:
+        raise Refused(
+            "mismatch",
+            f"rank {said.rank} says the job has {said.size} ranks, others say {job.size}",
+        )
+
+
+def _check_generation(job: Job, said: Claim | Withdrawal) -> None:
+    newest = job.floor.get(said.rank, -1)
+    if said.generation < newest:
+        raise Refused("stale_generation", "a newer attempt exists", newer=newest)
+
+
 def _is_newer(claim: Claim, job: Job) -> bool:
     """Return whether a rank may form a failed job anew.
 
-    With `rejoin` a survivor comes back with the generation that it had, as a new instance.
+    With `rejoin` a survivor comes back with the generation that it had, as a new instance. A job
+    that a rank has withdrawn from lacks that rank whoever comes.
     """
+    if job.withdrawn:
+        return False
     newest = job.floor.get(claim.rank, 0)
     if claim.rejoin and not claim.epoch and claim.instance not in job.instances:
         return claim.generation >= newest

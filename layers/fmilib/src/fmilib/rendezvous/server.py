@@ -44,7 +44,10 @@ class Server:
         self._secret = deployment_secret
         self._limits = limits or Limits()
         self._registry = Registry(
-            _new_epoch, memory_s=self._limits.memory_s, rejoin_s=self._limits.rejoin_s
+            _new_epoch,
+            memory_s=self._limits.memory_s,
+            rejoin_s=self._limits.rejoin_s,
+            withdrawn_s=self._limits.withdrawn_s,
         )
         self._relays = Relays(self._limits.relay_bytes, self._over)
         self._unproven: dict[asyncio.Task[None], None] = {}
@@ -154,6 +157,9 @@ class Server:
         if request.get("t") == "relay":
             side = side_requests.side_of(reader, writer, courier, field(hello, "rank", int))
             await side_requests.relay(self._registry, self._relays, side, courier, hello, request)
+            return
+        if request.get("t") == "withdraw":
+            side_requests.withdraw(self._registry, courier, hello, request, _now())
             return
         seen = streams.plain(writer.get_extra_info("peername"))
         if request.get("t") == "observe":

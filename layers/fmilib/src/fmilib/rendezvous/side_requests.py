@@ -1,4 +1,4 @@
-"""What a member of a job may ask on a connection of its own: a relay, or to be seen again."""
+"""What a rank may ask on a connection of its own: a relay, to be seen again, or to withdraw."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import cast
 
 from fmilib.rendezvous import pairing
 from fmilib.rendezvous.members import Refused
+from fmilib.rendezvous.registration import read_withdrawal
 from fmilib.rendezvous.registry import Registry
 from fmilib.rendezvous.relay import Relays, Side
 from fmilib.wire.control_frames import Courier, Message, field
@@ -58,5 +59,20 @@ def observe(registry: Registry, courier: Courier, hello: Message, seen: tuple[st
     try:
         pairing.observe(registry, name, rank, field(hello, "instance", str), seen)
         courier.post({"t": "observed"})
+    except Refused as refusal:
+        courier.post(refusal.message)
+
+
+def withdraw(
+    registry: Registry, courier: Courier, hello: Message, request: Message, now: float
+) -> None:
+    """Note that a rank won't come.
+
+    Raises:
+        RendezvousError: the request lacks something.
+    """
+    try:
+        registry.withdraw(read_withdrawal(hello, request), now)
+        courier.post({"t": "withdrawn"})
     except Refused as refusal:
         courier.post(refusal.message)

@@ -12,7 +12,8 @@ import secrets
 import time
 from dataclasses import dataclass
 
-from fmilib.channels.store.base import Store
+from fmilib.channels.store import withdrawal
+from fmilib.channels.store.base import LEAD, Store
 from fmilib.channels.store.crypto import Record, seal, unseal
 from fmilib.config import Settings
 from fmilib.errors import FmiError, MismatchError, RendezvousError, StaleGeneration, Timeout
@@ -20,7 +21,6 @@ from fmilib.wire import failure
 from fmilib.wire.failure import FailureReport
 from fmilib.wire.payload_auth import AuthMode, offered
 
-LEAD = "lead"
 PAUSE_S = (0.01, 0.25)
 COLLECT_S = 0.5
 MEMORY_S = 60.0
@@ -142,7 +142,9 @@ class Bootstrap:
     def _publish_failure(self, claim: bytes, error: FmiError) -> None:
         words = failure.of_error(error, 0).message()
         record = {"instance": self._instance, "members": [], "failed": words}
-        if self._store.swap(LEAD, claim, self._seal(LEAD, record)):
+        # Read again: S3 replaces what was read last, which may be another's by now.
+        still_mine = self._store.read(LEAD) == claim
+        if still_mine and self._store.swap(LEAD, claim, self._seal(LEAD, record)):
             self._store.announce(self._instance, self._settings.size - 1)
 
     # -- the others ------------------------------------------------------------
@@ -204,7 +206,14 @@ class Bootstrap:
     # -- all -------------------------------------------------------------------
 
     def _respect(self, record: Record | None) -> None:
-        """Give way to a newer attempt of this rank; fence an older one that is in a job."""
+        """Give way to a newer attempt of this rank; fence an older one that is in a job.
+
+        Raises:
+            StaleGeneration.
+            Aborted: a rank has said that it won't come.
+        """
+        if record is not None and (found := withdrawal.heard(record)):
+            raise found.error()
         rank, mine = self._settings.rank, self._settings.generation
         if record is None or rank >= len(record["members"]):
             return
