@@ -8,6 +8,7 @@ Modules are found under the names that they have today, else under those that th
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import io
 import json
@@ -15,6 +16,7 @@ import resource
 import sys
 import time
 from importlib.abc import MetaPathFinder
+from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -111,19 +113,22 @@ def shard(rank: int, rows: int, known: float) -> bytes:
     made, out = columns(rank, rows, known), io.BytesIO()
     z = made.pop("z_phot")
     width, none = z * 0 + 0.015, np.zeros(rows, np.int32)
+    quantiles = z[:, None] + np.linspace(-0.03, 0.03, 9, dtype=np.float32)
     catalogue = either("contracts.catalogue_columns", "contracts.catalogue_schema", "catalogue")
     if hasattr(catalogue, "catalogue_rows"):
-        quantiles = z[:, None] + np.linspace(-0.03, 0.03, 9, dtype=np.float32)
         block = catalogue.catalogue_rows(made, z, width, quantiles, none, partition=rank, start=0)
         either("contracts.shard").write_shard(out, rows, None, [block])
         return out.getvalue()
     with pq.ParquetWriter(out, catalogue.SCHEMA) as writer:
-        table = catalogue.rows_to_table(made, z, width, none, partition=rank, start=0)
+        said = [z, width, quantiles, none]
+        if "z_quantiles" not in signature(catalogue.rows_to_table).parameters:
+            del said[2]
+        table = catalogue.rows_to_table(made, *said, partition=rank, start=0)
         writer.write_table(table)
     return out.getvalue()
 
 
-def record(rank: int, plan: Any) -> Any:
+def record(rank: int, plan: Any, body: bytes) -> Any:
     """What a rank says of itself."""
     kind = either("contracts.rank_record", "record").RankRecord
     times = dict.fromkeys((n for n in kind.model_fields if n.endswith("_at_s")), time.time())
@@ -140,7 +145,7 @@ def record(rank: int, plan: Any) -> Any:
         engine="openvino",
         precision="float32",
         threads=1,
-        shard_sha256="0" * 64,
+        shard_sha256=hashlib.sha256(body).hexdigest(),
         fmi="degraded",
         **times,
         **seconds,
@@ -153,8 +158,9 @@ def build(root: Path, rows: int, per_rank: int, known: float) -> None:
     objects, at, plan = store(root), folder(), planned(rows, per_rank)
     objects.put(at.plan, plan.model_dump_json().encode())
     for rank in range(plan.world_size):
-        objects.put(at.shard(rank, plan.world_size), shard(rank, per_rank, known))
-        text = record(rank, plan).model_dump_json().encode()
+        body = shard(rank, per_rank, known)
+        objects.put(at.shard(rank, plan.world_size), body)
+        text = record(rank, plan, body).model_dump_json().encode()
         objects.put(at.record(rank, plan.world_size), text)
 
 
@@ -173,7 +179,8 @@ def aggregate(root: Path) -> dict[str, Any]:
     )
     with TemporaryDirectory() as scratch:
         before, began = time.process_time(), time.monotonic()
-        status = module.aggregate(task, objects, Path(scratch))
+        ended = module.aggregate(task, objects, Path(scratch))
+        status = getattr(ended, "status", ended)
         wall, cpu = time.monotonic() - began, time.process_time() - before
         left = sum(p.stat().st_size for p in Path(scratch).rglob("*") if p.is_file())
     page = resource.getrusage(resource.RUSAGE_CHILDREN)
