@@ -16,6 +16,7 @@ import resource
 import sys
 import time
 from importlib.abc import MetaPathFinder
+from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -112,14 +113,17 @@ def shard(rank: int, rows: int, known: float) -> bytes:
     made, out = columns(rank, rows, known), io.BytesIO()
     z = made.pop("z_phot")
     width, none = z * 0 + 0.015, np.zeros(rows, np.int32)
+    quantiles = z[:, None] + np.linspace(-0.03, 0.03, 9, dtype=np.float32)
     catalogue = either("contracts.catalogue_columns", "contracts.catalogue_schema", "catalogue")
     if hasattr(catalogue, "catalogue_rows"):
-        quantiles = z[:, None] + np.linspace(-0.03, 0.03, 9, dtype=np.float32)
         block = catalogue.catalogue_rows(made, z, width, quantiles, none, partition=rank, start=0)
         either("contracts.shard").write_shard(out, rows, None, [block])
         return out.getvalue()
     with pq.ParquetWriter(out, catalogue.SCHEMA) as writer:
-        table = catalogue.rows_to_table(made, z, width, none, partition=rank, start=0)
+        said = [z, width, quantiles, none]
+        if "z_quantiles" not in signature(catalogue.rows_to_table).parameters:
+            del said[2]
+        table = catalogue.rows_to_table(made, *said, partition=rank, start=0)
         writer.write_table(table)
     return out.getvalue()
 

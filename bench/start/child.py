@@ -27,7 +27,6 @@ STEPS = (  # of a rank: what each is called, and the function that is one
         "RankEnvironment._checkpoint",
     ),
     ("graph built and compiled", "cosmic.model.engine", "Engine.__init__"),
-    ("first batch of empty sky (warm-up)", "cosmic.model.engine", "Engine.warm_up"),
     ("first 64 redshifts", "cosmic.model.engine", "Engine.predict"),
 )
 

@@ -111,6 +111,21 @@ def test_what_is_held_is_bounded_whatever_the_partition(
     assert taken < 4000 * planned.row_bytes / 2
 
 
+def test_one_block_is_read_at_a_time_until_more_are_wanted(
+    store: Store, planned: list[PlannedPartition], columns: list[dict[str, Any]]
+) -> None:
+    reader = BlockReader(store, planned, BATCH)
+    with reader.blocks([Slice(partition=0, start=0, stop=ROWS[0])], ahead=False) as blocks:
+        assert len(blocks._pending) == 1
+        found = [next(blocks)]
+        assert len(blocks._pending) == 1
+        blocks.read_ahead()
+        assert len(blocks._pending) > 1
+        found += blocks
+    ids = np.concatenate([block.columns["object_id"] for block in found])
+    np.testing.assert_array_equal(ids, columns[0]["object_id"])
+
+
 def test_blocks_grow_and_shrink_in_whole_batches() -> None:
     planned = PlannedPartition(bucket="b", key="k", etag="e", bytes=1, rows=1278, row_bytes=20_548)
     (rank,) = share_rows([1278], 1, 64)

@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.timeout(400),
 ]
 IMAGE = "inferfunction"
-MOST_BYTES = 400_000_000
+MOST_BYTES = 300_000_000
 
 
 @pytest.fixture(scope="module")

@@ -38,8 +38,8 @@ def main() -> None:
             precision=options["precision"],
             batch_size=size,
         )
-        engine.warm_up()
         load_s = time.perf_counter() - began
+        engine.warm_up()
         wall, core = _rates(engine, options["seconds"])
         _say(
             batch_size=size,

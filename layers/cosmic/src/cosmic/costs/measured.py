@@ -36,7 +36,7 @@ class Measured(Contract):
         rows_per_s: Rows a second of one core inside the model, by batch size.
         serial_share: The part of the model's work that more threads don't shorten (Amdahl).
         init_s: Start of the process until it takes its first invocation; None: not seen.
-        load_s: Read, build and warm up the model; None: not seen.
+        load_s: Read and build the model; None: not seen.
         around_s: A rank's time around its rows: plan, shard, closing collective, record.
         launch_s: The execution's start to the first rank's.
         aggregate_s: `aggregate`, without its part a row.

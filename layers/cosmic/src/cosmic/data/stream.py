@@ -79,12 +79,17 @@ class BlockReader:
         """Bytes of rows that came over the network, small gaps between columns included."""
         return self._fetcher.bytes_read
 
-    def blocks(self, slices: Sequence[Slice]) -> Stream:
+    def blocks(self, slices: Sequence[Slice], *, ahead: bool = True) -> Stream:
         """The rows of the slices, in order; reading begins at once.
 
         Close what is returned, or use it in a `with`: it has threads.
+
+        Args:
+            slices: Of the partitions.
+            ahead: Whether blocks are read before they are asked for; else the first alone is, until
+                `Stream.read_ahead` is called.
         """
-        return Stream(self, slices)
+        return Stream(self, slices, ahead=ahead)
 
     def learn(self, partitions: Mapping[int, PlannedPartition]) -> None:
         """Know more partitions, by their index in the plan."""
@@ -152,8 +157,8 @@ class Stream:
     or one block if that is larger.
     """
 
-    def __init__(self, reader: BlockReader, slices: Sequence[Slice]) -> None:
-        self._reader = reader
+    def __init__(self, reader: BlockReader, slices: Sequence[Slice], *, ahead: bool) -> None:
+        self._reader, self._reads_ahead = reader, ahead
         self._left = deque(pieces(slices, reader.partitions, reader.batch_size))
         self._pending: deque[tuple[Slice, Future[Block]]] = deque()
         self._ahead = ThreadPoolExecutor(BLOCKS_AT_ONCE, "blocks")
@@ -183,6 +188,11 @@ class Stream:
         came = bool(wait_for([self._pending[0][1]], timeout_s).done)
         self._reader.waited(time.monotonic() - began, came=came)
         return came
+
+    def read_ahead(self) -> None:
+        """Read blocks before they are asked for, from now on."""
+        self._reads_ahead = True
+        self._submit()
 
     def stop_before(self, first: Slice) -> None:
         """End where `first` begins: what follows need not be read, and what was is let go.
@@ -217,7 +227,8 @@ class Stream:
         held = sum(self._bytes(piece) for piece, _ in self._pending)
         while self._left:
             piece = self._left[0]
-            if self._pending and held + self._bytes(piece) > AHEAD_BYTES:
+            most = AHEAD_BYTES if self._reads_ahead else 0
+            if self._pending and held + self._bytes(piece) > most:
                 return
             self._left.popleft()
             held += self._bytes(piece)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from cosmic.contracts.location import Location
 from cosmic.contracts.plan import PlanSettings
 from cosmic.contracts.vcpus import threads_for_memory
+from cosmic.errors import InputError
 from cosmic.model.baked import baked_checkpoint
 from cosmic.model.checkpoint import Checkpoint, load_checkpoint
 from cosmic.model.engine import Engine, preload
@@ -58,8 +58,12 @@ class RankEnvironment:
         baked = Path(environment.get("LAMBDA_TASK_ROOT", "")) / BAKED
         return cls(store, messaging, memory_mb, process_age_s(), time.time(), baked)
 
-    def engine(self, plan: PlanSettings) -> Engine:
+    def engine(self, plan: PlanSettings, model_came: Callable[[], object] = lambda: None) -> Engine:
         """The engine of a run: kept by the checkpoint's checksum while the environment is warm.
+
+        Args:
+            plan: The run's.
+            model_came: Called when no more of the model is on its way here.
 
         Raises:
             InputError: the checkpoint is gone, or is not the one that was planned, or the planned
@@ -70,6 +74,7 @@ class RankEnvironment:
         if key not in self._engines:
             self._engines = {}  # not two models at once
             checkpoint = self._checkpoint(plan)
+            model_came()
             engine = Engine(
                 checkpoint,
                 threads,
@@ -77,9 +82,9 @@ class RankEnvironment:
                 precision=plan.precision,
                 batch_size=plan.batch_size,
             )
-            engine.warm_up()
             checkpoint.let_go()  # the library has its own arrangement of them
             self._engines[key] = engine
+        model_came()
         return self._engines[key]
 
     def _checkpoint(self, plan: PlanSettings) -> Checkpoint:
@@ -97,11 +102,14 @@ class RankEnvironment:
             data = mmap.mmap(file.fileno(), model.bytes)
         at = Location(model.bucket, model.key)
         source = self.store.paid_by(plan.request_payer)
-        for _ in range(MODEL_ATTEMPTS):  # it may have been damaged on its way here alone
+        for attempt in range(MODEL_ATTEMPTS):  # it may have been damaged on its way here alone
             source.read_into(memoryview(data), at, 0, etag=model.etag)
-            if hashlib.sha256(data).hexdigest() == model.sha256:
-                break
-        return load_checkpoint(data, model.sha256)
+            try:
+                return load_checkpoint(data, model.sha256)
+            except InputError as error:
+                if error.code != "checkpoint-checksum" or attempt == MODEL_ATTEMPTS - 1:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
 
 
 def process_age_s() -> float:

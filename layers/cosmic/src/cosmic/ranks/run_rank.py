@@ -99,8 +99,9 @@ def _infer(
     """Predict the rank's rows and write its shard."""
     reader = _reader(environment, plan)
     slices = plan.slices
-    with scratch_folder() as scratch, reader.blocks(slices) as blocks:  # comes while it loads
-        engine = environment.engine(plan)
+    # The first rows come while the model does; more of them would only take its bandwidth.
+    with scratch_folder() as scratch, reader.blocks(slices, ahead=False) as blocks:
+        engine = environment.engine(plan, blocks.read_ahead)
         invocation.mark("model_loaded_at_s")
         path = scratch / "shard.npy"
         queue: BatchQueue[PredictionBlock] = BatchQueue(slices, plan.batch_size)
