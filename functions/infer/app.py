@@ -12,7 +12,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from cosmic.ranks.environment import RankEnvironment
-from cosmic.ranks.run_rank import run_rank
+from cosmic.ranks.run_rank import run_rank, withdraw_rank
 from cosmic.ranks.task import RankTask
 from cosmic.storage.objects import Store, s3_client
 from cosmic.storage.scratch import sweep
@@ -29,9 +29,12 @@ if swept := sweep():
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Run the rank that the event names."""
+    """Run the rank that the event names, or tell the others that it failed for good."""
     task = RankTask.model_validate(event)
     logger.append_keys(run=task.run, rank=task.rank, attempt=task.attempt)
+    if task.failure:
+        withdraw_rank(task, function, task.failure)
+        return {"rank": task.rank, "withdrawn": True}
     deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000
     record = run_rank(task, function, deadline)
     metrics.add_metric("RowsInferred", MetricUnit.Count, record.rows)

@@ -294,7 +294,10 @@ def test_everything_wrong_with_a_manifest_is_said_at_once(cosmic: Cosmic) -> Non
 def test_a_checkpoint_of_another_kind_fails_the_run_with_its_reason(
     cosmic: Cosmic, put: Any
 ) -> None:
-    """Its header is one of a checkpoint, which is all that `init` looks at."""
+    """Its header is one of a checkpoint, which is all that `init` looks at.
+
+    No rank is tried again, and the state machine has each one's failure told to the others.
+    """
     other = cosmic.checkpoint.read_bytes().replace(b"concat_block.0.bias", b"concat_block.0.base")
     uri = put("models/other.safetensors", other)
     run = cosmic.drop(cosmic.manifest(model={"uri": uri}, inference={"world_size": 2}))
@@ -302,6 +305,9 @@ def test_a_checkpoint_of_another_kind_fails_the_run_with_its_reason(
     assert status.state is State.FAILED
     assert [m["rank"] for m in status.missing] == [0, 1]
     assert "concat_block.0" in status.missing[0]["reason"]
+    served = cosmic.stack.invocations("InferFunction")
+    outcomes = [one.outcome for one in served if one.execution == status.execution]
+    assert sorted(outcomes) == ["error", "error", "ok", "ok"]
 
 
 def test_an_execution_that_dies_of_what_no_state_catches_ends_with_its_cause(

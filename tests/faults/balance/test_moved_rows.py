@@ -20,6 +20,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from cosmic.contracts.catalogue_schema import table_of
+from cosmic.contracts.failure_note import FailureNote
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import Data, Fmi, Inference, Manifest, Model
@@ -27,6 +28,8 @@ from cosmic.contracts.plan import make_plan
 from cosmic.contracts.rank_record import RankRecord, parse_record
 from cosmic.contracts.shard import read_shard
 from cosmic.planning.inputs import inspect_inputs
+from cosmic.ranks.environment import RankEnvironment
+from cosmic.ranks.run_rank import withdraw_rank
 from cosmic.ranks.task import RankTask
 from cosmic.storage.objects import Store
 from cosmic.storage.run_store import RunStore
@@ -229,20 +232,36 @@ def test_two_idle_ranks_of_four_take_rows_over_from_two_late_ones(
     assert crew.rows(folder, 4).equals(expected)
 
 
-@pytest.mark.parametrize(("channel", "waits"), [("direct", True), ("s3", False)])
-def test_a_rank_that_fails_for_good_is_not_waited_for(
-    crew: Crew, channel: str, *, waits: bool
-) -> None:
-    """The model changes before rank 1 reads it; rank 0 waits for rank 1 already, or comes later."""
-    folder = crew.plan(2, channel, END_S)
-    sound = crew.start(folder, 0, batches=0)
-    await_held(sound)
-    if waits:
-        let_go(sound)
-        crew.await_shard(folder, 0, 2)
+def test_a_rank_that_fails_for_good_is_not_waited_for(crew: Crew) -> None:
+    """The model changes before rank 1 reads it, while rank 0 waits for rank 1."""
+    folder = crew.plan(2, "direct", END_S)
+    waiting = crew.start(folder, 0, batches=0)
+    await_held(waiting)
+    let_go(waiting)
+    crew.await_shard(folder, 0, 2)
     crew.replace_model()
     assert crew.start(folder, 1).wait(END_S) == 1
-    record = go_on(sound)
+    assert_told(go_on(waiting), "model")
+
+
+def test_a_rank_that_could_not_say_that_it_failed_is_not_waited_for(
+    crew: Crew, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rank 1 was killed on each of its tries; rank 0 comes later than that notice."""
+    folder = crew.plan(2, "s3", END_S)
+    late = crew.start(folder, 0, batches=0)
+    await_held(late)
+    for name, value in crew.environment.items():
+        monkeypatch.setenv(name, value)
+    environment = RankEnvironment.from_environment(os.environ, store, secrets=None)  # type: ignore[arg-type]
+    note = FailureNote(rank=1, error="Runtime.ExitError", cause="signal: killed")
+    withdraw_rank(crew.task(folder, 1), environment, note)
+    assert_told(go_on(late), "Runtime.ExitError: signal: killed")
+
+
+def assert_told(record: RankRecord, reason: str) -> None:
+    """Rank 0 kept its rows and knows why rank 1 doesn't come."""
     assert (record.rows, record.fmi) == (BATCHES_A_RANK * BATCH, "degraded")
     assert record.fmi_error
-    assert record.fmi_error.startswith("Aborted: rank 1 stopped the job: it failed for good")
+    assert record.fmi_error.startswith("Aborted: rank 1 stopped the job: it failed for good: ")
+    assert reason in record.fmi_error

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from cosmic.contracts.failure_note import FailureNote
 from cosmic.contracts.plan import PlanPart
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.data.stream import BlockReader
@@ -22,6 +23,7 @@ from cosmic.ranks.task import RankTask, read_plan
 from cosmic.results.collective import write_gathered
 from cosmic.storage.run_store import RunStore
 from cosmic.storage.scratch import scratch_folder
+from fmilib.config import MAX_GENERATION
 
 RESERVE_S = 10.0
 
@@ -85,6 +87,20 @@ def run_rank(
     )
     run.write_record(record)
     return record
+
+
+def withdraw_rank(task: RankTask, environment: RankEnvironment, failure: FailureNote) -> None:
+    """Tell the other ranks of one that failed for good and may not have been able to say so itself.
+
+    Raises:
+        InputError: there is no plan.
+        TransientError: S3 failed.
+        fmilib.FmiError: the others could not be told.
+    """
+    plan = read_plan(task, environment.store)
+    last = MAX_GENERATION  # no attempt of it follows
+    session = RankSession(environment.messaging, plan, task.bucket, task.rank, last)
+    session.withdraw(f"it failed for good: {failure.reason}")
 
 
 def _infer(

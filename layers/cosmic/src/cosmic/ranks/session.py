@@ -19,7 +19,7 @@ import numpy as np
 
 import fmilib
 from cosmic.contracts.plan import Plan, PlanPart
-from cosmic.errors import CommunicationError, CosmicError, InputError, TransientError
+from cosmic.errors import CommunicationError, InputError, TransientError
 from cosmic.metrics.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -147,8 +147,8 @@ def withdrawing_on_failure(session: RankSession) -> Iterator[None]:
     except Exception as error:
         try:
             session.withdraw(f"it failed for good: {error}")
-        except (fmilib.FmiError, CosmicError) as untold:  # the failure itself counts more
-            log.warning("the other ranks will wait for rank %d: %s", session.rank, untold)
+        except Exception:  # whatever it is, the failure itself is what counts
+            log.warning("the others will wait for rank %d in vain", session.rank, exc_info=True)
         raise
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
+from cosmic.contracts.failure_note import FailureNote
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.plan import PlanPart
 from cosmic.storage.objects import Writable
@@ -13,7 +14,11 @@ from cosmic.storage.run_store import RunStore
 
 
 class RankTask(BaseModel):
-    """What the state machine asks of a rank."""
+    """What the state machine asks of a rank.
+
+    Attributes:
+        failure: That it failed for good: then the others are told of it, and nothing else is done.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -23,6 +28,7 @@ class RankTask(BaseModel):
     rank: int
     attempt: int = 0
     queued_at: datetime | None = None
+    failure: FailureNote | None = None
 
     @property
     def folder(self) -> RunFolder:

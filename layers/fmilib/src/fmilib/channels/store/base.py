@@ -13,6 +13,7 @@ from typing import Protocol
 from fmilib.wire import keys
 
 KEEP_S = 3600
+MEMORY_S = 60.0  # how long a newer attempt of a rank keeps an older one away
 LEAD = "lead"  # the record by which the ranks of a job find each other
 NAMESPACE_BYTES = 16
 

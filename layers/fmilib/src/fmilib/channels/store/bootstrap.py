@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 
 from fmilib.channels.store import withdrawal
-from fmilib.channels.store.base import LEAD, Store
+from fmilib.channels.store.base import LEAD, MEMORY_S, Store
 from fmilib.channels.store.crypto import Record, seal, unseal
 from fmilib.config import Settings
 from fmilib.errors import FmiError, MismatchError, RendezvousError, StaleGeneration, Timeout
@@ -23,7 +23,6 @@ from fmilib.wire.payload_auth import AuthMode, offered
 
 PAUSE_S = (0.01, 0.25)
 COLLECT_S = 0.5
-MEMORY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 
-from fmilib.channels.store.base import KEEP_S, LEAD, Store
+from fmilib.channels.store.base import KEEP_S, LEAD, MEMORY_S, Store
 from fmilib.channels.store.crypto import Record, seal, unseal
 from fmilib.config import Settings
 from fmilib.errors import StaleGeneration, Timeout
@@ -66,8 +66,8 @@ def _notice(settings: Settings, report: FailureReport) -> bytes:
 def _respect_newer(settings: Settings, store: Store) -> None:
     """Give way to a newer attempt of this rank that waits for the forming."""
     record = unseal(settings.secret, "attempt", store.read(f"attempt-{settings.rank}"))
-    if record and record["generation"] > settings.generation:
-        raise StaleGeneration(settings.generation, record["generation"])
+    if record:
+        _give_way(settings, int(record["generation"]), record)
 
 
 def _is_in_by_older(settings: Settings, record: Record) -> bool:
@@ -76,6 +76,10 @@ def _is_in_by_older(settings: Settings, record: Record) -> bool:
     if settings.rank >= len(members):
         return False
     theirs = int(members[settings.rank][0])
-    if theirs > mine:
-        raise StaleGeneration(mine, theirs)
+    _give_way(settings, theirs, record)
     return theirs < mine
+
+
+def _give_way(settings: Settings, newest: int, record: Record) -> None:
+    if newest > settings.generation and time.time() - record["at"] < MEMORY_S:
+        raise StaleGeneration(settings.generation, newest)
