@@ -12,7 +12,6 @@ from typing import Any
 from cosmic.contracts.location import Location
 from cosmic.contracts.status import Status
 from cosmic.contracts.vcpus import MB_PER_VCPU
-from cosmic.report.paper_figures import write_plots
 from cosmic.results.aggregate import aggregate
 from cosmic.results.task import AggregateTask
 from cosmic.storage.run_store import RunStore
@@ -58,13 +57,19 @@ def finish(
         status = aggregate(task, run.objects, Path(scratch)).status
     made = {name: _path(run.folder.at(name)) for name in status.outputs}
     metrics = json.loads(made["metrics.json"].read_bytes())
-    plots = write_plots(made["catalogue.parquet"], metrics, work.root / PLOTS) if page else []
+    plots = _plots(made["catalogue.parquet"], metrics, work.root / PLOTS) if page else []
     return Results(
         status,
         metrics,
         {name: _moved(path, out / name) for name, path in made.items()},
         tuple(_moved(path, out / PLOTS / path.name) for path in plots),
     )
+
+
+def _plots(catalogue: Path, metrics: dict[str, Any], folder: Path) -> list[Path]:
+    from cosmic.report.paper_figures import write_plots  # it brings matplotlib, 0.5 s
+
+    return write_plots(catalogue, metrics, folder)
 
 
 def _path(at: Location) -> Path:

@@ -65,12 +65,13 @@ def pack(
     partition_bytes: int,
     per_partition: int | None = None,
     check_pixels: bool = True,
+    index: bool = True,
     surveyed: Callable[[int], None] = lambda rows: None,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> Packed:
     """Write the rows of all files as `0.safetensors`, `1.safetensors`, …; all of them or none.
 
-    Beside them goes an index, which spares `init` the reading of their headers.
+    Beside them goes an index, which spares `init` the reading of their headers once they are in S3.
 
     Args:
         files: What is read, in this order.
@@ -79,6 +80,7 @@ def pack(
         partition_bytes: Size of a partition, counted as the field does (pixels, magnitudes, id).
         per_partition: Rows of a partition, instead of its size.
         check_pixels: Whether files are refused whose pixels and magnitudes disagree.
+        index: Whether the index is made, for which all bytes are hashed.
         surveyed: Called with the rows there are, before the first is written.
         progress: Called with the rows written so far.
 
@@ -104,8 +106,8 @@ def pack(
         rows = sum(source["rows"] for source in sources)
         if writer.rows != rows:
             raise RuntimeError(f"{rows} rows read, {writer.rows} written")
-        index = write_index(folder, writer.files)
-        *partitions, _ = _moved([*writer.files, index], folder, out)
+        beside = [write_index(folder, writer.files)] if index else []
+        partitions = _moved([*writer.files, *beside], folder, out)[: len(writer.files)]
     tally = Tally()
     for each in reading.tallies:
         tally.add(each)
