@@ -2,8 +2,8 @@
 
 Written here column by column, to the byte as the safetensors library would, which copies all of it
 first. Read by byte range: the header of a safetensors file says where each tensor lies, and the
-rows of a C-ordered tensor are contiguous. The header's metadata also hold a CRC-32 of every 64 rows of
-every column, so that a range can be checked.
+rows of a C-ordered tensor are contiguous. The header's metadata also hold a CRC-32 of every 64 rows
+of every column, so that a range can be checked.
 """
 
 from __future__ import annotations
