@@ -47,7 +47,7 @@ def up_command(
     JSON: {"concurrency", "console", "endpoint", "state_dir", "outputs": {name: value}}
     """
     options = StackOptions(
-        template=_template(template),
+        template=template_of(template),
         state_dir=state_dir,
         host=host,
         port=port,
@@ -75,7 +75,7 @@ def up_command(
         out.print(f"{what}: {shlex.join(words)}", highlight=False, soft_wrap=True, markup=False)
 
 
-def _template(given: Path | None) -> Path:
+def template_of(given: Path | None) -> Path:
     """The template to start from.
 
     Raises:
