@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from cosmic_cli.reference import write_manifest_reference
+from report_support.browser import chromium, opened
 
 ROOT = Path(__file__).parents[2]
 STATUS = re.compile(
@@ -18,18 +20,39 @@ STATUS = re.compile(
 )
 
 
-def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built without a warning."""
+    folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    home = (tmp_path / "index.html").read_text()
+    return folder
+
+
+def test_the_site_has_its_pages_and_fetches_nothing_from_elsewhere(site: Path) -> None:
+    home = (site / "index.html").read_text()
     assert "The first catalogue" in home
-    assert "fonts.googleapis.com" not in home
+    assert re.findall(r'<(?:script|link rel="stylesheet")[^>]*(?:src|href)="https?:', home) == []
+
+
+def test_its_search_finds_pages_from_disk(site: Path) -> None:
+    with chromium() as browser, opened(browser, (site / "adr/index.html").as_uri()) as seen:
+        seen.page.locator("input.md-search__input").click(force=True)
+        meta = seen.page.locator(".md-search-result__meta")
+        meta.get_by_text("Type to start searching").wait_for(state="attached")
+        seen.page.keyboard.type("conformal")
+        found = seen.page.locator("a.md-search-result__link")
+        found.first.wait_for(state="attached")
+        links = [str(each.get_attribute("href")).partition("?")[0] for each in found.all()]
+        assert (site / "adr/0036-quantiles-of-p-z.html").as_uri() in links
+        assert seen.messages == []
+        assert all(address.startswith(("file:", "data:")) for address in seen.requests)
 
 
 def test_the_manifest_reference_is_that_of_the_code(tmp_path: Path) -> None:

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import load_file, save
 
 from cosmic.contracts.columns import Header
-from cosmic.data.native import read_header, write_partition
+from cosmic.data.native import canonical, read_header, write_partition
 from cosmic.errors import InputError
 
 WRITE = """
@@ -87,3 +89,17 @@ def test_text_that_can_be_no_id_is_refused_by_row(
     with pytest.raises(InputError, match=r"p: object_id is not 1 to 64 .*: rows 2 \("):
         write_partition(tmp_path / "p", columns)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text_ids", [True, False])
+def test_a_partition_is_to_the_byte_what_the_library_writes(
+    text_ids: bool, tmp_path: Path, make_columns: Callable[..., dict[str, NDArray[Any]]]
+) -> None:
+    columns = make_columns(70, size=8)
+    if text_ids:
+        columns["object_id"] = np.array([f"J{i:05d}" for i in range(70)], "S6")
+    path = tmp_path / "0.safetensors"
+    write_partition(path, columns)
+    with safe_open(path, "numpy") as file:
+        metadata = file.metadata()
+    assert path.read_bytes() == canonical(save(load_file(path), metadata))

@@ -18,6 +18,7 @@ import cosmic_cli
 from cosmic.errors import InputError, TransientError
 from cosmic_cli import program
 from cosmic_cli.command_reference import reference
+from cosmic_cli.commands import local
 from cosmic_cli.exit_codes import Exit
 
 ROOT = Path(__file__).parents[3]
@@ -118,6 +119,15 @@ def test_what_can_not_be_understood_is_one_line_and_exit_code_2(
     assert error["message"]
 
 
+def test_the_local_stack_starts_from_the_template_of_the_source_where_none_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert local.template_of(None) == Path(__file__).parents[3] / "template.yaml"
+    (tmp_path / "template.yaml").write_text("")
+    assert local.template_of(None) == Path("template.yaml")
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -127,7 +137,7 @@ def test_what_can_not_be_understood_is_one_line_and_exit_code_2(
         ("model", "inspect", "none.safetensors"),
         ("model", "verify", "none.safetensors"),
         ("bench", "engine"),
-        ("local", "up"),
+        ("local", "up", "--template", "none.yaml"),
         ("local", "logs"),
         ("runs", "--local"),
         ("plan", "none.json", "--local"),

@@ -17,12 +17,17 @@ from cosmic_local.options import StackOptions
 from cosmic_local.stack import attach, down, up
 
 app = typer.Typer(help="The local stack.", no_args_is_help=True)
+TEMPLATE = "template.yaml"
+OF_AWS = ("Next", "Dashboard")  # outputs of the template that say what to do in AWS
 BUILT = Path(".aws-sam/build/template.yaml")
 
 
 @app.command(name="up")
 def up_command(
-    template: Annotated[Path, typer.Option(help="The SAM template.")] = Path("template.yaml"),
+    template: Annotated[
+        Path | None,
+        typer.Option(help="The SAM template; template.yaml here, or of the source that runs."),
+    ] = None,
     state_dir: StateDir = STATE_DIR,
     host: Annotated[str, typer.Option(help="Address that the emulator listens on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of the emulator; 0 takes a free one.")] = 0,
@@ -48,11 +53,8 @@ def up_command(
 
     JSON: {"concurrency", "console", "data", "endpoint", "state_dir", "outputs": {name: value}}
     """
-    if not template.is_file():
-        hint = "run it in the project's folder, or give --template"
-        raise InputError(f"{template} is not there", code="not-found", hint=hint)
     options = StackOptions(
-        template=template,
+        template=template_of(template),
         state_dir=state_dir,
         host=host,
         port=port,
@@ -78,9 +80,24 @@ def up_command(
     out.print(f"endpoint: {stack.endpoint_url}", highlight=False)
     out.print(f"functions at once: {stack.info.concurrency}", highlight=False)
     for name, value in stack.outputs.items():
-        out.print(f"{name}: {value}", highlight=False, soft_wrap=True)
+        if not name.startswith(OF_AWS):
+            out.print(f"{name}: {value}", highlight=False, soft_wrap=True)
     for what, words in _next(state_dir).items():
         out.print(f"{what}: {shlex.join(words)}", highlight=False, soft_wrap=True, markup=False)
+
+
+def template_of(given: Path | None) -> Path:
+    """The template to start from.
+
+    Raises:
+        InputError: it is not there.
+    """
+    here, source = Path(TEMPLATE), Path(__file__).parents[4] / TEMPLATE
+    found = given or (here if here.is_file() or not source.is_file() else source)
+    if not found.is_file():
+        hint = "run it in the project's folder, or give --template"
+        raise InputError(f"{found} is not there", code="not-found", hint=hint)
+    return found
 
 
 def _next(state_dir: Path) -> dict[str, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from cosmic.report.formatting import percent
 from cosmic.workstation.predict import Prediction
-from cosmic_cli.views.run import domain_rows, photo_z_rows
+from cosmic_cli.views.run import domain_rows, photo_z_rows, pz_rows
 
 
 def prediction_table(made: Prediction) -> Table:
@@ -28,6 +28,7 @@ def _rows(made: Prediction) -> Iterator[tuple[str, str]]:
             yield f"  {name}", f"{count:,} ({percent(count / rows)})"
     yield from domain_rows(metrics)
     yield from photo_z_rows(metrics["photo_z"])
+    yield from pz_rows(metrics)
     threads = ", ".join(map(str, run["threads"]))
     yield "wall time", f"{run['wall_s']:,.1f} s, {run['rows_per_wall_s']:,.0f} rows/s"
     yield "in the model", f"{run['rows_per_compute_s']:,.0f} rows/s, threads: {threads}"

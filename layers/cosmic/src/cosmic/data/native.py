@@ -1,8 +1,9 @@
 """The native partition layout: one safetensors file of equally long columns.
 
-Written with the safetensors library, read here by byte range: the header of a safetensors file
-says where each tensor lies, and the rows of a C-ordered tensor are contiguous. The header's
-metadata also hold a CRC-32 of every 64 rows of every column, so that a range can be checked.
+Written here column by column, to the byte as the safetensors library would, which copies all of it
+first. Read by byte range: the header of a safetensors file says where each tensor lies, and the
+rows of a C-ordered tensor are contiguous. The header's metadata also hold a CRC-32 of every 64 rows
+of every column, so that a range can be checked.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import json
 import math
 import struct
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,8 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "U8": np.dtype("u1"),
 }
 
+DTYPES_IN_FILES = ("I64", "F64", "F32", "U8")  # the order in which the library writes tensors
+
 
 def write_partition(
     path: Path,
@@ -60,8 +64,6 @@ def write_partition(
         ValueError: a column is missing, unknown, or of the wrong dtype or shape.
         InputError: a text can't be an id; see `cosmic.contracts.text_ids`.
     """
-    from safetensors.numpy import save
-
     stored = {name: _stored(column, path) for name, column in columns.items()}
     problems = check_columns({k: (v.dtype, v.shape) for k, v in stored.items()}, bands=len(bands))
     if problems:
@@ -76,11 +78,30 @@ def write_partition(
         "crc32_rows": str(CHECKSUM_ROWS),
         **{CHECKSUM_KEY + name: _checksums(column) for name, column in contiguous.items()},
     }
-    made = save(contiguous, metadata=metadata)
-    header, base = _canonical_header(made)
-    with path.open("wb") as file:  # in two parts: joining them would copy all pixels
-        file.write(header)
-        file.write(memoryview(made)[base:])
+    order = sorted(
+        contiguous, key=lambda name: (DTYPES_IN_FILES.index(_dtype(contiguous[name])), name)
+    )
+    with path.open("wb") as file:
+        file.write(_packed_header(_described(contiguous, order) | {"__metadata__": metadata}))
+        for name in order:  # not by the library, which would copy all pixels first
+            file.write(contiguous[name].reshape(-1).view(np.uint8).data)
+
+
+def _dtype(column: NDArray[Any]) -> str:
+    return next(name for name, dtype in DTYPES.items() if dtype == column.dtype)
+
+
+def _described(columns: Mapping[str, NDArray[Any]], order: Sequence[str]) -> dict[str, Any]:
+    """The entries of a safetensors header, of columns that follow each other in this order."""
+    ends = np.cumsum([0, *(columns[name].nbytes for name in order)]).tolist()
+    return {
+        name: {
+            "dtype": _dtype(columns[name]),
+            "shape": list(columns[name].shape),
+            "data_offsets": [begin, end],
+        }
+        for name, (begin, end) in zip(order, pairwise(ends), strict=True)
+    }
 
 
 def _stored(column: NDArray[Any], path: Path) -> NDArray[Any]:
@@ -99,9 +120,13 @@ def canonical(file: bytes) -> bytes:
 def _canonical_header(file: bytes) -> tuple[bytes, int]:
     """The header in one order, and where the tensors behind it begin in the file as it is."""
     (length,) = struct.unpack_from("<Q", file)
-    header = json.dumps(json.loads(file[8 : 8 + length]), sort_keys=True, separators=(",", ":"))
+    return _packed_header(json.loads(file[8 : 8 + length])), 8 + length
+
+
+def _packed_header(entries: Mapping[str, Any]) -> bytes:
+    header = json.dumps(entries, sort_keys=True, separators=(",", ":"))
     header += " " * (-len(header) % 8)
-    return struct.pack("<Q", len(header)) + header.encode(), 8 + length
+    return struct.pack("<Q", len(header)) + header.encode()
 
 
 def read_header(

@@ -71,6 +71,7 @@ def ready_partitions(
         given.choices,
         partition_bytes=partition_bytes,
         check_pixels=given.check_pixels,
+        index=False,  # the files are listed by name here
         surveyed=found.append,
         progress=lambda done: progress(Step("packing", done, found[0])),
     )

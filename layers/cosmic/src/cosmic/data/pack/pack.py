@@ -65,12 +65,13 @@ def pack(
     partition_bytes: int,
     per_partition: int | None = None,
     check_pixels: bool = True,
+    index: bool = True,
     surveyed: Callable[[int], None] = lambda rows: None,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> Packed:
     """Write the rows of all files as `0.safetensors`, `1.safetensors`, …; all of them or none.
 
-    Beside them goes an index, which spares `init` the reading of their headers.
+    Beside them goes an index, which spares `init` the reading of their headers once they are in S3.
 
     Args:
         files: What is read, in this order.
@@ -79,6 +80,7 @@ def pack(
         partition_bytes: Size of a partition, counted as the field does (pixels, magnitudes, id).
         per_partition: Rows of a partition, instead of its size.
         check_pixels: Whether files are refused whose pixels and magnitudes disagree.
+        index: Whether the index is made, for which all bytes are hashed.
         surveyed: Called with the rows there are, before the first is written.
         progress: Called with the rows written so far.
 
@@ -91,7 +93,7 @@ def pack(
     surveyed(sum(source["rows"] for source in sources))
     redshifts = any("z_spec" in source["columns"] for source in sources)
     reading = Reading(files, choices, text_ids=text_id is not None)
-    with _beside(out) as folder, IndexWriter() as index:
+    with _beside(out) as folder, IndexWriter() as indexing:
         scale = next((s["pixel_arcsec"] for s in sources if s["pixel_arcsec"]), None)
         writer = PartitionWriter(
             folder,
@@ -100,7 +102,7 @@ def pack(
             scale,
             choices.wanted_bands,
             progress,
-            written=index.add,
+            written=indexing.add if index else lambda partition: None,
         )
         for columns in reading.pieces():
             if redshifts and "z_spec" not in columns:
@@ -111,7 +113,8 @@ def pack(
         rows = sum(source["rows"] for source in sources)
         if writer.rows != rows:
             raise RuntimeError(f"{rows} rows read, {writer.rows} written")
-        *partitions, _ = _moved([*writer.files, index.write(folder)], folder, out)
+        beside = [indexing.write(folder)] if index else []
+        partitions = _moved([*writer.files, *beside], folder, out)[: len(writer.files)]
     tally = Tally()
     for each in reading.tallies:
         tally.add(each)
