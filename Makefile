@@ -21,6 +21,7 @@ DIST ?= dist
 RUNTIME ?= python3.13
 BUILD_DIR ?= .aws-sam/zip
 ARCHITECTURE ?= x86_64
+INFER_ARCHITECTURE ?= x86_64
 STAGE ?= dev
 SEEDS ?= 1 2 3
 SECONDS ?= 60
@@ -31,7 +32,8 @@ COMPILED := import astropy.table, matplotlib.pyplot, moto.server, openvino, pyar
   from cosmic_cli.program import application; application()
 PIP = $(@D)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check
 INSTALL = $(BIN)/uv pip install --quiet --python $(@D)/bin/python
-PINNED := functions/infer layers/dependencies layers/figures
+PINNED := functions/infer/requirements functions/infer/requirements-arm64 layers/dependencies/requirements \
+  layers/figures/requirements
 # Tests compute for some 650 CPU-seconds, and wait longer than that for processes, sockets and time limits: so
 # there are more of them at a time than cores. tests/conftest.py says which stay together, and in which order.
 SIDE_BY_SIDE := -n 5 --dist loadscope --no-loadscope-reorder
@@ -207,7 +209,7 @@ format: $(VENV)/.ready ## Format the code
 	$(BIN)/ruff format .
 
 BUILD = PYTHON_VERSION=$(RUNTIME:python%=%) ARCHITECTURE=$(ARCHITECTURE) $(SAM) build
-OVERRIDES = PythonRuntime=$(RUNTIME) Architecture=$(ARCHITECTURE)
+OVERRIDES = PythonRuntime=$(RUNTIME) Architecture=$(ARCHITECTURE) InferArchitecture=$(INFER_ARCHITECTURE)
 
 site: $(VENV)/.ready ## Build the documentation into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
@@ -216,7 +218,7 @@ build: $(SAM_VENV)/.ready ## Build the zip functions and their layers (the image
 	$(BUILD) --exclude InferFunction --build-dir $(BUILD_DIR) --parameter-overrides $(OVERRIDES)
 
 deploy: $(SAM_VENV)/.ready ## Build and deploy all to AWS, STAGE=dev or prod (needs a container engine)
-	$(BUILD)
+	$(BUILD) --parameter-overrides $(OVERRIDES)
 	$(SAM) deploy --config-env $(STAGE)
 
 destroy: $(VENV)/.ready $(SAM_VENV)/.ready ## Remove the stack of a STAGE with all its data, after asking
@@ -225,20 +227,21 @@ destroy: $(VENV)/.ready $(SAM_VENV)/.ready ## Remove the stack of a STAGE with a
 
 # From PyPI itself, whatever this machine's pip is told: another index may serve other files.
 FROM_PYPI := PIP_CONFIG_FILE=/dev/null PIP_FIND_LINKS= PIP_EXTRA_INDEX_URL= PIP_INDEX_URL=https://pypi.org/simple
-WHEELS = --platform manylinux_2_34_x86_64 --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 \
-  --platform manylinux2014_x86_64 --implementation cp --only-binary=:all:
+WHEELS = --platform manylinux_2_34_$$cpu --platform manylinux_2_28_$$cpu --platform manylinux_2_17_$$cpu \
+  --platform manylinux2014_$$cpu --implementation cp --only-binary=:all:
 
 pins: $(PINS_VENV)/.ready ## Pin and hash what is deployed, transitively: requirements.in to requirements.txt
-	for folder in $(PINNED) layers/fmilib; do \
-	  (cd $$folder && $(FROM_PYPI) CUSTOM_COMPILE_COMMAND="make pins" $(CURDIR)/$(PINS_VENV)/bin/pip-compile --quiet \
-	  --generate-hashes --strip-extras --no-emit-index-url --output-file requirements.txt requirements.in) || exit 1; done
+	for pinned in $(PINNED) layers/fmilib/requirements; do name=$$(basename $$pinned); \
+	  (cd $$(dirname $$pinned) && $(FROM_PYPI) CUSTOM_COMPILE_COMMAND="make pins" $(CURDIR)/$(PINS_VENV)/bin/pip-compile --quiet \
+	  --generate-hashes --strip-extras --no-emit-index-url --output-file $$name.txt $$name.in) || exit 1; done
 
 wheels: $(PINS_VENV)/.ready ## Ask PyPI for a wheel of every pin, for every Python that the template offers
-	for folder in $(PINNED); do for version in $(RUNTIMES); do \
-	  sed -n 's/^\([a-z].*==[^ ]*\).*/\1/p' $$folder/requirements.txt > $(PINS_VENV)/pins && \
+	for pinned in $(PINNED); do for version in $(RUNTIMES); do \
+	  case $$pinned in *-arm64) cpu=aarch64;; *) cpu=x86_64;; esac; \
+	  sed -n 's/^\([a-z].*==[^ ]*\).*/\1/p' $$pinned.txt > $(PINS_VENV)/pins && \
 	  $(FROM_PYPI) $(PINS_VENV)/bin/pip install --quiet --disable-pip-version-check --dry-run --ignore-installed \
 	  --no-deps --target $(PINS_VENV)/none --requirement $(PINS_VENV)/pins --python-version $$version $(WHEELS) \
-	  || exit 1; echo "$$folder: a wheel for everything on Python $$version"; done; done
+	  || exit 1; echo "$$pinned: a wheel for everything on Python $$version, $$cpu"; done; done
 
 $(PINS_VENV)/.ready: requirements-pins.txt
 	$(PYTHON) -m venv $(PINS_VENV)

@@ -414,6 +414,18 @@ def test_an_engine_that_is_not_installed_is_refused(
     assert outcome.problems[0].hint == "it has openvino"
 
 
+def test_where_ranks_lack_openvino_auto_is_the_engine_that_they_have(
+    store: Store, manifest: Any, drop: Any, start: Start, state_machine: Any
+) -> None:
+    arm = {"engines": ("onnxruntime",), "architecture": "arm64"}
+    limits = LIMITS.model_copy(update=arm)
+    outcome = start(drop(manifest), limits)
+    assert (outcome.state, outcome.problems) == (State.RUNNING, ())
+    manifest["inference"]["engine"] = "openvino"
+    refused = start(drop(manifest), limits)
+    assert [p.code for p in refused.problems] == ["no-engine"]
+
+
 def test_both_upload_events_start_the_same_run_as_they_are_given(
     store: Store, s3: S3Client, bucket: str, manifest: Any, start: Start, state_machine: Any
 ) -> None:

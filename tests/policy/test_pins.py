@@ -14,7 +14,14 @@ from cosmic_local.template.template import read
 
 from .conftest import ROOT
 
-PINNED = ("functions/infer", "layers/dependencies", "layers/figures", "layers/fmilib")
+IMAGE, ARM_IMAGE = "functions/infer/requirements", "functions/infer/requirements-arm64"
+PINNED = (
+    IMAGE,
+    ARM_IMAGE,
+    "layers/dependencies/requirements",
+    "layers/figures/requirements",
+    "layers/fmilib/requirements",
+)
 RUNTIME_BRINGS = {"boto3", "botocore", "s3transfer", "urllib3"}
 OURS = {"cosmic", "fmilib"}
 WRITERS = {
@@ -31,24 +38,24 @@ def pins(path: Path) -> dict[str, str]:
     return {name.lower().replace("_", "-"): version for name, version in found}
 
 
-@pytest.mark.parametrize("folder", PINNED)
-def test_every_pin_has_hashes_and_nothing_else_is_required(folder: str) -> None:
-    text = (ROOT / folder / "requirements.txt").read_text()
+@pytest.mark.parametrize("pinned", PINNED)
+def test_every_pin_has_hashes_and_nothing_else_is_required(pinned: str) -> None:
+    text = (ROOT / f"{pinned}.txt").read_text()
     entries = re.split(r"^(?=\w)", re.sub(r"(?m)^\s*#.*\n", "", text), flags=re.MULTILINE)
     for entry in filter(str.strip, entries):
         assert re.match(r"[\w.-]+==\S+ \\\n(\s+--hash=sha256:[0-9a-f]{64}( \\)?\n)+$", entry), entry
 
 
-@pytest.mark.parametrize("folder", PINNED)
-def test_what_was_asked_for_is_what_was_pinned(folder: str) -> None:
-    asked = pins(ROOT / folder / "requirements.in")
-    assert asked.items() <= pins(ROOT / folder / "requirements.txt").items()
+@pytest.mark.parametrize("pinned", PINNED)
+def test_what_was_asked_for_is_what_was_pinned(pinned: str) -> None:
+    asked = pins(ROOT / f"{pinned}.in")
+    assert asked.items() <= pins(ROOT / f"{pinned}.txt").items()
 
 
-@pytest.mark.parametrize("folder", PINNED)
-def test_tests_run_with_the_versions_that_are_deployed(folder: str) -> None:
+@pytest.mark.parametrize("pinned", PINNED)
+def test_tests_run_with_the_versions_that_are_deployed(pinned: str) -> None:
     ours = pins(ROOT / "requirements.lock")
-    deployed = pins(ROOT / folder / "requirements.txt")
+    deployed = pins(ROOT / f"{pinned}.txt")
     assert {n: v for n, v in deployed.items() if ours.get(n) != v} == {}
 
 
@@ -66,6 +73,20 @@ def test_the_image_has_what_its_code_imports() -> None:
 
 def test_the_image_has_no_arrow() -> None:
     assert "pyarrow" not in available() | distributions("functions/infer/app.py")
+    assert "pyarrow" not in pins(ROOT / f"{ARM_IMAGE}.txt")
+
+
+def test_the_image_for_arm_differs_in_its_engine_alone() -> None:
+    common = pins(ROOT / f"{IMAGE}.in").items() & pins(ROOT / f"{ARM_IMAGE}.in").items()
+    assert pins(ROOT / f"{IMAGE}.in").keys() - dict(common).keys() == {"openvino"}
+    imported = distributions("layers/cosmic/src/cosmic/model/runners/onnx.py", left_out=())
+    assert {"onnx", "onnxruntime"} <= imported
+    assert imported <= set(pins(ROOT / f"{ARM_IMAGE}.txt")) | RUNTIME_BRINGS
+
+
+def test_pins_that_both_images_have_are_the_same() -> None:
+    here, arm = pins(ROOT / f"{IMAGE}.txt"), pins(ROOT / f"{ARM_IMAGE}.txt")
+    assert {n for n in here.keys() & arm.keys() if here[n] != arm[n]} == set()
 
 
 @pytest.mark.parametrize("channel", CHANNEL_NEEDS)
@@ -78,17 +99,19 @@ def test_the_image_has_what_each_channel_of_the_template_imports(channel: str) -
 
 
 def available() -> set[str]:
-    return set(pins(ROOT / "functions/infer/requirements.txt")) | RUNTIME_BRINGS
+    return set(pins(ROOT / f"{IMAGE}.txt")) | RUNTIME_BRINGS
 
 
-def distributions(path: str) -> set[str]:
+LEFT_OUT = ("runners/torch.py", "runners/onnx.py", "model/astromae.py")
+
+
+def distributions(path: str, left_out: tuple[str, ...] = LEFT_OUT) -> set[str]:
     """Distributions that a file of ours imports, through other files of ours too.
 
     Imports for the reference engines, which the image leaves out, don't count.
     """
     todo, seen, found = [ROOT / path], set[Path](), set[str]()
     names = packages_distributions()
-    left_out = {"runners/torch.py", "runners/onnx.py", "model/astromae.py"}
     while todo:
         file = todo.pop()
         if file in seen or "/".join(file.parts[-2:]) in left_out:

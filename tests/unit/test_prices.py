@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from cosmic.costs.bill import Usage, bill, bill_document
+from cosmic.costs.bill import Usage, bill, bill_document, billed_apart
 from cosmic.costs.prices import PriceName, gb_second, price, price_table
 from fmilib.cost_model.prices import prices as fmi_prices
 
@@ -39,3 +39,11 @@ def test_a_bill_names_the_price_of_each_line() -> None:
     assert document["usd"] == pytest.approx(
         1.66667e-5 + 2e-7 + 9 * 2.5e-5 + 5 * 5e-6 + 7 * 4e-7, abs=1e-15
     )
+
+
+def test_ranks_on_arm_are_billed_at_its_price_and_aggregate_at_its_own() -> None:
+    x86_64, arm64 = billed_apart([(1000, 1024), (2000, 1024)], (1000, 2048), "arm64")
+    lines = {line.item: line for line in bill(Usage(x86_64, arm64_billed_ms=arm64))}
+    assert lines["Lambda duration"].usd == pytest.approx(2 * gb_second("x86_64").usd)
+    assert lines["Lambda duration on arm64"].usd == pytest.approx(3 * gb_second("arm64").usd)
+    assert lines["Lambda requests"].usd == pytest.approx(3 * price("lambda_request").usd)

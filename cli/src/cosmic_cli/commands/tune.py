@@ -13,7 +13,7 @@ from cosmic.calibration.measure import Calibration, measure
 from cosmic.calibration.tune import tune as tune_job
 from cosmic.client.manifests import read_file
 from cosmic.client.stack import STATE_DIR
-from cosmic.contracts.engines import EngineName, Precision
+from cosmic.contracts.engines import Architecture, EngineName, Precision
 from cosmic.costs.measured import Measured, unlike
 from cosmic.costs.tune import Constraints
 from cosmic.costs.workload import Workload, earlier, of_folder, of_manifest, of_rows
@@ -49,6 +49,10 @@ MaxConcurrency = Annotated[
 Deadline = Annotated[
     float | None, typer.Option(min=0.0, help="Longest acceptable duration of the run, in seconds.")
 ]
+Processor = Annotated[
+    Architecture,
+    typer.Option(help="Processor of the ranks, for the price; say how fast it is by --vcpu-speed."),
+]
 Warm = Annotated[bool, typer.Option("--warm", help="Assume warm environments.")]
 Speed = Annotated[
     float, typer.Option(min=0.01, help="Speed of a Lambda vCPU relative to a core here.")
@@ -71,6 +75,7 @@ def tune(
     deadline: Deadline = None,
     warm: Warm = False,
     vcpu_speed: Speed = 1.0,
+    architecture: Processor = "x86_64",
     local: Local = False,
     state_dir: Annotated[Path, typer.Option(help="The local stack's folder.")] = STATE_DIR,
     stack: Annotated[str, typer.Option(help="Name of the stack in AWS.")] = "cosmic",
@@ -99,7 +104,7 @@ def tune(
         checkpoint = model or (copy if copy.exists() else CHECKPOINT)
         found = before or _measured(checkpoint, engine, precision, work.job.row_bytes)
         _same_model(found, copy)
-    limits = Constraints(max_memory, max_concurrency, deadline)
+    limits = Constraints(max_memory, max_concurrency, deadline, architecture)
     tuning = tune_job(work, found, limits, cold=not warm, vcpu_speed=vcpu_speed)
     if as_json:
         show_json(tuning.document())

@@ -135,15 +135,15 @@ def plan(
         measured = at_rate(checked.limits.rows_per_s, planned)
     if problems := over_budget(planned, checked.limits, limits, measured):
         raise InvalidInput(problems)
-    return PlannedRun(planned, limits, needed_mb(checked, found), measured)
+    return PlannedRun(planned, limits, needed_mb(checked, found, limits), measured)
 
 
-def needed_mb(manifest: Manifest, found: RunInputs) -> int:
+def needed_mb(manifest: Manifest, found: RunInputs, limits: Limits) -> int:
     """Memory that a rank needs, in MiB."""
     row_bytes = max((p.row_bytes for p in found.partitions), default=0)
     model_bytes = found.model.bytes if found.model else 0
     inference = manifest.inference
-    engine = choose_engine(inference.engine)
+    engine = choose_engine(inference.engine, limits.engines)
     return projected_memory_mb(model_bytes, row_bytes, inference.batch_size, engine)
 
 

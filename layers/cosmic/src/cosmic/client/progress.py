@@ -115,8 +115,11 @@ def _usd(seen: Seen, running: int, ended: int, elapsed_s: float) -> float:
     share = len(seen.done) / len(known) if known else 0.0
     memory_mb = known[0].memory_mb if known else seen.memory_mb
     done = [(round(ms * share), mb) for ms, mb in map(invocation, known)]
+    billed = (*done, *((billed_ms(elapsed_s), memory_mb),) * running)
+    arm = seen.plan is not None and seen.plan.architecture == "arm64"
     usage = Usage(
-        lambda_billed_ms=(*done, *((billed_ms(elapsed_s), memory_mb),) * running),
+        lambda_billed_ms=() if arm else billed,
+        arm64_billed_ms=billed if arm else (),
         state_transitions=transitions(ended),
         s3_gets=round(share * sum(r.s3_reads for r in known)),
         s3_puts=round(share * sum(r.s3_writes for r in known)),

@@ -179,7 +179,8 @@ class Inference(Contract):
         description="number of ranks, at most one per batch; auto is the best value",
     )
     engine: EngineName | Literal["auto"] = Field(
-        default="auto", description="library that runs the model; auto is openvino"
+        default="auto",
+        description="library that runs the model; auto is openvino where ranks have it",
     )
     precision: Precision = Field(
         default="float32",

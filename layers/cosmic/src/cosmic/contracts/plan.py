@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, TypeAdapter, model_validator
 
 from cosmic.contracts.bands import BANDS, Bands
-from cosmic.contracts.engines import AUTO_ENGINE, ENGINES, EngineName, Precision, choose_engine
+from cosmic.contracts.engines import (
+    AUTO_ENGINE,
+    ENGINES,
+    Architecture,
+    EngineName,
+    Precision,
+    choose_engine,
+)
 from cosmic.contracts.manifest import Contract, FormatName, Manifest, RequestPayer
 from cosmic.errors import Problem
 
@@ -101,6 +108,7 @@ class PlanSettings(Contract):
         check_pixels: Whether objects are flagged whose pixels and magnitudes disagree.
         cai: What CAI's combined_data.json of this run says of its place, and where it goes.
         request_payer: Who pays for reading partitions and model.
+        architecture: Of the processor that ranks run on.
         planned_at: When `init` made it, UTC ISO 8601; None: nobody has written it down.
     """
 
@@ -120,6 +128,7 @@ class PlanSettings(Contract):
     check_pixels: bool = False
     cai: CaiResults | None = None
     request_payer: RequestPayer | None = None
+    architecture: Architecture = "x86_64"
     planned_at: str | None = None
 
 
@@ -281,6 +290,8 @@ def make_plan(
     warnings: Sequence[str] = (),
     check_pixels: bool = False,
     output_prefixes: tuple[str, ...] = (),
+    engines: Sequence[EngineName] = ENGINES,
+    architecture: Architecture = "x86_64",
 ) -> Plan:
     """Put together the plan of a run whose parts have been checked."""
     rows = limit_rows([p.rows for p in partitions], manifest.inference.limit_rows)
@@ -291,7 +302,7 @@ def make_plan(
         partitions=tuple(partitions),
         ranks=tuple(share_rows(rows, world_size, manifest.inference.batch_size)),
         batch_size=manifest.inference.batch_size,
-        engine=choose_engine(manifest.inference.engine),
+        engine=choose_engine(manifest.inference.engine, engines),
         precision=manifest.inference.precision,
         channel=channel,
         fmi_timeout_s=manifest.fmi.timeout_s,
@@ -302,6 +313,7 @@ def make_plan(
         check_pixels=check_pixels,
         cai=_cai_results(manifest.output.cai_result_path, output_prefixes),
         request_payer=manifest.data.request_payer,
+        architecture=architecture,
     )
 
 
@@ -374,12 +386,14 @@ class Limits(Contract):
         memory_mb: Memory of a rank's function.
         channels: How ranks can talk, the best first.
         output_prefixes: Where results may be written.
-        engines: Libraries that a rank can run the model with.
+        engines: Libraries that a rank can run the model with, at least one.
+        architecture: Of the processor that ranks run on.
     """
 
     world_size: int
     memory_mb: int
     channels: tuple[str, ...] = Field(strict=False)
     output_prefixes: tuple[str, ...] = Field(default=("",), strict=False)
-    engines: tuple[EngineName, ...] = Field(default=ENGINES, strict=False)
+    engines: tuple[EngineName, ...] = Field(default=ENGINES, strict=False, min_length=1)
+    architecture: Architecture = "x86_64"
     functions: FunctionLimits | None = FunctionLimits()

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cosmic.contracts.clocks import AWS
+from cosmic.contracts.engines import Architecture
 from cosmic.contracts.rank_record import RankRecord
-from cosmic.costs.prices import Architecture, Price, gb_second, price
+from cosmic.costs.prices import Price, gb_second, price
 
 if TYPE_CHECKING:
     from cosmic.storage.objects import Requests
@@ -19,21 +20,26 @@ TRANSITIONS_OF_A_RANK = 3
 TRANSITIONS_OF_A_LOOK = 3  # Admit, HasRoom, WaitForRoom: once more for a run that waits
 
 
+Billed = tuple[tuple[int, int], ...]
+
+
 @dataclass(frozen=True)
 class Usage:
     """What was used.
 
     Attributes:
-        lambda_billed_ms: Billed milliseconds and configured MB of each invocation.
+        lambda_billed_ms: Billed milliseconds and configured MB of each invocation on x86_64.
         state_transitions: Step Functions standard transitions.
         s3_puts: PUT, COPY, POST and LIST requests.
         s3_gets: GET and HEAD requests.
+        arm64_billed_ms: The same of each invocation on arm64.
     """
 
-    lambda_billed_ms: tuple[tuple[int, int], ...]
+    lambda_billed_ms: Billed
     state_transitions: int = 0
     s3_puts: int = 0
     s3_gets: int = 0
+    arm64_billed_ms: Billed = ()
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,20 @@ def invocation(record: RankRecord) -> tuple[int, int]:
     return billed_ms(billed_s(record)), record.memory_mb
 
 
+def billed_apart(
+    ranks: Iterable[tuple[int, int]], aggregate: tuple[int, int], architecture: Architecture
+) -> tuple[Billed, Billed]:
+    """Invocations of a run on x86_64 and those on arm64: `aggregate` is always on x86_64.
+
+    Args:
+        ranks: Billed milliseconds and configured MB of each rank.
+        aggregate: The same of `aggregate`.
+        architecture: Of the ranks.
+    """
+    arm = tuple(ranks) if architecture == "arm64" else ()
+    return (aggregate,) if arm else (*ranks, aggregate), arm
+
+
 def transitions(ranks: int, retries: int = 0, looks: int = 0) -> int:
     """State transitions of a run: the only place where they are counted.
 
@@ -92,6 +112,7 @@ def usage_of_run(
     aggregate: tuple[int, int],
     requests: Requests,
     looks: int = 0,
+    architecture: Architecture = "x86_64",
 ) -> Usage:
     """What a finished run used, from what its ranks recorded.
 
@@ -101,22 +122,32 @@ def usage_of_run(
         aggregate: Billed milliseconds and configured MB of `aggregate`.
         requests: Of `aggregate` to S3 for this run.
         looks: How often the run looked for room and had to wait.
+        architecture: Of the ranks.
     """
+    x86_64, arm64 = billed_apart([*map(invocation, records)], aggregate, architecture)
     return Usage(
-        lambda_billed_ms=(*map(invocation, records), aggregate),
+        lambda_billed_ms=x86_64,
         state_transitions=transitions(world_size, sum(r.attempt for r in records), looks),
         s3_gets=requests.reads + sum(r.s3_reads for r in records),
         s3_puts=requests.writes + sum(r.s3_writes for r in records),
+        arm64_billed_ms=arm64,
     )
 
 
-def bill(usage: Usage, architecture: Architecture = "x86_64") -> list[Line]:
+def bill(usage: Usage) -> list[Line]:
     """The lines of the bill; configured memory counts, not what was used."""
+    x86_64, arm64 = usage.lambda_billed_ms, usage.arm64_billed_ms
+    durations = [_duration("Lambda duration", x86_64, "x86_64")]
+    if arm64:
+        durations.append(_duration("Lambda duration on arm64", arm64, "arm64"))
+    return [*durations, *counted_lines(len(x86_64) + len(arm64), usage)]
+
+
+def _duration(item: str, billed: Billed, architecture: Architecture) -> Line:
     memory = gb_second(architecture)
-    gb_s = sum(ms / 1000 * mb / 1024 for ms, mb in usage.lambda_billed_ms)
+    gb_s = sum(ms / 1000 * mb / 1024 for ms, mb in billed)
     formula = f"{gb_s:.3f} GB-s of configured memory x ${memory.usd}"
-    duration = Line("Lambda duration", formula, gb_s * memory.usd, memory)
-    return [duration, *counted_lines(len(usage.lambda_billed_ms), usage)]
+    return Line(item, formula, gb_s * memory.usd, memory)
 
 
 def counted_lines(invocations: int, usage: Usage) -> list[Line]:

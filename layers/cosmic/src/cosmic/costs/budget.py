@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from cosmic.contracts.manifest import RunLimits
 from cosmic.contracts.plan import Limits, Plan
-from cosmic.costs.bill import bill, billed_ms, total_usd
+from cosmic.costs.bill import bill, billed_apart, billed_ms, total_usd
 from cosmic.costs.counts import count
 from cosmic.costs.measured import Measured, at_rate
 from cosmic.costs.platform import LAMBDA
@@ -39,7 +39,7 @@ def most_usd(plan: Plan, limits: Limits) -> float:
     known = count(job, how, min(plan.world_size, limits.world_size))
     ranks = [(billed_ms(LONGEST_RANK_S), limits.memory_mb)] * plan.world_size
     aggregate = (billed_ms(LONGEST_AGGREGATE_S), AGGREGATE_MB)
-    return total_usd(bill(known.usage((*ranks, aggregate))))
+    return total_usd(bill(known.usage(*billed_apart(ranks, aggregate, plan.architecture))))
 
 
 def over_budget(

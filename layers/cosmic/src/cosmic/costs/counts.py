@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from cosmic.contracts.catalogue_columns import row_dtype
 from cosmic.contracts.columns import COLUMNS, TEXT_ID
+from cosmic.contracts.engines import Architecture
 from cosmic.contracts.plan import gathers
-from cosmic.costs.bill import Line, Usage, counted_lines, transitions
+from cosmic.costs.bill import Billed, Line, Usage, counted_lines, transitions
 from cosmic.data.blocks import BLOCK_BYTES
 from cosmic.data.ranges import PART_BYTES, spans
 from cosmic.storage.multipart import PART_BYTES as PART_BYTES_OF_RESULTS
@@ -74,12 +75,14 @@ class Configuration:
         world_size: Number of ranks.
         batch_size: Rows that the model takes at a time.
         partition_rows: Of a partition, the largest where they differ.
+        architecture: Of the processor that ranks run on.
     """
 
     memory_mb: int
     world_size: int
     batch_size: int
     partition_rows: int
+    architecture: Architecture = "x86_64"
 
 
 class Shares(NamedTuple):
@@ -102,9 +105,9 @@ class Counts(NamedTuple):
     s3_gets: int
     s3_puts: int
 
-    def usage(self, lambda_billed_ms: tuple[tuple[int, int], ...] = ()) -> Usage:
-        """The same with the time that was or will be billed."""
-        return Usage(lambda_billed_ms, self.transitions, self.s3_puts, self.s3_gets)
+    def usage(self, x86_64: Billed = (), arm64: Billed = ()) -> Usage:
+        """The same with the time that was or will be billed, by architecture."""
+        return Usage(x86_64, self.transitions, self.s3_puts, self.s3_gets, arm64)
 
     def lines(self) -> list[Line]:
         """The bill's lines for it; that of the duration is missing."""

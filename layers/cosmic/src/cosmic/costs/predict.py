@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosmic.contracts.vcpus import MB_PER_VCPU, threads_for_memory
-from cosmic.costs.bill import Line, bill, billed_ms, total_usd
+from cosmic.costs.bill import Line, bill, billed_apart, billed_ms, total_usd
 from cosmic.costs.counts import Configuration, Counts, Job, count, shares
 from cosmic.costs.measured import Measured, speed_up
 from cosmic.costs.platform import Platform
@@ -57,6 +57,7 @@ class Prediction:
         """As JSON, without the bill's lines."""
         c = self.configuration
         return {
+            "architecture": c.architecture,
             "memory_mb": c.memory_mb,
             "world_size": c.world_size,
             "batch_size": c.batch_size,
@@ -107,7 +108,8 @@ def predict(job: Job, how: Configuration, measured: Measured, platform: Platform
     merge_s /= platform.vcpu_speed
     counts = count(job, how, platform.slots(how.world_size))
     billed = [(billed_ms(s), how.memory_mb) for s in ranks.billed.tolist()]
-    usage = counts.usage((*billed, (billed_ms(merge_s), AGGREGATE_MB)))
+    aggregate = (billed_ms(merge_s), AGGREGATE_MB)
+    usage = counts.usage(*billed_apart(billed, aggregate, how.architecture))
     needs, beyond_measured = _memory(job, how, measured)
     return Prediction(
         configuration=how,

@@ -8,6 +8,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal
 
+from cosmic.contracts.engines import Architecture
+
 PriceName = Literal[
     "lambda_gb_second.x86_64",
     "lambda_gb_second.arm64",
@@ -16,7 +18,6 @@ PriceName = Literal[
     "s3_put",
     "s3_get",
 ]
-Architecture = Literal["x86_64", "arm64"]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from cosmic.contracts.engines import ARM_ENGINE, Architecture
 from cosmic.contracts.vcpus import MB_PER_VCPU
 from cosmic.costs.counts import Configuration, Job
 from cosmic.costs.measured import Measured
@@ -27,11 +28,13 @@ class Constraints:
         max_memory_mb: Of the function.
         max_concurrency: Ranks at once.
         deadline_s: Longest wall of the run; None: none.
+        architecture: Of the processor that ranks run on.
     """
 
     max_memory_mb: int = 10_240
     max_concurrency: int = 1000
     deadline_s: float | None = None
+    architecture: Architecture = "x86_64"
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def candidates(
     for memory_mb, batch_size, of_partition in product(memories, sizes, partition_rows):
         batches = -(-job.rows // batch_size)
         for world in world_sizes(min(limits.max_concurrency, batches, LARGEST_WORLD)):
-            yield Configuration(memory_mb, world, batch_size, of_partition)
+            yield Configuration(memory_mb, world, batch_size, of_partition, limits.architecture)
 
 
 def advise(
@@ -82,8 +85,12 @@ def advise(
     """Recommend a configuration for each aim.
 
     Raises:
-        InputError: none meets the constraints; says how far off the nearest is.
+        InputError: none meets the constraints; says how far off the nearest is. Or what was
+            measured does not run on that processor.
     """
+    if limits.architecture == "arm64" and measured.engine != ARM_ENGINE:
+        message = f"{measured.engine} was measured, which ranks on arm64 don't have"
+        raise InputError(message, code="no-engine", hint=f"measure {ARM_ENGINE}")
     asked = list(candidates(job, measured, limits, partition_rows))
     all_of_them = [predict(job, how, measured, platform) for how in asked]
     able = [p for p in all_of_them if works(p, platform)]

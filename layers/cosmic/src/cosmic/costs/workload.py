@@ -51,7 +51,8 @@ def of_plan(plan: Plan, memory_mb: int, *, cold: bool = True) -> tuple[Job, Conf
     rows = tuple(stops.values())
     row_bytes = max(p.row_bytes for p in plan.partitions)
     job = Job(plan.rows, row_bytes, cold, plan.channel, plan.fmi_timeout_s, rows, plan.id_bytes)
-    return job, Configuration(memory_mb, plan.world_size, plan.batch_size, max(rows))
+    shape = (memory_mb, plan.world_size, plan.batch_size, max(rows))
+    return job, Configuration(*shape, plan.architecture)
 
 
 def of_folder(folder: Path) -> Workload:

@@ -7,7 +7,7 @@ from typing import Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from cosmic.contracts.engines import AUTO_ENGINE, ENGINES, EngineName
+from cosmic.contracts.engines import AUTO_ENGINE, ENGINES, Architecture, EngineName
 from cosmic.contracts.plan import Limits
 
 
@@ -27,6 +27,7 @@ class InitSettings(BaseModel):
     channels: str = Field("", alias="COSMIC_FMI_CHANNELS")
     output_prefixes: str = Field("runs/", alias="COSMIC_OUTPUT_PREFIXES")
     engines: str = Field(AUTO_ENGINE, alias="COSMIC_ENGINES")
+    architecture: Architecture = Field("x86_64", alias="COSMIC_INFER_ARCHITECTURE")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -41,6 +42,7 @@ class InitSettings(BaseModel):
             channels=_listed(self.channels),
             output_prefixes=_listed(self.output_prefixes),
             engines=cast("tuple[EngineName, ...]", _listed(self.engines)),
+            architecture=self.architecture,
         )
 
     @field_validator("engines")

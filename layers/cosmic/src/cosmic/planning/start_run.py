@@ -180,7 +180,7 @@ def _whole(error: InputError) -> Problem:
 
 def survey_input(manifest: Manifest, store: Readable, limits: Limits) -> RunInputs:
     """Look at a run's input; a model that fits into no rank is refused unread."""
-    engine = choose_engine(manifest.inference.engine)
+    engine = choose_engine(manifest.inference.engine, limits.engines)
     largest = largest_model_bytes(limits.memory_mb, engine) or None  # what is wrong isn't the model
     return inspect_inputs(
         store,
@@ -214,7 +214,7 @@ def plan_run(
         found.model.bytes if found.model else 0,
         row_bytes,
         batch_size,
-        choose_engine(manifest.inference.engine),
+        choose_engine(manifest.inference.engine, limits.engines),
     )
     problems = list(found.problems)
     if found.partitions or not problems:
@@ -226,7 +226,7 @@ def plan_run(
     if not manifest.output.prefix.startswith(limits.output_prefixes):
         problems.append(_no_prefix(manifest.output.prefix, limits))
     problems += _no_engine(manifest.inference, limits)
-    problems += _no_precision(manifest.inference)
+    problems += _no_precision(manifest.inference, limits)
     if problems or found.model is None:
         return problems
     return make_plan(
@@ -240,11 +240,13 @@ def plan_run(
         warnings=[*manifest.warnings, *found.warnings, *fewer, *warnings],
         check_pixels=found.check_pixels,
         output_prefixes=limits.output_prefixes,
+        engines=limits.engines,
+        architecture=limits.architecture,
     )
 
 
 def _no_engine(inference: Inference, limits: Limits) -> list[Problem]:
-    engine = choose_engine(inference.engine)
+    engine = choose_engine(inference.engine, limits.engines)
     if engine in limits.engines:
         return []
     message = f"the engine {engine} is not installed in this deployment"
@@ -252,12 +254,13 @@ def _no_engine(inference: Inference, limits: Limits) -> list[Problem]:
     return [Problem("/inference/engine", message, inference.engine, hint, "no-engine")]
 
 
-def _no_precision(inference: Inference) -> list[Problem]:
+def _no_precision(inference: Inference, limits: Limits) -> list[Problem]:
     """Whether the processor has a precision, only a rank can tell."""
-    engine = choose_engine(inference.engine)
+    engine = choose_engine(inference.engine, limits.engines)
     if inference.precision == "float32" or engine == BF16_ENGINE:
         return []
-    hint = f"use float32, or the engine {BF16_ENGINE}"
+    other = f", or the engine {BF16_ENGINE}" if BF16_ENGINE in limits.engines else ""
+    hint = f"use float32{other}"
     message = f"the engine {engine} does not compute in {inference.precision}"
     return [
         Problem("/inference/precision", message, inference.precision, hint, "no-precision"),

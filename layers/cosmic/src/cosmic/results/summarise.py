@@ -249,7 +249,8 @@ def _bill(
 ) -> dict[str, Any]:
     """What the run cost until now; the few milliseconds that follow are not in it."""
     own = (billed_ms(aggregate_s), task.memory_mb)
-    usage = usage_of_run(parts.records, parts.plan.world_size, own, requests, task.looks)
+    ranks = (parts.records, parts.plan.world_size)
+    usage = usage_of_run(*ranks, own, requests, task.looks, parts.plan.architecture)
     return bill_document(bill(usage), parts.plan.rows, task.clock)
 
 
