@@ -45,7 +45,7 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env install demo test test-unit test-long system site check format lint types validate security schemas dist build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables bench-pixels test-containers pins wheels bench-balance bench-predict faults
+.PHONY: help bench-waves bench-soak env install demo test test-unit test-long system site check format lint types validate security schemas dist build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables bench-pixels test-containers pins wheels bench-balance bench-predict faults
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -192,6 +192,12 @@ bench-pipeline: $(VENV)/.ready ## The whole pipeline beside the bare loop, by ro
 
 faults: $(VENV)/.ready ## Runs under kills and broken replies of S3: what was whole, named or lost (SEEDS, SECONDS)
 	$(BIN)/python -m bench.faults --seed $(SEEDS) --seconds $(SECONDS)
+
+bench-waves: $(VENV)/.ready ## 300 ranks on this machine, in waves: the most memory and processes
+	$(BIN)/python -m bench.waves
+
+bench-soak: $(VENV)/.ready ## 200 runs in a row in one local stack: does it grow?
+	$(BIN)/python -m bench.soak
 
 bench-pixels: $(VENV)/.ready ## How often pixels and magnitudes are said to disagree, rightly and by mistake
 	$(BIN)/python -m bench.pixels

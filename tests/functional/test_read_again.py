@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from cosmic.errors import CosmicError, InputError, TransientError
 from cosmic.planning.inputs import RunInputs, inspect_inputs
 from cosmic.ranks.environment import RankEnvironment
 from cosmic.storage.etag import ETagCheck
-from cosmic.storage.objects import Store
+from cosmic.storage.objects import Store, StoredObject
 
 CHECKPOINT = Path(__file__).parents[2] / "models/tiny/astromae-tiny.safetensors"
 ROWS = 64
@@ -64,6 +65,26 @@ def rows_of(store: Store, plan: Plan) -> list[Any]:
 
 def test_rows_and_headers(store: Store, plan: Plan) -> None:
     np.testing.assert_array_equal(rows_of(Spoiling(store, 1), plan), rows_of(store, plan))
+
+
+class SpoilingList(Store):
+    """S3 whose listings have a flipped bit in what they say of each object."""
+
+    def __init__(self, store: Store, **other: Any) -> None:
+        super().__init__(store._s3)
+        self._other = other
+
+    def list(self, at: Location) -> Iterator[StoredObject]:
+        """List, spoilt."""
+        return (replace(found, **self._other) for found in super().list(at))
+
+
+@pytest.mark.parametrize("other", [{"etag": '"0"'}, {"bytes": 17}, {"bytes": 1 << 40}])
+def test_a_listing(store: Store, plan: Plan, bucket: str, other: dict[str, Any]) -> None:
+    model, data = Model(uri=f"s3://{bucket}/m"), Data(uri=f"s3://{bucket}/d/")
+    found = inspect_inputs(SpoilingList(store, **other), data, model)
+    assert found.problems == []
+    assert tuple(found.partitions) == plan.partitions
 
 
 class SpoilingRows(Spoiling):

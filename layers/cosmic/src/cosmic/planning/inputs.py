@@ -299,9 +299,19 @@ def _missing(keys: Sequence[str]) -> Holes:
 def _open_partition(
     store: Readable, layout: FormatName, listed: Listed
 ) -> OpenPartition | list[Problem]:
+    outcome = _read_partition(store, layout, listed, listed.found)
+    if isinstance(outcome, OpenPartition) or listed.found is None:
+        return outcome
+    # The listing has no checksum and may have been damaged, or be older than the object.
+    return _read_partition(store, layout, listed, None)
+
+
+def _read_partition(
+    store: Readable, layout: FormatName, listed: Listed, known: StoredObject | None
+) -> OpenPartition | list[Problem]:
     at = listed.at
     try:
-        found = listed.found or store.head(at)
+        found = known or store.head(at)
         header = read_header(
             layout,
             lambda offset, length: store.get_range(at, offset, length, etag=found.etag),
