@@ -59,7 +59,7 @@ CASES = {
         *("open", r"catalogue[^/]* [wx]", signal.SIGTERM),
         frozenset(
             {"job.json", "plan.json", "0.safetensors", "partitions.index.json"}
-            | {"rank-0000-of-0001.parquet", "rank-0000-of-0001.json"}
+            | {"rank-0000-of-0001.npy", "rank-0000-of-0001.json"}
         ),
     ),
 }
