@@ -97,6 +97,10 @@ def row_groups(blocks: Iterable[Rows]) -> Iterator[pa.Table]:
 
 
 def _together(blocks: Sequence[Rows]) -> Rows:
-    """Rows of all blocks; as bytes, for NumPy takes ten times as long column by column."""
-    kind = blocks[0].dtype
-    return np.concatenate([block.view(np.uint8) for block in blocks]).view(kind)
+    """Rows of all blocks; as bytes, for NumPy takes ten times as long column by column.
+
+    Text ids take as many bytes as the longest of their own partition: the widest rows hold all.
+    """
+    kind = max((block.dtype for block in blocks), key=lambda each: each.itemsize)
+    same = [block.astype(kind, copy=False) for block in blocks]
+    return np.concatenate([block.view(np.uint8) for block in same]).view(kind)
