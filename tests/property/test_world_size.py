@@ -79,18 +79,16 @@ def test_the_same_manifest_gives_the_same_plan(rows: int, most: int) -> None:
     assert planned([rows], most) == planned([rows], most)
 
 
-@given(st.integers(1, 500), st.integers(1, 500), at_once)
-def test_more_rows_get_no_fewer_ranks(few: int, more: int, most: int) -> None:
-    few, more = sorted((few, more))
-    found = [best_world_size(manifest(), inputs([1280] * n), limits(most)) for n in (few, more)]
-    assert found == sorted(found)
+def test_ten_times_the_rows_get_more_ranks() -> None:
+    """Between neighbours that isn't so: 300 ranks can divide a run better than 361 do."""
+    found = [best_world_size(manifest(), inputs([1280] * 10**n), limits(10_000)) for n in range(4)]
+    assert found == sorted(set(found))
 
 
-@given(st.integers(1, 500), at_once, st.floats(20, 5000), st.floats(20, 5000))
-def test_a_faster_model_gets_no_more_ranks(partitions: int, most: int, a: float, b: float) -> None:
-    rows = inputs([1280] * partitions)
-    ranks = [best_world_size(manifest(rate), rows, limits(most)) for rate in sorted((a, b))]
-    assert ranks == sorted(ranks, reverse=True)
+def test_a_model_ten_times_as_fast_gets_fewer_ranks() -> None:
+    rates = (20, 200, 2000)
+    found = [best_world_size(manifest(r), inputs([1280] * 100), limits(10_000)) for r in rates]
+    assert found == sorted(set(found), reverse=True)
 
 
 @given(st.integers(1, 60), st.integers(1, 300))
