@@ -372,7 +372,7 @@ def _fine(objects: int, bands: dict[str, BandRatio], lit: Sequence[BandRatio]) -
     """Nothing to refuse; a factor that all bands share may be a unit all the same."""
     ratios = [b.ratio or 0.0 for b in lit]
     factor = float(np.median(ratios))
-    shared = len(lit) >= LEAST_SHARED and max(ratios) <= ALIKE * min(ratios)
+    shared = factor > 0 and len(lit) >= LEAST_SHARED and max(ratios) <= ALIKE * min(ratios)
     if not shared or UNUSUAL_FAINT <= factor <= UNUSUAL_BRIGHT:
         return Report("ok", objects, bands)
     message = f"all pixels are {_times(factor)} ({_ratios(bands)})"
