@@ -53,11 +53,12 @@ def best_world_size(manifest: Manifest, found: RunInputs, limits: Limits) -> int
         model_bytes=found.model.bytes,
         row_bytes=job.row_bytes,
         batch_size=inference.batch_size,
-        engine=choose_engine(inference.engine),
+        engine=choose_engine(inference.engine, limits.engines),
         precision=inference.precision,
     )
     measured = usual(manifest.limits.rows_per_s or USUAL_ROWS_PER_S, subject)
-    how = Configuration(limits.memory_mb, 1, inference.batch_size, max(rows))
+    shape = (limits.memory_mb, 1, inference.batch_size, max(rows))
+    how = Configuration(*shape, limits.architecture)
     return _best(job, how, measured, limits)
 
 
