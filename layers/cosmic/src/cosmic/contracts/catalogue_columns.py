@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -11,13 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosmic.contracts.bands import BANDS, Bands, bands_of_columns
-from cosmic.contracts.plausible import (
-    plausible_declinations,
-    plausible_magnitude_errors,
-    plausible_magnitudes,
-    plausible_redshifts,
-    plausible_right_ascensions,
-)
+from cosmic.contracts.plausible import PLAUSIBLE
 from cosmic.contracts.quantiles import QUANTILES
 
 INT32, INT64 = np.dtype(np.int32), np.dtype(np.int64)
@@ -80,11 +74,6 @@ def columns_in(names: Iterable[str]) -> dict[str, ColumnInfo]:
 
 
 COLUMNS = columns_of(BANDS)
-PLAUSIBLE: dict[str, Callable[[NDArray[Any]], NDArray[np.bool_]]] = {
-    "ra": plausible_right_ascensions,
-    "dec": plausible_declinations,
-    "z_spec": plausible_redshifts,
-}
 
 
 def row_dtype(id_bytes: int | None, bands: Bands = BANDS) -> np.dtype[np.void]:
@@ -109,11 +98,8 @@ def can_be_null(kind: np.dtype[Any]) -> bool:
 
 def is_known(name: str, values: NDArray[Any]) -> NDArray[np.bool_]:
     """Which values of a column that can be null are some: finite, and plausible for their kind."""
-    if name.startswith("mag_err_"):
-        return plausible_magnitude_errors(values)
-    if name.startswith("mag_"):
-        return plausible_magnitudes(values)
-    return PLAUSIBLE.get(name, np.isfinite)(values)
+    quantity = next((q for q in ("mag_err", "mag") if name.startswith(f"{q}_")), name)
+    return PLAUSIBLE.get(quantity, np.isfinite)(values)
 
 
 def catalogue_rows(

@@ -7,6 +7,7 @@ outside what nature and photometry allow, so a range per quantity finds them in 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -51,3 +52,12 @@ def plausible_declinations(values: Floats) -> Mask:
 def _within(values: Floats, low: float, high: float) -> Mask:
     within: Mask = (values >= low) & (values <= high)
     return within
+
+
+PLAUSIBLE: dict[str, Callable[[Floats], Mask]] = {
+    "mag": plausible_magnitudes,
+    "mag_err": plausible_magnitude_errors,
+    "ra": plausible_right_ascensions,
+    "dec": plausible_declinations,
+    "z_spec": plausible_redshifts,
+}  # by a partition's columns

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cosmic.contracts.plausible import PLAUSIBLE
 from cosmic.data.pack.choices import Choices
 from cosmic.data.pack.columns import map_columns
 from cosmic.data.pack.opening import opened
@@ -15,7 +16,6 @@ from cosmic.data.pack.partitions import damaged
 from cosmic.data.pack.pixel_sample import PixelSample
 from cosmic.data.pack.source import Array, Field, Source, Values
 from cosmic.data.pack.taken import Mapped
-from cosmic.data.pack.values import PLAUSIBLE
 from cosmic.errors import InputError
 
 BYTES_AT_ONCE = 16 << 20

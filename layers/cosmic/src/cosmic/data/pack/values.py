@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cosmic.contracts.bands import Bands
 from cosmic.contracts.columns import COLUMNS, columns_of
-from cosmic.contracts.plausible import (
-    plausible_declinations,
-    plausible_magnitude_errors,
-    plausible_magnitudes,
-    plausible_redshifts,
-    plausible_right_ascensions,
-)
+from cosmic.contracts.plausible import PLAUSIBLE
 from cosmic.data.pack.bands import band_order, bands_of, read_in_order, text_of
 from cosmic.data.pack.fluxes import Fluxes
 from cosmic.data.pack.ids import object_ids
@@ -26,14 +18,6 @@ from cosmic.data.pack.source import Array, Values, joined
 from cosmic.data.pack.taken import Mapped, Taken
 from cosmic.data.pack.tally import Tally
 from cosmic.errors import InputError
-
-PLAUSIBLE: dict[str, Callable[[NDArray[Any]], NDArray[np.bool_]]] = {
-    "mag": plausible_magnitudes,
-    "mag_err": plausible_magnitude_errors,
-    "ra": plausible_right_ascensions,
-    "dec": plausible_declinations,
-    "z_spec": plausible_redshifts,
-}
 
 
 def read_column(
