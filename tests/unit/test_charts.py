@@ -13,9 +13,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from cosmic.report.cells import SkyCounts
 from cosmic.report.chart import Axis, Boxes, Chart, Line, Panel, Steps
 from cosmic.report.chart_svg import inline_svg
 from cosmic.report.density import density_chart, merged_boxes
+from cosmic.report.maps import sky_chart
 from cosmic.report.page import MAX_PAGE_BYTES, page
 from cosmic.report.paper_figures import write_plots
 from cosmic.report.phases import PHASES, prevalent, timeline
@@ -120,3 +122,14 @@ def test_the_same_charts_are_plots_on_paper(tmp_path: Path) -> None:
     assert {p.read_bytes()[:4] for p in made} == {b"\x89PNG", b"%PDF"}
     words = density_chart(document.binned, photo_z).panels[0].words
     assert words == ("N = 3,000", f"σ_NMAD = {photo_z['sigma_nmad']:.4f}")
+
+
+def test_a_field_across_ra_0_is_labelled_with_ra() -> None:
+    counts = SkyCounts()
+    counts.see(pa.table({"ra": [350.0, 359.0, 1.0, 19.0], "dec": [0.0, 1.0, 2.0, 3.0]}))
+    cells = counts.cells()
+    assert cells is not None
+    assert cells.x_edges[0] < 0
+    (panel,) = sky_chart(cells).panels
+    labels = [label for _, label in ticks(panel.x)]
+    assert labels == ["350", "355", "0", "5", "10", "15"]

@@ -56,7 +56,7 @@ def _wide(text: str, size: float = FONT_PT) -> float:
 
 def _laid_out(chart: Chart) -> Iterator[tuple[Panel, Frame]]:
     labels = [label for panel in chart.panels for _, label in ticks(panel.y)]
-    left = FONT_PT + 2 * GAP + max(map(_wide, labels), default=0.0) + TICK + GAP
+    left = FONT_PT + 3 * GAP + max(map(_wide, labels), default=0.0) + TICK + GAP
     top = TOP + ROW * len(_legend_rows(chart))
     below = TICK + GAP + FONT_PT + GAP + FONT_PT + 3 * GAP
     free = chart.height - top - below - BETWEEN * (len(chart.panels) - 1)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from cosmic.report.cells import Cells
 from cosmic.report.chart import Axis, Chart, Panel
 from cosmic.report.density import shade_key, shade_limits, shaded_boxes
+from cosmic.report.ticks import ticks
 
 KEY_SPACE = 0.28  # of the axes' height, above what is drawn
 
 
 def sky_chart(sky: Cells) -> Chart:
     """Where the objects are on the sky; ra grows to the left, as one looks at it."""
-    return _chart(
-        sky, Axis("ra (degrees)", sky.x_edges[-1], sky.x_edges[0], grid=True), "dec (degrees)"
-    )
+    axis = Axis("ra (degrees)", sky.x_edges[-1], sky.x_edges[0], grid=True)
+    # The edges of a field across ra 0 begin below 0: its labels are ra all the same.
+    labels = tuple((at, f"{at % 360:g}") for at, _ in ticks(axis))
+    return _chart(sky, replace(axis, ticks=labels), "dec (degrees)")
 
 
 def magnitude_chart(cells: Cells) -> Chart:
