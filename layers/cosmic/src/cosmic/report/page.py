@@ -116,14 +116,14 @@ def _redshift_pictures(document: ReportDocument) -> list[Picture]:
         "density",
         "z_phot against z_spec",
         f"{binned.known:,} objects; the line is 1:1, dashes are at |dz| = 0.05, below is dz. "
-        f"{binned.density_outside:,} lie outside the upper panel.",
+        f"Objects outside the upper panel: {binned.density_outside:,}.",
     )
     residuals = _picture(
         residual_chart(binned, photo_z),
         "residuals",
         "Residuals",
         "A curve narrower than the histogram's wings means more outliers than a Gaussian has. "
-        f"{binned.residuals_outside:,} objects lie outside.",
+        f"Objects outside the axes: {binned.residuals_outside:,}.",
     )
     calibration = _pz_pictures(document.metrics.get("pz") or {"n": 0})
     return [density, residuals, *calibration, of_z, *_binned_pictures(photo_z), *_maps(document)]
@@ -133,7 +133,7 @@ def _maps(document: ReportDocument) -> list[Picture]:
     """Where the objects are: in redshift and magnitude, and on the sky."""
     made = []
     if document.magnitudes:
-        caption = f"All objects with both; {document.magnitudes.outside:,} lie outside."
+        caption = f"All objects with both. Outside the axes: {document.magnitudes.outside:,}."
         chart = magnitude_chart(document.magnitudes)
         made.append(_picture(chart, "z-magnitude", "Redshift and magnitude", caption))
     if document.sky:
