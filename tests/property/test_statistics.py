@@ -12,7 +12,7 @@ from astropy.stats import mad_std
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosmic.metrics.photo_z import photo_z_metrics, residuals
+from cosmic.metrics.photo_z import Z_EDGES, photo_z_metrics, residuals
 from cosmic.metrics.statistics import BINS, Statistics, disagreements, summation_bound
 from cosmic.results.collective import CollectiveRecord, parse_collective
 
@@ -171,6 +171,9 @@ def test_metrics_are_those_of_scipy_and_astropy(seed: int, rows: int) -> None:
     assert found["pasquet"]["bias_mean"] == pytest.approx(scipy.stats.tmean(dz), abs=1e-12)
     total = (rows - 1) * scipy.stats.tvar(z_spec)
     assert found["r2"] == pytest.approx(1 - np.sum((z_phot - z_spec) ** 2) / total)
+    means = scipy.stats.binned_statistic(z_spec, z_spec, "mean", Z_EDGES).statistic
+    expected = [mean for mean in means if np.isfinite(mean)]
+    assert [each["mean"] for each in found["bins"]["z_spec"]] == pytest.approx(expected)
 
 
 def test_r2_within_1e5_is_that_of_exact_arithmetic() -> None:
@@ -219,7 +222,7 @@ def test_metrics_of_a_known_sample() -> None:
     assert found["rail"]["bias_median"] == 0
     assert found["rail"]["outliers"] == pytest.approx(0.4)
     assert found["r2"] is None
-    assert found["bins"]["mag_r"] == [{"from": 17.0, "to": 18.0, "n": 5}]
+    assert found["bins"]["mag_r"] == [{"from": 17.0, "to": 18.0, "mean": 17.5, "n": 5}]
 
 
 def test_dz_is_relative_to_one_plus_z() -> None:

@@ -13,10 +13,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from cosmic.metrics.photo_z import photo_z_metrics
 from cosmic.report.cells import SkyCounts
-from cosmic.report.chart import Axis, Boxes, Chart, Line, Panel, Steps
+from cosmic.report.chart import Axis, Boxes, Chart, Line, Panel, Points, Steps
 from cosmic.report.chart_svg import inline_svg
 from cosmic.report.density import density_chart, merged_boxes
+from cosmic.report.figures import binned_chart
 from cosmic.report.maps import sky_chart
 from cosmic.report.page import MAX_PAGE_BYTES, page
 from cosmic.report.paper_figures import write_plots
@@ -133,3 +135,12 @@ def test_a_field_across_ra_0_is_labelled_with_ra() -> None:
     (panel,) = sky_chart(cells).panels
     labels = [label for _, label in ticks(panel.x)]
     assert labels == ["350", "355", "0", "5", "10", "15"]
+
+
+def test_metrics_in_bins_are_drawn_where_their_objects_are() -> None:
+    z = np.full(20, 0.12, np.float32)
+    metrics = photo_z_metrics(z, z, np.full(20, 17.25))
+    chart = binned_chart(metrics, "mag_r")
+    (points,) = (mark for mark in chart.panels[1].marks if isinstance(mark, Points))
+    np.testing.assert_array_equal(points.x, [17.25])
+    np.testing.assert_array_equal(points.x_error, [[0.25], [0.75]])

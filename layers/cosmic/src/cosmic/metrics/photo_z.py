@@ -202,11 +202,14 @@ class Bins:
         self._edges = edges
         self._dz = [Distribution(BITS_BINNED, EXACT_ROWS_BINNED) for _ in edges[1:]]
         self._outliers = np.zeros(len(edges) - 1, np.int64)
+        self._sums = np.zeros(len(edges) - 1)
 
     def add(self, dz: Doubles, by: Floats) -> None:
         """Add dz (N,) to the bins that `by` (N,) says; what is beyond the edges has none."""
         which = np.digitize(by, self._edges)
-        for i, rows in enumerate(np.bincount(which)[1 : len(self._edges)]):
+        inside = slice(1, len(self._edges))
+        self._sums += np.bincount(which, by, len(self._edges) + 1)[inside]
+        for i, rows in enumerate(np.bincount(which)[inside]):
             if rows:
                 part = dz[which == i + 1]
                 self._dz[i].add(part)
@@ -215,12 +218,14 @@ class Bins:
     def metrics(self) -> Iterator[dict[str, Any]]:
         """One object a bin, with standard errors; empty bins are left out.
 
-        Bins with fewer than `BIN_MINIMUM` rows say their N alone.
+        `mean` is that of what the bins are of, such as z_spec, over the bin's rows. Bins with fewer
+        than `BIN_MINIMUM` rows have no metrics.
         """
         for i, residual in enumerate(self._dz):
             if residual.n:
                 ends = {"from": float(self._edges[i]), "to": float(self._edges[i + 1])}
-                yield {**ends, "n": residual.n, **_bin(residual, int(self._outliers[i]))}
+                size = {"mean": float(self._sums[i]) / residual.n, "n": residual.n}
+                yield {**ends, **size, **_bin(residual, int(self._outliers[i]))}
 
 
 def _bin(residual: Distribution, outliers: int) -> dict[str, float]:

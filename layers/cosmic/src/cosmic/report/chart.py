@@ -69,7 +69,11 @@ class Steps:
 
 @dataclass(frozen=True)
 class Points:
-    """Points (N,) with error bars."""
+    """Points (N,) with error bars.
+
+    Attributes:
+        x_error: To either side (N,), or below and above (2, N).
+    """
 
     x: ArrayLike
     y: ArrayLike

@@ -65,7 +65,9 @@ def _binned_panel(
     values = percent * np.array([b[name] for b in bins])
     errors = percent * np.array([b[f"{name}_err"] for b in bins])
     low, high = reach(values - errors, values + errors)
-    points = Points((ends[0] + ends[1]) / 2, values, errors, (ends[1] - ends[0]) / 2, "phot")
+    centres = (ends[0] + ends[1]) / 2
+    at = np.array([b.get("mean", centre) for b, centre in zip(bins, centres, strict=True)])
+    points = Points(at, values, errors, np.stack([at - ends[0], ends[1] - at]), "phot")
     title = f"{label} (%)" if percent == 100 else label
     if name != "bias_median":
         return Panel(x, Axis(title, 0.0, high, most_ticks=5, grid=True), (points,))

@@ -179,8 +179,8 @@ def _binned_pictures(photo_z: dict[str, Any]) -> list[Picture]:
             binned_chart(photo_z, by),
             f"by-{by.replace('_', '-')}",
             f"Metrics by {name}",
-            "Bias (median of dz), width and outlier rate with standard errors; "
-            "bins of at least 10 objects.",
+            "Bias (median of dz), width and outlier rate with standard errors, each at the mean of "
+            "its bin; bins of at least 10 objects.",
             binned_table(photo_z, by, name),
         )
         for by, name in BINNED_BY.items()

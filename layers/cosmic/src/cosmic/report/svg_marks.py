@@ -95,10 +95,10 @@ def _climb(heights: Sequence[float], ends: Sequence[float]) -> str:
 
 
 def _points(mark: Points, frame: Frame) -> Iterator[str]:
-    given = (mark.x, mark.y, mark.x_error, mark.y_error)
-    x, y, x_error, y_error = (np.asarray(v, np.float64) for v in given)
+    x, y, y_error = (np.asarray(v, np.float64) for v in (mark.x, mark.y, mark.y_error))
+    below, above = np.broadcast_to(np.asarray(mark.x_error, np.float64), (2, len(x)))
     spans = zip(
-        *(frame.x(x - x_error), frame.x(x + x_error), frame.y(y)),
+        *(frame.x(x - below), frame.x(x + above), frame.y(y)),
         *(frame.x(x), frame.y(y - y_error), frame.y(y + y_error)),
         strict=True,
     )
