@@ -144,3 +144,9 @@ def test_metrics_in_bins_are_drawn_where_their_objects_are() -> None:
     (points,) = (mark for mark in chart.panels[1].marks if isinstance(mark, Points))
     np.testing.assert_array_equal(points.x, [17.25])
     np.testing.assert_array_equal(points.x_error, [[0.25], [0.75]])
+
+
+def test_the_mean_of_a_bin_whose_sum_is_rounded_lies_inside() -> None:
+    edge = np.full(10, 0.15)
+    (found,) = photo_z_metrics(edge, edge, edge)["bins"]["z_phot"]
+    assert (found["from"], found["mean"]) == (0.15, 0.15)

@@ -223,9 +223,10 @@ class Bins:
         """
         for i, residual in enumerate(self._dz):
             if residual.n:
-                ends = {"from": float(self._edges[i]), "to": float(self._edges[i + 1])}
-                size = {"mean": float(self._sums[i]) / residual.n, "n": residual.n}
-                yield {**ends, **size, **_bin(residual, int(self._outliers[i]))}
+                low, high = (float(edge) for edge in self._edges[i : i + 2])
+                mean = min(max(low, float(self._sums[i]) / residual.n), high)  # sums are rounded
+                size = {"from": low, "to": high, "mean": mean, "n": residual.n}
+                yield {**size, **_bin(residual, int(self._outliers[i]))}
 
 
 def _bin(residual: Distribution, outliers: int) -> dict[str, float]:
