@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
+from cosmic_cli.heap import bound_heap
 from cosmic_cli.interrupts import MESSAGE, asked, take_over
 
 INTERRUPTED = 130
@@ -13,6 +14,7 @@ INTERRUPTED = 130
 def run() -> None:
     """Run the command; errors end it with one line and their exit code."""
     take_over()
+    bound_heap()
     as_json = "--json" in sys.argv
     try:
         from cosmic_cli.program import exit_code  # takes long, and may be interrupted
