@@ -37,8 +37,9 @@ def build(root: Path, partitions: int, indexed: int) -> None:
         os.link(source, s3.path(BUCKET, f"data/{name}"))
     if indexed:
         module = either("data.dataset_index")
-        module.write_index(root, [source])
-        (one,) = module.parse_index((root / module.INDEX_NAME).read_bytes()).partitions
+        with module.IndexWriter() as writer:
+            writer.add(source)
+            (one,) = module.parse_index(writer.write(root).read_bytes()).partitions
         tags = (etag(source).strip('"'),)
         entries = [one.model_copy(update={"name": name, "etags": tags}) for name in names]
         text = module.DatasetIndex(partitions=tuple(entries)).model_dump_json(indent=1)

@@ -11,9 +11,10 @@ import pytest
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import Data, Model
 from cosmic.contracts.plan import FunctionLimits
-from cosmic.data.dataset_index import INDEX_NAME, IndexWriter, etags_of
+from cosmic.data.dataset_index import INDEX_NAME, IndexWriter
 from cosmic.data.native import write_partition
 from cosmic.planning.inputs import RunInputs, inspect_inputs
+from cosmic.storage.etag import etags_of
 from cosmic.storage.objects import Store
 
 MakeColumns = Callable[..., Any]

@@ -14,8 +14,10 @@ from astropy.table import Table
 from cosmic import Deployment, plan_manifest, put_data
 from cosmic.client.stack import Stack
 from cosmic.contracts.location import Location
+from cosmic.data.dataset_index import INDEX_NAME
 from cosmic.data.synth.dataset import Sample, rows
 from cosmic.errors import InputError, InvalidInput, TransientError
+from cosmic.planning.indexed import known_partitions
 from cosmic.storage.objects import Store
 from cosmic.workstation.shipped_model import SHIPPED, shipped_sha256
 from cosmic.workstation.step import Step
@@ -53,7 +55,7 @@ def test_a_file_becomes_a_data_set_and_a_manifest_that_can_be_planned(
     made = put_data(deployment, table, partition_bytes=SMALL, progress=steps.append)
     model = f"models/{shipped_sha256()[:12]}/{SHIPPED.name}"
     data = [f"data/my-galaxies/{i}.safetensors" for i in range(3)]
-    assert keys(store, bucket) == [*data, model]
+    assert keys(store, bucket) == [*data, f"data/my-galaxies/{INDEX_NAME}", model]
     assert made.manifest == Path("my-galaxies.json")
     assert (made.rows, made.partitions, made.uploaded) == (ROWS, 3, 3)
     assert steps[-1].phase == "uploading"
@@ -83,6 +85,31 @@ def test_partitions_keep_their_order_whatever_their_names(
             for name in ("first", "second")
         )
         assert first == second
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_data_set_has_an_index_by_its_names_and_etags(
+    deployment: Deployment, table: Path, store: Store, bucket: str, tmp_path: Path, *, packed: bool
+) -> None:
+    """Of objects that S3 got in one piece and, beyond 8 MiB, in parts."""
+    given, size = table, 440 * ROW_BYTES
+    if packed:
+        Table(rows(Sample("catalog", None), 0, 500)).write(tmp_path / "large.fits")
+        given = tmp_path / "large.fits"
+    else:
+        put_data(deployment, table, name="first", partition_bytes=SMALL)
+        for i, name in enumerate(("9", "10")):
+            part = Location(bucket, f"data/first/{i}.safetensors")
+            (tmp_path / "own").mkdir(exist_ok=True)
+            (tmp_path / f"own/{name}.safetensors").write_bytes(store.get(part))
+        given = tmp_path / "own"
+    made = put_data(deployment, given, name="set", partition_bytes=size)
+    assert made.partitions == 2
+    objects = {found.key: found for found in store.list(Location(bucket, "data/set/"))}
+    known, warnings = known_partitions(store, bucket, objects)
+    assert set(known) == {f"data/set/{i}.safetensors" for i in range(2)}, "each by its ETag"
+    assert sum(partition.rows for partition in known.values()) == made.rows
+    assert not warnings
 
 
 def test_other_data_are_not_written_over(
@@ -137,7 +164,7 @@ def test_what_broke_off_goes_on_where_it_was(
     made = put_data(deployment, table, partition_bytes=SMALL, progress=steps.append)
     assert made.uploaded == 3 - len(there)
     assert {step.phase for step in steps} == {"uploading"}, "it is not packed again"
-    assert len(keys(store, bucket)) == 4
+    assert len(keys(store, bucket)) == 5
 
 
 def test_a_changed_file_is_not_mixed_with_what_was_put(
@@ -157,4 +184,5 @@ def test_the_model_can_be_there_already(
     uri = f"s3://{bucket}/models/mine.safetensors"
     made = put_data(deployment, table, model=uri)
     assert json.loads(made.manifest.read_text())["model"] == {"uri": uri}
-    assert keys(store, bucket) == ["data/my-galaxies/0.safetensors"]
+    of_data = [f"data/my-galaxies/{name}" for name in ("0.safetensors", INDEX_NAME)]
+    assert keys(store, bucket) == of_data

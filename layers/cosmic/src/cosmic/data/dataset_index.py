@@ -8,7 +8,6 @@ object with another ETag (other bytes, other parts, encryption with a key of KMS
 
 from __future__ import annotations
 
-import hashlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
@@ -20,10 +19,10 @@ from cosmic.contracts.columns import Header
 from cosmic.contracts.manifest import Contract
 from cosmic.data.native import read_header
 from cosmic.errors import InvalidInput
+from cosmic.storage.etag import etags_of
 
 INDEX_NAME = "partitions.index.json"
 MOST_BYTES = 64 << 20
-PART_BYTES = 8 << 20
 HASHED_AT_ONCE = 2
 
 
@@ -78,9 +77,13 @@ class IndexWriter:
         self._threads = ThreadPoolExecutor(HASHED_AT_ONCE, thread_name_prefix="index")
         self._entries: list[Future[IndexedPartition]] = []
 
-    def add(self, partition: Path) -> None:
-        """Take a native partition; its file is complete."""
-        self._entries.append(self._threads.submit(_indexed, partition))
+    def add(self, partition: Path, name: str = "") -> None:
+        """Take a native partition; its file is complete.
+
+        Args:
+            name: In the index; empty: the file's own.
+        """
+        self._entries.append(self._threads.submit(_indexed, partition, name or partition.name))
 
     def write(self, folder: Path) -> Path:
         """Write the index of all partitions, in the order in which they came, into their folder.
@@ -100,7 +103,7 @@ class IndexWriter:
         self._threads.shutdown(cancel_futures=True)
 
 
-def _indexed(path: Path) -> IndexedPartition:
+def _indexed(path: Path, name: str) -> IndexedPartition:
     size = path.stat().st_size
     with path.open("rb") as file:
 
@@ -113,7 +116,7 @@ def _indexed(path: Path) -> IndexedPartition:
         raise InvalidInput(header)
     image = header.tensors["image"]
     return IndexedPartition(
-        name=path.name,
+        name=name,
         bytes=size,
         etags=etags_of(path),
         rows=header.rows,
@@ -124,15 +127,3 @@ def _indexed(path: Path) -> IndexedPartition:
         id_bytes=header.id_bytes,
         bands=header.bands,
     )
-
-
-def etags_of(path: Path) -> tuple[str, ...]:
-    """The ETags that S3 gives to a file, written at once and in parts of `PART_BYTES`."""
-    whole, parts = hashlib.md5(usedforsecurity=False), list[bytes]()
-    with path.open("rb") as file:
-        while part := file.read(PART_BYTES):
-            whole.update(part)
-            alone = hashlib.md5(part, usedforsecurity=False) if parts else whole.copy()
-            parts.append(alone.digest())
-    joined = hashlib.md5(b"".join(parts), usedforsecurity=False).hexdigest()
-    return whole.hexdigest(), f"{joined}-{len(parts)}"

@@ -1,22 +1,26 @@
-"""What S3's ETag says of an object's bytes."""
+"""S3's ETags: what they say of an object's bytes, and those that a file would have.
+
+The ETag is the MD5 of an object that was uploaded in one piece, and, for one that was uploaded in N
+parts, that of the parts' MD5s, then `-N`. Of objects that are encrypted with a KMS key it is
+neither (Amazon S3 API Reference, data type Object).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import Path
 
 MIB = 1 << 20
 PART_SIZES = tuple(n * MIB for n in (5, 8, 10, 15, 16, 25, 32, 50, 64, 100, 128, 256, 512))
+UPLOAD_PART_BYTES = 8 * MIB  # those of boto3 and `aws s3`, and of this package
 OF_S3 = re.compile(r'"?([0-9a-f]{32})(?:-(\d+))?"?')
 
 
 class ETagCheck:
     """Compares the bytes of an object, as they come, with its ETag.
 
-    The ETag is the MD5 of an object that was uploaded in one piece, and, for one that was uploaded
-    in N parts, that of the parts' MD5s, then `-N`. The size of the parts is not in it: those that
-    programs use are tried. Of objects that are encrypted with a KMS key it is neither (Amazon S3
-    API Reference, data type Object).
+    The size of the parts is not in an ETag: those that programs use are tried.
     """
 
     def __init__(self, etag: str, size: int) -> None:
@@ -72,3 +76,19 @@ class _Parts:
     def digest(self) -> str:
         last = self._part.digest() if self._missing < self._size else b""
         return hashlib.md5(self._ended + last, usedforsecurity=False).hexdigest()
+
+
+def etags_of(path: Path) -> tuple[str, str]:
+    """The ETags of a file that is uploaded at once, and in parts of `UPLOAD_PART_BYTES`.
+
+    Raises:
+        OSError: the file can't be read.
+    """
+    whole, parts = hashlib.md5(usedforsecurity=False), list[bytes]()
+    with path.open("rb") as file:
+        while part := file.read(UPLOAD_PART_BYTES):
+            whole.update(part)
+            alone = hashlib.md5(part, usedforsecurity=False) if parts else whole.copy()
+            parts.append(alone.digest())
+    joined = hashlib.md5(b"".join(parts), usedforsecurity=False).hexdigest()
+    return whole.hexdigest(), f"{joined}-{len(parts)}"

@@ -24,13 +24,13 @@ from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import RequestPayer
 from cosmic.errors import CosmicError, InputError, TransientError
 from cosmic.storage.aws_errors import AWS_FAILURES, as_cosmic_error, translated
+from cosmic.storage.etag import UPLOAD_PART_BYTES
 from cosmic.storage.multipart import ObjectWriter
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 
-UPLOAD_PART_BYTES = 8 << 20
 GET_ATTEMPTS = 3
 RANGE_ATTEMPTS = 5
 CONFLICT_ATTEMPTS = 4

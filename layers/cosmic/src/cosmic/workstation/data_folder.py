@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any, Self
 
 from cosmic.contracts.bands import Bands
 from cosmic.contracts.location import Location
+from cosmic.data.dataset_index import INDEX_NAME, IndexWriter
+from cosmic.data.formats import FORMATS
 from cosmic.errors import InputError
 from cosmic.model.checkpoint import load_checkpoint
 from cosmic.storage.objects import Store
@@ -65,7 +69,8 @@ class DataFolder:
     def upload(self, files: Sequence[Path]) -> int:
         """Upload partitions, some at a time, but those that are there with their checksums.
 
-        They are numbered, for a run reads them in the order of their names.
+        They are numbered, for a run reads them in the order of their names. An index of native
+        partitions follows when all of them are there.
 
         Returns:
             How many were uploaded.
@@ -76,18 +81,28 @@ class DataFolder:
         """
         there = {found.key for found in self.store.list(self._at(""))}
         sent = _Sent(sum(file.stat().st_size for file in files), self.progress)
+        names = [f"{number}{file.suffix}" for number, file in enumerate(files)]
+        indexed = all(file.suffix == FORMATS["safetensors"].suffix for file in files)
+        with IndexWriter() as index, ThreadPoolExecutor(AT_ONCE) as pool:
+            for file, name in zip(files if indexed else (), names, strict=False):
+                index.add(file, name)
+            uploaded = sum(pool.map(partial(self._put, there, sent), files, names))
+            if indexed:
+                self._put_index(index, there)
+        return uploaded
 
-        def put(index: int, file: Path) -> bool:
-            at, sha256 = self._at(f"{index}{file.suffix}"), _sha256(file)
-            if at.key in there and self.store.metadata(at).get(SHA256) == sha256:
-                sent.add(file.stat().st_size)
-                return False
-            marks = {SHA256: sha256, SOURCE: self._source}
-            self.store.upload(file, at, marks, sent.add)
-            return True
+    def _put(self, there: Set[str], sent: _Sent, file: Path, name: str) -> bool:
+        """Upload a file unless it is there; returns whether it was not."""
+        at, sha256 = self._at(name), _sha256(file)
+        if at.key in there and self.store.metadata(at).get(SHA256) == sha256:
+            sent.add(file.stat().st_size)
+            return False
+        self.store.upload(file, at, {SHA256: sha256, SOURCE: self._source}, sent.add)
+        return True
 
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            return sum(pool.map(put, range(len(files)), files))
+    def _put_index(self, index: IndexWriter, there: Set[str]) -> None:
+        with TemporaryDirectory() as folder:
+            self._put(there, _Sent(0, lambda step: None), index.write(Path(folder)), INDEX_NAME)
 
     @property
     def _source(self) -> str:
