@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from cosmic.contracts.arrow_values import values_of
 from cosmic.contracts.bands import BANDS
 from cosmic.contracts.catalogue_columns import COLUMNS, catalogue_rows
 from cosmic.contracts.catalogue_schema import SCHEMA, quantiles_of, schema_of, table_of
@@ -85,22 +86,45 @@ def test_a_value_that_can_not_be_one_is_null(
 
 
 @pytest.mark.process
-def test_making_rows_does_not_import_pandas() -> None:
-    """A rank would pay for it with 33 MiB and 0.4 s."""
+def test_making_and_counting_rows_does_not_import_pandas() -> None:
+    """A rank or a merge would pay for it with 33 MiB and 0.4 s."""
     code = f"""
 import sys
+import io
 import numpy as np
 from cosmic.contracts.catalogue_columns import catalogue_rows
+from cosmic.results.fits_table import FitsTable
+from cosmic.results.merge import Merged
 from cosmic.contracts.catalogue_schema import table_of
 columns = dict(object_id=np.arange(2), ra=np.zeros(2), dec=np.zeros(2))
 columns |= dict(mag=np.zeros((2, {len(BANDS)})), mag_err=np.zeros((2, {len(BANDS)})))
 z, flags = np.zeros(2, np.float32), np.zeros(2, np.int32)
 quantiles = np.zeros((2, 9), np.float32)
-table_of(catalogue_rows(columns, z, z, quantiles, flags, partition=0, start=0))
+table = table_of(catalogue_rows(columns, z, z, quantiles, flags, partition=0, start=0))
+Merged().see(table)
+FitsTable(io.BytesIO(), None, {tuple(BANDS)!r}, dict()).write(table)
 print("pandas" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("start", [0, 3])
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([1, 2, 3, 4, 5], pa.int64()),
+        pa.array([0.5, None, 2.5, float("inf"), None] * 3, pa.float32()),
+        pa.chunked_array([pa.array([1.5, None]), pa.array([2.5] * 9), pa.array([], pa.float64())]),
+        pa.array([], pa.int32()),
+        pa.array(["012", "a", "", "~"]),
+    ],
+)
+def test_values_are_those_that_arrow_gives(column: pa.Array, start: int) -> None:
+    some = column[start:]
+    found, wanted = values_of(some), some.to_numpy(zero_copy_only=False)
+    np.testing.assert_array_equal(found, wanted)
+    assert found.dtype == wanted.dtype
 
 
 @pytest.mark.parametrize("rows", [0, 4])

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from cosmic.contracts.arrow_values import values_of
 from cosmic.contracts.bands import BANDS, Bands, bands_of_columns
 from cosmic.contracts.catalogue_columns import Rows, can_be_null, columns_of
 from cosmic.contracts.quantiles import QUANTILES
@@ -77,10 +78,10 @@ def _texts(ids: NDArray[np.bytes_]) -> pa.Array:
 def redshifts_of(rows: pa.Table) -> NDArray[np.float32]:
     """z_phot, z_spec and mag_r of catalogue rows (3, N); NaN where there is none."""
     names = ("z_phot", "z_spec", "mag_r")
-    return np.stack([rows[name].to_numpy(zero_copy_only=False) for name in names])
+    return np.stack([values_of(rows[name]) for name in names])
 
 
 def quantiles_of(rows: pa.Table) -> NDArray[np.float32]:
     """Quantiles of p(z) of catalogue rows (N, 9), by `QUANTILES`; NaN where unknown."""
-    columns = [rows[name].to_numpy(zero_copy_only=False) for name in QUANTILES]
+    columns = [values_of(rows[name]) for name in QUANTILES]
     return np.stack(columns, axis=1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmic.contracts.arrow_values import values_of
 from cosmic.contracts.manifest import Contract
 from cosmic.metrics.photo_z import EXACT_ROWS
 
@@ -45,7 +46,7 @@ class SkyCounts:
 
     def see(self, table: pa.Table) -> None:
         """Count more rows of the catalogue's schema; those without a position don't count."""
-        ra, dec = (table[name].to_numpy(zero_copy_only=False) for name in ("ra", "dec"))
+        ra, dec = (values_of(table[name]) for name in ("ra", "dec"))
         known = np.isfinite(ra) & np.isfinite(dec)
         wide, high = self._counts.shape
         x = (np.mod(ra[known], 360.0) / SKY_DEG).astype(np.int64) % wide

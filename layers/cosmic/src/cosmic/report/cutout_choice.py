@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmic.contracts.arrow_values import rows_at, values_of
 from cosmic.metrics.photo_z import comparable, residuals
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class CutoutChoice:
         known = np.flatnonzero(comparable(z_phot, z_spec))
         self._keep(WORST, table, np.abs(residuals(z_phot[known], z_spec[known])), known)
         names = ("partition", "row", "flags")
-        partition, row, flags = (table[name].to_numpy() for name in names)
+        partition, row, flags = (values_of(table[name]) for name in names)
         mixed = _mixed(partition, row)
         flagged = np.flatnonzero(flags)
         self._keep(FLAGGED, table, mixed[flagged], flagged)
@@ -76,7 +77,7 @@ class CutoutChoice:
         else:
             wanted = np.arange(len(value))
         wanted = wanted[np.argsort(-value[wanted], kind="stable")][:EACH]
-        rows = table.take(at[wanted]).to_pylist() if len(wanted) else []
+        rows = rows_at(table, at[wanted]) if len(wanted) else []
         best += [(float(value[i]), _chosen(group, r)) for i, r in zip(wanted, rows, strict=True)]
         best.sort(key=lambda each: (-each[0], each[1].partition, each[1].row))
         del best[EACH:]

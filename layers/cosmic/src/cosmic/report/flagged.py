@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cosmic.contracts.arrow_values import rows_at, values_of
 from cosmic.contracts.flags import Flag
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ class FlaggedRows:
 
     def see(self, table: pa.Table) -> None:
         """Look at more rows of `catalogue.SCHEMA`."""
-        flags = table["flags"].to_numpy()
+        flags = values_of(table["flags"])
         for flag in Flag:
             self.counts[flag.name or ""] += int(np.count_nonzero(flags & flag))
         wanted = np.flatnonzero(flags)[: FIRST_ROWS - len(self.first)]
         if len(wanted):
-            self.first += table.select(SHOWN).take(wanted).to_pylist()
+            self.first += rows_at(table.select(SHOWN), wanted)

@@ -11,6 +11,7 @@ import fitsio
 import numpy as np
 import pyarrow as pa
 
+from cosmic.contracts.arrow_values import values_of
 from cosmic.contracts.bands import Bands
 from cosmic.contracts.catalogue_columns import ColumnInfo, columns_of, row_dtype
 from cosmic.contracts.flags import MEANINGS, Flag
@@ -49,7 +50,7 @@ class FitsTable:
 
     def write(self, table: pa.Table) -> None:
         """Append rows of the catalogue's schema."""
-        columns = {name: table[name].to_numpy(zero_copy_only=False) for name in self._columns}
+        columns = {name: values_of(table[name]) for name in self._columns}
         for start in range(0, table.num_rows, AT_ONCE_ROWS):
             rows = self._buffer[: table.num_rows - start]
             for name, values in columns.items():

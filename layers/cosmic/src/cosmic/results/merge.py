@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from cosmic.contracts.arrow_values import values_of
 from cosmic.contracts.catalogue_columns import Rows
 from cosmic.contracts.catalogue_schema import quantiles_of, redshifts_of
 from cosmic.contracts.layout import RunFolder
@@ -164,7 +165,7 @@ class Merged:
         self.sky.see(table)
         self.rows += table.num_rows
         self.rows_unpredicted += table["z_phot"].null_count
-        self.rows_flagged += int(np.count_nonzero(table["flags"].to_numpy()))
+        self.rows_flagged += int(np.count_nonzero(values_of(table["flags"])))
         z_phot, z_spec, mag_r = redshifts_of(table)
         self.photo_z.see(z_phot, z_spec, mag_r)
         self.statistics += Statistics.of(z_phot, z_spec)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from dataclasses import dataclass
@@ -64,6 +65,15 @@ def finish(
         {name: _moved(path, out / name) for name, path in made.items()},
         tuple(_moved(path, out / PLOTS / path.name) for path in plots),
     )
+
+
+def import_plots() -> None:
+    """Import what draws plots, before it is needed; the engine leaves Python idle meanwhile.
+
+    Where it is not installed, that is said when plots are drawn.
+    """
+    with contextlib.suppress(ImportError):
+        import cosmic.report.paper_figures  # noqa: F401
 
 
 def _plots(catalogue: Path, metrics: dict[str, Any], folder: Path) -> list[Path]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal
 
 from cosmic.contracts.engines import EngineName, Precision
@@ -19,7 +20,7 @@ from cosmic.errors import InputError
 from cosmic.model.checkpoint import load_checkpoint
 from cosmic.storage.local_store import LocalStore
 from cosmic.storage.objects import Store, s3_client
-from cosmic.workstation.finish import finish
+from cosmic.workstation.finish import finish, import_plots
 from cosmic.workstation.job import Given, Inference, Job, run_name
 from cosmic.workstation.plan_here import HERE, limits_here, manifest_here, planned
 from cosmic.workstation.ready import ready_partitions
@@ -151,6 +152,8 @@ class _Call:
             plan, packed = self._planned(work, run.folder.run)
             run.plan_once(plan)
         plan = run.plan()
+        if self.page:
+            Thread(target=import_plots, name="import plots").start()
         seen = self._told("predicting", plan.rows)
         predict_shards(run, plan, self.threads, work.root, seen)
         self._told("merging", plan.rows)(0)

@@ -15,11 +15,9 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 from astropy.io.fits.verify import VerifyError
-from astropy.table import Table
 from astropy.utils.exceptions import AstropyUserWarning
 
 from cosmic.data.pack.bands import KEYS, bands_of_all, with_bands
-from cosmic.data.pack.catalogues import table_columns
 from cosmic.data.pack.source import Array, Field, Source, Values, keyed, stacked, unreadable
 from cosmic.errors import InputError
 
@@ -96,8 +94,17 @@ def _fields(path: Path, number: int, table: Any, cube: Any, size: int) -> list[F
     if isinstance(table, (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)):
         return with_bands([_cube(cube, place)], _bands(cube)) if len(cube.shape) in CUBES else []
     if isinstance(table, fits.TableHDU):
-        return table_columns(Table.read(table), place)
+        return _text_table(table, place)
     return []
+
+
+def _text_table(hdu: Any, place: dict[str, Any]) -> list[Field]:
+    """The columns of a table of text; what reads them takes as long to import as `fits` itself."""
+    from astropy.table import Table
+
+    from cosmic.data.pack.catalogues import table_columns
+
+    return table_columns(Table.read(hdu), place)
 
 
 def _bands(hdu: Any) -> tuple[str, ...]:
