@@ -124,15 +124,21 @@ class RunStore:
                 self.objects.replace(self.folder.status, body, etag)
 
     def announce_resumed(self, status: Status, seen: Status) -> None:
-        """Say that a resumed run goes on, if its status is still the one that was seen.
+        """Say that a resumed run goes on, if it is still as it was seen.
+
+        `aggregate` writes an end twice, the second time with the page among its outputs: that is
+        still the end that was seen.
 
         Raises:
-            TransientError: somebody else has written it since.
+            TransientError: the run has been resumed, or has ended, since.
         """
         found, etag = self._status()
-        if found != seen or not self.objects.replace(self.folder.status, _text(status), etag):
-            message = f"{self.folder.status.uri} was written by another at the same time"
-            raise TransientError(message)
+        while found is not None and _unchanged(found, seen):
+            if self.objects.replace(self.folder.status, _text(status), etag):
+                return
+            found, etag = self._status()
+        message = f"{self.folder.status.uri} was written by another at the same time"
+        raise TransientError(message)
 
     def reject(self, status: Status) -> Status | None:
         """Write a rejection unless there is a status.
@@ -253,6 +259,12 @@ def record_of(text: bytes, folder: RunFolder, rank: int, world_size: int) -> Ran
     if (record.rank, record.world_size) != (rank, world_size):
         raise damaged(at, f"it is of rank {record.rank} of {record.world_size}", RESUME)
     return record
+
+
+def _unchanged(found: Status, seen: Status) -> bool:
+    """Whether a status says of its run what was seen before."""
+    same_end = (found.state, found.execution) == (seen.state, seen.execution) and seen.state.final
+    return same_end or found == seen
 
 
 def _items(ranks: Iterable[int]) -> list[dict[str, int]]:
