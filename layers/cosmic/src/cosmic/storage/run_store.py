@@ -28,6 +28,7 @@ from cosmic.storage.objects import ResultWriter, Writable
 from cosmic.storage.status_writer import StatusWriter, current_status
 
 THREADS = 16
+PART_READS = 3
 JSON = "application/json"
 CHECKSUM = "sha256"  # in the metadata of a shard
 
@@ -68,11 +69,8 @@ class RunStore:
 
     def part(self, rank: int) -> PlanPart:
         """What a rank needs of the plan; of a run planned before there were parts, out of all."""
-        at = self.folder.parts
         try:
-            return read_part(partial(self.objects.get_range, at, etag=""), rank)
-        except ValueError as error:
-            raise damaged(at, str(error)) from error
+            return self._read_part(rank)
         except InputError as error:
             if error.code not in ("not-found", "bad-range"):
                 raise
@@ -81,6 +79,16 @@ class RunStore:
             message = f"rank {rank} is out of range: the run has {plan.world_size} ranks"
             raise InputError(message, code="bad-rank")
         return part_of(plan, rank)
+
+    def _read_part(self, rank: int) -> PlanPart:
+        """A rank's part; what was damaged on its way here is read again before it is refused."""
+        at, broken = self.folder.parts, None
+        for _ in range(PART_READS):
+            try:
+                return read_part(partial(self.objects.get_range, at, etag=""), rank)
+            except ValueError as error:
+                broken = error
+        raise damaged(at, str(broken)) from broken
 
     def replan(self, plan: Plan, ranks: Iterable[int]) -> None:
         """Leave in the run's folder only what the ranks of a resumed run have to do.
