@@ -102,7 +102,7 @@ def test_a_rank_s_part_of_the_plan(store: Store, plan: Plan, bucket: str, times:
 
 
 class SpoilingStart(Store):
-    """S3 whose first replies have flipped bits in their first bytes, each time in others."""
+    """S3 whose first replies have a flipped bit, each time another."""
 
     def __init__(self, store: Store, times: int) -> None:
         super().__init__(store._s3)
@@ -112,7 +112,7 @@ class SpoilingStart(Store):
         """Read, then spoil."""
         super().read_into(target, at, offset, etag=etag)
         if self._seen < self._times:
-            target[self._seen * 4] ^= 1  # the length, then what has that length
+            target[8 + self._seen] ^= 1  # behind the length: packed text, which has a checksum
         self._seen += 1
 
 
