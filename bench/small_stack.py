@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import psutil
 
@@ -84,6 +85,13 @@ class Peak:
         self._thread.join()
 
 
+class Stored(NamedTuple):
+    """How many objects there are, and their size."""
+
+    objects: int
+    mib: float
+
+
 @dataclass(frozen=True)
 class SmallStack:
     """The product with a data set of so many rows."""
@@ -108,11 +116,12 @@ class SmallStack:
             pass
         return run, run.status()
 
-    def stored_mib(self) -> float:
-        """The size of all versions of all objects in the bucket."""
+    def stored(self) -> Stored:
+        """What is in the bucket, in all versions."""
         pages = self.stack.client("s3").get_paginator("list_object_versions")
         found = pages.paginate(Bucket=self.deployment.bucket)
-        return float(sum(v["Size"] for page in found for v in page.get("Versions", []))) / MIB
+        sizes = [v["Size"] for page in found for v in page.get("Versions", [])]
+        return Stored(len(sizes), sum(sizes) / MIB)
 
 
 @contextmanager

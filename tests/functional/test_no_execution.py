@@ -262,7 +262,7 @@ def test_a_write_whose_reply_was_lost_is_found_again(
     assert writer.write(ended)
     assert writer.found == ended
     with_page = ended.model_copy(update={"outputs": {"report.html": "s3://b/report.html"}})
-    assert writer.write(with_page), "the page is announced, too"
+    assert writer.amend(with_page), "the page is announced, too"
     assert planned.status == with_page
     other = StatusWriter(planned.store, planned.folder, "arn")
     planned.write(state=State.FAILED)

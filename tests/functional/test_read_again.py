@@ -10,15 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import Data, Manifest, Model
 from cosmic.contracts.plan import Plan, Slice, make_plan
+from cosmic.contracts.plan_parts import part_of
 from cosmic.data.stream import BlockReader
 from cosmic.errors import CosmicError, InputError, TransientError
 from cosmic.planning.inputs import RunInputs, inspect_inputs
 from cosmic.ranks.environment import RankEnvironment
 from cosmic.storage.etag import ETagCheck
 from cosmic.storage.objects import Store, StoredObject
+from cosmic.storage.run_store import PART_READS, RunStore
 
 CHECKPOINT = Path(__file__).parents[2] / "models/tiny/astromae-tiny.safetensors"
 ROWS = 64
@@ -85,6 +88,32 @@ def test_a_listing(store: Store, plan: Plan, bucket: str, other: dict[str, Any])
     found = inspect_inputs(SpoilingList(store, **other), data, model)
     assert found.problems == []
     assert tuple(found.partitions) == plan.partitions
+
+
+@pytest.mark.parametrize("times", [0, 1, 2, 3])
+def test_a_rank_s_part_of_the_plan(store: Store, plan: Plan, bucket: str, times: int) -> None:
+    run = RunStore(SpoilingStart(store, times), RunFolder(bucket, "runs/", plan.run))
+    run.items_once(plan)
+    if times < PART_READS:
+        assert run.part(0) == part_of(plan, 0)
+    else:
+        with pytest.raises(InputError, match=r"plan\.parts is damaged"):
+            run.part(0)
+
+
+class SpoilingStart(Store):
+    """S3 whose first replies have a flipped bit, each time another."""
+
+    def __init__(self, store: Store, times: int) -> None:
+        super().__init__(store._s3)
+        self._times, self._seen = times, 0
+
+    def read_into(self, target: memoryview, at: Location, offset: int, *, etag: str) -> None:
+        """Read, then spoil."""
+        super().read_into(target, at, offset, etag=etag)
+        if self._seen < self._times:
+            target[8 + self._seen] ^= 1  # behind the length: packed text, which has a checksum
+        self._seen += 1
 
 
 class SpoilingRows(Spoiling):

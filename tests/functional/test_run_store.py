@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.location import Location
 from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, share_rows
 from cosmic.contracts.plan_parts import SLOT_BYTES, part_of
 from cosmic.contracts.status import State, Status
@@ -68,6 +69,51 @@ def test_a_resumed_run_replaces_the_status_that_was_seen_and_no_other(run: RunSt
     with pytest.raises(TransientError, match="at the same time"):
         run.announce_resumed(said(State.RUNNING, "arn-r2"), seen)
     assert run.status() == said(State.RUNNING, "arn-r1")
+
+
+def test_an_end_that_got_its_page_meanwhile_is_the_end_that_was_seen(run: RunStore) -> None:
+    seen = said(State.FAILED, "arn")
+    run.announce(seen)
+    writer = run.status_writer("arn")
+    with_page = seen.model_copy(update={"outputs": {"report.html": "s3://b/report.html"}})
+    assert writer.amend(with_page)
+    run.announce_resumed(said(State.RUNNING, "arn-r1"), seen)
+    assert run.status() == said(State.RUNNING, "arn-r1")
+
+
+def test_a_page_that_is_written_while_a_run_is_resumed_does_not_stop_that(
+    run: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = said(State.FAILED, "arn")
+    run.announce(seen)
+    writer = run.status_writer("arn")
+    replace = Store.replace
+
+    def after_the_page(self: Store, at: Location, body: bytes, etag: str) -> str:
+        monkeypatch.undo()
+        assert writer.amend(seen.model_copy(update={"warnings": ("no page",)}))
+        return replace(self, at, body, etag)
+
+    monkeypatch.setattr(Store, "replace", after_the_page)
+    run.announce_resumed(said(State.RUNNING, "arn-r1"), seen)
+    assert run.status() == said(State.RUNNING, "arn-r1")
+
+
+def test_a_page_comes_too_late_for_a_run_that_merges_again(run: RunStore) -> None:
+    """Its execution is the one that the page is of."""
+    seen, goes_on = said(State.FAILED, "arn"), said(State.RUNNING, "arn")
+    run.announce(seen)
+    writer = run.status_writer("arn")
+    run.announce_resumed(goes_on, seen)
+    assert not writer.amend(seen.model_copy(update={"outputs": {"report.html": "s3://b/r"}}))
+    assert run.status() == writer.found == goes_on
+
+
+def test_a_run_that_goes_on_is_resumed_only_as_it_was_seen(run: RunStore) -> None:
+    seen = said(State.RUNNING, "arn")
+    run.announce(said(State.FAILED, "arn"))
+    with pytest.raises(TransientError, match="at the same time"):
+        run.announce_resumed(said(State.RUNNING, "arn-r1"), seen)
 
 
 def test_items_and_parts_of_a_resumed_run_are_not_replaced_by_a_repeated_event(

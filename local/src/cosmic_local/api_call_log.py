@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-MOST_KEPT = 100_000
+MOST_KEPT = 5_000
 CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/[^/]+/([^/]+)/")
 OBJECT_ACTIONS = {
     "GET": "s3:GetObject",

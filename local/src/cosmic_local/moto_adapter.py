@@ -6,6 +6,8 @@ Functions or S3 differ from AWS in a way that Cosmic would notice:
 
 - Lambda `Invoke`, synchronous and not, goes to the pool (moto would start a container).
 - S3 notifications are delivered asynchronously, with version id and sequencer.
+- Objects lie in files that are open only while they are used, and a listing of versions copies none
+  of their bytes (moto holds them in memory or open, and copies all of the bucket for each page).
 - A ranged read reads that range (moto reads and copies the whole object for each).
 - A conditional put is atomic (moto looks and writes without a lock between).
 - A Lambda task of a state machine goes to the pool directly, with the execution it belongs to.
@@ -16,12 +18,15 @@ Functions or S3 differ from AWS in a way that Cosmic would notice:
 - A Distributed Map with more failures than tolerated fails (moto has it succeed).
 - `DescribeExecution` of one that timed out says when.
 - An execution without a name gets one; a name that AWS would refuse is refused.
+- What is deleted or written over is forgotten (for a dashboard, moto keeps
+  every object that it has ever made); so is the interpreter of an execution that has ended.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import copy
 import itertools
 import json
 import re
@@ -30,6 +35,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, Protocol, cast
 from unittest import mock
 from urllib.parse import quote_plus
@@ -38,8 +44,10 @@ import moto
 from botocore.exceptions import ClientError
 from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaFunction
+from moto.core.common_models import BaseModel
 from moto.core.config import default_user_config
 from moto.core.responses import ActionResult
+from moto.s3 import models as s3_models
 from moto.s3 import notifications
 from moto.s3.models import FakeKey
 from moto.s3.responses import S3Response
@@ -78,6 +86,8 @@ from cosmic_local.lambda_pool.function import VERSION
 from cosmic_local.lambda_pool.invocation import Kind, Origin
 from cosmic_local.lambda_pool.invocation_log import utc
 from cosmic_local.lambda_pool.pool import Served
+from cosmic_local.moto_ended import EndedExecutions
+from cosmic_local.object_bytes import ObjectBytes
 from cosmic_local.template.event_rules import execution_notice
 
 SUPPORTED = "5.2."
@@ -126,11 +136,14 @@ def adapted(functions: Functions) -> Iterator[None]:
 
 def _replacements(functions: Functions) -> list[tuple[Any, str, Any]]:
     return [
+        (BaseModel, "__new__", staticmethod(_untracked)),
         (LambdaFunction, "invoke", _invoke_api(functions)),
         (notifications, "_invoke_awslambda", _notify(functions)),
         (notifications, "_get_s3_event", s3_event),
         (S3Response, "get_object", _get_object(S3Response.get_object)),
         (FakeKey, "value", _value(FakeKey.value)),
+        (s3_models, "tempfile", SimpleNamespace(SpooledTemporaryFile=ObjectBytes)),
+        (s3_models, "copy", SimpleNamespace(copy=copy.copy, deepcopy=_listed)),
         (S3Response, "put_object", _put_object(S3Response.put_object)),
         (lambda_eval_utils, "execute_lambda_function_integration", _lambda_task(functions)),
         (Execution, "stop", _stop(functions, Execution.stop)),
@@ -158,6 +171,10 @@ def _replacements(functions: Functions) -> list[tuple[Any, str, Any]]:
             _start_execution(StepFunctionsParserBackend.start_execution),
         ),
     ]
+
+
+def _untracked(cls: type, *_args: Any, **_more: Any) -> Any:
+    return object.__new__(cls)
 
 
 # Lambda
@@ -261,6 +278,21 @@ _conditional = threading.Lock()
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d+)")
 _asked = threading.local()
+
+
+def _listed(versions: list[Any]) -> list[Any]:
+    """An object's versions for a listing, which asks for all but their bytes."""
+    return [_without_bytes(version) for version in versions]
+
+
+def _without_bytes(version: Any) -> Any:
+    if not isinstance(version, FakeKey):
+        return copy.copy(version)
+    found = object.__new__(FakeKey)
+    found.__dict__.update(version.__dict__, _etag=version.etag.strip('"'), multipart=None)
+    found._value_buffer = ObjectBytes()  # type: ignore[assignment]
+    found.disposed = True  # there is nothing to dispose of
+    return found
 
 
 class _Stored:
@@ -405,10 +437,13 @@ def _is_interpreted(execution: Any) -> bool:
 
 
 def _terminated(functions: Functions, original: Callable[[Any], None]) -> Callable[[Any], None]:
+    over = EndedExecutions()
+
     def terminated(self: Any) -> None:
         if self.execution.exec_status != ExecutionStatus.ABORTED:
             original(self)
             functions.notice(execution_notice(self.execution.to_describe_output()))
+        over.settle(self.execution)
 
     return terminated
 

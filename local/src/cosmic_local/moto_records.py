@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 
 from moto.s3.models import FakeKey
@@ -13,6 +12,7 @@ from moto.stepfunctions.parser.backend.execution import Execution
 
 from cosmic_local.durable.documents import Document
 from cosmic_local.durable.objects import Description
+from cosmic_local.moto_ended import ended
 
 BLOCK = 1 << 20
 INTERRUPTED = {"error": "Interrupted", "cause": "the local stack was stopped"}
@@ -131,11 +131,4 @@ def _end(execution: Any, document: Document) -> None:
     execution.stop_date = stop
     for name in ("output", "error", "cause"):
         setattr(execution, name, told[name])
-    # Whoever asks for its Map Runs or its history gets none.
-    execution.exec_worker = SimpleNamespace(
-        env=SimpleNamespace(
-            map_run_record_pool_manager=SimpleNamespace(get=lambda _: None, get_all=list),
-            event_manager=SimpleNamespace(get_event_history=list),
-            callback_pool_manager=SimpleNamespace(notify=lambda **_: False),
-        )
-    )
+    execution.exec_worker = ended()  # Who asks for its Map Runs or its history gets none.

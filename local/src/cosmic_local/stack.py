@@ -30,6 +30,8 @@ from cosmic_local.options import RELEASE, StackOptions
 
 LOG_NAME = "stack.log"
 STOP_S = 15.0
+# Each request has a thread. With an arena for each, memory that one has freed serves no other one.
+ALLOCATOR = {"MALLOC_ARENA_MAX": "1"}
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever HTTP_PROXY says
 
 
@@ -282,6 +284,7 @@ def _launch(
     with log.open("wb") as stream:
         process = subprocess.Popen(
             [sys.executable, "-m", "cosmic_local", *options.arguments()],
+            env={**ALLOCATOR, **os.environ},
             stdin=subprocess.PIPE,
             stdout=stream,
             stderr=stream,

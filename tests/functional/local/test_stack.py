@@ -356,6 +356,8 @@ def test_progress_of_a_map_can_be_followed(machine: Machine, name: str) -> None:
     assert (seen["total"], seen["running"]) == (2, 1)
     machine.end(arn)
     assert counts()["succeeded"] == 2
+    events = machine.steps.get_execution_history(executionArn=arn)["events"]
+    assert (events[0]["type"], events[-1]["type"]) == ("ExecutionStarted", "ExecutionSucceeded")
 
 
 def test_a_stopped_execution_ends_at_once_with_its_invocations(

@@ -35,6 +35,8 @@ PATIENCE = Patience()
 def watch(stack: Stack, folder: RunFolder, patience: Patience = PATIENCE) -> Iterator[Snapshot]:
     """Look at a run again and again until it has its final status, and its page too.
 
+    Of a run whose execution was stopped, the page may come later: nobody says that it is drawn.
+
     Raises:
         TransientError: `init`, or `aggregate`, has not answered in time, there is no execution, or
             nothing can be seen.

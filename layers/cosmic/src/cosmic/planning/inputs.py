@@ -32,6 +32,7 @@ from cosmic.planning.pixel_sample import (
     refuses,
 )
 from cosmic.planning.training_images import other_scale, too_small
+from cosmic.storage.listing import agreed_listing
 from cosmic.storage.objects import Readable, StoredObject
 
 HEADER_READERS = 16
@@ -222,7 +223,7 @@ def _list_partitions(store: Readable, data: Data, found: RunInputs) -> list[List
 
 def _list_folder(store: Readable, named: Location, data: Data, found: RunInputs) -> list[Listed]:
     try:
-        objects = {o.key: o for o in store.list(named)}
+        objects = agreed_listing(store, named)
     except InputError as error:
         found.problems.append(_as_problem("/data/uri", data.uri, error))
         return []

@@ -74,7 +74,7 @@ def aggregate(
         seen = (merged.counts, merged.flagged, merged.sky, merged.magnitudes, merged.cutouts)
         page = PageRender(parts.plan, parts.records, metrics, *seen)
         place = task.place("report.html")
-        writer.write(with_page(status, page, run, scratch, task.ends_at_s, place))
+        writer.amend(with_page(status, page, run, scratch, task.ends_at_s, place))
     if state is State.SUCCEEDED:
         _release(run)
     return RunEnd(writer.found or status, written)

@@ -32,6 +32,7 @@ from cosmic.errors import InputError, TransientError
 
 log = logging.getLogger(__name__)
 AWS_FAILURES = (ClientError, BotoCoreError, Boto3Error, ResponseParserError, HTTPError)
+UNREADABLE = (ResponseParserError, ValueError)  # no XML, or no number where one has to be
 BROKEN_OFF = (
     HTTPClientError,
     ConnectionError,

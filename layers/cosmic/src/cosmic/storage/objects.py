@@ -23,16 +23,19 @@ from s3transfer.subscribers import BaseSubscriber
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import RequestPayer
 from cosmic.errors import CosmicError, InputError, TransientError
-from cosmic.storage.aws_errors import AWS_FAILURES, as_cosmic_error, translated
+from cosmic.storage.aws_errors import AWS_FAILURES, UNREADABLE, as_cosmic_error, translated
 from cosmic.storage.etag import UPLOAD_PART_BYTES
+from cosmic.storage.listing import wrong_in
 from cosmic.storage.multipart import ObjectWriter
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
+    from types_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
 
 
 GET_ATTEMPTS = 3
 RANGE_ATTEMPTS = 5
+LIST_ATTEMPTS = 4
 CONFLICT_ATTEMPTS = 4
 RESUME_PAUSE_S = 0.1
 STEP_BYTES = 64 << 10  # what is kept of a reply that breaks off is whole steps
@@ -221,6 +224,12 @@ class _Payer(TypedDict, total=False):
     RequestPayer: RequestPayer
 
 
+class _From(TypedDict, total=False):
+    """The parameter of a listing that goes on."""
+
+    ContinuationToken: str
+
+
 class _Match(TypedDict, total=False):
     """The parameter of a read that wants one version of an object."""
 
@@ -375,14 +384,34 @@ class Store:
         return [found.key for found in islice(self._list_prefix(at), most)]
 
     def _list_prefix(self, at: Location) -> Iterator[StoredObject]:
-        pages = self._s3.get_paginator("list_objects_v2").paginate(
-            Bucket=at.bucket, Prefix=at.key, **self._payer
-        )
-        with translated(at.uri):
-            for page in pages:
-                self._count(writes=1)
-                for entry in page.get("Contents", []):
-                    yield StoredObject(entry["Key"], entry["Size"], entry["ETag"])
+        token = _From()
+        while True:
+            page = self._page(at, token)
+            for entry in page.get("Contents", []):
+                yield StoredObject(entry["Key"], entry["Size"], entry["ETag"])
+            if not page.get("IsTruncated"):
+                return
+            token = _From(ContinuationToken=page["NextContinuationToken"])
+
+    def _page(self, at: Location, token: _From) -> ListObjectsV2OutputTypeDef:
+        """A page of a listing; one that was damaged on its way is asked for again."""
+        wrong = ""
+        for attempt in range(LIST_ATTEMPTS):
+            time.sleep(attempt * RESUME_PAUSE_S)
+            self._count(writes=1)
+            try:
+                page = self._s3.list_objects_v2(
+                    Bucket=at.bucket, Prefix=at.key, **token, **self._payer
+                )
+                wrong = wrong_in(page, at.key)
+            except UNREADABLE as error:
+                wrong = str(error)
+            except AWS_FAILURES as error:
+                raise as_cosmic_error(at.uri, error) from error
+            if not wrong:
+                return page
+        message = f"{at.uri}: the reply to a listing is damaged {LIST_ATTEMPTS} times: {wrong}"
+        raise TransientError(message)
 
     def put(
         self, at: Location, body: bytes, content_type: str = "application/octet-stream"

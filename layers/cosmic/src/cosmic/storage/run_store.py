@@ -28,6 +28,7 @@ from cosmic.storage.objects import ResultWriter, Writable
 from cosmic.storage.status_writer import StatusWriter, current_status
 
 THREADS = 16
+PART_READS = 3
 JSON = "application/json"
 CHECKSUM = "sha256"  # in the metadata of a shard
 
@@ -68,11 +69,8 @@ class RunStore:
 
     def part(self, rank: int) -> PlanPart:
         """What a rank needs of the plan; of a run planned before there were parts, out of all."""
-        at = self.folder.parts
         try:
-            return read_part(partial(self.objects.get_range, at, etag=""), rank)
-        except ValueError as error:
-            raise damaged(at, str(error)) from error
+            return self._read_part(rank)
         except InputError as error:
             if error.code not in ("not-found", "bad-range"):
                 raise
@@ -81,6 +79,16 @@ class RunStore:
             message = f"rank {rank} is out of range: the run has {plan.world_size} ranks"
             raise InputError(message, code="bad-rank")
         return part_of(plan, rank)
+
+    def _read_part(self, rank: int) -> PlanPart:
+        """A rank's part; what was damaged on its way here is read again before it is refused."""
+        at, broken = self.folder.parts, None
+        for _ in range(PART_READS):
+            try:
+                return read_part(partial(self.objects.get_range, at, etag=""), rank)
+            except ValueError as error:
+                broken = error
+        raise damaged(at, str(broken)) from broken
 
     def replan(self, plan: Plan, ranks: Iterable[int]) -> None:
         """Leave in the run's folder only what the ranks of a resumed run have to do.
@@ -124,15 +132,21 @@ class RunStore:
                 self.objects.replace(self.folder.status, body, etag)
 
     def announce_resumed(self, status: Status, seen: Status) -> None:
-        """Say that a resumed run goes on, if its status is still the one that was seen.
+        """Say that a resumed run goes on, if it is still as it was seen.
+
+        `aggregate` writes an end twice, the second time with the page among its outputs: that is
+        still the end that was seen.
 
         Raises:
-            TransientError: somebody else has written it since.
+            TransientError: the run has been resumed, or has ended, since.
         """
         found, etag = self._status()
-        if found != seen or not self.objects.replace(self.folder.status, _text(status), etag):
-            message = f"{self.folder.status.uri} was written by another at the same time"
-            raise TransientError(message)
+        while found is not None and _unchanged(found, seen):
+            if self.objects.replace(self.folder.status, _text(status), etag):
+                return
+            found, etag = self._status()
+        message = f"{self.folder.status.uri} was written by another at the same time"
+        raise TransientError(message)
 
     def reject(self, status: Status) -> Status | None:
         """Write a rejection unless there is a status.
@@ -253,6 +267,12 @@ def record_of(text: bytes, folder: RunFolder, rank: int, world_size: int) -> Ran
     if (record.rank, record.world_size) != (rank, world_size):
         raise damaged(at, f"it is of rank {record.rank} of {record.world_size}", RESUME)
     return record
+
+
+def _unchanged(found: Status, seen: Status) -> bool:
+    """Whether a status says of its run what was seen before."""
+    same_end = (found.state, found.execution) == (seen.state, seen.execution) and seen.state.final
+    return same_end or found == seen
 
 
 def _items(ranks: Iterable[int]) -> list[dict[str, int]]:

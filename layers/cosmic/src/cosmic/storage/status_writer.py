@@ -70,12 +70,26 @@ class StatusWriter:
         Raises:
             TransientError: S3 failed.
         """
-        body = status.model_dump_json(indent=1).encode()
-        etag = self._store.replace(self._at, body, self._etag)
-        while not etag:
-            self.found = self._read()
+        while not self.amend(status):
             if self.found is None or self.found.state not in BY_INIT or self.successor:
                 return False
-            etag = self._store.replace(self._at, body, self._etag)
+        return True
+
+    def amend(self, status: Status) -> bool:
+        """Write the status that this one wrote before, with more in it, if it is still there.
+
+        What `init` says late is no exception here: once an end is written, a status that runs
+        is that of a resumed run, perhaps under the same execution.
+
+        Returns:
+            Whether it was written; if not, `found` is what is there instead.
+
+        Raises:
+            TransientError: S3 failed.
+        """
+        etag = self._store.replace(self._at, status.model_dump_json(indent=1).encode(), self._etag)
+        if not etag:
+            self.found = self._read()
+            return False
         self.found, self._etag = status, etag
         return True

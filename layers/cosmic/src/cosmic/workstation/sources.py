@@ -12,6 +12,7 @@ from cosmic.contracts.location import Location, parse_uri
 from cosmic.contracts.numbered_sets import natural_order
 from cosmic.data.pack.opening import READERS, files_of, ignored_in, is_read, suffix_of
 from cosmic.errors import InputError, InvalidInput, Problem
+from cosmic.storage.listing import agreed_listing
 from cosmic.storage.objects import Store
 
 S3 = "s3://"
@@ -117,7 +118,7 @@ def _in_s3(uri: str, store: Store) -> Iterator[InputFile]:
         found = store.head(at)
         yield InputFile(at.uri, found.bytes, found.etag, at)
         return
-    objects = {o.key: o for o in store.list(at)}
+    objects = agreed_listing(store, at)
     keys = natural_order(key for key in objects if is_read(key))
     if not keys:
         hint = f"objects whose names end in {', '.join(READERS)}"
