@@ -11,11 +11,14 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from cosmic.client.list_runs import ListedRun
 from cosmic.client.progress import Progress
 from cosmic.client.snapshots import Snapshot
 from cosmic.contracts.clocks import THIS_MACHINE
 from cosmic.contracts.status import State, Status
 from cosmic.metrics.photo_z import photo_z_metrics
+from cosmic_cli.commands.compare import compared_table
+from cosmic_cli.commands.runs import runs_table
 from cosmic_cli.views.run import cost_rows, domain_rows, photo_z_rows, pz_rows, show_progress
 
 
@@ -93,3 +96,20 @@ def test_coverage_of_p_z_is_shown_where_it_is_known() -> None:
     known = {"pz": {"n": 9, "coverage": {"68": 0.7, "90": 0.91}}}
     assert pz_rows(known) == [("inside the 68, 90 % intervals of p(z)", "70.0 %, 91.0 %")]
     assert pz_rows({"pz": {"known": 0, "n": 0}}) == pz_rows({}) == []
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_ids_are_never_cut(width: int) -> None:
+    ids = [
+        "galaxies-04b81e4a575b",
+        "a-job-of-a-long-name-0123456789-0123456789ab",
+    ]
+    listed = [ListedRun(i, "SUCCEEDED", "", "2026-11-28T07:27:06.000+00:00", None, 5) for i in ids]
+    for table, first in ((runs_table(listed), 0), (compared_table([], *ids), 1)):
+        into = io.StringIO()
+        Console(file=into, width=width).print(table)
+        printed = into.getvalue()
+        cells = [re.split("[│┃]", line)[1:-1] for line in printed.splitlines() if line[0] in "│┃"]
+        columns = ["".join(cell.strip() for cell in column) for column in zip(*cells, strict=True)]
+        shown = columns[0] if first == 0 else "".join(columns)
+        assert all(i in shown for i in ids)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from cosmic.client.deployment import PREFIX, Deployment
 from cosmic.results import compare as comparing
@@ -46,11 +46,13 @@ def compare(
         figures = [{**asdict(c), "difference": c.difference} for c in found]
         show_json({"first": first, "second": second, "figures": figures})
     else:
-        out.print(_table(found, first, second))
+        out.print(compared_table(found, first, second))
 
 
-def _table(found: list[Compared], first: str, second: str) -> Table:
-    table = Table("", first, second, "difference")
+def compared_table(found: list[Compared], first: str, second: str) -> Table:
+    """What two runs have in common, side by side."""
+    runs = (Column(run, overflow="fold") for run in (first, second))  # an id is never cut
+    table = Table("", *runs, "difference")
     for column in table.columns[1:]:
         column.justify = "right"
     for c in found:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from cosmic.client.deployment import PREFIX, Deployment
 from cosmic.client.list_runs import ListedRun
@@ -34,14 +34,16 @@ def runs(
     if as_json:
         show_json({"runs": [asdict(run) for run in found]})
     else:
-        out.print(_table(found))
+        out.print(runs_table(found))
 
 
-def _table(found: list[ListedRun]) -> Table:
-    table = Table("run", "state", "started (UTC)", "ranks", "rows out / in")
+def runs_table(found: list[ListedRun]) -> Table:
+    """A row a run."""
+    names = ("run", "state", "started (UTC)", "ranks", "rows out / in")
+    table = Table(*(Column(name, overflow="fold") for name in names))  # an id is never cut
     for run in found:
         rows = f"{_shown(run.rows_out)} / {_shown(run.rows_in)}"
-        started = run.started_at[:19].replace("T", " ")
+        started = run.started_at[:19].replace("T", "\n")
         table.add_row(run.run, run.state, started, _shown(run.world_size), rows)
     return table
 
