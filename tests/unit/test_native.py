@@ -103,3 +103,23 @@ def test_a_partition_is_to_the_byte_what_the_library_writes(
     with safe_open(path, "numpy") as file:
         metadata = file.metadata()
     assert path.read_bytes() == canonical(save(load_file(path), metadata))
+
+
+@pytest.mark.parametrize("cuts", [[], [64], [1, 63, 64, 65], [30, 30, 140], [0, 200]])
+def test_columns_in_parts_give_the_file_of_whole_ones(
+    cuts: list[int], tmp_path: Path, make_columns: Callable[..., dict[str, NDArray[Any]]]
+) -> None:
+    columns = make_columns(200, size=4)
+    write_partition(tmp_path / "whole", columns)
+    parts = {name: np.split(column, cuts) for name, column in columns.items()}
+    write_partition(tmp_path / "parts", parts)
+    assert (tmp_path / "parts").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+def test_parts_of_several_kinds_are_refused(
+    make_columns: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    columns = make_columns(3, size=4)
+    columns["ra"] = [columns["ra"][:1], columns["ra"][1:].astype(np.float32)]
+    with pytest.raises(ValueError, match="parts of ra"):
+        write_partition(tmp_path / "p", columns)

@@ -43,9 +43,13 @@ DTYPES: dict[str, np.dtype[Any]] = {
 DTYPES_IN_FILES = ("I64", "F64", "F32", "U8")  # the order in which the library writes tensors
 
 
+Column = NDArray[Any] | Sequence[NDArray[Any]]
+Parts = list[NDArray[Any]]  # contiguous rows of one column, one array after the other
+
+
 def write_partition(
     path: Path,
-    columns: Mapping[str, NDArray[Any]],
+    columns: Mapping[str, Column],
     *,
     pixel_scale_arcsec: float | None = 0.396,
     bands: Bands = BANDS,
@@ -56,7 +60,8 @@ def write_partition(
         path: File to write.
         columns: `image` float32 (N, B, H, W) in nanomaggies, `mag` and `mag_err` float32 (N, B) in
             asinh magnitudes, B bands; `object_id` int64 (N,) or, as text, `S` (N,), `ra` and `dec`
-            float64 (N,) in degrees, and optionally `z_spec` float32 (N,).
+            float64 (N,) in degrees, and optionally `z_spec` float32 (N,). A column may come as
+            several arrays whose rows follow each other; they are not copied together.
         pixel_scale_arcsec: Side of a pixel; None: it is not known.
         bands: The B bands, in order.
 
@@ -64,11 +69,11 @@ def write_partition(
         ValueError: a column is missing, unknown, or of the wrong dtype or shape.
         InputError: a text can't be an id; see `cosmic.contracts.text_ids`.
     """
-    stored = {name: _stored(column, path) for name, column in columns.items()}
-    problems = check_columns({k: (v.dtype, v.shape) for k, v in stored.items()}, bands=len(bands))
+    parts = {name: _parts(name, column, path) for name, column in columns.items()}
+    found = {name: (column[0].dtype, _shape(column)) for name, column in parts.items()}
+    problems = check_columns(found, bands=len(bands))
     if problems:
         raise ValueError("; ".join(str(p) for p in problems))
-    contiguous = {name: np.ascontiguousarray(column) for name, column in stored.items()}
     metadata = {
         "format": FORMAT,
         "version": "1",
@@ -76,28 +81,39 @@ def write_partition(
         **MEANING,
         **({} if pixel_scale_arcsec is None else {PIXEL_SCALE: str(pixel_scale_arcsec)}),
         "crc32_rows": str(CHECKSUM_ROWS),
-        **{CHECKSUM_KEY + name: _checksums(column) for name, column in contiguous.items()},
+        **{CHECKSUM_KEY + name: _checksums(column) for name, column in parts.items()},
     }
-    order = sorted(
-        contiguous, key=lambda name: (DTYPES_IN_FILES.index(_dtype(contiguous[name])), name)
-    )
+    order = sorted(parts, key=lambda n: (DTYPES_IN_FILES.index(_dtype(parts[n])), n))
     with path.open("wb") as file:
-        file.write(_packed_header(_described(contiguous, order) | {"__metadata__": metadata}))
-        for name in order:  # not by the library, which would copy all pixels first
-            file.write(contiguous[name].reshape(-1).view(np.uint8).data)
+        file.write(_packed_header(_described(parts, order) | {"__metadata__": metadata}))
+        for part in (part for name in order for part in parts[name]):
+            file.write(part.reshape(-1).view(np.uint8).data)  # the library would copy it first
 
 
-def _dtype(column: NDArray[Any]) -> str:
-    return next(name for name, dtype in DTYPES.items() if dtype == column.dtype)
+def _parts(name: str, column: Column, path: Path) -> Parts:
+    arrays = [column] if isinstance(column, np.ndarray) else list(column)
+    kinds = {(part.dtype, part.shape[1:]) for part in arrays}
+    if len(kinds) != 1:
+        raise ValueError(f"parts of {name} are not all of one dtype and shape: {kinds}")
+    return [np.ascontiguousarray(_stored(part, path)) for part in arrays]
 
 
-def _described(columns: Mapping[str, NDArray[Any]], order: Sequence[str]) -> dict[str, Any]:
+def _dtype(parts: Parts) -> str:
+    return next(name for name, dtype in DTYPES.items() if dtype == parts[0].dtype)
+
+
+def _shape(parts: Parts) -> tuple[int, ...]:
+    return (sum(map(len, parts)), *parts[0].shape[1:])
+
+
+def _described(columns: Mapping[str, Parts], order: Sequence[str]) -> dict[str, Any]:
     """The entries of a safetensors header, of columns that follow each other in this order."""
-    ends = np.cumsum([0, *(columns[name].nbytes for name in order)]).tolist()
+    sizes = (sum(part.nbytes for part in columns[name]) for name in order)
+    ends = np.cumsum([0, *sizes]).tolist()
     return {
         name: {
             "dtype": _dtype(columns[name]),
-            "shape": list(columns[name].shape),
+            "shape": list(_shape(columns[name])),
             "data_offsets": [begin, end],
         }
         for name, (begin, end) in zip(order, pairwise(ends), strict=True)
@@ -218,12 +234,19 @@ def _tensor(entry: dict[str, Any], base: int) -> Tensor:
     return tensor
 
 
-def _checksums(column: NDArray[Any]) -> str:
+def _checksums(parts: Parts) -> str:
     """The CRC-32 of each `CHECKSUM_ROWS` rows, eight hexadecimal digits each."""
-    return "".join(
-        f"{zlib.crc32(column[at : at + CHECKSUM_ROWS].data):08x}"
-        for at in range(0, len(column), CHECKSUM_ROWS)
-    )
+    rows = _shape(parts)[0]
+    sums = [0] * -(-rows // CHECKSUM_ROWS)
+    row = 0
+    for part in parts:
+        first = -(-row // CHECKSUM_ROWS) * CHECKSUM_ROWS
+        ends = {row, row + len(part), *range(first, row + len(part), CHECKSUM_ROWS)}
+        for begin, end in pairwise(sorted(ends)):
+            group = begin // CHECKSUM_ROWS
+            sums[group] = zlib.crc32(part[begin - row : end - row].data, sums[group])
+        row += len(part)
+    return "".join(f"{each:08x}" for each in sums)
 
 
 def _read_checksums(metadata: Any, tensors: dict[str, Tensor]) -> Checksums | None:

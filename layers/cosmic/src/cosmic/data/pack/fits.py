@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import mmap
 import shutil
 import tempfile
 import warnings
@@ -21,6 +22,7 @@ from cosmic.data.pack.bands import KEYS, bands_of_all, with_bands
 from cosmic.data.pack.source import Array, Field, Source, Values, keyed, stacked, unreadable
 from cosmic.errors import InputError
 
+PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 CUBES = (3, 4)  # numbers of axes: one band of all objects, or all bands
 COPIED_AT_ONCE = 1 << 20
 SCALED_VARYING = "is of integers of varying length with TSCAL, TZERO or TNULL, which is not read"
@@ -138,10 +140,14 @@ class _Table:
     def _read(self, start: int, stop: int) -> Any:
         header = self._hdu.header.copy()
         header["NAXIS2"] = stop - start
+        cards = header.tostring().encode("ascii")
+        # Behind the header without a copy, in memory that the kernel has back once it is let go.
+        data = mmap.mmap(-1, len(cards) + (stop - start) * self._row_bytes, flags=PRIVATE)
+        data[: len(cards)] = cards
         with self._path.open("rb") as file:
             file.seek(self._at + start * self._row_bytes)
-            rows = file.read((stop - start) * self._row_bytes)
-        data = header.tostring().encode("ascii") + rows
+            if len(cards) + file.readinto(memoryview(data)[len(cards) :]) < len(data):
+                raise ValueError(f"it ends before row {stop}")
         return fits.BinTableHDU.fromstring(data, uint=True, character_as_bytes=True).data
 
 

@@ -24,7 +24,7 @@ from cosmic.data.pack.values import read_column
 from cosmic.errors import InputError, InvalidInput, Problem
 
 Columns = dict[str, NDArray[Any]]
-PIECE_BYTES = 16 << 20
+PIECE_BYTES = 8 << 20
 PIECE_ROWS = 4096
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosmic.contracts.bands import Bands
-from cosmic.data.native import write_partition
+from cosmic.data.native import Column, write_partition
 from cosmic.errors import InputError
 
 Columns = dict[str, NDArray[Any]]
@@ -87,14 +87,28 @@ class PartitionWriter:
             raise InputError(f"images of {sizes}", code="bad-partition", hint="pack them apart")
 
     def _write(self, rows: int) -> None:
-        whole = {n: np.concatenate([p[n] for p in self._pieces]) for n in self._pieces[0]}
+        taken = self._taken(rows)
         path = self._out / f"{len(self.files)}.safetensors"
-        taken = {name: column[:rows] for name, column in whole.items()}
+        # Not the pixels: they would be held twice.
+        columns: dict[str, Column] = {"image": [piece["image"] for piece in taken]}
+        for name in taken[0].keys() - {"image"}:
+            columns[name] = np.concatenate([piece[name] for piece in taken])
         scale, bands = self._pixel_arcsec, self._bands
-        write_partition(path, taken, pixel_scale_arcsec=scale, bands=bands)
+        write_partition(path, columns, pixel_scale_arcsec=scale, bands=bands)
         self.files.append(path)
         self._written(path)
         self.rows += rows
-        self._held -= rows
-        self._pieces = [{n: c[rows:] for n, c in whole.items()}] if self._held else []
         self._progress(self.rows)
+
+    def _taken(self, rows: int) -> list[Columns]:
+        """The first rows, which are no longer held; of pieces, not copied."""
+        taken: list[Columns] = []
+        self._held -= rows
+        while rows:
+            piece = self._pieces.pop(0)
+            taken.append({name: column[:rows] for name, column in piece.items()})
+            length = len(piece["image"])
+            if length > rows:
+                self._pieces.insert(0, {name: column[rows:] for name, column in piece.items()})
+            rows -= min(rows, length)
+        return taken
