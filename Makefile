@@ -45,7 +45,7 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help bench-waves bench-soak env install demo test test-unit test-long system site check format lint types validate security schemas dist build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables bench-pixels test-containers pins wheels bench-balance bench-predict faults
+.PHONY: help bench-waves bench-soak bench-console env install demo test test-unit test-long system site check format lint types validate security schemas dist build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables bench-pixels test-containers pins wheels bench-balance bench-predict faults
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -199,6 +199,9 @@ bench-waves: $(VENV)/.ready ## 300 ranks on this machine, in waves: the most mem
 
 bench-soak: $(VENV)/.ready ## 200 runs in a row in one local stack: does it grow?
 	$(BIN)/python -m bench.soak
+
+bench-console: $(VENV)/.ready ## The console's list over 500 runs: requests, seconds
+	$(BIN)/python -m bench.console
 
 bench-pixels: $(VENV)/.ready ## How often pixels and magnitudes are said to disagree, rightly and by mistake
 	$(BIN)/python -m bench.pixels
