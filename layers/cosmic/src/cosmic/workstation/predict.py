@@ -21,7 +21,6 @@ from cosmic.model.checkpoint import load_checkpoint
 from cosmic.storage.local_store import LocalStore
 from cosmic.storage.objects import Store, s3_client
 from cosmic.workstation.finish import finish, import_plots
-from cosmic.workstation.freed_memory import give_back
 from cosmic.workstation.job import Given, Inference, Job, run_name
 from cosmic.workstation.plan_here import HERE, limits_here, manifest_here, planned
 from cosmic.workstation.ready import ready_partitions
@@ -152,7 +151,6 @@ class _Call:
         if not work.planned:
             plan, packed = self._planned(work, run.folder.run)
             run.plan_once(plan)
-            give_back()
         plan = run.plan()
         if self.page:
             Thread(target=import_plots, name="import plots").start()
