@@ -11,8 +11,10 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from botocore.exceptions import ClientError
 
@@ -230,6 +232,32 @@ def test_a_range_behind_the_end_is_refused(stack: LocalStack, machine: Machine) 
     s3.put_object(Bucket=machine.bucket, Key="short", Body=b"abc")
     with pytest.raises(ClientError, match="InvalidRange"):
         s3.get_object(Bucket=machine.bucket, Key="short", Range="bytes=3-5")
+
+
+def test_large_objects_take_no_descriptors_and_come_back_whole(
+    stack: LocalStack, machine: Machine, tmp_path: Path
+) -> None:
+    """Put in one piece or in parts, in the place of another or copied, then listed and deleted."""
+    s3, bucket, keys = stack.client("s3"), machine.bucket, ["large/0", "large/1", "large/2"]
+    path = tmp_path / "file"
+    body = bytes(range(256)) * (9 << 12)
+    path.write_bytes(body)
+    s3.put_object(Bucket=bucket, Key=keys[0], Body=b"replaced" * 1000)
+    s3.upload_file(str(path), bucket, keys[0])
+    s3.put_object(Bucket=bucket, Key=keys[1], Body=body)
+    s3.copy_object(Bucket=bucket, Key=keys[2], CopySource=f"{bucket}/{keys[1]}")
+    for _ in range(2):
+        listed = s3.list_object_versions(Bucket=bucket, Prefix="large/")["Versions"]
+        assert {v["Key"]: v["Size"] for v in listed if v["IsLatest"]} == dict.fromkeys(
+            keys, 9 << 20
+        )
+    for key in keys:
+        assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == body
+    kept = {str(path) for path in stack.folder.glob("tmp/object-*")}
+    assert len(kept) >= len(keys)
+    assert not kept & {file.path for file in psutil.Process(stack.info.pid).open_files()}
+    s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys]})
+    assert s3.list_objects_v2(Bucket=bucket, Prefix="large/")["KeyCount"] == 0
 
 
 def test_a_conditional_put_has_one_winner(stack: LocalStack, machine: Machine, name: str) -> None:
