@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from contextlib import suppress
 from pathlib import Path
-
-import psutil
 
 from cosmic_local import state
 from cosmic_local.errors import StackError
@@ -39,14 +36,9 @@ def sweep() -> list[Path]:
 def _is_used(folder: Path) -> bool:
     try:
         pid, created_s = (folder / OWNER).read_text(encoding="ascii").split()
-        owner = psutil.Process(int(pid))
-        if abs(owner.create_time() - float(created_s)) < 1:
+        if state.alive(int(pid), float(created_s)) is not None:
             return True
-    except psutil.NoSuchProcess:
-        pass
-    except (OSError, ValueError):
-        return True
-    with suppress(StackError):
         running = state.read(folder)
-        return running is not None and running.process() is not None
-    return True
+    except (OSError, ValueError, StackError):
+        return True
+    return running is not None and running.process() is not None

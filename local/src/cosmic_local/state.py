@@ -70,12 +70,17 @@ class StackInfo:
 
     def process(self) -> psutil.Process | None:
         """The stack's process, if it is still the one that wrote this."""
-        try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.created_s) < 1
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except psutil.NoSuchProcess:
-            return None
+        return alive(self.pid, self.created_s)
+
+
+def alive(pid: int, created_s: float) -> psutil.Process | None:
+    """The process that had this id and was started then, if it still runs: ids are reused."""
+    try:
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - created_s) < 1
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except psutil.NoSuchProcess:
+        return None
 
 
 def own_start() -> float:
