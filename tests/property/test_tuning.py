@@ -14,7 +14,7 @@ from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, Slice, g
 from cosmic.costs.bill import Usage, bill, billed_ms, transitions
 from cosmic.costs.counts import Configuration, Job, blocks, count, row_reads, shares
 from cosmic.costs.measured import Measured
-from cosmic.costs.platform import LAMBDA, local_stack
+from cosmic.costs.platform import LAMBDA, Platform, local_stack
 from cosmic.costs.predict import AGGREGATE_MB, Prediction, predict
 from cosmic.costs.tune import Advice, Constraints, advise, candidates, front, world_sizes
 from cosmic.costs.workload import of_plan
@@ -46,8 +46,8 @@ jobs = st.builds(Job, rows, st.just(ROW_BYTES), st.booleans(), st.sampled_from([
 configurations = st.builds(Configuration, memories, worlds, batch_sizes, partitions)
 
 
-def predicted(job: Job, how: Configuration) -> Prediction:
-    return predict(job, how, MEASURED, LAMBDA)
+def predicted(job: Job, how: Configuration, platform: Platform = LAMBDA) -> Prediction:
+    return predict(job, how, MEASURED, platform)
 
 
 def equal_partitions(rows: int, size: int) -> list[int]:
@@ -192,10 +192,24 @@ def test_ranks_that_cannot_all_run_at_once_come_in_waves_into_warm_environments(
 
 @given(jobs, configurations, st.integers(1, 1_000_000))
 def test_more_rows_never_take_less_time_or_money(job: Job, how: Configuration, more: int) -> None:
-    less, greater = predicted(job, how), predicted(replace(job, rows=job.rows + more), how)
+    # Reads are counted for the mean partition, which may be smaller with more rows.
+    platform = replace(LAMBDA, s3_gets_per_s=math.inf)
+    jobs_of_both = job, replace(job, rows=job.rows + more)
+    less, greater = (predicted(one, how, platform) for one in jobs_of_both)
     assert greater.wall_s >= less.wall_s
     assert greater.compute_s >= less.compute_s
     assert greater.lines[0].usd >= less.lines[0].usd - 1e-12
+
+
+@given(jobs, configurations, st.floats(1, 1e6), st.floats(1, 1e6))
+def test_s3_that_answers_fewer_reads_never_makes_a_run_faster(
+    job: Job, how: Configuration, a: float, b: float
+) -> None:
+    rates = sorted((a, b))
+    slow, fast = (predicted(job, how, replace(LAMBDA, s3_gets_per_s=rate)) for rate in rates)
+    assert slow.wall_s >= fast.wall_s
+    # Beyond the second's worth at once, all reads together take as long as S3 takes to answer.
+    assert slow.wall_s >= row_reads(job, how) / rates[0] - 1
 
 
 @given(jobs, configurations, memories)

@@ -107,7 +107,7 @@ def test_no_other_size_that_can_run_has_a_better_value(partitions: int, most: in
 def test_of_a_terabyte_few_ranks_compute_long() -> None:
     ranks = best_world_size(manifest(), inputs([1218] * 40_000), limits(10_000))
     assert 40_000 * 1218 / ranks > 10_000
-    assert ranks > 1_000
+    assert ranks >= 500
 
 
 def test_a_limit_of_rows_counts() -> None:

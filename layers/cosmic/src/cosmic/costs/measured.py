@@ -21,7 +21,7 @@ INIT_S = 0.6
 LOAD_S = 0.7
 LAUNCH_S = 0.5
 AGGREGATE_S = 0.4
-AGGREGATE_S_PER_ROW = 8e-6
+AGGREGATE_S_PER_ROW = 3e-6
 
 
 class Measured(Contract):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cosmic.contracts.vcpus import MB_PER_VCPU, threads_for_memory
 from cosmic.costs.bill import Line, bill, billed_apart, billed_ms, total_usd
-from cosmic.costs.counts import Configuration, Counts, Job, count, shares
+from cosmic.costs.counts import Configuration, Counts, Job, count, row_reads, shares
 from cosmic.costs.measured import Measured, speed_up
 from cosmic.costs.platform import Platform
 from cosmic.errors import InputError
@@ -104,16 +104,15 @@ def predict(job: Job, how: Configuration, measured: Measured, platform: Platform
             this batch size.
     """
     ranks = _timeline(job, how, measured, platform)
-    merge_s = measured.aggregate_s + measured.aggregate_s_per_row * job.rows
-    merge_s /= platform.vcpu_speed
+    merging_s = merge_s(job, measured, platform)
     counts = count(job, how, platform.slots(how.world_size))
     billed = [(billed_ms(s), how.memory_mb) for s in ranks.billed.tolist()]
-    aggregate = (billed_ms(merge_s), AGGREGATE_MB)
+    aggregate = (billed_ms(merging_s), AGGREGATE_MB)
     usage = counts.usage(*billed_apart(billed, aggregate, how.architecture))
     needs, beyond_measured = _memory(job, how, measured)
     return Prediction(
         configuration=how,
-        wall_s=float(ranks.left.max()) + merge_s,
+        wall_s=float(ranks.left.max()) + merging_s,
         rank_s=float(ranks.billed.max()),
         compute_s=float(ranks.compute.sum()),
         billed_s=float(ranks.billed.sum()),
@@ -125,16 +124,56 @@ def predict(job: Job, how: Configuration, measured: Measured, platform: Platform
     )
 
 
+class Work(NamedTuple):
+    """What ranks have to do, each apart from the others.
+
+    Attributes:
+        batches: Of each rank (world,).
+        batch_s: Of one batch in the model.
+        download_s: Of its rows.
+        start_s: Of a cold rank, before its first rows are asked for.
+        around_s: Around a rank's rows.
+    """
+
+    batches: NDArray[np.int64]
+    batch_s: float
+    download_s: float
+    start_s: float
+    around_s: float
+
+
+def work(job: Job, how: Configuration, measured: Measured, platform: Platform) -> Work:
+    """What the ranks of a run have to do.
+
+    Raises:
+        InputError: as `predict`.
+    """
+    threads = threads_for_memory(how.memory_mb)
+    slower = platform.contention(platform.slots(how.world_size), threads) / platform.vcpu_speed
+    core_s = slower / min(1.0, platform.vcpus(how.memory_mb))
+    return Work(
+        batches=shares(job, how).batches,
+        batch_s=_batch_s(measured, how, threads) * core_s,
+        download_s=how.batch_size * job.row_bytes / platform.s3_bytes_per_s,
+        start_s=_start_s(job, measured, platform, core_s),
+        around_s=measured.around_s * core_s,
+    )
+
+
+def merge_s(job: Job, measured: Measured, platform: Platform) -> float:
+    """How long `aggregate` takes."""
+    return (measured.aggregate_s + measured.aggregate_s_per_row * job.rows) / platform.vcpu_speed
+
+
 def _timeline(job: Job, how: Configuration, measured: Measured, platform: Platform) -> Timeline:
     """When each rank does what; reading hides behind computing, or computing behind reading."""
-    batches, threads = shares(job, how).batches, threads_for_memory(how.memory_mb)
-    slots = platform.slots(how.world_size)
-    slower = platform.contention(slots, threads) / platform.vcpu_speed
-    core_s = slower / min(1.0, platform.vcpus(how.memory_mb))
-    compute = batches * (_batch_s(measured, how, threads) * core_s)
-    download = batches * (how.batch_size * job.row_bytes / platform.s3_bytes_per_s)
-    busy = np.maximum(compute, download) + platform.s3_latency_s + measured.around_s * core_s
-    busy[:slots] += _start_s(job, measured, platform, core_s)
+    each, slots = work(job, how, measured, platform), platform.slots(how.world_size)
+    compute, download = each.batches * each.batch_s, each.batches * each.download_s
+    # S3 answers a second's worth of reads at once.
+    answered_s = row_reads(job, how) / how.world_size * slots / platform.s3_gets_per_s - 1
+    reading = np.maximum(download, answered_s)
+    busy = np.maximum(compute, reading) + platform.s3_latency_s + each.around_s
+    busy[:slots] += each.start_s
     arrives = _arrivals(job, busy, slots, platform)
     done = arrives + busy
     left = done if job.channel == "none" else np.minimum(done.max(), done + job.fmi_timeout_s)

@@ -1,0 +1,155 @@
+"""The simulated run: the formulas without chance, nothing lost or twice, never faster for less."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from cosmic.costs.counts import Configuration, Job, count
+from cosmic.costs.measured import Subject, usual
+from cosmic.costs.platform import LAMBDA
+from cosmic.costs.predict import predict
+from cosmic.costs.simulated_outcome import Simulated
+from cosmic.costs.simulated_platform import FAILED_BACKOFF, Ceilings, Clock, RequestRate
+from cosmic.costs.simulated_ranks import Chance
+from cosmic.costs.simulation import simulate
+
+ROWS, ROW_BYTES, BATCH = 1280, 20_568, 64
+MEASURED = usual(210, Subject(64_000_000, ROW_BYTES, BATCH, "openvino", "float32"))
+AMPLE = Ceilings(account=100_000, gets_per_s=1e9, puts_per_s=1e9)
+NO_CHANCE = Chance()
+worlds = st.integers(1, 60)
+
+
+def job(partitions: int, channel: str = "none", *, cold: bool = True) -> Job:
+    return Job(
+        partitions * ROWS, ROW_BYTES, cold=cold, channel=channel, partitions=(ROWS,) * partitions
+    )
+
+
+def simulated(
+    partitions: int,
+    world: int,
+    ceilings: Ceilings = AMPLE,
+    chance: Chance = NO_CHANCE,
+    *,
+    at_once: int | None = None,
+    channel: str = "none",
+) -> Simulated:
+    how = Configuration(1769, world, BATCH, ROWS)
+    platform = replace(LAMBDA, ranks_at_once=at_once)
+    return simulate(job(partitions, channel), how, MEASURED, platform, ceilings, chance)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 40), worlds, st.sampled_from(["none", "direct"]))
+def test_without_chance_and_limits_it_is_what_the_formulas_say(
+    partitions: int, world: int, channel: str
+) -> None:
+    how = Configuration(1769, world, BATCH, ROWS)
+    expected = predict(job(partitions, channel), how, MEASURED, LAMBDA)
+    found = simulated(partitions, world, channel=channel)
+    assert found.wall_s == pytest.approx(expected.wall_s, rel=0.03)
+    assert found.usd == pytest.approx(expected.usd, rel=0.03)
+    assert found.billed_s == pytest.approx(expected.billed_s, rel=0.03)
+
+
+@settings(deadline=None)
+@given(st.integers(4, 40), worlds, st.integers(0, 3))
+def test_requests_are_those_that_a_run_counts(partitions: int, world: int, seed: int) -> None:
+    """Luck moves them in time; none is lost, and none is sent twice."""
+    how = Configuration(1769, world, BATCH, ROWS)
+    tight = Ceilings(gets_per_s=300, puts_per_s=100)
+    found = simulated(partitions, world, tight, Chance(seed, spread=0.3), channel="direct")
+    expected = count(job(partitions, "direct"), how, world)
+    assume(not found.figures["deaths"])
+    assert found.figures["s3_gets"] == expected.s3_gets
+    assert found.figures["s3_puts"] == expected.s3_puts
+
+
+@settings(deadline=None)
+@given(worlds, st.integers(0, 5), st.floats(0, 1))
+def test_each_rank_ends_once_and_every_try_is_billed(world: int, seed: int, deaths: float) -> None:
+    found = simulated(10, world, AMPLE, Chance(seed, spread=0.2, death_share=deaths))
+    assert found.tries == found.figures["deaths"] + world - found.lost
+    assert found.figures["cold_starts"] <= found.tries
+    assert found.figures["most_at_once"] <= world
+
+
+@settings(deadline=None)
+@given(worlds, st.integers(0, 5))
+def test_the_same_seed_gives_the_same_run(world: int, seed: int) -> None:
+    chance = Chance(seed, spread=0.2, late_share=0.1, death_share=0.1)
+    limits = Ceilings(account=20, gets_per_s=200)
+    one, two = (simulated(10, world, limits, chance) for _ in range(2))
+    assert (one.wall_s, one.usd, one.figures) == (two.wall_s, two.usd, two.figures)
+
+
+@settings(deadline=None)
+@given(worlds, st.integers(1, 60), st.integers(1, 60), st.integers(0, 3))
+def test_more_ranks_at_once_never_take_longer(world: int, a: int, b: int, seed: int) -> None:
+    chance = Chance(seed, spread=0.3, late_share=0.1)
+    few, many = (simulated(10, world, chance=chance, at_once=n) for n in sorted((a, b)))
+    start_s = MEASURED.init_s or 0.0  # a further environment has to start, where one was warm
+    assert many.wall_s <= few.wall_s + 10 * start_s
+
+
+def test_requests_beyond_the_rate_are_refused_and_cost_time() -> None:
+    free, tight = (simulated(40, 40, replace(AMPLE, gets_per_s=r)) for r in (1e9, 60))
+    spread = simulated(40, 40, replace(AMPLE, gets_per_s=60, data_prefixes=1000))
+    assert free.figures["slow_down"] == 0
+    assert tight.figures["slow_down"] > 0
+    assert tight.wall_s > 1.2 * free.wall_s
+    assert spread.wall_s < tight.wall_s
+
+
+def test_environments_start_in_groups_and_what_comes_before_is_throttled() -> None:
+    platform = replace(LAMBDA, environments_at_once=10, starts_per_s=1e6)
+    how = Configuration(1769, 25, BATCH, ROWS)
+    found = simulate(job(250), how, MEASURED, platform, AMPLE, NO_CHANCE)
+    assert found.figures["throttled"] >= 15
+    assert found.first_s >= 20
+
+
+def test_ranks_that_always_die_are_tried_as_often_as_the_state_machine_does() -> None:
+    found = simulated(10, 5, AMPLE, Chance(death_share=1.0))
+    assert found.lost == 5
+    assert found.tries == 5 * (1 + FAILED_BACKOFF.tries)
+
+
+def test_a_rank_that_takes_longer_than_its_function_may_is_lost() -> None:
+    found = simulated(200, 1)
+    assert found.lost == 1
+    assert found.billed_s < found.tries * (LAMBDA.longest_s + 10)
+
+
+@pytest.mark.parametrize("channel", ["none", "direct"])
+def test_a_full_account_delays_ranks_and_loses_none(channel: str) -> None:
+    found = simulated(20, 20, replace(AMPLE, account=7), channel=channel)
+    assert found.lost == 0
+    assert found.figures["most_at_once"] == 7
+    assert found.figures["throttled"] > 0
+    assert found.wall_s > simulated(20, 20, channel=channel).wall_s
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.integers(1, 50)), max_size=50))
+def test_a_rate_is_kept_over_any_time(asked: list[tuple[float, int]]) -> None:
+    rate, now_s = RequestRate(20.0), 0.0
+    for pause_s, requests in asked:
+        now_s += pause_s
+        refused = rate.ask(requests, now_s)
+        assert 0 <= refused <= requests
+    assert rate.answered <= 20 * (now_s + 1) + 1e-6
+    assert rate.answered + rate.refused == sum(n for _, n in asked)
+
+
+@given(st.lists(st.floats(0, 100), max_size=30))
+def test_the_clock_goes_forward(times: list[float]) -> None:
+    clock, seen = Clock(), list[float]()
+    for time_s in times:
+        clock.at(time_s, lambda: seen.append(clock.now_s))
+    clock.run()
+    assert seen == sorted(times)
