@@ -15,7 +15,6 @@ from cosmic.ranks.run_rank import run_rank
 from cosmic.ranks.session import Messaging
 from cosmic.ranks.task import RankTask
 from cosmic.storage.run_store import RunStore
-from cosmic.workstation.freed_memory import give_back
 
 SHARD_ROWS = 4096
 MOST_SHARDS = 1000
@@ -56,7 +55,6 @@ def predict_shards(
         task = RankTask(**asdict(run.folder), rank=rank.rank)
         run_rank(task, environment, math.inf, _after(done, seen))
         done += rank.rows
-        give_back()
 
 
 def _after(done: int, seen: Callable[[int], None]) -> Callable[[int], None]:
