@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cosmic.contracts.columns import Header
 from cosmic.contracts.location import Location
 from cosmic.contracts.plan import PlannedPartition
+from cosmic.data.page_memory import page_memory
 from cosmic.data.ranges import BusyClock, Span, spans
 from cosmic.errors import CosmicError, InputError, TransientError
 from cosmic.storage.objects import Readable
@@ -76,7 +77,7 @@ class Fetcher:
     ) -> dict[str, memoryview]:
         ranges = {n: t.byte_range(first, end) for n, t in header.tensors.items()}
         read = spans(ranges)
-        targets = [memoryview(bytearray(span.length)) for span in read]
+        targets = [memoryview(page_memory(span.length))[: span.length] for span in read]
         parts = [
             connections.submit(self._read_part, planned, span, at, target[at : at + length])
             for span, target in zip(read, targets, strict=True)

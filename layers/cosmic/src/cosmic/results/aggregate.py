@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,7 +33,11 @@ class RunEnd(NamedTuple):
 
 
 def aggregate(
-    task: AggregateTask, store: Writable, scratch: Path, table_prefix: str = ""
+    task: AggregateTask,
+    store: Writable,
+    scratch: Path,
+    table_prefix: str = "",
+    published: Callable[[], None] = lambda: None,
 ) -> RunEnd:
     """Merge a run's shards and write its catalogue, metrics and status, in this order.
 
@@ -46,6 +51,8 @@ def aggregate(
         store: S3.
         scratch: Folder for the page before it is uploaded.
         table_prefix: Where the rows go too, for queries over all runs; empty: nowhere.
+        published: Called when the catalogue, the metrics and the status are there, before the page
+            is made.
 
     Returns:
         The run's status as it is then; new unless another has written it.
@@ -70,6 +77,7 @@ def aggregate(
     outputs = {name: task.place(name) for name in names}
     status = summary.status.model_copy(update={"outputs": outputs})
     written = writer.write(status)
+    published()
     if written and task.page:
         seen = (merged.counts, merged.flagged, merged.sky, merged.magnitudes, merged.cutouts)
         page = PageRender(parts.plan, parts.records, metrics, *seen)

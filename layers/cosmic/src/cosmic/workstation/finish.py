@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -54,16 +55,22 @@ def finish(
         page=page,
         published_at=str(out.absolute()),
     )
-    with TemporaryDirectory(dir=work.root) as scratch:
-        status = aggregate(task, run.objects, Path(scratch)).status
+    plots: list[Future[list[Path]]] = []
+    with TemporaryDirectory(dir=work.root) as scratch, ThreadPoolExecutor(1, "plots") as aside:
+
+        def published() -> None:
+            """Draw plots while the page is made, by another process."""
+            if page:
+                plots.append(aside.submit(_plots, run, work.root / PLOTS))
+
+        status = aggregate(task, run.objects, Path(scratch), published=published).status
+    drawn = [path for each in plots for path in each.result()]
     made = {name: _path(run.folder.at(name)) for name in status.outputs}
-    metrics = json.loads(made["metrics.json"].read_bytes())
-    plots = _plots(made["catalogue.parquet"], metrics, work.root / PLOTS) if page else []
     return Results(
         status,
-        metrics,
+        json.loads(made["metrics.json"].read_bytes()),
         {name: _moved(path, out / name) for name, path in made.items()},
-        tuple(_moved(path, out / PLOTS / path.name) for path in plots),
+        tuple(_moved(path, out / PLOTS / path.name) for path in drawn),
     )
 
 
@@ -76,10 +83,11 @@ def import_plots() -> None:
         import cosmic.report.paper_figures  # noqa: F401
 
 
-def _plots(catalogue: Path, metrics: dict[str, Any], folder: Path) -> list[Path]:
+def _plots(run: RunStore, folder: Path) -> list[Path]:
     from cosmic.report.paper_figures import write_plots  # matplotlib, which nothing else needs
 
-    return write_plots(catalogue, metrics, folder)
+    catalogue, metrics = (_path(run.folder.at(n)) for n in ("catalogue.parquet", "metrics.json"))
+    return write_plots(catalogue, json.loads(metrics.read_bytes()), folder)
 
 
 def _path(at: Location) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import mmap
 import shutil
 import tempfile
 import warnings
@@ -20,9 +19,9 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from cosmic.data.pack.bands import KEYS, bands_of_all, with_bands
 from cosmic.data.pack.source import Array, Field, Source, Values, keyed, stacked, unreadable
+from cosmic.data.page_memory import page_memory
 from cosmic.errors import InputError
 
-PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 CUBES = (3, 4)  # numbers of axes: one band of all objects, or all bands
 COPIED_AT_ONCE = 1 << 20
 SCALED_VARYING = "is of integers of varying length with TSCAL, TZERO or TNULL, which is not read"
@@ -141,8 +140,7 @@ class _Table:
         header = self._hdu.header.copy()
         header["NAXIS2"] = stop - start
         cards = header.tostring().encode("ascii")
-        # Behind the header without a copy, in memory that the kernel has back once it is let go.
-        data = mmap.mmap(-1, len(cards) + (stop - start) * self._row_bytes, flags=PRIVATE)
+        data = page_memory(len(cards) + (stop - start) * self._row_bytes)
         data[: len(cards)] = cards
         with self._path.open("rb") as file:
             file.seek(self._at + start * self._row_bytes)

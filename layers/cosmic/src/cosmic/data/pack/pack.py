@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cosmic.data.dataset_index import IndexWriter
 from cosmic.data.native import PIXEL_SCALE
+from cosmic.data.pack.ahead import ahead
 from cosmic.data.pack.choices import Choices
 from cosmic.data.pack.columns import map_columns
 from cosmic.data.pack.ids import first_text_id
@@ -104,7 +105,7 @@ def pack(
             progress,
             written=indexing.add if index else lambda partition: None,
         )
-        for columns in reading.pieces():
+        for columns in ahead(reading.pieces()):
             if redshifts and "z_spec" not in columns:
                 columns["z_spec"] = np.full(len(columns["image"]), np.nan, np.float32)
             writer.add(columns)

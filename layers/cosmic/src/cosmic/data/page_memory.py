@@ -1,0 +1,15 @@
+"""Memory by the page, which the kernel has back as soon as nobody looks at it."""
+
+from __future__ import annotations
+
+import mmap
+
+
+def page_memory(length: int) -> mmap.mmap:
+    """So many bytes, at least one, zeros that take no memory before something is written there.
+
+    Not from the heap: glibc has one for each of some threads, and those of other threads than the
+    first keep what was freed at their ends. Buffers of blocks that several threads make in turn
+    would so be held several times.
+    """
+    return mmap.mmap(-1, max(length, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
