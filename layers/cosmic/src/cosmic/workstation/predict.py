@@ -156,7 +156,6 @@ class _Call:
             Thread(target=import_plots, name="import plots").start()
         seen = self._told("predicting", plan.rows)
         predict_shards(run, plan, self.threads, work.root, seen)
-        give_back()  # of the engine, too
         self._told("merging", plan.rows)(0)
         results = finish(work, run, out, self.threads, began_at_s, page=self.page)
         self._told("merging", plan.rows)(plan.rows)
