@@ -25,6 +25,7 @@ class FilesS3:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.requests = 0
+        self._listings: dict[tuple[str, str], list[dict[str, Any]]] = {}
 
     def path(self, bucket: str, key: str) -> Path:
         """Where an object is."""
@@ -135,6 +136,22 @@ class FilesS3:
         """Copy an object."""
         source = self._found(CopySource["Bucket"], CopySource["Key"], "CopyObject")
         shutil.copyfile(source, self.path(Bucket, Key))
+
+    def list_objects_v2(
+        self,
+        Bucket: str,  # noqa: N803
+        Prefix: str,  # noqa: N803
+        ContinuationToken: str = "0",  # noqa: N803
+        **_: Any,
+    ) -> dict[str, Any]:
+        """A page; a listing is made with its first."""
+        number = int(ContinuationToken)
+        if not number:
+            self._listings[Bucket, Prefix] = list(self._pages(Bucket, Prefix))
+        pages = self._listings[Bucket, Prefix]
+        if number + 1 == len(pages):
+            return pages[number] | {"IsTruncated": False}
+        return pages[number] | {"IsTruncated": True, "NextContinuationToken": str(number + 1)}
 
     def get_paginator(self, _: str) -> Any:
         """Of `list_objects_v2` alone."""
