@@ -77,8 +77,9 @@ $(VENV)/.demo: requirements.lock $(PACKAGES:%=%/pyproject.toml)
 	$(BIN)/python -c "$(COMPILED)"
 	touch $@
 
-# aws-sam-cli pins versions that the rest does not want, so it has an environment of its own.
-$(SAM_VENV)/.ready: requirements-sam.txt | $(VENV)/.ready
+# aws-sam-cli pins versions that the rest does not want, so it has an environment of its own. Whoever deploys
+# needs this and what runs Cosmic, not what trains and tests it.
+$(SAM_VENV)/.ready: requirements-sam.txt | $(VENV)/.demo
 	$(PYTHON) -m venv $(SAM_VENV)
 	$(INSTALL) -r requirements-sam.txt || $(PIP) -r requirements-sam.txt
 	touch $@
@@ -131,7 +132,7 @@ validate: $(SAM_VENV)/.ready
 security: $(CHECKOV_VENV)/.ready
 	$(CHECKOV_VENV)/bin/checkov --config-file .checkov.yaml
 
-$(CHECKOV_VENV)/.ready: requirements-checkov.txt | $(VENV)/.ready
+$(CHECKOV_VENV)/.ready: requirements-checkov.txt | $(VENV)/.demo
 	$(PYTHON) -m venv $(CHECKOV_VENV)
 	$(INSTALL) -r requirements-checkov.txt || $(PIP) -r requirements-checkov.txt
 	touch $@
@@ -154,7 +155,7 @@ dist: $(TOOLS_VENV)/.ready ## Build every package, sources and wheel, into DIST 
 	$(TOOLS_VENV)/bin/twine check --strict $(DIST)/*
 
 # What builds, checks and releases packages; some of it pins versions that the rest does not want.
-$(TOOLS_VENV)/.ready: requirements-tools.txt | $(VENV)/.ready
+$(TOOLS_VENV)/.ready: requirements-tools.txt | $(VENV)/.demo
 	$(PYTHON) -m venv $(TOOLS_VENV)
 	$(INSTALL) -r requirements-tools.txt || $(PIP) -r requirements-tools.txt
 	touch $@
@@ -214,7 +215,8 @@ format: $(VENV)/.ready ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-BUILD = PYTHON_VERSION=$(RUNTIME:python%=%) ARCHITECTURE=$(ARCHITECTURE) $(SAM) build
+# The layers are built with pip, which the machine's own python3 may lack, as Debian's does.
+BUILD = PATH="$(CURDIR)/$(SAM_VENV)/bin:$$PATH" PYTHON_VERSION=$(RUNTIME:python%=%) ARCHITECTURE=$(ARCHITECTURE) $(SAM) build
 OVERRIDES = PythonRuntime=$(RUNTIME) Architecture=$(ARCHITECTURE) InferArchitecture=$(INFER_ARCHITECTURE)
 
 site: $(VENV)/.ready ## Build the documentation into build/site
@@ -227,7 +229,7 @@ deploy: $(SAM_VENV)/.ready ## Build and deploy all to AWS, STAGE=dev or prod (ne
 	$(BUILD) --parameter-overrides $(OVERRIDES)
 	$(SAM) deploy --config-env $(STAGE)
 
-destroy: $(VENV)/.ready $(SAM_VENV)/.ready ## Remove the stack of a STAGE with all its data, after asking
+destroy: $(VENV)/.demo $(SAM_VENV)/.ready ## Remove the stack of a STAGE with all its data, after asking
 	$(BIN)/cosmic destroy --stack cosmic-$(STAGE)
 	$(SAM) delete --stack-name cosmic-$(STAGE) --no-prompts
 
