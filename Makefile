@@ -77,7 +77,8 @@ $(VENV)/.demo: requirements.lock $(PACKAGES:%=%/pyproject.toml)
 	$(BIN)/python -c "$(COMPILED)"
 	touch $@
 
-# aws-sam-cli pins versions that the rest does not want, so it has an environment of its own.
+# aws-sam-cli pins versions that the rest does not want, so it has an environment of its own. Whoever deploys
+# needs this and what runs Cosmic, not what trains and tests it.
 $(SAM_VENV)/.ready: requirements-sam.txt | $(VENV)/.demo
 	$(PYTHON) -m venv $(SAM_VENV)
 	$(INSTALL) -r requirements-sam.txt || $(PIP) -r requirements-sam.txt
@@ -218,7 +219,8 @@ format: $(VENV)/.ready ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-BUILD = PYTHON_VERSION=$(RUNTIME:python%=%) ARCHITECTURE=$(ARCHITECTURE) $(SAM) build
+# The layers are built with pip, which the machine's own python3 may lack, as Debian's does.
+BUILD = PATH="$(CURDIR)/$(SAM_VENV)/bin:$$PATH" PYTHON_VERSION=$(RUNTIME:python%=%) ARCHITECTURE=$(ARCHITECTURE) $(SAM) build
 OVERRIDES = PythonRuntime=$(RUNTIME) Architecture=$(ARCHITECTURE) InferArchitecture=$(INFER_ARCHITECTURE)
 
 site: $(VENV)/.ready ## Build the documentation into build/site

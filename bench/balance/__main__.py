@@ -38,7 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     with TemporaryDirectory() as scratch:
         fill(Path(scratch), [SIZE_MB], "safetensors")
-        with serving(Path(scratch), RATE, LATENCY_MS) as s3, _rendezvous(scratch) as address:
+        with serving(Path(scratch), RATE, LATENCY_MS) as s3, rendezvous(scratch) as address:
             environment = s3 | {"FMI_RENDEZVOUS": address, "FMI_DEPLOYMENT_SECRET": SECRET}
             _print(options, environment)
 
@@ -104,7 +104,8 @@ def _plan(run: str, options: argparse.Namespace, environment: dict[str, str]) ->
 
 
 @contextmanager
-def _rendezvous(folder: str) -> Iterator[str]:
+def rendezvous(folder: str) -> Iterator[str]:
+    """A server where ranks with `SECRET` meet; gives its address."""
     port_file = Path(folder) / "port"
     command = [sys.executable, "-m", "fmilib.rendezvous", "--port-file", str(port_file)]
     environment = os.environ | {"FMI_DEPLOYMENT_SECRET": SECRET}

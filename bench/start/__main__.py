@@ -1,8 +1,9 @@
 """`python -m bench.start`: the cold start of each function, step by step and by package.
 
 A fresh process does what the runtime's does: it imports the handler; `infer` then runs a rank over
-a 25 MB partition from a server that gives 75 MB/s. The import table is of another process, under
-`-X importtime`, which slows imports down: its shares count.
+a 25 MB partition from a server that gives 75 MB/s. Another one withdraws a rank, as the state
+machine's `TellOthers` does, at a rendezvous on this machine. The import table is of yet another,
+under `-X importtime`, which slows imports down: its shares count.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from bench.balance.__main__ import SECRET, rendezvous
 from bench.stream.__main__ import FAST, LATENCY_MS
 from bench.stream.inputs import fill
 from bench.stream.stage import ROOT, plan_for, serving
@@ -42,10 +44,12 @@ def main() -> None:
     options = parser.parse_args()
     with TemporaryDirectory() as scratch:
         fill(Path(scratch), [PARTITION_MB], "safetensors")
-        with serving(Path(scratch), FAST, LATENCY_MS) as environment:
+        with serving(Path(scratch), FAST, LATENCY_MS) as environment, rendezvous(scratch) as meet:
             os.environ.update(environment | SETTINGS)
-            plan = plan_for(f"{PARTITION_MB}.safetensors", options.model, BATCH_SIZE)[1]
-            print_steps([_steps(plan.run) for _ in range(options.rounds)])
+            os.environ.update({"FMI_RENDEZVOUS": meet, "FMI_DEPLOYMENT_SECRET": SECRET})
+            planned = (f"{PARTITION_MB}.safetensors", options.model, BATCH_SIZE)
+            alone, together = (plan_for(*planned, *how)[1].run for how in ((), (2, "direct")))
+            print_steps([_steps(alone, together) for _ in range(options.rounds)])
     print_imports()
 
 
@@ -54,21 +58,23 @@ def _child(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
 
 
-def _steps(run: str) -> list[dict[str, Any]]:
+def _steps(alone: str, together: str) -> list[dict[str, Any]]:
+    """Of the functions, one process each, and of one that withdraws a rank of a run of two."""
     found: list[dict[str, Any]] = []
-    for function in FUNCTIONS:
-        output = _child("-m", "bench.start.child", function, run).stdout
+    for words in (*((function, alone) for function in FUNCTIONS), ("infer", together, "withdraw")):
+        output = _child("-m", "bench.start.child", *words).stdout
         found += json.loads(output.splitlines()[-1])
     return found
 
 
 def print_steps(rounds: list[list[dict[str, Any]]]) -> None:
-    """Each step with the medians of its duration and of the process's age at its end."""
-    print("| function | step | duration s | process age s |")
-    print("|---" * 4 + "|")
+    """Each step with medians: its duration, and at its end the process's age and processor time."""
+    print("| function | step | duration s | process age s | its processor time s |")
+    print("|---" * 5 + "|")
     for same in zip(*rounds, strict=True):
-        took, age = (median(one[key] for one in same) for key in ("took_s", "age_s"))
-        print(f"| {same[0]['function']} | {same[0]['step']} | {took:.3f} | {age:.2f} |")
+        took, age, cpu = (median(one[key] for one in same) for key in ("took_s", "age_s", "cpu_s"))
+        step = f"{same[0]['function']} | {same[0]['step']}"
+        print(f"| {step} | {took:.3f} | {age:.2f} | {cpu:.2f} |")
 
 
 def print_imports() -> None:

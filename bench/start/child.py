@@ -1,6 +1,7 @@
-"""`-m bench.start.child FUNCTION [RUN]`: a function's start in this process, step by step.
+"""`-m bench.start.child FUNCTION [RUN [withdraw]]`: a function's start here, step by step.
 
-Prints a JSON list of steps: what each took, and how old the process was at its end. A step inside
+Prints a JSON list of steps: what each took, and at its end how old the process was and how long it
+had computed. A step inside
 another comes before it. Without a run nothing but imports happens. Standard library only until the
 handler is imported.
 """
@@ -42,7 +43,13 @@ class Clock:
         """Note a step the first time that it ends."""
         if step not in [one["step"] for one in self.steps]:
             self.steps.append(
-                {"function": self.function, "step": step, "took_s": took_s, "age_s": age_s()}
+                {
+                    "function": self.function,
+                    "step": step,
+                    "took_s": took_s,
+                    "age_s": age_s(),
+                    "cpu_s": time.process_time(),
+                }
             )
 
     def timed(self, step: str, inner: Callable[..., Any]) -> Callable[..., Any]:
@@ -61,12 +68,15 @@ class Clock:
 def main() -> None:
     """Start the function that is named; of `infer`, run a rank."""
     function, *run = sys.argv[1:]
-    clock = Clock(function)
+    withdraws = run[1:] == ["withdraw"]
+    clock = Clock(f"{function}, withdrawing" if withdraws else function)
     clock.ended("interpreter", age_s())
     clock.timed("runtime client imported", importlib.import_module)("awslambdaric.bootstrap")
     sys.path.insert(0, str(ROOT / "functions" / function))
     app = clock.timed("handler imported, clients made", importlib.import_module)("app")
-    if run and function == "infer":
+    if withdraws:
+        _withdraw(app, clock, run[0])
+    elif run and function == "infer":
         _rank(app, clock, run[0])
     print(json.dumps(clock.steps))
 
@@ -80,6 +90,13 @@ def _rank(app: Any, clock: Clock, run: str) -> None:
         setattr(place, attribute, clock.timed(step, getattr(place, attribute)))
     task = app.RankTask(bucket="bench", prefix="runs/", run=run, rank=0)
     app.run_rank(task, app.function, float("inf"))
+
+
+def _withdraw(app: Any, clock: Clock, run: str) -> None:
+    failure = {"rank": 1, "error": "Runtime.ExitError", "cause": "the process was killed"}
+    task = app.RankTask(bucket="bench", prefix="runs/", run=run, rank=1, failure=failure)
+    withdraw = clock.timed("plan read, rank withdrawn", app.withdraw_rank)
+    withdraw(task, app.function, task.failure)
 
 
 def age_s() -> float:

@@ -68,8 +68,10 @@ def run_module(module: str, words: list[str], environment: dict[str, str]) -> di
     return found
 
 
-def plan_for(key: str, model: str, batch_size: int) -> tuple[Store, Plan, RunFolder]:
-    """A run of one rank over one partition; its plan is written."""
+def plan_for(
+    key: str, model: str, batch_size: int, world_size: int = 1, channel: str = "none"
+) -> tuple[Store, Plan, RunFolder]:
+    """A run over one partition, unless told otherwise of one rank; its plan is written."""
     store = Store(s3_client())
     uri = f"s3://{BUCKET}/{key}"
     layout: FormatName = "pt" if key.endswith(".pt") else "safetensors"
@@ -81,8 +83,10 @@ def plan_for(key: str, model: str, batch_size: int) -> tuple[Store, Plan, RunFol
     manifest = Manifest(
         version=1, job="bench", model=chosen, data=data, inference=Inference(batch_size=batch_size)
     )
-    run = f"bench-{os.getpid()}"
-    plan = make_plan(run, manifest, found.model, found.partitions, world_size=1, channel="none")
+    run = f"bench-{os.getpid()}-{world_size}"
+    plan = make_plan(
+        run, manifest, found.model, found.partitions, world_size=world_size, channel=channel
+    )
     folder = RunFolder(BUCKET, "runs/", plan.run)
     store.put(folder.plan, plan.model_dump_json().encode())
     store.put(folder.parts, pack_parts(plan))
