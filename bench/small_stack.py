@@ -134,6 +134,6 @@ def small_stack(rows: int, concurrency: int) -> Iterator[SmallStack]:
     ):
         deployment = Deployment(replace(of_local(stack), poll_s=0.1))
         deployment.upload(MODEL, "models/tiny.safetensors")
-        for path in write_dataset(Path(scratch), Sample("catalog", objects=rows), rows):
+        for path in write_dataset(Path(scratch), Sample("legacy", objects=rows), rows):
             deployment.upload(path, f"data/{path.name}")
         yield SmallStack(stack, deployment, rows)

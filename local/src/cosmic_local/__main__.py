@@ -30,7 +30,7 @@ from cosmic_local import state
 from cosmic_local.applications import Control, Guarded
 from cosmic_local.client import client
 from cosmic_local.console.server import console
-from cosmic_local.durable.folder import opened
+from cosmic_local.durable.folder import DataFolder, opened
 from cosmic_local.emulator import ACCOUNT, LOOPBACK, Functions, bind, serving
 from cosmic_local.errors import DataError
 from cosmic_local.kept import Kept
@@ -104,9 +104,7 @@ def running(options: StackOptions) -> Iterator[state.StackInfo]:
         def clients(service: str) -> Any:
             return client(service, endpoint_url, options.region)
 
-        around = Surroundings(options.region, endpoint_url, variables)
-        concurrency = affordable(options.concurrency, psutil.virtual_memory().available)
-        limits = Limits(concurrency, options.idle_s)
+        around, limits = Surroundings(options.region, endpoint_url, variables), _limits(options)
         pool = stack.enter_context(contextlib.closing(Pool(folder, around, limits)))
         kept = Kept(data, place) if data is not None else None
         journal = kept.events if kept is not None else None
@@ -116,7 +114,8 @@ def running(options: StackOptions) -> Iterator[state.StackInfo]:
         stack.enter_context(adapted(functions))
         if kept is not None:
             server.app = stack.enter_context(kept.recording(server.app))
-        server.app = Guarded(Control(server.app, pool, concurrency), server.port, options.host)
+        control = Control(server.app, pool, limits.concurrency)
+        server.app = Guarded(control, server.port, options.host)
         stack.enter_context(serving(server))
         stack.enter_context(_on_loopback_too(options.host, server))
         deployment = deploy(
@@ -125,17 +124,35 @@ def running(options: StackOptions) -> Iterator[state.StackInfo]:
         functions.rules.extend(deployment.rules)
         if kept is not None:
             kept.restore(functions)
-        info = replace(_describe(options, place, deployment, side), concurrency=concurrency)
+        info = _describe(options, place, deployment, side)
+        info = replace(info, concurrency=limits.concurrency)
         if options.console:
             info = replace(info, console=stack.enter_context(console(info, clients, folder)))
-        state.write(folder, info)
-        stack.callback(state.remove, folder)
-        # Running work ends first: nothing that stops below may wait for it.
-        stack.callback(pool.close)
-        stack.callback(queue.close)
-        if data is not None:
-            stack.callback(data.close)  # What the end makes of that work is not kept.
+        _say(stack, folder, info)
+        _end_first(stack, pool, queue, data)
         yield info
+
+
+def _say(stack: contextlib.ExitStack, folder: Path, info: state.StackInfo) -> None:
+    """Let others find the stack until it ends."""
+    state.write(folder, info)
+    stack.callback(state.remove, folder)
+
+
+def _limits(options: StackOptions) -> Limits:
+    """No more invocations at once than the machine's memory holds."""
+    concurrency = affordable(options.concurrency, psutil.virtual_memory().available)
+    return Limits(concurrency, options.idle_s)
+
+
+def _end_first(
+    stack: contextlib.ExitStack, pool: Pool, queue: EventQueue, data: DataFolder | None
+) -> None:
+    """Have running work end before all else: nothing that stops then may wait for it."""
+    stack.callback(pool.close)
+    stack.callback(queue.close)
+    if data is not None:
+        stack.callback(data.close)  # What the end makes of that work is not kept.
 
 
 def _data(options: StackOptions, folder: Path) -> contextlib.AbstractContextManager[Any]:
