@@ -20,7 +20,7 @@ from container_lab.lab import Lab
 from container_lab.wheels import fetch_wheels
 from cosmic.client.stack import of_local
 from cosmic.client.submit import submit
-from cosmic.client.watch import watch
+from cosmic.client.watch import Patience, watch
 from cosmic.contracts.status import Status
 from cosmic.data.synth.dataset import Sample, write_dataset
 
@@ -29,9 +29,10 @@ from .conftest import ROOT
 REASON = why_not() or (None if shipped() else f"no Python {SHIPPED} (Debian 13 or pyenv has it)")
 pytestmark = [
     pytest.mark.skipif(REASON is not None, reason=f"containers: {REASON}"),
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(600),
 ]
 IMAGE = "inferfunction"
+PATIENCE = Patience(start_s=300.0)  # sam builds an image at the first call of each function
 MOST_BYTES = 240_000_000
 
 
@@ -76,7 +77,7 @@ def _end_of_two(lab: Lab, model: str) -> Status:
 
     def go() -> Any:
         target = of_local(lab.stack())
-        *_, last = watch(target, submit(target, manifest))
+        *_, last = watch(target, submit(target, manifest), PATIENCE)
         return last.status
 
     ended: Status = lab.inside(go)
