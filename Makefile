@@ -23,6 +23,7 @@ BUILD_DIR ?= .aws-sam/zip
 ARCHITECTURE ?= x86_64
 INFER_ARCHITECTURE ?= x86_64
 STAGE ?= dev
+TRIES ?= 5
 SEEDS ?= 1 2 3
 SECONDS ?= 60
 # What AWS runs that the pins have wheels for; Python 3.11 there has too old a C library (ADR 20).
@@ -45,7 +46,7 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help bench-waves bench-soak bench-console env install demo test test-unit test-long system site check format lint types validate security schemas dist build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables bench-pixels test-containers pins wheels bench-balance bench-predict faults
+.PHONY: help bench-waves bench-soak bench-console env install demo test test-unit test-long system site check format lint types validate security schemas dist build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables bench-pixels test-containers pins wheels bench-balance bench-predict faults busy-account
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -194,6 +195,10 @@ bench-pipeline: $(VENV)/.ready ## The whole pipeline beside the bare loop, by ro
 
 faults: $(VENV)/.ready ## Runs under kills and broken replies of S3: what was whole, named or lost (SEEDS, SECONDS)
 	$(BIN)/python -m bench.faults --seed $(SEEDS) --seconds $(SECONDS)
+
+busy-account: $(VENV)/.ready ## Thirty runs at once, and one beside another function, in an account of ten (TRIES)
+	for try in $$(seq $(TRIES)); do echo "try $$try of $(TRIES)" && \
+	  $(BIN)/python -m pytest -s -q -n 0 -m "" tests/e2e/test_busy_account.py || exit 1; done
 
 bench-waves: $(VENV)/.ready ## 300 ranks on this machine, in waves: the most memory and processes
 	$(BIN)/python -m bench.waves

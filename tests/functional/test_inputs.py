@@ -193,6 +193,23 @@ def test_a_prefix_with_no_partitions(store: Store, bucket: str, model: Model) ->
     assert problem.code == "no-partitions"
 
 
+def test_the_empty_object_by_which_consoles_make_a_folder_is_no_partition(
+    store: Store,
+    bucket: str,
+    model: Model,
+    put_partition: PutPartition,
+    make_columns: Callable[..., Any],
+) -> None:
+    data = Data(uri=f"s3://{bucket}/made/")
+    store.put(Location(bucket, "made/"), b"")
+    (problem,) = inspect_inputs(store, data, model).problems
+    assert problem.code == "no-partitions"
+    put_partition("made/0.safetensors", make_columns(1))
+    found = inspect_inputs(store, data, model)
+    assert [p.key for p in found.partitions] == ["made/0.safetensors"]
+    assert found.problems == []
+
+
 def test_a_model_with_another_checksum(
     store: Store,
     bucket: str,

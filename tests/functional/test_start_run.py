@@ -141,6 +141,18 @@ def test_a_version_is_read_even_when_a_newer_one_is_there(
     assert start(Upload(Location(bucket, key), old, old)).state is State.RUNNING
 
 
+def test_a_manifest_that_was_deleted_after_its_upload_is_read_by_its_version(
+    s3: Any, bucket: str, manifest: Any, start: Start
+) -> None:
+    key = "manifests/deleted.json"
+    put = s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(manifest))["VersionId"]
+    s3.delete_object(Bucket=bucket, Key=key)  # leaves a delete marker
+    assert start(Upload(Location(bucket, key), put, put)).state is State.RUNNING
+    s3.delete_object(Bucket=bucket, Key=key, VersionId=put)
+    with pytest.raises(InputError):
+        start(Upload(Location(bucket, key), put, "later"))
+
+
 def rejected(store: Store, outcome: Outcome, state_machine: Any) -> dict[str, str]:
     """The pointers and codes of a rejected run's problems, as its status says."""
     assert outcome.state is State.REJECTED

@@ -357,6 +357,24 @@ def test_the_state_machine_may_trace_as_step_functions_asks(deployed: Deployed) 
     assert sampling < set(as_list(traces[0]))
 
 
+def test_the_state_machine_may_run_its_map_and_no_other_machine(template: Template) -> None:
+    """Step Functions runs a distributed map's parts as executions of the same state machine."""
+    granted = {
+        action: statement["Resource"]
+        for role, statement in statements(template)
+        if role == "PipelineRole"
+        for action in as_list(statement["Action"])
+        if action.startswith("states:")
+    }
+    at = "arn:aws:states:eu-west-1:123456789012"
+    executions = f"{at}:execution:demo-pipeline*"
+    assert granted == {
+        "states:StartExecution": f"{at}:stateMachine:demo-pipeline",
+        "states:DescribeExecution": executions,
+        "states:StopExecution": executions,
+    }
+
+
 def test_a_key_of_the_source_decrypts_for_those_who_read_it_through_s3(deployed: Deployed) -> None:
     def decrypting(**parameters: str) -> dict[str, dict[str, Any]]:
         granted = statements(deployed(**parameters))

@@ -10,7 +10,9 @@ from botocore.exceptions import (
     EndpointConnectionError,
     IncompleteReadError,
     NoCredentialsError,
+    NoRegionError,
     ParamValidationError,
+    ProfileNotFound,
     ReadTimeoutError,
     ResponseStreamingError,
     UnsupportedS3ArnError,
@@ -113,12 +115,15 @@ def test_a_connection_that_breaks_is_transient(error: Exception) -> None:
         (ParamValidationError(report="Invalid bucket name"), "bad-name"),
         (UnsupportedS3ArnError(arn="arn:aws:s3:::b"), "bad-name"),
         (NoCredentialsError(), "aws-credentials"),
+        (NoRegionError(), "aws-configuration"),
+        (ProfileNotFound(profile="mine"), "aws-configuration"),
     ],
 )
 def test_what_the_client_refuses_to_send_is_the_users(error: Exception, ours: str) -> None:
     found = as_cosmic_error("it", error)
     assert isinstance(found, InputError)
     assert found.code == ours
+    assert found.hint
 
 
 def test_our_own_bugs_are_not_taken_for_aws() -> None:

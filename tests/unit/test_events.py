@@ -62,6 +62,7 @@ def test_the_revision_is_the_version_where_there_is_one() -> None:
     [
         {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "data"},
         {"Records": []},
+        {},
         notification("manifests/a.json", "ObjectRemoved:Delete"),
         notification("runs/x/manifest.json"),
         notification("manifests/readme.txt"),

@@ -11,12 +11,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 import boto3
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    EndpointConnectionError,
-    HTTPClientError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 
 from cosmic.errors import InputError, TransientError
 from cosmic.extras import not_installed
@@ -148,9 +143,10 @@ def _outputs(stack_name: str, profile: str | None, region: str | None) -> dict[s
         missing = error.response["Error"]["Code"] == "ValidationError"
         code = "no-stack" if missing else refused.code
         raise InputError(f"stack {stack_name!r}: {error}", code=code, hint=hint) from error
-    except (EndpointConnectionError, HTTPClientError) as error:
-        raise TransientError(f"AWS can't be reached: {error}") from error
     except BotoCoreError as error:
-        hint = f"give --profile and --region, or {hint.partition(', or ')[2]}"
-        raise InputError(f"AWS: {error}", code="aws-configuration", hint=hint) from error
+        refused = as_cosmic_error("AWS", error)
+        if isinstance(refused, TransientError):
+            raise TransientError(f"AWS can't be reached: {error}") from error
+        hint = f"{refused.hint}; or use --local with `cosmic local up`"
+        raise InputError(refused.message, code=refused.code, hint=hint) from error
     return {o["OutputKey"]: o["OutputValue"] for o in found.get("Outputs", [])}

@@ -109,6 +109,13 @@ NO_MACHINE = Kind("no-state-machine", "the deployment is not whole: deploy it ag
 NO_EXECUTION = Kind("no-execution", "Step Functions doesn't know it, or no longer")
 EXECUTION_EXISTS = Kind("execution-exists", "")
 CREDENTIALS = Kind("aws-credentials", "renew the credentials")
+NO_CREDENTIALS = Kind(
+    "aws-credentials", "log in (`aws configure` or `aws sso login`), or give --profile"
+)
+CONFIGURATION = Kind(
+    "aws-configuration",
+    "give --profile and --region, or set AWS_PROFILE and AWS_DEFAULT_REGION",
+)
 REFUSED = Kind("aws-refuses", "")
 CLIENT_REFUSED = Kind("aws-refuses", "this never reached AWS: its client refuses to send it")
 
@@ -148,10 +155,14 @@ KINDS = {
     "UnrecognizedClientException": CREDENTIALS,
 }
 BY_CLIENT = {
+    "ConfigParseError": CONFIGURATION,
     "EndpointResolutionError": BAD_NAME,
-    "NoCredentialsError": CREDENTIALS,
+    "InvalidRegionError": CONFIGURATION,
+    "NoCredentialsError": NO_CREDENTIALS,
+    "NoRegionError": CONFIGURATION,
     "ParamValidationError": BAD_NAME,
-    "PartialCredentialsError": CREDENTIALS,
+    "PartialCredentialsError": NO_CREDENTIALS,
+    "ProfileNotFound": CONFIGURATION,
     "UnsupportedS3AccesspointConfigurationError": BAD_NAME,
     "UnsupportedS3ArnError": BAD_NAME,
 }
