@@ -3,6 +3,9 @@
 A fresh process does what the runtime's does: it imports the handler; `infer` then runs a rank over
 a 25 MB partition from a server that gives 75 MB/s. The import table is of another process, under
 `-X importtime`, which slows imports down: its shares count.
+
+With `--base COMMIT`, a cold rank of `infer` up to its first redshifts instead, there and here side
+by side, with the model downloaded and with the model in the function's image.
 """
 
 from __future__ import annotations
@@ -18,9 +21,10 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from bench.start.beside import print_beside
 from bench.stream.__main__ import FAST, LATENCY_MS
 from bench.stream.inputs import fill
-from bench.stream.stage import ROOT, plan_for, serving
+from bench.stream.stage import BUCKET, ROOT, plan_for, serving
 
 FUNCTIONS = ("init", "infer", "aggregate")
 PARTITION_MB, BATCH_SIZE = 25, 64
@@ -39,12 +43,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.start", description=__doc__)
     parser.add_argument("--model", choices=["tiny", "full"], default="full")
     parser.add_argument("--rounds", type=int, default=3, help="processes of which medians count")
+    parser.add_argument("--base", help="an earlier commit: both side by side, `infer` alone")
     options = parser.parse_args()
     with TemporaryDirectory() as scratch:
         fill(Path(scratch), [PARTITION_MB], "safetensors")
         with serving(Path(scratch), FAST, LATENCY_MS) as environment:
             os.environ.update(environment | SETTINGS)
-            plan = plan_for(f"{PARTITION_MB}.safetensors", options.model, BATCH_SIZE)[1]
+            key = f"{PARTITION_MB}.safetensors"
+            if options.base:
+                model = Path(scratch) / BUCKET / options.model
+                print_beside(options.base, options.rounds, key, model, BATCH_SIZE, Path(scratch))
+                return
+            plan = plan_for(key, options.model, BATCH_SIZE)[1]
             print_steps([_steps(plan.run) for _ in range(options.rounds)])
     print_imports()
 
