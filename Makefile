@@ -183,9 +183,9 @@ bench-engine: $(VENV)/.ready ## Measure every engine beside the published loop, 
 	$(BIN)/python -m bench.engine
 	$(BIN)/python -m bench.engine.precision
 
-bench-start: $(VENV)/.ready ## Where the cold start of each function goes, and a cold rank beside 6916a24
+bench-start: $(VENV)/.ready ## Where the cold start of each function goes, and a rank's beside an earlier commit's (BASE=)
 	$(BIN)/python -m bench.start
-	$(BIN)/python -m bench.start.cold --base 6916a24
+	$(BIN)/python -m bench.start --base $(or $(BASE),6916a24) --rounds 5
 
 bench-predict: $(VENV)/.ready ## From a FITS table to redshifts, beside a plain torch loop
 	$(BIN)/python -m bench.predict

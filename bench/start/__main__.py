@@ -4,6 +4,9 @@ A fresh process does what the runtime's does: it imports the handler; `infer` th
 a 25 MB partition from a server that gives 75 MB/s. Another one withdraws a rank, as the state
 machine's `TellOthers` does, at a rendezvous on this machine. The import table is of yet another,
 under `-X importtime`, which slows imports down: its shares count.
+
+With `--base COMMIT`, a cold rank of `infer` up to its first redshifts instead, there and here side
+by side, with the model downloaded and with the model in the function's image.
 """
 
 from __future__ import annotations
@@ -20,12 +23,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.balance.__main__ import SECRET, rendezvous
+from bench.start.beside import print_beside
 from bench.stream.__main__ import FAST, LATENCY_MS
 from bench.stream.inputs import fill
-from bench.stream.stage import ROOT, plan_for, serving
+from bench.stream.stage import BUCKET, ROOT, plan_for, serving
 
 FUNCTIONS = ("init", "infer", "aggregate")
 PARTITION_MB, BATCH_SIZE = 25, 64
+KEY = f"{PARTITION_MB}.safetensors"
 LARGEST = 8
 SETTINGS = {
     "COSMIC_STATE_MACHINE_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:bench",
@@ -41,13 +46,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.start", description=__doc__)
     parser.add_argument("--model", choices=["tiny", "full"], default="full")
     parser.add_argument("--rounds", type=int, default=3, help="processes of which medians count")
+    parser.add_argument("--base", help="an earlier commit: both side by side, `infer` alone")
     options = parser.parse_args()
     with TemporaryDirectory() as scratch:
         fill(Path(scratch), [PARTITION_MB], "safetensors")
         with serving(Path(scratch), FAST, LATENCY_MS) as environment, rendezvous(scratch) as meet:
             os.environ.update(environment | SETTINGS)
+            if options.base:
+                model = Path(scratch) / BUCKET / options.model
+                print_beside(options.base, options.rounds, KEY, model, BATCH_SIZE, Path(scratch))
+                return
             os.environ.update({"FMI_RENDEZVOUS": meet, "FMI_DEPLOYMENT_SECRET": SECRET})
-            planned = (f"{PARTITION_MB}.safetensors", options.model, BATCH_SIZE)
+            planned = (KEY, options.model, BATCH_SIZE)
             alone, together = (plan_for(*planned, *how)[1].run for how in ((), (2, "direct")))
             print_steps([_steps(alone, together) for _ in range(options.rounds)])
     print_imports()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import yaml
 
@@ -35,3 +36,14 @@ def test_the_build_of_the_image_sees_what_it_copies_and_nothing_else() -> None:
     ignore = (ROOT / ".dockerignore").read_text().splitlines()
     assert ignore[0] == "*"
     assert {line.removeprefix("!") for line in ignore if line.startswith("!")} == copied
+
+
+def test_the_image_has_the_bytecode_of_all_source_that_is_copied_into_it() -> None:
+    text = (ROOT / "functions/infer/Dockerfile").read_text().replace("\\\n", " ")
+    (step,) = re.findall(r"^RUN python -m compileall (.*)$", text, re.MULTILINE)
+    packages = {
+        Path(source).name for source in re.findall(r"^COPY (layers/\S+)", text, re.MULTILINE)
+    }
+    compiled = set(re.findall(r"\$\{LAMBDA_TASK_ROOT\}/([^\"]+)", step))
+    assert compiled == packages | {"app.py"}
+    assert "--invalidation-mode unchecked-hash" in step  # whatever time the files seem to be of
