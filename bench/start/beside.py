@@ -1,7 +1,8 @@
 """A cold rank's way to its first redshifts, here and at an earlier commit, side by side.
 
 Both trees have the same interpreter, packages, partition, model and server, and start in turn,
-round by round. What counts is the median of each.
+round by round. What counts is the median of each. A commit whose image has no bytecode of its own
+modules has none here: on Lambda, whose file system can't be written, each cold start compiles them.
 """
 
 from __future__ import annotations
@@ -32,10 +33,17 @@ class Tree(NamedTuple):
     folder: Path
     python: Path
 
+    @property
+    def compiled(self) -> bool:
+        """Whether the image of `infer` has the bytecode of what is copied into it."""
+        return "compileall" in (self.folder / "functions/infer/Dockerfile").read_text()
+
     def child(self, *words: object, **environment: str) -> str:
         """What `first.py` prints last in this tree."""
         with TemporaryDirectory() as scratch:  # its own: a rank that just ends leaves its files
             own = {"PYTHONPATH": str(self.folder), "TMPDIR": scratch}
+            if not self.compiled:
+                own["PYTHONDONTWRITEBYTECODE"] = "1"
             done = subprocess.run(
                 [str(self.python), str(CHILD), *map(str, words)],
                 cwd=self.folder,
@@ -69,7 +77,9 @@ def print_beside(
         trees = (Tree(base, folder, python), Tree("here", ROOT, Path(sys.executable)))
         runs = {tree: tree.child("plan", key, model.name, batch_size) for tree in trees}
         for tree in trees:
-            tree.child("rank", runs[tree])  # not counted: a new work tree has no bytecode yet
+            tree.child(
+                "rank", runs[tree]
+            )  # not counted: it writes the bytecode, where there is any
         for case, image in images.items():
             found: dict[Tree, list[Taken]] = {tree: [] for tree in trees}
             for _ in range(rounds):
