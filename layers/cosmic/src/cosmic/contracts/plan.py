@@ -23,6 +23,7 @@ from cosmic.contracts.engines import (
     choose_engine,
 )
 from cosmic.contracts.manifest import Contract, FormatName, Manifest, RequestPayer
+from cosmic.contracts.numerous import Numerous
 from cosmic.errors import Problem
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class PlannedModel(Contract):
     bands: Bands = Field(default=BANDS, strict=False)
 
 
-class PlannedPartition(Contract):
+class PlannedPartition(Numerous):
     """A partition as it was when the run was planned.
 
     Attributes:
@@ -67,7 +68,7 @@ class PlannedPartition(Contract):
     id_bytes: int | None = None
 
 
-class Slice(Contract):
+class Slice(Numerous):
     """Rows `start` up to and without `stop` of one partition, by its index."""
 
     partition: int = Field(ge=0)
@@ -75,7 +76,7 @@ class Slice(Contract):
     stop: int
 
 
-class RankPlan(Contract):
+class RankPlan(Numerous):
     """What one rank does; ranks without rows still join every collective."""
 
     rank: int

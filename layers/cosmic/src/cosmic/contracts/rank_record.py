@@ -10,7 +10,7 @@ from typing import Any, Literal, TypedDict
 
 from pydantic import Field, TypeAdapter
 
-from cosmic.contracts.manifest import Contract
+from cosmic.contracts.numerous import Numerous
 
 
 class ReadingPart(TypedDict):
@@ -82,7 +82,7 @@ class InvocationPart(TypedDict):
     pid: int
 
 
-class RankRecord(Contract):
+class RankRecord(Numerous):
     """What one rank did; times ending in `_at_s` are seconds since 1970 (UTC).
 
     Attributes:
