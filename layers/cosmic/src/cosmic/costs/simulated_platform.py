@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import NamedTuple
 
+from cosmic.costs.platform import LAMBDA
+
 
 class Backoff(NamedTuple):
     """Pauses between tries, each drawn from 0 up to a limit that grows (full jitter).
@@ -48,7 +50,7 @@ class Ceilings:
 
     account: int = 1000
     data_prefixes: int = 1
-    gets_per_s: float = 5500.0
+    gets_per_s: float = LAMBDA.s3_gets_per_s
     puts_per_s: float = 3500.0
 
 
