@@ -87,7 +87,7 @@ def mpiexec() -> str:
 
 
 @contextlib.contextmanager
-def rendezvous() -> Iterator[dict[str, str]]:
+def rendezvous(python: str = sys.executable) -> Iterator[dict[str, str]]:
     """Run a rendezvous; yields the variables with which ranks find it, for any one job."""
     import fmilib
 
@@ -95,7 +95,7 @@ def rendezvous() -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         port_file = Path(folder) / "port"
         process = subprocess.Popen(
-            [sys.executable, "-m", "fmilib.rendezvous", "--port", "0", "--port-file", port_file],
+            [python, "-m", "fmilib.rendezvous", "--port", "0", "--port-file", port_file],
             env={**os.environ, "FMI_DEPLOYMENT_SECRET": secret.hex()},
         )
         try:

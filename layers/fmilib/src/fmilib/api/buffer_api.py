@@ -67,12 +67,13 @@ class BufferCalls:
     ) -> None:
         """See `Communicator.Allreduce`."""
         reduction = named(op)
-        as_buffer(out, write=True)
-        in_place = send is out
-        reduced_alike("Allreduce", out if in_place else as_buffer(send), out, reduction)
-        if not in_place:
-            self._engine.prove(reduction, out.dtype)  # a refused call leaves `out` as it was
+        dtype = as_buffer(out, write=True).dtype
+        if send is not out:
+            reduced_alike("Allreduce", as_buffer(send), out, reduction)
+            self._engine.prove(reduction, dtype)  # a refused call leaves `out` as it was
             out[...] = send
+        elif dtype.kind == "b":  # the only dtype that isn't reduced as it is
+            reduced_alike("Allreduce", out, out, reduction)
         self._engine.allreduce("Allreduce", out, reduction, deterministic=deterministic)
 
     def Sendrecv(  # noqa: N802

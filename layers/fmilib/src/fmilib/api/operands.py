@@ -43,12 +43,13 @@ def as_buffer(array: Array | None, *, write: bool = False) -> Array:
         TypeError: it is no plain array, or one whose dtype can't travel.
         ValueError: it isn't C-contiguous, or must be written and can't be.
     """
-    if not isinstance(array, np.ndarray):
-        raise TypeError(
-            f"a buffer is a numpy array, got {type(array).__name__}; numpy.asarray(value), or "
-            "numpy.frombuffer(value, dtype) of bytes, makes one"
-        )
-    check_plain(array)
+    if type(array) is not np.ndarray:  # nearly all are: they aren't asked what else they might be
+        if not isinstance(array, np.ndarray):
+            raise TypeError(
+                f"a buffer is a numpy array, got {type(array).__name__}; numpy.asarray(value), or "
+                "numpy.frombuffer(value, dtype) of bytes, makes one"
+            )
+        check_plain(array)
     dtype_code(array.dtype)
     flags = array.flags
     if not flags.c_contiguous or (write and not flags.writeable):
