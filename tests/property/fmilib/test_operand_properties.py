@@ -40,8 +40,10 @@ def numpys(arrays: list[Any], name: str) -> Any:
     dtype = np.dtype(np.int64) if counted else arrays[0].dtype
     native = dtype.newbyteorder("=")
     truth = name in ("land", "lor", "lxor") and dtype.kind not in "mMSU"
+    # With a dimension at least: of a text without one numpy gives a scalar, as long as its value.
+    given = [np.atleast_1d(array.astype(native)) for array in arrays]
     try:
-        found = np.asarray(functools.reduce(ufunc, [array.astype(native) for array in arrays]))
+        found = functools.reduce(ufunc, given).reshape(arrays[0].shape)
     except TypeError:
         return None
     return found.astype(dtype) if truth or found.dtype == native else None
