@@ -61,16 +61,23 @@ def main() -> int:
 @contextmanager
 def checked_out(commit: str) -> Iterator[tuple[Path, Path]]:
     """A work tree of a commit, and an interpreter that imports Cosmic from it."""
+    with work_tree(commit) as tree, TemporaryDirectory(prefix="cosmic-earlier-") as environment:
+        venv.create(environment)
+        purelib = sysconfig.get_path("purelib", vars={"base": environment})
+        sources = sorted(str(path) for path in tree.glob("**/src") if path.is_dir())
+        lines = [*sources, sysconfig.get_path("purelib")]  # of which no .pth file is read
+        (Path(purelib) / "earlier.pth").write_text("\n".join(lines) + "\n")
+        yield tree, Path(environment) / "bin/python"
+
+
+@contextmanager
+def work_tree(commit: str) -> Iterator[Path]:
+    """A work tree of a commit, removed at the end."""
     with TemporaryDirectory(prefix="cosmic-earlier-") as folder:
-        tree, environment = Path(folder) / "tree", Path(folder) / "environment"
+        tree = Path(folder) / "tree"
         git("worktree", "add", "--quiet", "--detach", str(tree), commit)
         try:
-            venv.create(environment)
-            purelib = sysconfig.get_path("purelib", vars={"base": str(environment)})
-            sources = sorted(str(path) for path in tree.glob("**/src") if path.is_dir())
-            lines = [*sources, sysconfig.get_path("purelib")]  # of which no .pth file is read
-            (Path(purelib) / "earlier.pth").write_text("\n".join(lines) + "\n")
-            yield tree, environment / "bin/python"
+            yield tree
         finally:
             git("worktree", "remove", "--force", str(tree))
 
