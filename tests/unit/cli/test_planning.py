@@ -9,10 +9,11 @@ import pytest
 
 from cosmic.client.plan import RateSource, expected_document, measured_for
 from cosmic.client.stack import Stack
-from cosmic.contracts.plan import Limits, Plan, PlannedModel, PlannedPartition, share_rows
+from cosmic.contracts.plan import Limits, Plan
 from cosmic.costs.measured import Measured, at_rate
 from cosmic.costs.prices import price
 from cosmic.errors import InputError
+from plan_support import small_plan
 
 LIMITS = Limits(world_size=8, memory_mb=1769, channels=("direct",))
 HERE = Stack.__new__(Stack)  # nothing below looks at a deployment
@@ -20,19 +21,13 @@ HERE = Stack.__new__(Stack)  # nothing below looks at a deployment
 
 @pytest.fixture
 def plan() -> Plan:
-    partition = PlannedPartition(
-        bucket="b", key="0", etag="e", bytes=1, rows=1278, row_bytes=20_568
-    )
-    return Plan(
-        run="r",
-        dataset="d",
-        model=PlannedModel(bucket="b", key="m", etag="e", bytes=64_000_000, sha256="a" * 64),
-        partitions=(partition,),
-        ranks=tuple(share_rows([1278], 2, 64)),
-        batch_size=64,
+    return small_plan(
+        [1278],
+        2,
+        row_bytes=20_568,
+        model_bytes=64_000_000,
         channel="direct",
         fmi_timeout_s=60,
-        failed_rows_percent=0,
         gather=True,
     )
 
