@@ -17,6 +17,7 @@ from cosmic.contracts.location import Location
 from cosmic.costs.bill import TRANSITIONS_OF_A_LOOK
 from cosmic.data.synth.dataset import Sample, write_dataset
 from cosmic_local.stack import LocalStack
+from process_support.waiting import until
 
 from .conftest import CHECKPOINT, ROOT, Cosmic, Run
 
@@ -45,15 +46,6 @@ def drop(cosmic: Cosmic, ranks: int = RANKS) -> Run:
     """A run that, unless told otherwise, needs all the room there is."""
     sections = {"inference": {"world_size": ranks, "batch_size": 8}, "fmi": {"timeout_s": 60}}
     return cosmic.drop(cosmic.manifest(**sections))
-
-
-def until(found: Callable[[], Any], timeout_s: float = 60.0) -> Any:
-    """What is found, as soon as it is."""
-    give_up = time.monotonic() + timeout_s
-    while not (seen := found()):
-        assert time.monotonic() < give_up, "it did not come"
-        time.sleep(0.05)
-    return seen
 
 
 def held(cosmic: Cosmic, run: str) -> list[int]:
@@ -133,12 +125,12 @@ def test_a_rank_outlasts_another_function_that_holds_the_account(
     with ThreadPoolExecutor(HELD) as holders:
         for rank in range(HELD):
             holders.submit(hold, rank)
-        pids = until(lambda: (seen := held(small, other)) and len(seen) == HELD and seen)
+        pids = until(lambda: (seen := held(small, other)) and len(seen) == HELD and seen, 60)
         before = small.stack.throttles().get(name, 0)
         run = drop(small)
         too_many = TRIES * (RANKS - (ACCOUNT - HELD))
         try:
-            until(lambda: small.stack.throttles().get(name, 0) > before + too_many)
+            until(lambda: small.stack.throttles().get(name, 0) > before + too_many, 60)
         finally:
             for pid in pids:
                 os.kill(pid, signal.SIGKILL)

@@ -366,7 +366,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_command_does(
     assert [p.name for p in (tmp_path / "my out").iterdir()] == [NAME]
     done = command(*words, "--json", "--no-page")
     assert done.returncode == 0, done.stderr
-    assert "is not a model to do science with" in done.stderr
+    assert "is not meant for science" in done.stderr
     document = json.loads(done.stdout)
     assert document["status"]["rows_out"] == ROWS
     assert document["sources"] is None

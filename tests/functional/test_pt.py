@@ -28,8 +28,6 @@ from cosmic.storage.objects import Store
 CHECKPOINT = Path(__file__).parents[2] / "models/tiny/astromae-tiny.safetensors"
 ROWS = 300
 
-Save = Callable[[Any], bytes]
-
 
 @pytest.fixture
 def arrays(make_columns: Callable[..., dict[str, Any]]) -> dict[str, NDArray[Any]]:

@@ -13,29 +13,18 @@ import pytest
 
 from cosmic.contracts.catalogue_columns import catalogue_rows
 from cosmic.contracts.catalogue_schema import table_of
-from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, share_rows
+from cosmic.contracts.plan import Plan
 from cosmic.contracts.quantiles import QUANTILES
 from cosmic.results.catalogue_files import CatalogueWriter
 from cosmic.results.table import SCHEMA, place_in_table, write_table_rows
 from cosmic.storage.local import LocalOutput
+from plan_support import small_plan
 
 ROWS = 70_000  # more than one row group
 
 
 def plan(run: str, planned_at: str | None) -> Plan:
-    return Plan(
-        run=run,
-        dataset="d",
-        model=PlannedModel(bucket="b", key="m", etag="e", bytes=1, sha256="a" * 64),
-        partitions=(PlannedPartition(bucket="b", key="0", etag="e", bytes=1, rows=1, row_bytes=1),),
-        ranks=tuple(share_rows([1], 1, 1)),
-        batch_size=1,
-        channel="none",
-        fmi_timeout_s=1,
-        failed_rows_percent=0,
-        gather=False,
-        planned_at=planned_at,
-    )
+    return small_plan([1], run=run, planned_at=planned_at)
 
 
 @pytest.fixture(scope="module")

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 import pytest
 
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
-from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, share_rows
+from cosmic.contracts.plan import Plan
 from cosmic.contracts.plan_parts import SLOT_BYTES, part_of
 from cosmic.contracts.status import State, Status
 from cosmic.errors import InputError, TransientError
 from cosmic.storage.objects import Store
 from cosmic.storage.run_store import RunStore
+from plan_support import small_plan
 
 
 @pytest.fixture
@@ -27,19 +27,7 @@ def run(store: Store, bucket: str) -> RunStore:
 @pytest.fixture
 def plan(run: RunStore) -> Plan:
     """One rank over one partition."""
-    place: dict[str, Any] = {"bucket": "b", "etag": "e", "bytes": 1}
-    return Plan(
-        run=run.folder.run,
-        dataset="s3://d/",
-        model=PlannedModel(key="model", sha256="0" * 64, **place),
-        partitions=(PlannedPartition(key="0", rows=64, row_bytes=1, **place),),
-        ranks=tuple(share_rows((64,), 1, 64)),
-        batch_size=64,
-        channel="none",
-        fmi_timeout_s=1,
-        failed_rows_percent=0,
-        gather=False,
-    )
+    return small_plan([64], run=run.folder.run)
 
 
 def said(state: State, execution: str | None = None) -> Status:

@@ -1,4 +1,4 @@
-"""Python in a process whose environment is as bare as a function's."""
+"""Processes of tests: with a bare environment, and waiting for what they do."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosmic.metrics.distribution import Distribution, cell_width, cells_of, lower_edges
+from cosmic.metrics.distribution import KNEE, Distribution, cells_of, lower_edges
 from cosmic.metrics.photo_z import BITS, EXACT_ROWS, PhotoZ, photo_z_metrics
 
 seeds = st.integers(0, 2**32 - 1)
@@ -55,6 +55,11 @@ def test_quantiles_and_mad_of_counts_are_within_the_bounds(
     farther = np.quantile(np.abs(x - median), 0.5, method="higher")
     most = bound(x, 0.5, bits) + cell_width(abs(median) + farther, bits) * (1 + 1e-9)
     assert abs(found.distances(found.median()).median() - mad) <= most
+
+
+def cell_width(value: float, bits: int) -> float:
+    """No cell that holds this value, between -16 and 16, may be wider."""
+    return float(2.0**-bits * (abs(value) + KNEE))
 
 
 def bound(x: np.ndarray, share: float, bits: int) -> float:

@@ -10,7 +10,7 @@ import pytest
 
 from cosmic.client.manifests import read_manifest
 from cosmic.contracts.manifest import RunLimits
-from cosmic.contracts.plan import Limits, Plan, PlannedModel, PlannedPartition, share_rows
+from cosmic.contracts.plan import Limits, Plan
 from cosmic.costs.budget import (
     LONGEST_AGGREGATE_S,
     LONGEST_INIT_S,
@@ -24,6 +24,7 @@ from cosmic.costs.predict import AGGREGATE_MB
 from cosmic.costs.prices import gb_second
 from cosmic.errors import InvalidInput
 from cosmic_local.template.template import read
+from plan_support import small_plan
 
 RANKS, MEMORY_MB = 8, 1769
 LIMITS = Limits(world_size=RANKS, memory_mb=MEMORY_MB, channels=("direct",))
@@ -38,21 +39,7 @@ MANIFEST: dict[str, Any] = {
 
 @pytest.fixture
 def plan() -> Plan:
-    rows = 10_000
-    return Plan(
-        run="r",
-        dataset="d",
-        model=PlannedModel(bucket="b", key="m", etag="e", bytes=1_000_000, sha256="a" * 64),
-        partitions=(
-            PlannedPartition(bucket="b", key="0", etag="e", bytes=1, rows=rows, row_bytes=20_568),
-        ),
-        ranks=tuple(share_rows([rows], RANKS, 64)),
-        batch_size=64,
-        channel="none",
-        fmi_timeout_s=60,
-        failed_rows_percent=0,
-        gather=False,
-    )
+    return small_plan([10_000], RANKS, row_bytes=20_568, model_bytes=1_000_000, fmi_timeout_s=60)
 
 
 def test_the_most_is_every_function_at_its_time_limit(plan: Plan) -> None:

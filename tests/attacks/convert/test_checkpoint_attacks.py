@@ -25,6 +25,7 @@ from cosmic.model.checkpoint import load_checkpoint
 from cosmic.model.convert import convert as converting
 from cosmic.model.convert.modules import MAX_DEPTH, MAX_MODULES
 from cosmic.model.convert.objects import MAX_PICKLE_BYTES
+from fault_support.evil_pickle import Evil
 
 SMALL = AstroMAEConfig(
     embed_dim=8,
@@ -83,16 +84,6 @@ def with_pickle(body: bytes) -> bytes:
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("archive/data.pkl", body)
     return file.getvalue()
-
-
-class Evil:
-    """Runs something where it is unpickled."""
-
-    def __init__(self, *call: Any) -> None:
-        self.call = call
-
-    def __reduce__(self) -> Any:
-        return self.call[0], self.call[1:]
 
 
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])

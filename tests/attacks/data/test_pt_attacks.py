@@ -21,6 +21,7 @@ from cosmic.contracts.columns import Header
 from cosmic.data.formats import read_header
 from cosmic.data.torch_pickle import MAX_PICKLE_BYTES
 from cosmic.errors import Problem
+from fault_support.evil_pickle import Evil
 
 ROWS = 3
 FLOATS = b"ctorch\nFloatStorage\n"
@@ -103,16 +104,6 @@ def test_the_ground_is_sound() -> None:
         found, _ = opened(body)
         assert isinstance(found, Header)
         assert found.rows == ROWS
-
-
-class Evil:
-    """Runs a command where it is unpickled."""
-
-    def __init__(self, *call: Any) -> None:
-        self.call = call
-
-    def __reduce__(self) -> Any:
-        return self.call[0], self.call[1:]
 
 
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])

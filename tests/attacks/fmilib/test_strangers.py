@@ -14,6 +14,7 @@ import pytest
 import fmilib
 from fmilib_support.ranks import Ranks
 from fmilib_support.server import Rendezvous
+from fmilib_support.strangers import until_closed
 
 Maker = Callable[[int], Ranks]
 WAIT_S = 10.0
@@ -21,17 +22,6 @@ WAIT_S = 10.0
 
 def connection(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=WAIT_S)
-
-
-def until_closed(sock: socket.socket) -> bytes:
-    """Return all that the other side sends until it hangs up."""
-    heard = b""
-    try:
-        while piece := sock.recv(65536):
-            heard += piece
-    except ConnectionResetError:
-        pass
-    return heard
 
 
 @contextmanager

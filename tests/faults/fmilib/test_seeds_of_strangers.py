@@ -21,6 +21,7 @@ from fmilib.rendezvous import client
 from fmilib.wire import control_handshake
 from fmilib_support.ranks import Ranks
 from fmilib_support.server import Rendezvous
+from fmilib_support.strangers import until_closed
 
 SEEDS = int(os.environ.get("FMI_SEEDS", "20"))
 CROWD = 8  # of each seed; together more than a rank lets be unproven at once
@@ -135,7 +136,7 @@ def test_a_hello_that_is_played_again_is_never_believed(own_rendezvous: Rendezvo
         with connection(server.port) as sock:
             for piece in (said[:cut], said[cut:]):
                 say(sock, piece)
-            heard = _until_closed(sock)
+            heard = until_closed(sock)
         assert b"challenge" in heard
         assert b"welcome" not in heard
         assert server.health()["ranks"] == 0
@@ -148,13 +149,3 @@ def test_a_wrong_secret_is_refused_with_every_seed(own_rendezvous: Rendezvous) -
         with pytest.raises(FmiError, match="did not prove"):
             asyncio.run(_recorded(own_rendezvous, job, random.Random(seed).randbytes(32)))  # noqa: S311
     assert own_rendezvous.health()["ranks"] == 0
-
-
-def _until_closed(sock: socket.socket) -> bytes:
-    heard = b""
-    try:
-        while piece := sock.recv(65536):
-            heard += piece
-    except ConnectionResetError:
-        pass
-    return heard

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,17 +30,6 @@ def make_stack(tmp_path: Path) -> Iterator[MakeStack]:
     yield make
     for stack in made:
         stack.stop()
-
-
-def until(condition: Callable[[], Any], timeout_s: float = 10.0) -> Any:
-    """Wait for a condition and return what it gives."""
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.01)
-    raise AssertionError(f"not after {timeout_s} s")
 
 
 def gone(pids: list[int]) -> bool:

@@ -17,8 +17,9 @@ import pytest
 from cosmic_local.errors import StackError
 from cosmic_local.stack import LocalStack
 from cosmic_local.supervised_process import SupervisedProcess
+from process_support.waiting import until
 
-from .conftest import MakeStack, gone, until
+from .conftest import MakeStack, gone
 
 NewChildren = Callable[[], list[psutil.Process]]
 

@@ -20,8 +20,9 @@ from cosmic_local.errors import StackError
 from cosmic_local.leftovers import PREFIX, make_folder, sweep
 from cosmic_local.options import StackOptions
 from cosmic_local.stack import LocalStack, attach, down, up
+from process_support.waiting import until
 
-from .conftest import APP, MakeStack, family, gone, left_behind, listens, until
+from .conftest import APP, MakeStack, family, gone, left_behind, listens
 
 NewChildren = Callable[[], list[psutil.Process]]
 

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from cosmic.contracts.layout import RunFolder
-from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, share_rows
 from cosmic.contracts.status import State, Status, utc_now
 from cosmic.storage.objects import Store
 from cosmic_local.console.runs import RunList
+from plan_support import small_plan
 from report_support.browser import axe_violations, opened
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -84,19 +84,7 @@ def test_rows_of_the_ranks_that_are_done_are_counted_while_a_run_goes_on(
     address: str, store: Store, bucket: str
 ) -> None:
     folder = RunFolder(bucket, "runs/", "live-0123456789ab")
-    place: dict[str, Any] = {"bucket": "b", "etag": "e", "bytes": 1}
-    plan = Plan(
-        run=folder.run,
-        dataset="s3://d/",
-        model=PlannedModel(key="model", sha256="0" * 64, **place),
-        partitions=(PlannedPartition(key="0", rows=100, row_bytes=1, **place),),
-        ranks=tuple(share_rows((100,), 4, 16)),
-        batch_size=16,
-        channel="none",
-        fmi_timeout_s=1,
-        failed_rows_percent=0,
-        gather=False,
-    )
+    plan = small_plan([100], 4, 16, run=folder.run)
     store.put(folder.plan, plan.model_dump_json().encode())
     put_status(store, folder, State.RUNNING)
     for done, rank in enumerate((0, 2)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -16,6 +15,7 @@ from cosmic_local.lambda_pool.function import FunctionSpec, Surroundings
 from cosmic_local.lambda_pool.invocation import Invocation
 from cosmic_local.lambda_pool.pool import Limits, Pool, Served
 from cosmic_local.stack import LocalStack
+from process_support.waiting import until
 
 APP = Path(__file__).parent / "app"
 BASE = FunctionSpec(
@@ -29,7 +29,6 @@ BASE = FunctionSpec(
     layers=(APP / "layers" / "shared" / "src",),
 )
 
-Invoke = Callable[..., Served]
 MakePool = Callable[..., Pool]
 
 
@@ -65,17 +64,6 @@ def call(pool: Pool, **event: Any) -> Served:
 def answer(served: Served) -> Any:
     """What an invocation gave back."""
     return json.loads(served.outcome.payload)
-
-
-def until(condition: Callable[[], Any], timeout_s: float = 10.0) -> Any:
-    """Wait for a condition and return what it gives."""
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.01)
-    raise AssertionError(f"not after {timeout_s} s")
 
 
 @contextmanager

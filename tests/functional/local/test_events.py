@@ -15,8 +15,9 @@ from cosmic_local.lambda_pool.event_queue import EventQueue
 from cosmic_local.lambda_pool.function import AsyncConfig, FunctionSpec
 from cosmic_local.lambda_pool.invocation_log import JsonLines, read_records
 from cosmic_local.lambda_pool.pool import Pool
+from process_support.waiting import until
 
-from .conftest import BASE, until
+from .conftest import BASE
 
 Given = list[tuple[FunctionSpec, dict[str, Any]]]
 MakeQueue = Callable[..., tuple[EventQueue, Given]]

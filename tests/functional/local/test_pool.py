@@ -19,8 +19,9 @@ from cosmic_local.errors import PayloadTooLarge, StackError, Throttled, UnknownF
 from cosmic_local.lambda_pool.invocation import Invocation, Kind, Origin
 from cosmic_local.lambda_pool.invocation_log import read_records
 from cosmic_local.lambda_pool.pool import Limits, Pool
+from process_support.waiting import until
 
-from .conftest import BASE, MakePool, answer, call, until
+from .conftest import BASE, MakePool, answer, call
 
 NewChildren = Callable[[], list[psutil.Process]]
 

@@ -19,8 +19,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from cosmic_local.stack import LocalStack, attach
+from process_support.waiting import until
 
-from .conftest import Machine, behind_a_proxy, until
+from .conftest import Machine, behind_a_proxy
 
 ITEMS = [{"rank": rank} for rank in range(4)]
 

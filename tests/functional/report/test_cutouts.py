@@ -15,12 +15,13 @@ from PIL import Image
 
 from cosmic.contracts.catalogue_schema import SCHEMA, redshifts_of
 from cosmic.contracts.location import Location
-from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, RankPlan, Slice
+from cosmic.contracts.plan import Plan, PlannedPartition, RankPlan, Slice
 from cosmic.report.cutout import Cutout
 from cosmic.report.cutout_choice import EACH, FLAGGED, RANDOM, WORST, Chosen, CutoutChoice
 from cosmic.report.cutouts import SIDE, channels, composite, png, read_cutouts
 from cosmic.report.page import MAX_PAGE_BYTES, page
 from cosmic.storage.objects import Store
+from plan_support import small_plan
 from report_support.samples import sample
 
 ROWS = 40
@@ -118,17 +119,10 @@ def plan(
         )
         for i, at in enumerate(places)
     ]
-    return Plan(
-        run="demo-0123456789ab",
-        dataset="s3://d/",
-        model=PlannedModel(bucket="b", etag="e", bytes=1, key="m", sha256="0" * 64),
+    return small_plan(
+        [ROWS, ROWS],
         partitions=tuple(planned),
         ranks=(RankPlan(rank=0, slices=(Slice(partition=0, start=0, stop=ROWS),)),),
-        batch_size=64,
-        channel="none",
-        fmi_timeout_s=1,
-        failed_rows_percent=0,
-        gather=False,
     )
 
 

@@ -25,10 +25,10 @@ def test_a_rare_kind_of_training_object_loses_no_more_than_the_quantile() -> Non
         "image": np.zeros((1, 5, 24, 24)),
     }
     fitted = fit_domain(train, [{"mag": common}, {"mag": rare}])
-    shares = [fitted.excludes(kind).mean() for kind in (common, rare)]
+    shares = [fitted.place(kind).outside.mean() for kind in (common, rare)]
     assert max(shares) == pytest.approx(QUANTILE, abs=1 / len(rare))
     assert fitted.image_pixels == 24
     assert fitted.magnitudes == (train["mag"][:, 2].min(), train["mag"][:, 2].max())
     again = fit_domain(train, [{"mag": common}, {"mag": rare}])
     assert again.facts() == fitted.facts()
-    assert fitted.excludes(common + 12).all()
+    assert fitted.place(common + 12).outside.all()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cosmic.client.plan import RateSource, expected_document, measured_for
 from cosmic.client.stack import Stack
-from cosmic.contracts.plan import Limits, Plan, PlannedModel, PlannedPartition, share_rows
+from cosmic.contracts.plan import Limits, Plan
 from cosmic.costs.measured import Measured, at_rate
 from cosmic.costs.prices import price
-from cosmic.errors import InputError
+from cosmic.errors import InputError, InvalidInput
+from plan_support import small_plan
 
 LIMITS = Limits(world_size=8, memory_mb=1769, channels=("direct",))
 HERE = Stack.__new__(Stack)  # nothing below looks at a deployment
@@ -20,19 +22,13 @@ HERE = Stack.__new__(Stack)  # nothing below looks at a deployment
 
 @pytest.fixture
 def plan() -> Plan:
-    partition = PlannedPartition(
-        bucket="b", key="0", etag="e", bytes=1, rows=1278, row_bytes=20_568
-    )
-    return Plan(
-        run="r",
-        dataset="d",
-        model=PlannedModel(bucket="b", key="m", etag="e", bytes=64_000_000, sha256="a" * 64),
-        partitions=(partition,),
-        ranks=tuple(share_rows([1278], 2, 64)),
-        batch_size=64,
+    return small_plan(
+        [1278],
+        2,
+        row_bytes=20_568,
+        model_bytes=64_000_000,
         channel="direct",
         fmi_timeout_s=60,
-        failed_rows_percent=0,
         gather=True,
     )
 
@@ -82,3 +78,16 @@ def test_figures_of_another_model_or_engine_are_refused(
 def test_one_source_at_most_is_taken() -> None:
     with pytest.raises(InputError, match="2 of --like, --from and --rows-per-s"):
         RateSource(like="r", rows_per_s=1.0)
+
+
+@pytest.mark.parametrize("job", [None, {}, {"rows": "many"}, {"rows": 0}])
+def test_figures_without_the_rows_they_were_measured_for_are_refused(
+    plan: Plan, tmp_path: Path, job: Any
+) -> None:
+    told = at_rate(400.0, plan).model_dump(mode="json")
+    path = tmp_path / "m.json"
+    path.write_text(json.dumps({"job": job, "measured": told}))
+    with pytest.raises(InvalidInput) as refused:
+        measured_for(plan, RateSource(measured=path), HERE, "runs/")
+    assert [p.code for p in refused.value.problems] == ["not-measured"]
+    assert refused.value.problems[0].pointer.startswith("/job")

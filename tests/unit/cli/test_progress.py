@@ -8,11 +8,12 @@ import pytest
 
 from cosmic.client.executions import next_name
 from cosmic.client.progress import Seen, progress_of
-from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, RankPlan, Slice
+from cosmic.contracts.plan import Plan, PlannedModel, RankPlan, Slice
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.contracts.status import State, Status
 from cosmic.costs.prices import gb_second, price
 from cosmic_cli.views.run import progress_line
+from plan_support import small_plan
 
 MODEL = PlannedModel(bucket="b", key="m", etag="e", bytes=1, sha256="0" * 64)
 
@@ -21,21 +22,7 @@ def plan(*rows: int) -> Plan:
     ranks = [
         RankPlan(rank=i, slices=(Slice(partition=i, start=0, stop=n),)) for i, n in enumerate(rows)
     ]
-    return Plan(
-        run="r",
-        dataset="d",
-        model=MODEL,
-        partitions=tuple(
-            PlannedPartition(bucket="b", key=str(i), etag="e", bytes=1, rows=n, row_bytes=1)
-            for i, n in enumerate(rows)
-        ),
-        ranks=tuple(ranks),
-        batch_size=64,
-        channel="none",
-        fmi_timeout_s=1.0,
-        failed_rows_percent=0.0,
-        gather=False,
-    )
+    return small_plan(rows, ranks=tuple(ranks))
 
 
 def status(state: State = State.RUNNING, world_size: int = 4, rows: int = 100) -> Status:

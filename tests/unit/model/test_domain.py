@@ -88,9 +88,9 @@ def test_each_object_is_judged_alone(domain: Domain) -> None:
 @pytest.mark.parametrize("band", range(5))
 def test_an_object_that_lacks_a_band_is_not_judged_by_it(domain: Domain, band: int) -> None:
     far = magnitudes(4) + 9
-    assert domain.excludes(far).all()
+    assert domain.place(far).outside.all()
     far[:, band] = np.nan
-    assert domain.excludes(far).all() == (band == 0)
+    assert domain.place(far).outside.all() == (band == 0)
 
 
 def test_the_engine_flags_what_lies_outside_and_nothing_else(domain: Domain) -> None:
@@ -102,7 +102,7 @@ def test_the_engine_flags_what_lies_outside_and_nothing_else(domain: Domain) -> 
     image = np.ones((40, 5, 32, 32), np.float32)
     made = Engine(checkpoint, 1).predict(image, mag)
     flagged = (made.flags & Flag.OUT_OF_DOMAIN) != 0
-    np.testing.assert_array_equal(flagged, domain.excludes(mag))
+    np.testing.assert_array_equal(flagged, domain.place(mag).outside)
     assert flagged[20:].all()
     without = Engine(replace(checkpoint, domain=None), 1).predict(image, mag)
     np.testing.assert_array_equal(without.z_phot, made.z_phot)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Data sets: make, pack, inspect, upload.", no_args_is_help=True)
 app.command()(put)
 
-Paths = Annotated[list[Path], typer.Argument(metavar="FILE…", help="Files, or folders of them.")]
 TABLES = Path(tables.__file__).parent
 
 

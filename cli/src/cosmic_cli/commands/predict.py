@@ -52,7 +52,7 @@ def predict(
 
     Reads what `cosmic data pack` reads, and partitions as they are. What was stopped, by Ctrl-C
     or a power cut, goes on with the same command. Without --model, the model is one that shows
-    that the pipeline works; it is not a model to do science with.
+    that the pipeline works; it is not meant for science.
 
     Example: cosmic predict galaxies.fits --out z
 

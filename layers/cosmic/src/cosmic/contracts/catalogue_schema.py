@@ -36,7 +36,6 @@ def schema_of(id_bytes: int | None, bands: Bands = BANDS) -> pa.Schema:
 
 
 SCHEMA = schema_of(None)
-TEXT_ID_SCHEMA = schema_of(1)
 
 
 def table_of(rows: Rows) -> pa.Table:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from cosmic.contracts.columns import Header
 from cosmic.contracts.location import Location
-from cosmic.contracts.manifest import FormatName, parse_manifest
+from cosmic.contracts.manifest import Contract, FormatName, parse_manifest
 from cosmic.contracts.plan import Plan, PlannedPartition, limit_rows
 from cosmic.costs.counts import Configuration, Job
 from cosmic.costs.measured import Measured, from_metrics
@@ -36,6 +36,21 @@ class Workload:
 
     job: Job
     partition_rows: tuple[int, ...] = PARTITION_ROWS
+
+
+class _Job(Contract):
+    model_config = ConfigDict(extra="ignore", strict=False, frozen=True)
+
+    rows: int = Field(ge=1)
+
+
+class _Tuned(Contract):
+    """What is needed of a document that `cosmic tune --json` prints."""
+
+    model_config = ConfigDict(extra="ignore", strict=False, frozen=True)
+
+    job: _Job
+    measured: Measured
 
 
 def of_rows(rows: int, row_bytes: int = ROW_BYTES) -> Workload:
@@ -129,20 +144,20 @@ def earlier(path: Path) -> tuple[Measured, Workload]:
     except ValueError as error:
         raise InputError(f"{path} is not JSON: {error}", code="not-json") from error
     if isinstance(document, dict) and "measured" in document:
-        found, rows = _measured(document, path), document["job"]["rows"]
+        tuned = _tuned(document)
+        found, rows = tuned.measured, tuned.job.rows
     else:
         found, rows = from_metrics(document, str(path)), document["run"]["rows"]
     return found, of_rows(rows, found.row_bytes)
 
 
-def _measured(document: dict[str, Any], path: Path) -> Measured:
+def _tuned(document: Any) -> _Tuned:
     try:
-        return Measured.model_validate(document["measured"], strict=False)
+        return _Tuned.model_validate(document, strict=False)
     except ValidationError as error:
         hint = "give what `cosmic tune --json` of this version printed"
-        where = [f"/measured/{'/'.join(map(str, e['loc']))}" for e in error.errors()]
         problems = [
-            Problem(at, e["msg"], None, hint, "not-measured")
-            for at, e in zip(where, error.errors(), strict=True)
+            Problem("".join(f"/{part}" for part in e["loc"]), e["msg"], None, hint, "not-measured")
+            for e in error.errors()
         ]
         raise InvalidInput(problems) from error

@@ -1,8 +1,8 @@
 """Quantiles of residuals of any number of rows, in bounded memory and in one pass.
 
 A `Distribution` keeps every value while there are few, and gives exact results. Of more it counts
-the values in cells. A cell at x is `cell_width(x)` wide, that is 2**-bits of
-|x| + 2**-10 or less. With the order statistics of a sample in their right cells:
+the values in cells. A cell at x is at most 2**-bits (|x| + 2**-10)
+wide. With the order statistics of a sample in their right cells:
 
 - a quantile is off by at most the width of the cells of the two values that it lies between;
 - the median absolute deviation d about the median m is off by at most as much as m, the centre of
@@ -53,11 +53,6 @@ def lower_edges(cells: NDArray[np.int64], bits: int) -> Values:
     from_zero = np.abs(cells - half)
     edges: Values = ((from_zero + first) << step).view(np.float64) - KNEE
     return np.where(cells < half, -edges, edges)
-
-
-def cell_width(value: float, bits: int) -> float:
-    """No cell that holds this value, between -16 and 16, is wider."""
-    return float(2.0**-bits * (abs(value) + KNEE))
 
 
 class Distribution:

@@ -107,14 +107,6 @@ class Domain:
         density = self.log_density(mag)
         return Place(features(mag, self.bands)[:, 0], density, density < self.least_log_density)
 
-    def excludes(self, mag: NDArray[Any]) -> NDArray[np.bool_]:
-        """Which of N objects are out of domain; one that lacks a band that counts is not judged.
-
-        Args:
-            mag: (N, B) magnitudes, in the order of `bands`; NaN where one is missing.
-        """
-        return self.place(mag).outside
-
     def facts(self) -> dict[str, Any]:
         """What a model's card says of it, as JSON."""
         return {

@@ -21,7 +21,7 @@ class Closing:
     """
 
     state: str
-    joint: ReductionResult | None = None
+    reduction: ReductionResult | None = None
     error: str | None = None
     idle_s: float = 0.0
 
@@ -36,9 +36,9 @@ class Closing:
         return {
             "fmi": self.state,
             "fmi_error": self.error,
-            "joined_at_s": self.joint.joined_at_s if self.joint else None,
-            "left_at_s": self.joint.left_at_s if self.joint else None,
-            "fmi_stats": self.joint.stats if self.joint else {},
+            "joined_at_s": self.reduction.joined_at_s if self.reduction else None,
+            "left_at_s": self.reduction.left_at_s if self.reduction else None,
+            "fmi_stats": self.reduction.stats if self.reduction else {},
             "idle_s": self.idle_s,
         }
 
@@ -54,8 +54,8 @@ def close(
         return Closing("none")
     began, began_at_s = time.monotonic(), time.time()
     try:
-        joint = close_together(session, statistics, shard, timeout_s, helper)
+        reduction = close_together(session, statistics, shard, timeout_s, helper)
     except CommunicationError as error:
         waited_s = time.monotonic() - began
         return Closing("degraded", error=error.message, idle_s=waited_s - helper.helped_s)
-    return Closing("ok", joint, idle_s=joint.joined_at_s - began_at_s - helper.helped_s)
+    return Closing("ok", reduction, idle_s=reduction.joined_at_s - began_at_s - helper.helped_s)

@@ -64,9 +64,9 @@ def run_rank(
         helper = Helper.after(work, _reader(environment, plan))
         statistics = work.progress.statistics
         closing = close(session, statistics, shard.gathered, _patience_s(plan, stop_by), helper)
-    if closing.joint and task.rank == 0:
-        joint = closing.joint
-        write_gathered(run, joint.statistics, joint.shards, plan.id_bytes, plan.model.bands)
+    if closing.reduction and task.rank == 0:
+        reduction = closing.reduction
+        write_gathered(run, reduction.statistics, reduction.shards, plan.id_bytes, plan.model.bands)
     closing = closing.and_balance(channel.error)
     facts = work.facts()
     facts["bytes_read"] += helper.reader.bytes_read

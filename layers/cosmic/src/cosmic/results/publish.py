@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Any, Self
 
 from cosmic.compat.cai.combined_data import NAME, combined_data
@@ -32,12 +31,7 @@ class CatalogueObjects:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with ExitStack() as both:
             both.callback(self.parquet.discard)
             both.callback(self.fits.discard)

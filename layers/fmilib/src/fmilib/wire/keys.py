@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-SECRET_BYTES = 32
 NONCE_BYTES = 32
 PROOF_BYTES = 32
 MIN_SECRET_BYTES = 16

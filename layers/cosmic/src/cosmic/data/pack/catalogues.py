@@ -16,7 +16,7 @@ from astropy.table import Column, Table
 from pyarrow import csv
 
 from cosmic.data.pack.arrow import Leaf, decoded
-from cosmic.data.pack.source import Array, Field, Source, Values, keyed, unreadable
+from cosmic.data.pack.source import Array, Field, Source, Values, is_number, keyed, unreadable
 from cosmic.errors import InputError
 
 COMMENT = "#"
@@ -72,16 +72,8 @@ def _layout(path: Path, comments: list[str]) -> tuple[str, list[str] | None]:
     between = next((each for each in DELIMITERS if each in first), DELIMITERS[0])
     words = comments[-1].removeprefix(COMMENT).strip("\r\n ").split(between) if comments else []
     values = first.split(between)
-    named = len(words) == len(values) > 1 and any(_is_number(value) for value in values)
+    named = len(words) == len(values) > 1 and any(is_number(value) for value in values)
     return between, words if named else None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _texts(path: Path, skipped: int, between: str, said: list[str] | None) -> Any:

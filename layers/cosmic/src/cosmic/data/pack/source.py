@@ -177,6 +177,15 @@ def shown_rows(rows: Sequence[int], seen: Sequence[str], count: int | None = Non
     return f"rows {shown}{', …' if count > SHOWN_ROWS else ''} ({count:,} rows, counted from 0)"
 
 
+def is_number(text: str) -> bool:
+    """Whether Python reads a number in this text."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def unreadable(path: Path, why: object) -> InputError:
     """The error for a file that is not what its name says."""
     hint = "check that it is whole and what its name says"

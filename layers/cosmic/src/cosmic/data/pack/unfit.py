@@ -10,7 +10,7 @@ import numpy as np
 from cosmic.contracts.bands import Bands
 from cosmic.contracts.columns import columns_of
 from cosmic.data.pack.layout import image_layout
-from cosmic.data.pack.source import Field, Shape, Source, where_of
+from cosmic.data.pack.source import Field, Shape, Source, is_number, where_of
 from cosmic.data.pack.units import WANTED
 from cosmic.errors import Problem
 
@@ -107,20 +107,12 @@ def _first_odd(each: Field) -> tuple[int, str] | None:
         return None
     values = each.read(0, min(each.rows, LOOKED_AT))
     known = [(row, _text(values.data[row])) for row in np.flatnonzero(~values.missing_rows())]
-    odd = [(int(row), text) for row, text in known if not _is_number(text)]
+    odd = [(int(row), text) for row, text in known if not is_number(text)]
     return odd[0] if 0 < len(odd) < len(known) else None
 
 
 def _text(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _fits(column: str, shape: Shape, each: Field, bands: int) -> bool:

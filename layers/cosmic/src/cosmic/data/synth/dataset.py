@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,12 +104,6 @@ def rows(sample: Sample, start: int, stop: int) -> Columns:
         cut = slice(max(start - low, 0), max(stop - low, 0))
         parts.append({name: column[cut] for name, column in columns.items()})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def synthesise(sample: Sample, per_partition: int) -> Iterator[Columns]:
-    """The whole sample, partition by partition, in order."""
-    for start, stop in bounds(len(sample), per_partition):
-        yield rows(sample, start, stop)
 
 
 def bounds(objects: int, per_partition: int) -> list[tuple[int, int]]:

@@ -198,7 +198,7 @@ An AstroMAE (arXiv 2409.01825) of {card["parameters"]:,} parameters that gives a
 redshift from a 5 x 32 x 32 image (u g r i z, nanomaggies) and five asinh magnitudes.
 
 **Trained and tested on real SDSS photometry and redshifts with simulated pixels** (see
-`docs/data.md`). It shows that a pipeline works; it is not a model to do science with.
+`docs/data.md`). It shows that a pipeline works; it is not meant for science.
 
 | | |
 |---|---|
