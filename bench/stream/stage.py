@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cosmic.contracts.contract import FormatName
 from cosmic.contracts.layout import RunFolder
-from cosmic.contracts.manifest import Data, FormatName, Inference, Manifest, Model
+from cosmic.contracts.manifest import Data, Inference, Manifest, Model
 from cosmic.contracts.plan import Plan, make_plan
 from cosmic.contracts.plan_parts import pack_parts
 from cosmic.planning.inputs import inspect_inputs

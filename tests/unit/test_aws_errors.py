@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from boto3.exceptions import Boto3Error, RetriesExceededError
 from botocore.exceptions import (
     ClientError,
     ConnectTimeoutError,
@@ -102,7 +101,6 @@ def test_what_no_retry_mends_keeps_the_words_of_aws(code: str, status: int, ours
         IncompleteReadError(actual_bytes=1, expected_bytes=2),
         ResponseStreamingError(error="reset"),
         ResponseParserError("half a document"),
-        RetriesExceededError(Boto3Error("reset")),
     ],
 )
 def test_a_connection_that_breaks_is_transient(error: Exception) -> None:

@@ -6,7 +6,7 @@ import json
 
 from pydantic import Field, TypeAdapter
 
-from cosmic.contracts.manifest import Contract
+from cosmic.contracts.contract import Contract
 
 
 class FailureNote(Contract):

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     Field,
     PrivateAttr,
     TypeAdapter,
@@ -21,6 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from cosmic.contracts.cai_payload import Payload, ResultPath, as_manifest, ignored, is_payload
+from cosmic.contracts.contract import Contract, FormatName, RequestPayer
 from cosmic.contracts.engines import EngineName, Precision
 from cosmic.contracts.layout import no_folder, run_folder_in
 from cosmic.contracts.location import parse_uri
@@ -96,16 +96,8 @@ S3Uri = Annotated[str, Field(max_length=2048), AfterValidator(_s3_uri)]
 S3Object = Annotated[str, Field(max_length=2048), AfterValidator(_s3_object)]
 
 
-FormatName = Literal["safetensors", "pt"]
 PixelMismatch = Literal["auto", "refuse", "warn"]
-RequestPayer = Literal["requester"]
 Checked = TypeVar("Checked")
-
-
-class Contract(BaseModel):
-    """Base of the documents that cross a border: frozen, exact types, nothing unknown."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
 class Model(Contract):

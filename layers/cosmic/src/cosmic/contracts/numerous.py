@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cosmic.contracts.manifest import Contract
+from cosmic.contracts.contract import Contract
 
 _shared: dict[frozenset[str], set[str]] = {}
 

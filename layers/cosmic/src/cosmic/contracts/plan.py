@@ -11,9 +11,10 @@ from bisect import bisect_right
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 
 from cosmic.contracts.bands import BANDS, Bands
+from cosmic.contracts.contract import Contract, FormatName, RequestPayer
 from cosmic.contracts.engines import (
     AUTO_ENGINE,
     ENGINES,
@@ -22,12 +23,13 @@ from cosmic.contracts.engines import (
     Precision,
     choose_engine,
 )
-from cosmic.contracts.manifest import Contract, FormatName, Manifest, RequestPayer
 from cosmic.contracts.numerous import Numerous
 from cosmic.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from cosmic.contracts.manifest import Manifest
 
 AUTO_ROWS_PER_RANK = 1280  # where nobody knows what a rank costs
 GATHER_MAX_ROWS = 1_000_000
@@ -112,6 +114,9 @@ class PlanSettings(Contract):
         architecture: Of the processor that ranks run on.
         planned_at: When `init` made it, UTC ISO 8601; None: nobody has written it down.
     """
+
+    # What checks one of these is built with the first: a rank has a part and no plan.
+    model_config = ConfigDict(defer_build=True)
 
     version: Literal[1] = 1
     run: str

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, TypeAdapter
 
+from cosmic.contracts.contract import Contract
 from cosmic.contracts.failure_note import plain_cause
-from cosmic.contracts.manifest import Contract
 
 
 class State(StrEnum):

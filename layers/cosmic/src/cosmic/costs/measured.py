@@ -8,8 +8,8 @@ from typing import Any, Self
 
 from pydantic import ConfigDict, ValidationError
 
+from cosmic.contracts.contract import Contract
 from cosmic.contracts.engines import EngineName, Precision
-from cosmic.contracts.manifest import Contract
 from cosmic.contracts.plan import Plan
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.errors import InvalidInput, Problem

@@ -11,8 +11,9 @@ from typing import Any
 from pydantic import ConfigDict, Field, ValidationError
 
 from cosmic.contracts.columns import Header
+from cosmic.contracts.contract import Contract, FormatName
 from cosmic.contracts.location import Location
-from cosmic.contracts.manifest import Contract, FormatName, parse_manifest
+from cosmic.contracts.manifest import parse_manifest
 from cosmic.contracts.plan import Plan, PlannedPartition, limit_rows
 from cosmic.costs.counts import Configuration, Job
 from cosmic.costs.measured import Measured, from_metrics

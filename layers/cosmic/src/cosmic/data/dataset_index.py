@@ -16,7 +16,7 @@ from pydantic import Field, TypeAdapter
 
 from cosmic.contracts.bands import BANDS, Bands
 from cosmic.contracts.columns import Header
-from cosmic.contracts.manifest import Contract
+from cosmic.contracts.contract import Contract
 from cosmic.data.native import read_header
 from cosmic.errors import InvalidInput
 from cosmic.storage.etag import etags_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cosmic.contracts.columns import Header
-from cosmic.contracts.manifest import FormatName
+from cosmic.contracts.contract import FormatName
 from cosmic.data import native, pt
 from cosmic.data.ranges import Window
 from cosmic.errors import Problem

@@ -108,6 +108,7 @@ class Checkpoint:
         domain: Which objects are like those of the training; None if that isn't known.
         pz: What quantiles of p(z) are made of; None if it isn't calibrated for them.
         bands: That it takes, in order.
+        compiled_in: A folder that may have its model compiled, if it is of the function's image.
     """
 
     config: AstroMAEConfig
@@ -119,6 +120,7 @@ class Checkpoint:
     domain: Domain | None = None
     pz: QuantileTable | None = None
     bands: Bands = BANDS
+    compiled_in: Path | None = None
 
     def let_go(self) -> None:
         """Give back the memory of a mapped file; what is looked at again is read again."""
@@ -198,13 +200,17 @@ def write_checkpoint(path: Path, data: bytes) -> None:
 
 
 def load_checkpoint(
-    data: bytes | bytearray | mmap.mmap | Path, expected_sha256: str | None = None
+    data: bytes | bytearray | mmap.mmap | Path,
+    expected_sha256: str | None = None,
+    *,
+    known_sha256: str | None = None,
 ) -> Checkpoint:
     """Read and check a checkpoint.
 
     Args:
         data: The file's bytes, also mapped, or its path; the weights stay where they are.
         expected_sha256: What its SHA-256 has to be (hexadecimal, any case); None if not known.
+        known_sha256: What its SHA-256 is: then it isn't computed.
 
     Raises:
         InputError: The checksum, the format, the architecture or a tensor is not as it should be;
@@ -212,7 +218,7 @@ def load_checkpoint(
     """
     data = _mapped(data) if isinstance(data, Path) else data
     raw = memoryview(data)
-    sha256 = hashlib.sha256(raw).hexdigest()
+    sha256 = known_sha256 or hashlib.sha256(raw).hexdigest()
     if expected_sha256 is not None and expected_sha256.lower() != sha256:
         raise InputError(
             f"the checkpoint's sha256 is {sha256}, expected {expected_sha256}",

@@ -17,7 +17,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from cosmic.contracts.manifest import Contract
+from cosmic.contracts.contract import Contract
 from cosmic.planning.admission_queue import (
     LEASE_S,
     SWAPS,

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from cosmic.contracts.contract import Contract
 from cosmic.contracts.location import Location
-from cosmic.contracts.manifest import Contract
 from cosmic.errors import InputError
 from cosmic.storage.aws_errors import translated
 from cosmic.storage.damaged import parsed

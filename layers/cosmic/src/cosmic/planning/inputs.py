@@ -7,8 +7,9 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from cosmic.contracts.columns import Header
+from cosmic.contracts.contract import FormatName
 from cosmic.contracts.location import Location, parse_uri
-from cosmic.contracts.manifest import Data, FormatName, Model
+from cosmic.contracts.manifest import Data, Model
 from cosmic.contracts.numbered_sets import (
     MOST_HOLES,
     Holes,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosmic.contracts.arrow_values import values_of
-from cosmic.contracts.manifest import Contract
+from cosmic.contracts.contract import Contract
 from cosmic.metrics.photo_z import EXACT_ROWS
 
 if TYPE_CHECKING:

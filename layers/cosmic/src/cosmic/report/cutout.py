@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cosmic.contracts.manifest import Contract
+from cosmic.contracts.contract import Contract
 
 
 class Cutout(Contract):

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, TypeAdapter
 
-from cosmic.contracts.manifest import Contract
+from cosmic.contracts.contract import Contract
 from cosmic.contracts.rank_record import RankRecord
 from cosmic.contracts.status import Status
 from cosmic.report.cells import Cells

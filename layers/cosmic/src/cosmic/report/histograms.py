@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cosmic.contracts.manifest import Contract
+from cosmic.contracts.contract import Contract
 from cosmic.contracts.plausible import plausible_redshifts
 from cosmic.metrics.photo_z import comparable, residuals
 

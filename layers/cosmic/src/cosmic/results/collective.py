@@ -9,7 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, TypeAdapter, model_validator
 
 from cosmic.contracts.bands import Bands
-from cosmic.contracts.manifest import Contract
+from cosmic.contracts.contract import Contract
 from cosmic.contracts.shard import joined
 from cosmic.metrics.statistics import Statistics
 from cosmic.storage.run_store import RunStore

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from boto3.exceptions import Boto3Error, RetriesExceededError
 from botocore.exceptions import (
     BotoCoreError,
     ChecksumError,
@@ -31,7 +30,7 @@ from urllib3.exceptions import HTTPError
 from cosmic.errors import InputError, TransientError
 
 log = logging.getLogger(__name__)
-AWS_FAILURES = (ClientError, BotoCoreError, Boto3Error, ResponseParserError, HTTPError)
+AWS_FAILURES = (ClientError, BotoCoreError, ResponseParserError, HTTPError)
 UNREADABLE = (ResponseParserError, ValueError)  # no XML, or no number where one has to be
 BROKEN_OFF = (
     HTTPClientError,
@@ -41,7 +40,6 @@ BROKEN_OFF = (
     FlexibleChecksumError,
     CredentialRetrievalError,
     MetadataRetrievalError,
-    RetriesExceededError,
     ResponseParserError,
     HTTPError,
 )

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+from cosmic.contracts.contract import RequestPayer
 from cosmic.contracts.location import Location
-from cosmic.contracts.manifest import RequestPayer
 from cosmic.errors import InputError
 from cosmic.storage.objects import StoredObject
 

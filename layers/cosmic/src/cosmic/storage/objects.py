@@ -13,17 +13,15 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypedDict
 
-import boto3
 from botocore.config import Config
 from botocore.response import StreamingBody
 from pydantic_core import to_json
-from s3transfer.manager import TransferManager
-from s3transfer.subscribers import BaseSubscriber
 
+from cosmic.contracts.contract import RequestPayer
 from cosmic.contracts.location import Location
-from cosmic.contracts.manifest import RequestPayer
 from cosmic.errors import CosmicError, InputError, TransientError
 from cosmic.storage.aws_errors import AWS_FAILURES, UNREADABLE, as_cosmic_error, translated
+from cosmic.storage.clients import aws_client
 from cosmic.storage.etag import UPLOAD_PART_BYTES
 from cosmic.storage.listing import wrong_in
 from cosmic.storage.multipart import ObjectWriter
@@ -186,7 +184,8 @@ def s3_client() -> S3Client:
         read_timeout=30,
         retries={"mode": "standard", "max_attempts": 5},
     )
-    return boto3.client("s3", config=config)
+    client: S3Client = aws_client("s3", config)
+    return client
 
 
 class Requests(NamedTuple):
@@ -222,6 +221,12 @@ class _Payer(TypedDict, total=False):
     """The parameter of every read that says who pays."""
 
     RequestPayer: RequestPayer
+
+
+class _Described(TypedDict, total=False):
+    """The parameter of an upload that says something of the object."""
+
+    Metadata: Mapping[str, str]
 
 
 class _From(TypedDict, total=False):
@@ -533,18 +538,16 @@ class Store:
             metadata: What is said of the object beside its bytes.
             seen: Called with the bytes of each piece that has been sent.
         """
+        arguments = _Described(Metadata=metadata) if metadata else _Described()
         parts = 1 + path.stat().st_size // UPLOAD_PART_BYTES
         self._count(writes=parts if parts == 1 else parts + 2)
-        # Not by `upload_file`: what it raises loses the error that S3 answered if the transfer's
-        # threads are slow to end, and with it whether another try can help.
-        with translated(at.uri), TransferManager(self._s3) as transfers:
-            transfers.upload(
-                str(path),
-                at.bucket,
-                at.key,
-                extra_args={"Metadata": dict(metadata)} if metadata else None,
-                subscribers=[_Sent(seen)] if seen else None,
-            ).result()
+        if parts == 1 and seen is None:
+            with translated(at.uri), path.open("rb") as body:
+                self._s3.put_object(Bucket=at.bucket, Key=at.key, Body=body, **arguments)
+            return
+        from cosmic.storage.transfers import upload
+
+        upload(self._s3, path, at, arguments, seen)
 
     def metadata(self, at: Location) -> dict[str, str]:
         """What was said of an object when it was uploaded."""
@@ -557,27 +560,17 @@ class Store:
 
     def download(self, at: Location, path: Path) -> None:
         """Download an object into a file, in parts if large; it appears when it is whole."""
+        from cosmic.storage.transfers import download
+
         beside = path.with_name(path.name + ".part")
         self._count(reads=1)
         try:
-            with translated(at.uri):
-                self._s3.download_file(at.bucket, at.key, str(beside), ExtraArgs={**self._payer})
+            download(self._s3, at, beside, self._payer)
             beside.replace(path)
         except InputError as error:
             raise self._in_words(at, error) from error  # it asks for the size by HEAD first
         finally:
             beside.unlink(missing_ok=True)
-
-
-class _Sent(BaseSubscriber):
-    """Tells of the bytes of an upload as they are sent."""
-
-    def __init__(self, seen: Callable[[int], None]) -> None:
-        self._seen = seen
-
-    def on_progress(self, future: Any, bytes_transferred: int, **_: Any) -> None:
-        """Called by the transfer's threads; less than nothing where a piece is sent again."""
-        self._seen(bytes_transferred)
 
 
 def _fill(target: memoryview, body: StreamingBody) -> Iterator[int]:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cosmic.contracts.contract import FormatName
 from cosmic.contracts.location import Location
-from cosmic.contracts.manifest import FormatName, Manifest, PixelMismatch, check_manifest
+from cosmic.contracts.manifest import Manifest, PixelMismatch, check_manifest
 from cosmic.contracts.numbered_sets import natural_order
 from cosmic.contracts.plan import Limits, Plan
 from cosmic.costs.budget import over_budget

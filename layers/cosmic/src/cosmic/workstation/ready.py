@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cosmic.contracts.bands import Bands
 from cosmic.contracts.columns import Header
-from cosmic.contracts.manifest import FormatName
+from cosmic.contracts.contract import FormatName
 from cosmic.data.formats import FORMATS, read_header
 from cosmic.data.pack.choices import Choices
 from cosmic.data.pack.pack import Packed, pack

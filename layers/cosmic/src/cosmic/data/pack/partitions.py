@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cosmic.contracts.columns import Header, Tensor
-from cosmic.contracts.manifest import FormatName
+from cosmic.contracts.contract import FormatName
 from cosmic.contracts.text_ids import restored_ids
 from cosmic.data.formats import read_header
 from cosmic.data.pack.source import Field, Source, Values, unreadable

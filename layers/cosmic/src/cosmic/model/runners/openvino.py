@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from cosmic.model.architecture import AstroMAEConfig
 from cosmic.model.checkpoint import Checkpoint, Weights
 from cosmic.model.graph import LAYER_NORM_EPS, Array, Node, Operations, Values, astromae
 from cosmic.model.runners.openvino_import import openvino, opset
+from cosmic.model.runners.openvino_kept import keep, kept, place
 
 PRECISIONS = {"float32": "f32", "bf16": "bf16"}
 
@@ -19,7 +22,13 @@ class OpenVinoRunner:
     """A model compiled for this processor and one batch size."""
 
     def __init__(self, checkpoint: Checkpoint, rows: int, threads: int, precision: str) -> None:
-        self._request = compiled(checkpoint, rows, threads, precision).create_infer_request()
+        core = openvino.Core()
+        properties = _properties(core, threads, precision)
+        model, self._memory = _kept(core, checkpoint, rows, properties) or (
+            _compiled(core, checkpoint, rows, properties),
+            None,
+        )
+        self._request = model.create_infer_request()
 
     def run(self, image: Array, mag: Array) -> Array:
         """Redshifts (N,) of exactly N objects that lack nothing."""
@@ -43,17 +52,53 @@ def compiled(
         InputError: The processor lacks the precision's arithmetic.
     """
     core = openvino.Core()
+    properties = _properties(core, threads, precision) | {"PERF_COUNT": counters}
+    return _compiled(core, checkpoint, rows, properties)
+
+
+def keep_model(checkpoint: Checkpoint, rows: int, threads: int, folder: Path) -> None:
+    """Compile the model in float32, and keep it for ranks on a processor like this one.
+
+    Args:
+        checkpoint: What it is made of.
+        rows: Rows of every batch.
+        threads: That may run it.
+        folder: Where it is kept.
+    """
+    core = openvino.Core()
+    properties = _properties(core, threads, "float32")
+    path = place(folder, core, checkpoint.sha256, rows, properties)
+    keep(_compiled(core, checkpoint, rows, properties), path)
+
+
+def _properties(core: openvino.Core, threads: int, precision: str) -> dict[str, Any]:
+    """What a model is compiled with."""
     check_precision(precision, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
-    properties = {
+    return {
         "INFERENCE_PRECISION_HINT": PRECISIONS[precision],  # else some processors take bf16
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,
         "ENABLE_CPU_PINNING": False,  # several ranks may share a machine
-        "PERF_COUNT": counters,
+        "PERF_COUNT": False,
     }
+
+
+def _compiled(
+    core: openvino.Core, checkpoint: Checkpoint, rows: int, properties: dict[str, Any]
+) -> openvino.CompiledModel:
     model = _model(checkpoint.config, checkpoint.state, rows)
     checkpoint.let_go()  # of weights that went into others
     return core.compile_model(model, "CPU", properties)
+
+
+def _kept(
+    core: openvino.Core, checkpoint: Checkpoint, rows: int, properties: dict[str, Any]
+) -> tuple[openvino.CompiledModel, object] | None:
+    """The model as the image has it compiled; None if it has none of this one for this place."""
+    if checkpoint.compiled_in is None:
+        return None
+    path = place(checkpoint.compiled_in, core, checkpoint.sha256, rows, properties)
+    return kept(core, path, properties)
 
 
 def check_precision(precision: str, capabilities: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cosmic.contracts.bands import Bands, listed_bands
 from cosmic.contracts.columns import Header, completed
-from cosmic.contracts.manifest import FormatName
+from cosmic.contracts.contract import FormatName
 from cosmic.contracts.plausible import plausible_magnitudes, plausible_redshifts
 from cosmic.data.formats import FORMATS, read_header
 from cosmic.data.synth.dataset import Columns
