@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,12 +26,17 @@ LOOK_S, POLL_S = 0.25, 0.5
 
 
 class Looked(NamedTuple):
-    """What was seen at a moment: seconds of the processors since 1970 or the start."""
+    """What was seen at a moment.
+
+    Attributes:
+        at_s: The moment, seconds since 1970.
+        machine_s: The processors' time until then, all that runs on the machine.
+        stack_s: And that of a stack: its emulator and its functions.
+    """
 
     at_s: float
     machine_s: float
-    functions_s: float
-    emulator_s: float
+    stack_s: float
 
 
 class LocalRun(NamedTuple):
@@ -40,14 +45,10 @@ class LocalRun(NamedTuple):
     Attributes:
         metrics: Its `metrics.json`.
         cores_left: Cores that whatever is no part of the stack left while ranks ran.
-        functions_s: The processor's seconds of functions in that time.
-        emulator_s: And those of the emulator: S3, Step Functions, Lambda's API.
     """
 
     metrics: dict[str, Any]
     cores_left: float
-    functions_s: float
-    emulator_s: float
 
 
 def local_runs(model: str, rows: int, worlds: Sequence[int]) -> Iterator[LocalRun]:
@@ -75,8 +76,8 @@ class Watch:
         """Look once."""
         times = psutil.cpu_times()
         busy_s = times.user + times.nice + times.system + times.irq + times.softirq + times.steal
-        spent = descendants_s(self.pid), own_s(self.pid)
-        self.seen.append(Looked(time.time(), busy_s, *spent))
+        stack_s = descendants_s(self.pid) + own_s(self.pid)
+        self.seen.append(Looked(time.time(), busy_s, stack_s))
 
     def run(self, metrics: dict[str, Any]) -> LocalRun:
         """The run, with what was seen from its first rank's process to its last rank's end."""

@@ -34,8 +34,8 @@ class Backoff(NamedTuple):
         return min(self.longest_s, grown)
 
 
-# Of botocore's mode `standard` with 5 attempts, and of the state machine's two retriers of a rank.
-S3_BACKOFF = Backoff(1.0, 2.0, 20.0, 4)
+# Of botocore's mode `standard` with 5 retries, and of the state machine's two retriers of a rank.
+S3_BACKOFF = Backoff(1.0, 2.0, 20.0, 5)
 THROTTLED_BACKOFF = Backoff(1.0, 1.5, 60.0, 3000)
 FAILED_BACKOFF = Backoff(1.0, 2.0, 20.0, 3)
 

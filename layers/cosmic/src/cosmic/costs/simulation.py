@@ -3,9 +3,9 @@
 A discrete-event simulation. A rank does what `predict.work` says, by its blocks; beside that, the
 Map starts ranks one after another as places come free, Lambda starts environments in groups and
 throttles beyond, S3 refuses requests beyond its rates, ranks are slower or faster by chance, and
-some die and are tried again. Where ranks share cores (the local stack), each is as slow as the
-others that compute at that moment make it. Without chance and limits the outcome is that of `predict`. Rows that
-move from a late rank to another are not simulated.
+some die and are tried again. Where ranks share cores (the local stack), each is as slow as those
+who compute at that moment make it. Without chance and limits the outcome is that of `predict`.
+Rows that move from a late rank to another are not simulated.
 
 Every draw belongs to a rank, not to a moment: the same seed gives the same run, and two runs that
 differ in a limit alone differ by that limit's effect.
