@@ -86,12 +86,9 @@ class Watch:
         ended_s = max(r["finished_at_s"] for r in ranks)
         first = max(s for s in self.seen if s.at_s <= began_s)
         last = min(s for s in self.seen if s.at_s >= ended_s)
-        machine_s, functions_s, emulator_s = (
-            b - a for a, b in zip(first[1:], last[1:], strict=True)
-        )
-        others = max(0.0, machine_s - functions_s - emulator_s) / (last.at_s - first.at_s)
-        cores = float(os.cpu_count() or 1)
-        return LocalRun(metrics, cores - others, functions_s, emulator_s)
+        wall_s, machine_s, stack_s = (b - a for a, b in zip(first, last, strict=True))
+        others = max(0.0, machine_s - stack_s) / wall_s
+        return LocalRun(metrics, float(os.cpu_count() or 1) - others)
 
 
 @contextmanager
