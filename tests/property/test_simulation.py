@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
@@ -115,27 +116,27 @@ def test_requests_beyond_the_rate_are_refused_and_cost_time() -> None:
     assert spread.wall_s < tight.wall_s
 
 
-def at_one_moment(world: int, **ceilings: float) -> Simulated:
+def at_one_moment(world: int, puts_per_s: float) -> Simulated:
     """Ranks that all start together, and so all end together."""
     platform = replace(LAMBDA, starts_per_s=1e9, environments_at_once=world)
-    free = {"gets_per_s": 1e9, "puts_per_s": 1e9} | ceilings
     how = Configuration(1769, world, BATCH, ROWS)
-    ample = Ceilings(account=world, **free)
+    ample = Ceilings(account=world, gets_per_s=1e9, puts_per_s=puts_per_s)
     return simulate(job(world, cold=False), how, MEASURED, platform, ample, NO_CHANCE)
 
 
 def test_results_of_many_ranks_that_end_at_once_wait_and_are_not_lost() -> None:
     most = int(LAMBDA.s3_puts_per_s) // WRITES_PER_RANK
-    assert at_one_moment(most, puts_per_s=LAMBDA.s3_puts_per_s).figures["slow_down"] == 0
+    assert at_one_moment(most, LAMBDA.s3_puts_per_s).figures["slow_down"] == 0
     world = most + 250
-    found = at_one_moment(world, puts_per_s=LAMBDA.s3_puts_per_s)
+    found = at_one_moment(world, LAMBDA.s3_puts_per_s)
     assert found.figures["slow_down"] > 0
     assert found.lost == 0
-    assert found.figures["s3_puts"] == at_one_moment(world).figures["s3_puts"]
+    assert found.figures["s3_puts"] == at_one_moment(world, 1e9).figures["s3_puts"]
 
 
 def test_requests_are_tried_again_as_the_s3_client_does() -> None:
-    retries = s3_client().meta.config.retries
+    config: Any = s3_client().meta.config  # its options are set as attributes
+    retries = config.retries
     assert retries["mode"] == "standard"
     assert retries["total_max_attempts"] == 1 + S3_BACKOFF.tries
 
