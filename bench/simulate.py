@@ -1,18 +1,18 @@
 """`python -m bench.simulate`: the terabyte, simulated, beside the source document's figures.
 
 Nothing is run on AWS: ranks are simulated one by one (`cosmic.costs.simulation`) with the constants
-of docs/tuning.md. With `--check METRICS…`, finished runs of the local stack are simulated from the
-first of them, and stand beside what was measured.
+of docs/tuning.md. With `--local`, runs of the local stack with 1 to 16 ranks are made and simulated
+with the constants of one of them; with `--check METRICS…`, finished ones with those of the first.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,6 +32,7 @@ PARTITIONS, PARTITION_ROWS, BATCH = 40_000, 1218, 64
 MEMORY_MB = 1769
 MODEL_BYTES = 64_000_000
 WORLDS, PREFIXES = (700, 1000, 2000, 10_000), (1, 16)
+LOCAL_WORLDS = (1, 2, 4, 8, 16)
 PUBLISHED_S, PUBLISHED_GB, TERABYTE_GB = 28.0, 12.6, 1000.0
 HEAD = (
     "ranks",
@@ -53,7 +54,7 @@ def main() -> None:
     """Simulate and print."""
     parser = argparse.ArgumentParser(prog="bench.simulate", description=__doc__)
     parser.add_argument("--rate", type=float, default=USUAL_ROWS_PER_S, help="rows/s of a core")
-    parser.add_argument("--worlds", type=int, nargs="+", default=WORLDS, help="numbers of ranks")
+    parser.add_argument("--worlds", type=int, nargs="+", help="numbers of ranks")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--spread", type=float, default=0.1, help="of ranks' speed, logarithmic")
     parser.add_argument("--late", type=float, default=0.01, help="share of late ranks")
@@ -61,14 +62,28 @@ def main() -> None:
     parser.add_argument("--deaths", type=float, default=0.001, help="share of tries that die")
     parser.add_argument("--check", type=Path, nargs="+", help="metrics.json of local runs")
     parser.add_argument("--cores", type=float, default=2.0, help="of the machine they ran on")
+    parser.add_argument("--local", action="store_true", help="make runs here and simulate them")
+    parser.add_argument("--model", choices=["tiny", "full"], default="full", help="of --local")
+    parser.add_argument("--rows", type=int, default=5120, help="of --local")
+    parser.add_argument(
+        "--from",
+        type=int,
+        default=2,
+        dest="source",
+        help="ranks of the run of --local that gives the constants",
+    )
     options = parser.parse_args()
     if options.check:
-        check(options.check, options.cores)
+        found = [json.loads(path.read_bytes()) for path in options.check]
+        compare([Finished(metrics, options.cores) for metrics in found], 0)
+        return
+    if options.local:
+        local(options)
         return
     given = options.spread, options.late, options.late_factor, options.deaths
     chance, measured = Chance(options.seed, *given), subject(options.rate)
     anchor(measured, chance)
-    terabyte(measured, chance, options.worlds)
+    terabyte(measured, chance, options.worlds or WORLDS)
 
 
 def subject(rows_per_s: float) -> Measured:
@@ -104,7 +119,7 @@ def anchor(measured: Measured, chance: Chance) -> None:
     print()
 
 
-def terabyte(measured: Measured, chance: Chance, worlds: list[int]) -> None:
+def terabyte(measured: Measured, chance: Chance, worlds: Sequence[int]) -> None:
     """40,000 partitions, by ranks and by how far S3 has spread the data set."""
     print("**40,000 partitions, 48.7 million rows, 1 TB**\n")
     scaled = TERABYTE_GB / PUBLISHED_GB
@@ -139,20 +154,47 @@ def cells(found: Simulated, formula: tuple[str, str]) -> Iterator[str]:
     yield f"{found.lost:,}"
 
 
-def check(paths: list[Path], cores: float) -> None:
-    """Local runs: the first gives the constants, all are simulated with them."""
-    documents = [json.loads(path.read_bytes()) for path in paths]
-    measured = from_metrics(documents[0], str(paths[0]))
-    stack = local_stack(cores, measured.launch_s)
-    head("ranks", "rows", "run s", "simulated", "ranks, summed s", "simulated", "$", "simulated")
-    for found in documents:
+class Finished(NamedTuple):
+    """A finished run of the local stack, and the cores that its ranks shared."""
+
+    metrics: dict[str, Any]
+    cores: float
+
+
+def local(options: argparse.Namespace) -> None:
+    """Make runs here, one of each number of ranks, and compare them with their simulation."""
+    from bench.simulated_locally import local_runs
+
+    worlds = sorted({*(options.worlds or LOCAL_WORLDS), options.source})
+    runs = [
+        Finished(run.metrics, run.cores_left)
+        for run in local_runs(options.model, options.rows, worlds)
+    ]
+    compare(runs, worlds.index(options.source))
+
+
+def compare(runs: Sequence[Finished], source: int) -> None:
+    """Local runs beside their simulation with the constants of one of them."""
+    measured = from_metrics(runs[source].metrics, f"run {source}")
+    print(f"Constants: {constants(measured)}\n")
+    three = "simulated", "ratio"
+    head("ranks", "rows", "cores", "run s", *three, "ranks, summed s", *three, "$", *three)
+    for found, cores in runs:
         job, how = of_metrics(found, measured)
+        stack = local_stack(cores, measured.launch_s)
         simulated = simulate(job, how, measured, stack, Ceilings(), Chance())
         ranks_s = sum(r["finished_at_s"] - r["started_at_s"] + r["init_s"] for r in found["ranks"])
         wall_s, usd = found["run"]["wall_s"], found["bill"]["usd"]
         pairs = (wall_s, simulated.wall_s), (ranks_s, simulated.billed_s), (usd, simulated.usd)
-        shown = [f"{value:.3g}" for pair in pairs for value in pair]
-        row(how.world_size, job.rows, *shown)
+        shown = [f"{v:.3g}" for was, said in pairs for v in (was, said, said / was)]
+        row(how.world_size, job.rows, f"{cores:.2f}", *shown)
+
+
+def constants(measured: Measured) -> str:
+    """What a run says of a rank, in seconds on a core of its own."""
+    names = "init_s", "load_s", "around_s", "launch_s", "aggregate_s"
+    rate = ", ".join(f"{r:.0f} rows/s" for r in measured.rows_per_s.values())
+    return ", ".join([rate, *(f"{name} {getattr(measured, name):.2f}" for name in names)])
 
 
 def of_metrics(found: dict[str, Any], measured: Measured) -> tuple[Job, Configuration]:

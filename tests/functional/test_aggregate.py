@@ -35,6 +35,7 @@ from cosmic.costs.counts import WRITES_OF_AGGREGATE, count, reads_of_aggregate
 from cosmic.costs.workload import of_plan
 from cosmic.metrics.photo_z import implausible
 from cosmic.metrics.statistics import Statistics
+from cosmic.report import render
 from cosmic.report.document import ReportDocument
 from cosmic.results.aggregate import aggregate
 from cosmic.results.collective import write_gathered
@@ -196,8 +197,8 @@ class Run:
         )
         return record.model_dump_json().encode()
 
-    def aggregate(self, scratch: Path, **changes: Any) -> Status:
-        task = AggregateTask(
+    def task(self) -> AggregateTask:
+        return AggregateTask(
             folder=self.folder,
             manifest_uri="s3://b/manifests/m.json",
             execution="arn",
@@ -205,8 +206,10 @@ class Run:
             memory_mb=1769,
             began_at_s=2.0,
         )
+
+    def aggregate(self, scratch: Path, **changes: Any) -> Status:
         table = changes.pop("table_prefix", "")
-        self.ended = aggregate(replace(task, **changes), self.store, scratch, table)
+        self.ended = aggregate(replace(self.task(), **changes), self.store, scratch, table)
         return self.ended.status
 
     def object(self, name: str) -> bytes:
@@ -810,6 +813,82 @@ def test_a_run_resumed_meanwhile_keeps_its_new_status(
     assert done.aggregate(tmp_path) == seen[0]
     assert done.ended.new is (during == "report.render.make_page")
     assert parse_status(done.object("status.json")) == seen[0]
+
+
+PAGE_OF_THE_RESUMED = b"<p>the page of the resumed run</p>"
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["no page before", "a page before"])
+def test_a_late_page_never_takes_the_place_of_a_resumed_runs(
+    run: Callable[[int], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    """A run was resumed, and ended, while the page of its stopped execution was drawn."""
+    done = run(2)
+    done.write()
+    if there:
+        done.aggregate(tmp_path)
+    drawn = render.make_page
+
+    def ended_meanwhile(*given: Any) -> Any:
+        _said(done, State.SUCCEEDED, "arn-r1")
+        done.store.put(done.folder.report, PAGE_OF_THE_RESUMED, "text/html")
+        return drawn(*given)
+
+    monkeypatch.setattr("cosmic.report.render.make_page", ended_meanwhile)
+    assert done.aggregate(tmp_path).execution == "arn-r1"
+    assert done.object("report.html") == PAGE_OF_THE_RESUMED
+
+
+def test_the_page_of_the_end_that_stands_takes_the_place_of_a_late_one(
+    run: Callable[[int], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The earlier execution's page came after the tag was asked for, and before the new page."""
+    done = run(2)
+    done.write()
+    drawn = render.make_page
+
+    def late_page(*given: Any) -> Any:
+        done.store.put(done.folder.report, b"<p>of the stopped execution</p>", "text/html")
+        return drawn(*given)
+
+    monkeypatch.setattr("cosmic.report.render.make_page", late_page)
+    status = done.aggregate(tmp_path)
+    assert status.outputs["report.html"] == done.folder.report.uri
+    assert done.object("report.html").decode() == done.folder.run
+
+
+def test_who_waits_for_results_is_not_told_of_anothers_end(
+    run: Callable[[int], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, told = run(2), list[str]()
+    done.write()
+    task = done.task()
+    aggregate(task, done.store, tmp_path, published=lambda: told.append("mine"))
+    assert told == ["mine"]
+
+    def ended_meanwhile(*given: Any, **named: Any) -> Any:
+        _said(done, State.FAILED, "arn-r1")
+        return summarise(*given, **named)
+
+    monkeypatch.setattr("cosmic.results.aggregate.summarise", ended_meanwhile)
+    assert not aggregate(task, done.store, tmp_path, published=lambda: told.append("its")).new
+    assert told == ["mine"]
+
+
+def test_shards_of_a_run_that_was_resumed_meanwhile_are_kept(
+    run: Callable[[int], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was whole for the earlier execution may not be for the next one, which reads them."""
+    done = run(2)
+    done.write()
+
+    def resumed_meanwhile(*given: Any, **named: Any) -> Any:
+        _resume(done)
+        return summarise(*given, **named)
+
+    monkeypatch.setattr("cosmic.results.aggregate.summarise", resumed_meanwhile)
+    done.aggregate(tmp_path)
+    assert [tags(done, rank) for rank in range(2)] == [{}] * 2
 
 
 def test_the_end_of_an_execution_that_another_has_followed_writes_nothing(

@@ -23,9 +23,13 @@ from cosmic import (
 )
 from cosmic.api import LocalRun
 from cosmic.contracts.location import Location
+from cosmic.contracts.plan import Limits
+from cosmic.costs.world_size import best_world_size
 from cosmic.data.native import write_partition
 from cosmic.data.synth.dataset import Sample, rows
 from cosmic.errors import InputError, InvalidInput
+from cosmic.planning.start_run import by_rows, survey_input
+from cosmic.storage.local import FolderStore
 from cosmic.storage.objects import Store
 
 CHECKPOINT = Path(__file__).parents[2] / "models/tiny/astromae-tiny.safetensors"
@@ -85,6 +89,18 @@ def test_a_plan_over_a_folder_is_the_plan_over_s3(
     assert here.ranks == there.ranks
     assert [p.rows for p in here.partitions] == [ROWS, ROWS]
     assert here.model.sha256 == there.model.sha256
+
+
+def test_a_plan_has_as_many_ranks_as_init_would_give_it(home: Path) -> None:
+    """By what they cost, which follows from how fast the model is, not by rows alone."""
+    auto = {**MANIFEST, "inference": {"world_size": "auto", "batch_size": 8}}
+    slow = validate_manifest({**auto, "limits": {"rows_per_s": 1}})
+    folders = {"bkt": home}
+    limits = Limits(world_size=100, memory_mb=1769, channels=("direct",))
+    found = survey_input(slow, FolderStore(folders), limits)
+    wanted = best_world_size(slow, found, limits)
+    assert wanted > by_rows(slow, found, limits) == 1
+    assert plan_manifest(slow, folders=folders, limits=limits).world_size == wanted
 
 
 def test_a_plan_says_everything_that_speaks_against_it(home: Path) -> None:

@@ -18,6 +18,7 @@ from statelint.linter import Linter
 
 from cosmic.contracts.failure_note import parse_failure
 from cosmic.contracts.layout import RunFolder
+from cosmic.contracts.manifest import Fmi
 from cosmic.contracts.plan import Limits, Plan, RankPlan
 from cosmic.contracts.status import State, parse_status
 from cosmic.costs.bill import (
@@ -27,6 +28,7 @@ from cosmic.costs.bill import (
 )
 from cosmic.costs.predict import AGGREGATE_MB
 from cosmic.costs.prices import price
+from cosmic.costs.simulated_platform import FAILED_BACKOFF, THROTTLED_BACKOFF, Backoff
 from cosmic.errors import Problem
 from cosmic.planning.admission import Answer, look_after_s
 from cosmic.planning.admission_queue import LEASE_S, Sleeper, sleeper_at
@@ -210,6 +212,33 @@ def test_busy_is_waited_out_for_the_state_machines_whole_time(name: str) -> None
         for n in range(busy["MaxAttempts"])
     ]
     assert sum(mean_s) > MACHINE["TimeoutSeconds"] == LEASE_S
+
+
+BACKOFFS = THROTTLED_BACKOFF, FAILED_BACKOFF
+
+
+@pytest.mark.parametrize(("number", "backoff"), list(enumerate(BACKOFFS)))
+def test_a_simulated_rank_is_tried_again_as_here(number: int, backoff: Backoff) -> None:
+    retry = TASKS["Rank"]["Retry"][number]
+    names = ("IntervalSeconds", "BackoffRate", "MaxDelaySeconds", "MaxAttempts")
+    assert Backoff(*(retry[name] for name in names)) == backoff
+    assert retry["JitterStrategy"] == "FULL", "the simulation draws each pause from 0 on"
+
+
+def test_the_others_are_told_of_a_lost_rank_while_that_spares_them_their_wait() -> None:
+    """Who can't be told within the ranks' patience need not be told any more."""
+    busy, broken = TASKS["TellOthers"]["Retry"]
+    assert busy["ErrorEquals"] == [BUSY]
+    assert set(broken["ErrorEquals"]) == BROKEN
+    patience_s = Fmi().timeout_s
+    longest_s = sum(
+        min(retry["IntervalSeconds"] * retry["BackoffRate"] ** n, retry["MaxDelaySeconds"])
+        for retry in (busy, broken)
+        for n in range(retry["MaxAttempts"])
+    )
+    assert longest_s < patience_s / 2
+    (caught,) = TASKS["TellOthers"]["Catch"]
+    assert (caught["ErrorEquals"], caught["Next"]) == (["States.ALL"], "Done")
 
 
 def test_all_waiting_fits_into_the_history() -> None:

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from cosmic.contracts.plan import FunctionLimits
+from cosmic.costs.budget import LONGEST_AGGREGATE_S, LONGEST_INIT_S, LONGEST_RANK_S
+from cosmic.costs.platform import LAMBDA
+from cosmic.ranks.run_rank import RESERVE_S
 from cosmic_local.template.template import Template, read
 
 from .conftest import EVERYTHING, ROOT, Deployed, as_list, of_type
@@ -165,6 +168,15 @@ def test_the_planner_knows_the_time_and_memory_of_init_and_aggregate(template: T
         aggregate_s=aggregate["Timeout"],
         aggregate_memory_mb=aggregate["MemorySize"],
     )
+
+
+def test_predictions_and_bounds_know_how_long_a_function_may_take(template: Template) -> None:
+    functions = dict(of_type(template, "AWS::Lambda::Function"))
+    rank_s, merge_s = (functions[f"{name}Function"]["Timeout"] for name in ("Infer", "Aggregate"))
+    assert rank_s == LONGEST_RANK_S - LONGEST_INIT_S == LAMBDA.longest_s + RESERVE_S
+    assert merge_s == LONGEST_AGGREGATE_S - LONGEST_INIT_S
+    memory = read(ROOT / "template.yaml")["Parameters"]["InferMemorySize"]
+    assert memory["MaxValue"] == LAMBDA.largest_mb
 
 
 def test_failed_events_go_to_the_queue(template: Template) -> None:

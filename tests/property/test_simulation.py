@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from cosmic.costs.counts import Configuration, Job, count
+from cosmic.costs.counts import WRITES_PER_RANK, Configuration, Job, count
 from cosmic.costs.measured import Subject, usual
 from cosmic.costs.platform import LAMBDA
 from cosmic.costs.predict import predict
 from cosmic.costs.simulated_outcome import Simulated
-from cosmic.costs.simulated_platform import FAILED_BACKOFF, Ceilings, Clock, RequestRate
+from cosmic.costs.simulated_platform import (
+    FAILED_BACKOFF,
+    S3_BACKOFF,
+    Ceilings,
+    Clock,
+    Cores,
+    RequestRate,
+)
 from cosmic.costs.simulated_ranks import Chance
 from cosmic.costs.simulation import simulate
+from cosmic.storage.objects import s3_client
 
 ROWS, ROW_BYTES, BATCH = 1280, 20_568, 64
 MEASURED = usual(210, Subject(64_000_000, ROW_BYTES, BATCH, "openvino", "float32"))
@@ -106,6 +116,31 @@ def test_requests_beyond_the_rate_are_refused_and_cost_time() -> None:
     assert spread.wall_s < tight.wall_s
 
 
+def at_one_moment(world: int, puts_per_s: float) -> Simulated:
+    """Ranks that all start together, and so all end together."""
+    platform = replace(LAMBDA, starts_per_s=1e9, environments_at_once=world)
+    how = Configuration(1769, world, BATCH, ROWS)
+    ample = Ceilings(account=world, gets_per_s=1e9, puts_per_s=puts_per_s)
+    return simulate(job(world, cold=False), how, MEASURED, platform, ample, NO_CHANCE)
+
+
+def test_results_of_many_ranks_that_end_at_once_wait_and_are_not_lost() -> None:
+    most = int(LAMBDA.s3_puts_per_s) // WRITES_PER_RANK
+    assert at_one_moment(most, LAMBDA.s3_puts_per_s).figures["slow_down"] == 0
+    world = most + 250
+    found = at_one_moment(world, LAMBDA.s3_puts_per_s)
+    assert found.figures["slow_down"] > 0
+    assert found.lost == 0
+    assert found.figures["s3_puts"] == at_one_moment(world, 1e9).figures["s3_puts"]
+
+
+def test_requests_are_tried_again_as_the_s3_client_does() -> None:
+    config: Any = s3_client().meta.config  # its options are set as attributes
+    retries = config.retries
+    assert retries["mode"] == "standard"
+    assert retries["total_max_attempts"] == 1 + S3_BACKOFF.tries
+
+
 def test_environments_start_in_groups_and_what_comes_before_is_throttled() -> None:
     platform = replace(LAMBDA, environments_at_once=10, starts_per_s=1e6)
     how = Configuration(1769, 25, BATCH, ROWS)
@@ -144,6 +179,41 @@ def test_a_rate_is_kept_over_any_time(asked: list[tuple[float, int]]) -> None:
         assert 0 <= refused <= requests
     assert rate.answered <= 20 * (now_s + 1) + 1e-6
     assert rate.answered + rate.refused == sum(n for _, n in asked)
+
+
+def ends(cores: float | None, threads: int, tasks: list[tuple[float, float]]) -> list[float]:
+    """When tasks end that begin at a time and take so many seconds on cores of their own."""
+    clock, ended = Clock(), dict[int, float]()
+    shared = Cores(clock, cores, threads)
+    for number, (began_s, seconds) in enumerate(tasks):
+
+        def done(number: int = number) -> None:
+            ended[number] = clock.now_s
+
+        clock.at(began_s, partial(shared.work, seconds, done))
+    clock.run()
+    return [ended[number] for number in range(len(tasks))]
+
+
+tasks = st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10)), min_size=1, max_size=12)
+
+
+@given(st.floats(0.3, 8), st.integers(1, 3), tasks)
+def test_shared_cores_do_no_more_than_they_can_and_all_that_is_asked(
+    cores: float, threads: int, tasks: list[tuple[float, float]]
+) -> None:
+    found = ends(cores, threads, tasks)
+    for (began_s, seconds), end_s in zip(tasks, found, strict=True):
+        assert end_s >= began_s + seconds * max(1.0, threads / cores) - 1e-6
+    busy_s = sum(seconds for _, seconds in tasks) * threads / cores
+    assert max(found) >= min(b for b, _ in tasks) + busy_s - 1e-6
+
+
+def test_who_shares_cores_is_as_slow_as_the_others_make_it() -> None:
+    """Two on one core: alone for 1 s, together until the first is done, then alone again."""
+    assert ends(1.0, 1, [(0.0, 2.0), (1.0, 2.0)]) == pytest.approx([3.0, 4.0])
+    assert ends(2.0, 1, [(0.0, 2.0), (1.0, 2.0)]) == pytest.approx([2.0, 3.0])
+    assert ends(None, 4, [(0.0, 2.0), (1.0, 2.0)]) == pytest.approx([2.0, 3.0])
 
 
 @given(st.lists(st.floats(0, 100), max_size=30))

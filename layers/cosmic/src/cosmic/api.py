@@ -19,6 +19,7 @@ from cosmic.contracts.engines import AUTO_ENGINE, EngineName, Precision
 from cosmic.contracts.manifest import Manifest, PixelMismatch
 from cosmic.contracts.plan import Limits, Plan
 from cosmic.contracts.vcpus import MB_PER_VCPU
+from cosmic.costs.whole_plan import whole_plan
 from cosmic.metrics.photo_z import PhotoZ
 from cosmic.results.catalogue_files import CatalogueWriter, row_groups
 from cosmic.storage.local import FolderStore, LocalOutput
@@ -28,7 +29,6 @@ from cosmic.workstation.plan_here import (
     limits_here,
     manifest_here,
     partition_files,
-    planned,
 )
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def plan_manifest(
     """
     checked = manifest if isinstance(manifest, Manifest) else validate_manifest(manifest)
     store: Readable = Store(client or s3_client()) if folders is None else FolderStore(folders)
-    return planned(checked, store, limits)
+    return whole_plan(checked, store, limits).plan
 
 
 def run_local(
@@ -149,7 +149,7 @@ def run_local(
         "limit_rows": limit_rows,
     }
     wanted = manifest_here(partition_files(data), Path(model), inference, pixel_mismatch)
-    plan = planned(wanted, store, limits_here(1))
+    plan = whole_plan(wanted, store, limits_here(1)).plan
     counts, photo_z = Counts(), PhotoZ()
     with (
         _written_whole(Path(out)) as (parquet, fits),

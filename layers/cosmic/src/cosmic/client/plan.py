@@ -10,21 +10,18 @@ from cosmic.client.limits import limits_of
 from cosmic.client.manifests import NOTHING, AnyManifest, Overrides, read_manifest
 from cosmic.client.results import read_metrics
 from cosmic.client.stack import Stack
-from cosmic.contracts.engines import choose_engine
 from cosmic.contracts.layout import RunFolder
-from cosmic.contracts.manifest import Manifest
 from cosmic.contracts.plan import Limits, Plan
 from cosmic.costs import counts
 from cosmic.costs.bill import bill_document, total_usd
-from cosmic.costs.budget import expect, most_usd, over_budget
+from cosmic.costs.budget import expect, most_usd
 from cosmic.costs.measured import Measured, at_rate, from_metrics, unlike
 from cosmic.costs.predict import Prediction
+from cosmic.costs.whole_plan import whole_plan
 from cosmic.costs.workload import earlier, of_plan
-from cosmic.costs.world_size import alternatives, best_world_size
-from cosmic.errors import InputError, InvalidInput
-from cosmic.planning.inputs import RunInputs
+from cosmic.costs.world_size import alternatives
+from cosmic.errors import InputError
 from cosmic.planning.memory import projected_memory_mb
-from cosmic.planning.start_run import plan_run, survey_input
 
 UNMEASURED = "unknown until this model is measured"
 HOW_TO_MEASURE = (
@@ -126,25 +123,18 @@ def plan(
     """
     checked, _ = read_manifest(manifest, overrides)
     limits = limits_of(stack)
-    found = survey_input(checked, stack.store(), limits)
-    planned = plan_run("plan", checked, found, limits, best_world_size)
-    if not isinstance(planned, Plan):
-        raise InvalidInput(planned)
-    measured = measured_for(planned, source, stack, prefix)
-    if measured is None and checked.limits.rows_per_s is not None:
-        measured = at_rate(checked.limits.rows_per_s, planned)
-    if problems := over_budget(planned, checked.limits, limits, measured):
-        raise InvalidInput(problems)
-    return PlannedRun(planned, limits, needed_mb(checked, found, limits), measured)
+
+    def measure(planned: Plan) -> Measured | None:
+        return measured_for(planned, source, stack, prefix)
+
+    planned, measured = whole_plan(checked, stack.store(), limits, "plan", measure)
+    return PlannedRun(planned, limits, needed_mb(planned), measured)
 
 
-def needed_mb(manifest: Manifest, found: RunInputs, limits: Limits) -> int:
+def needed_mb(plan: Plan) -> int:
     """Memory that a rank needs, in MiB."""
-    row_bytes = max((p.row_bytes for p in found.partitions), default=0)
-    model_bytes = found.model.bytes if found.model else 0
-    inference = manifest.inference
-    engine = choose_engine(inference.engine, limits.engines)
-    return projected_memory_mb(model_bytes, row_bytes, inference.batch_size, engine)
+    row_bytes = max(p.row_bytes for p in plan.partitions)
+    return projected_memory_mb(plan.model.bytes, row_bytes, plan.batch_size, plan.engine)
 
 
 def bytes_to_read(plan: Plan) -> int:

@@ -29,12 +29,12 @@ class Column:
     required: bool = True
 
 
-def columns_of(bands: int) -> dict[str, Column]:
+def partition_columns(n_bands: int) -> dict[str, Column]:
     """The columns of a partition with so many bands, by name."""
     return {
-        "image": Column(np.dtype("<f4"), (bands, None, None)),
-        "mag": Column(np.dtype("<f4"), (bands,)),
-        "mag_err": Column(np.dtype("<f4"), (bands,)),
+        "image": Column(np.dtype("<f4"), (n_bands, None, None)),
+        "mag": Column(np.dtype("<f4"), (n_bands,)),
+        "mag_err": Column(np.dtype("<f4"), (n_bands,)),
         "object_id": Column(np.dtype("<i8"), ()),
         "ra": Column(np.dtype("<f8"), ()),
         "dec": Column(np.dtype("<f8"), ()),
@@ -42,7 +42,7 @@ def columns_of(bands: int) -> dict[str, Column]:
     }
 
 
-COLUMNS = columns_of(len(BANDS))
+COLUMNS = partition_columns(len(BANDS))
 TEXT_ID = Column(text_ids.STORED, (None,))  # what `object_id` may be in place of whole numbers
 REQUIRED = tuple(name for name, column in COLUMNS.items() if column.required)
 
@@ -122,7 +122,7 @@ def check_columns(
     found: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]],
     where: str = "",
     required: Iterable[str] = REQUIRED,
-    bands: int = len(BANDS),
+    n_bands: int = len(BANDS),
 ) -> list[Problem]:
     """Compare columns, as (dtype, shape) by name, with those of so many bands.
 
@@ -144,7 +144,7 @@ def check_columns(
             )
         )
     for name, (dtype, shape) in found.items():
-        problems += _check_column(name, columns_of(bands).get(name), dtype, shape, where)
+        problems += _check_column(name, partition_columns(n_bands).get(name), dtype, shape, where)
     return problems
 
 
@@ -186,7 +186,7 @@ def _has_shape(column: Column, shape: tuple[int, ...]) -> bool:
 
 
 def completed(
-    columns: Mapping[str, NDArray[Any]], partition: int, start: int, bands: int = len(BANDS)
+    columns: Mapping[str, NDArray[Any]], partition: int, start: int, n_bands: int = len(BANDS)
 ) -> dict[str, NDArray[Any]]:
     """The columns in `COLUMNS`' types, text ids as `S`, with those made up that the file lacks.
 
@@ -197,13 +197,13 @@ def completed(
         columns: Consecutive rows, as stored.
         partition: The partition's index in the plan.
         start: Index in the partition of the first row.
-        bands: So many the partition has.
+        n_bands: So many the partition has.
     """
     rows = len(columns["image"])
     with np.errstate(over="ignore"):  # what float32 can't hold is missing, as infinity is
         made = {n: _in_its_type(n, c) for n, c in columns.items()}
     for name in (n for n in REQUIRED if n not in made):
-        column = columns_of(bands)[name]
+        column = partition_columns(n_bands)[name]
         if name == "object_id":
             first = partition * ROWS_OF_A_PARTITION + start
             made[name] = np.arange(first, first + rows, dtype=column.dtype)

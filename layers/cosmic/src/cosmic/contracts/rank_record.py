@@ -74,6 +74,9 @@ class InvocationPart(TypedDict):
     written_at_s: float
     finished_at_s: float
     init_s: float
+    init_cpu_s: float | None
+    load_cpu_s: float | None
+    cpu_s: float | None
     cold_start: bool
     s3_reads: int
     s3_writes: int
@@ -89,6 +92,10 @@ class RankRecord(Numerous):
         attempt: 0 for the first try, counted by the state machine; a try that Lambda refused for
             want of concurrency, and that never ran, counts too.
         shard_sha256: Of the shard's bytes.
+        init_s: Age of the process when it was ready for a first invocation; 0 of a warm one.
+        init_cpu_s: The processor's time of all its threads until then, and `load_cpu_s` that from
+            `started_at_s` to `model_loaded_at_s`; both None: not measured.
+        cpu_s: That from `started_at_s` to `finished_at_s`, `load_cpu_s` and `compute_cpu_s` in it.
         implausible_z_spec: Rows whose z_spec can be none, and which therefore is null.
         bytes_read: Of partitions, over the network.
         s3_reads, s3_writes: Requests to S3, as AWS bills them.
@@ -127,6 +134,9 @@ class RankRecord(Numerous):
     left_at_s: float | None = None
     finished_at_s: float
     init_s: float
+    init_cpu_s: float | None = None
+    load_cpu_s: float | None = None
+    cpu_s: float | None = None
     rows: int
     rows_flagged: int
     implausible_z_spec: int = 0

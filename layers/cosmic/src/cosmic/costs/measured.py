@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from pydantic import ConfigDict, ValidationError
 
@@ -38,7 +39,8 @@ class Measured(Contract):
         init_s: Start of the process until it takes its first invocation; None: not seen.
         load_s: Read and build the model; None: not seen.
         around_s: A rank's time around its rows: plan, shard, closing collective, record.
-        launch_s: The execution's start to the first rank's.
+        launch_s: The execution's start to that of the first rank's process, and the last rank's end
+            to that of `aggregate`.
         aggregate_s: `aggregate`, without its part a row.
         aggregate_s_per_row: And that part.
         peak_memory_mb: Of a rank, at the batch size `memory_batch_size`, MiB.
@@ -90,7 +92,10 @@ def speed_up(threads: int, serial_share: float) -> float:
 
 
 def from_metrics(document: Any, where: str) -> Measured:
-    """The figures of a finished run.
+    """The figures of a finished run, as they would be if each rank had had cores of its own.
+
+    Where ranks shared cores, or had less than a core each, all they did took longer. Whoever
+    predicts a run stretches these times by what that run will share, so here they are without it.
 
     Args:
         document: Its `metrics.json`.
@@ -109,11 +114,11 @@ def from_metrics(document: Any, where: str) -> Measured:
     if not rates:
         message = "no rank has rows that it computed itself"
         raise InvalidInput([Problem("/ranks", message, [], "use a run that has rows")])
-    run = metrics.run
-    cold = [r.model_loaded_at_s - r.started_at_s for r in ranks if r.cold_start]
-    warm = [r.model_loaded_at_s - r.started_at_s for r in ranks if not r.cold_start]
-    warm_s = min(warm, default=0.0)
-    span_s = max(r.finished_at_s for r in ranks) - min(r.started_at_s for r in ranks)
+    run, alone = metrics.run, _Alone(_stretch(ranks))
+    cold = [r for r in ranks if r.cold_start]
+    warm_s = min((alone.load_s(r) for r in ranks if not r.cold_start), default=0.0)
+    began_s = min(r.started_at_s - r.init_s for r in ranks)
+    span_s = max(r.finished_at_s for r in ranks) - began_s
     merge_s = max(0.0, run.aggregate_s - AGGREGATE_S_PER_ROW * run.rows)
     return Measured(
         where=where,
@@ -123,10 +128,10 @@ def from_metrics(document: Any, where: str) -> Measured:
         model_sha256=run.model_sha256,
         row_bytes=round(sum(r.bytes_read for r in ranks) / sum(r.rows for r in ranks)),
         rows_per_s={run.batch_size: median(rates)},
-        init_s=median(r.init_s for r in ranks if r.cold_start) if cold else None,
-        load_s=max(0.0, median(cold) - warm_s) if cold else None,
+        init_s=median(alone.init_s(r) for r in cold) if cold else None,
+        load_s=max(0.0, median(alone.load_s(r) for r in cold) - warm_s) if cold else None,
         # The last rank to arrive waits for no other.
-        around_s=warm_s + min(r.finished_at_s - r.inferred_at_s for r in ranks),
+        around_s=warm_s + min(alone.end_s(r) for r in ranks),
         launch_s=max(0.0, run.wall_s - span_s - run.aggregate_s),
         aggregate_s=merge_s,
         peak_memory_mb=max(r.peak_memory_mb for r in ranks),
@@ -207,6 +212,45 @@ def _rate(rank: RankRecord) -> float | None:
     if not rows or not threads_s:
         return None
     return rows / threads_s * rank.threads / speed_up(rank.threads, SERIAL_SHARE)
+
+
+def _stretch(ranks: Sequence[RankRecord]) -> float:
+    """How many times longer computing took than on cores of a rank's own.
+
+    As inside the model, where a rank waits for nothing but the processor.
+    """
+    shared = [r.compute_s * r.threads / r.compute_cpu_s for r in ranks if r.compute_cpu_s]
+    return max(1.0, median(shared)) if shared else 1.0
+
+
+class _Alone(NamedTuple):
+    """Times of a rank as they are on cores of its own.
+
+    Attributes:
+        stretch: How many times longer computing took.
+    """
+
+    stretch: float
+
+    def init_s(self, rank: RankRecord) -> float:
+        """Start of its process."""
+        return self._of(rank.init_s, rank.init_cpu_s)
+
+    def load_s(self, rank: RankRecord) -> float:
+        """Until its model is there."""
+        return self._of(rank.model_loaded_at_s - rank.started_at_s, rank.load_cpu_s)
+
+    def end_s(self, rank: RankRecord) -> float:
+        """From its last row, other ranks waited for."""
+        cpu_s = None
+        if None not in (rank.cpu_s, rank.load_cpu_s, rank.compute_cpu_s):
+            spent_s = (rank.load_cpu_s or 0.0) + (rank.compute_cpu_s or 0.0)
+            cpu_s = max(0.0, (rank.cpu_s or 0.0) - spent_s)
+        return self._of(rank.finished_at_s - rank.inferred_at_s, cpu_s)
+
+    def _of(self, wall_s: float, cpu_s: float | None) -> float:
+        """At least the processor's time, which sharing hardly changes."""
+        return min(wall_s, max(cpu_s or 0.0, wall_s / self.stretch))
 
 
 def _problem(loc: tuple[int | str, ...], message: str, hint: str) -> Problem:

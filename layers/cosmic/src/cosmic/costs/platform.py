@@ -23,6 +23,7 @@ class Platform:
         s3_bytes_per_s: What one rank gets of S3.
         s3_latency_s: To the first byte.
         s3_gets_per_s: Reads that S3 answers all ranks together, of a data set under one prefix.
+        s3_puts_per_s: And writes, of a run's folder.
         longest_s: A rank's longest time.
         ranks_at_once: Most ranks that run at the same time; None: all of them.
     """
@@ -37,6 +38,7 @@ class Platform:
     s3_bytes_per_s: float = 75e6
     s3_latency_s: float = 0.03
     s3_gets_per_s: float = 5500.0
+    s3_puts_per_s: float = 3500.0
     longest_s: float = 890.0
     ranks_at_once: int | None = None
 
@@ -68,4 +70,5 @@ def local_stack(cores: float, launch_s: float) -> Platform:
         s3_bytes_per_s=200e6,
         s3_latency_s=0.01,
         s3_gets_per_s=math.inf,
+        s3_puts_per_s=math.inf,
     )

@@ -1,10 +1,12 @@
-"""What a simulated run meets: a clock, request rates of S3, environments of Lambda, limits."""
+"""What a simulated run meets: a clock, cores, S3's request rates, Lambda's environments, limits."""
 
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import NamedTuple
 
@@ -32,8 +34,8 @@ class Backoff(NamedTuple):
         return min(self.longest_s, grown)
 
 
-# Of botocore's mode `standard` with 5 attempts, and of the state machine's two retriers of a rank.
-S3_BACKOFF = Backoff(1.0, 2.0, 20.0, 4)
+# Of botocore's mode `standard` with 5 retries, and of the state machine's two retriers of a rank.
+S3_BACKOFF = Backoff(1.0, 2.0, 20.0, 5)
 THROTTLED_BACKOFF = Backoff(1.0, 1.5, 60.0, 3000)
 FAILED_BACKOFF = Backoff(1.0, 2.0, 20.0, 3)
 
@@ -51,7 +53,7 @@ class Ceilings:
     account: int = 1000
     data_prefixes: int = 1
     gets_per_s: float = LAMBDA.s3_gets_per_s
-    puts_per_s: float = 3500.0
+    puts_per_s: float = LAMBDA.s3_puts_per_s
 
 
 class Clock:
@@ -71,6 +73,59 @@ class Clock:
         while self._due:
             self.now_s, _, action = heapq.heappop(self._due)
             action()
+
+
+class Cores:
+    """Cores that all who compute share evenly; None: each has its own.
+
+    Args:
+        clock: Of the simulation.
+        cores: How many there are.
+        threads: Of each who computes, all of them busy.
+    """
+
+    def __init__(self, clock: Clock, cores: float | None, threads: int) -> None:
+        self._clock, self._cores, self._threads = clock, cores, threads
+        # Seconds that each of those at work has got on cores of its own: all get the same.
+        self._got_s, self._at_s = 0.0, 0.0
+        self._at_work: list[tuple[float, int, Callable[[], None]]] = []
+        self._asked, self._looks = count(), 0
+
+    def work(self, seconds: float, then: Callable[[], None]) -> None:
+        """Compute what takes so many seconds on cores of one's own."""
+        if self._cores is None:
+            self._clock.at(self._clock.now_s + seconds, then)
+            return
+        self._go_on()
+        heapq.heappush(self._at_work, (self._got_s + seconds, next(self._asked), then))
+        self._look_when_next_is_done()
+
+    @property
+    def _speed(self) -> float:
+        wanted = len(self._at_work) * self._threads
+        return min(1.0, (self._cores or math.inf) / wanted) if wanted else 1.0
+
+    def _go_on(self) -> None:
+        self._got_s += (self._clock.now_s - self._at_s) * self._speed
+        self._at_s = self._clock.now_s
+
+    def _look_when_next_is_done(self) -> None:
+        self._looks += 1  # who comes or goes changes the speed: only the newest look counts
+        if self._at_work:
+            left_s = (self._at_work[0][0] - self._got_s) / self._speed
+            self._clock.at(self._clock.now_s + left_s, partial(self._look, self._looks))
+
+    def _look(self, number: int) -> None:
+        if number != self._looks:
+            return
+        self._go_on()
+        self._got_s = max(self._got_s, self._at_work[0][0])  # rounding
+        done = []
+        while self._at_work and self._at_work[0][0] <= self._got_s:
+            done.append(heapq.heappop(self._at_work)[2])
+        self._look_when_next_is_done()
+        for then in done:
+            then()
 
 
 class RequestRate:

@@ -3,8 +3,9 @@
 A discrete-event simulation. A rank does what `predict.work` says, by its blocks; beside that, the
 Map starts ranks one after another as places come free, Lambda starts environments in groups and
 throttles beyond, S3 refuses requests beyond its rates, ranks are slower or faster by chance, and
-some die and are tried again. Without chance and limits the outcome is that of `predict`. Rows that
-move from a late rank to another are not simulated.
+some die and are tried again. Where ranks share cores (the local stack), each is as slow as those
+who compute at that moment make it. Without chance and limits the outcome is that of `predict`.
+Rows that move from a late rank to another are not simulated.
 
 Every draw belongs to a rank, not to a moment: the same seed gives the same run, and two runs that
 differ in a limit alone differ by that limit's effect.
@@ -14,8 +15,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from itertools import count
 
+from cosmic.contracts.vcpus import threads_for_memory
 from cosmic.costs.counts import (
     READS_PER_RANK,
     WRITES_PER_RANK,
@@ -33,6 +37,7 @@ from cosmic.costs.simulated_platform import (
     Backoff,
     Ceilings,
     Clock,
+    Cores,
     Environments,
     RequestRate,
 )
@@ -55,12 +60,26 @@ def simulate(
     return _Simulation(Given(job, how, measured, platform, ceilings, chance)).run()
 
 
+def _after(calls: int, action: Callable[[], None]) -> Callable[[], None]:
+    """What calls something when it is called for the last of so many times."""
+    left = count(calls - 1, -1)
+
+    def call() -> None:
+        if not next(left):
+            action()
+
+    return call
+
+
 class _Simulation:
     def __init__(self, given: Given) -> None:
         self._given, self._job, self._platform = given, given.job, given.platform
-        self._work = work(given.job, given.how, given.measured, given.platform)
         ceilings, platform = given.ceilings, given.platform
+        alone = replace(platform, shared_cores=None)
+        self._work = work(given.job, given.how, given.measured, alone)
         self._clock = Clock()
+        threads = threads_for_memory(given.how.memory_mb)
+        self._cores = Cores(self._clock, platform.shared_cores, threads)
         self._data = RequestRate(ceilings.gets_per_s * ceilings.data_prefixes)
         self._run_gets, self._model = (RequestRate(ceilings.gets_per_s) for _ in range(2))
         self._puts = RequestRate(ceilings.puts_per_s)
@@ -113,7 +132,7 @@ class _Simulation:
         rank.tries += 1
         if cold and self._job.cold:
             asked = partial(self._ask, rank, self._model, 1, self._plan)
-            self._clock.at(self._clock.now_s + self._work.start_s * rank.start, asked)
+            self._cores.work(self._work.start_s * rank.start, asked)
         else:
             self._plan(rank)
 
@@ -136,35 +155,42 @@ class _Simulation:
     # A rank: its plan, its blocks, each read while the one before is computed, its results.
 
     def _plan(self, rank: Rank) -> None:
-        then = partial(self._fetch, block=0, free_s=0.0)
-        self._ask(rank, self._run_gets, READS_PER_RANK, then)
+        self._ask(rank, self._run_gets, READS_PER_RANK, self._begin)
 
-    def _fetch(self, rank: Rank, block: int, free_s: float) -> None:
-        """Ask for a block; it is computed when it is there and the model is free."""
-        if not rank.blocks:
-            around_s = self._platform.s3_latency_s + self._work.around_s
-            self._clock.at(self._clock.now_s + around_s, partial(self._write, rank))
-            return
+    def _begin(self, rank: Rank) -> None:
+        if rank.blocks:
+            self._fetch(rank, 0, partial(self._compute, rank, 0))
+        else:
+            self._clock.at(
+                self._clock.now_s + self._platform.s3_latency_s, partial(self._end, rank)
+            )
+
+    def _fetch(self, rank: Rank, block: int, then: Callable[[], None]) -> None:
+        """Ask for a block, and go on when it is there."""
 
         def arrived(rank: Rank) -> None:
             wait_s = self._work.download_s * rank.batches_of(block)
             wait_s += self._platform.s3_latency_s if not block else 0.0
-            there_s = max(free_s, self._clock.now_s + wait_s)
-            self._clock.at(there_s, partial(self._compute, rank, block))
+            self._clock.at(self._clock.now_s + wait_s, then)
 
         self._ask(rank, self._data, rank.requests_of(block), arrived)
 
     def _compute(self, rank: Rank, block: int) -> None:
+        """Compute a block; the next is computed when it is there and the model is free."""
         late = self._clock.now_s - rank.began_s > self._platform.longest_s
         if late or block >= rank.dies_at - 1:
             self._die(rank)
             return
         spent_s = rank.batches_of(block) * self._work.batch_s * rank.slower
-        free_s = self._clock.now_s + spent_s
-        if block + 1 < rank.blocks:
-            self._fetch(rank, block + 1, free_s)
-        else:
-            self._clock.at(free_s + self._work.around_s, partial(self._write, rank))
+        if block + 1 == rank.blocks:
+            self._cores.work(spent_s, partial(self._end, rank))
+            return
+        both = _after(2, partial(self._compute, rank, block + 1))
+        self._cores.work(spent_s, both)
+        self._fetch(rank, block + 1, both)
+
+    def _end(self, rank: Rank) -> None:
+        self._cores.work(self._work.around_s, partial(self._write, rank))
 
     def _write(self, rank: Rank) -> None:
         self._ask(rank, self._puts, WRITES_PER_RANK, self._done)

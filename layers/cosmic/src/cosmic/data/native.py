@@ -71,7 +71,7 @@ def write_partition(
     """
     parts = {name: _parts(name, column, path) for name, column in columns.items()}
     found = {name: (column[0].dtype, _shape(column)) for name, column in parts.items()}
-    problems = check_columns(found, bands=len(bands))
+    problems = check_columns(found, n_bands=len(bands))
     if problems:
         raise ValueError("; ".join(str(p) for p in problems))
     metadata = {
@@ -170,7 +170,7 @@ def read_header(
     if isinstance(bands, InputError):
         return [Problem(where, bands.message, None, HINT, "bad-partition")]
     found = {n: (t.dtype, t.shape) for n, t in tensors.items()}
-    problems = check_columns(found, where, bands=len(bands))
+    problems = check_columns(found, where, n_bands=len(bands))
     ends = [t.offset + t.row_bytes * t.shape[0] for t in tensors.values() if t.shape]
     if ends and max(ends) != file_bytes:
         message = f"{file_bytes} bytes long, but its header describes {max(ends)}"

@@ -36,6 +36,7 @@ class RankEnvironment:
 
     Attributes:
         init_s: Age of the process when it was ready for its first invocation.
+        init_cpu_s: The processor's time that it had taken by then.
         baked: The image's folder of checkpoints.
     """
 
@@ -46,6 +47,7 @@ class RankEnvironment:
     ready_at_s: float
     baked: Path = Path(BAKED)
     invocations: int = 0
+    init_cpu_s: float = field(default_factory=time.process_time)
     _engines: dict[EngineKey, Engine] = field(default_factory=dict)
 
     @classmethod

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from cosmic.report.cutouts import read_cutouts
 from cosmic.report.document import ReportDocument
 from cosmic.report.flagged import FlaggedRows
 from cosmic.report.redshift_counts import RedshiftCounts
-from cosmic.storage.run_store import RunStore
+from cosmic.storage.objects import Readable
 
 LONGEST_S = 60.0
 SHORTEST_S = 5.0
@@ -91,7 +91,8 @@ def provenance(plan: Plan, status: Status, wall_s: float) -> dict[str, str]:
 def with_page(
     status: Status,
     making: PageRender,
-    run: RunStore,
+    put: Callable[[bytes], bool],
+    objects: Readable,
     scratch: Path,
     ends_at_s: float,
     place: str,
@@ -99,24 +100,28 @@ def with_page(
     """Make and upload the page; all else is in S3 by now and does not depend on it.
 
     Args:
+        put: Uploads it, unless the run has been resumed since; says whether it did.
+        objects: Where cutouts are read.
         ends_at_s: When there is no more time for it, seconds since 1970.
         place: Where the user finds it.
 
     Returns:
-        The status, which lists the page or has a warning that says why there is none.
+        The status, which lists the page or has a warning that says why there is none; as it was
+        if the run has been resumed.
 
     Raises:
         TransientError: S3 failed.
     """
     left_s = ends_at_s - time.time() - RESERVE_S - SHORTEST_S
     chosen = making.choice.chosen() if left_s > CUTOUTS_S else []
-    cutouts = read_cutouts(chosen, making.plan, run.objects, CUTOUTS_S)
+    cutouts = read_cutouts(chosen, making.plan, objects, CUTOUTS_S)
     document = making.document(status, cutouts)
     made = make_page(document, scratch, ends_at_s - time.time() - RESERVE_S)
     warnings = tuple(w for w in status.warnings if not w.startswith(NO_PAGE))
     if isinstance(made, str):
         return status.model_copy(update={"warnings": (*warnings, f"{NO_PAGE}: {made}")})
-    run.write_report(made.read_bytes())
+    if not put(made.read_bytes()):
+        return status
     outputs = {**status.outputs, "report.html": place}
     return status.model_copy(update={"outputs": outputs, "warnings": warnings})
 

@@ -51,8 +51,8 @@ def aggregate(
         store: S3.
         scratch: Folder for the page before it is uploaded.
         table_prefix: Where the rows go too, for queries over all runs; empty: nowhere.
-        published: Called when the catalogue, the metrics and the status are there, before the page
-            is made.
+        published: Called when the catalogue, the metrics and this call's status are there, before
+            the page is made; not where another's status stands.
 
     Returns:
         The run's status as it is then; new unless another has written it.
@@ -76,16 +76,22 @@ def aggregate(
         _copy_to_table(task, run, parts.plan, scratch, table_prefix)
     outputs = {name: task.place(name) for name in names}
     status = summary.status.model_copy(update={"outputs": outputs})
-    written = writer.write(status)
+    tag = run.report_tag()
+    if not writer.write(status):
+        return RunEnd(writer.found or status, new=False)
     published()
-    if written and task.page:
+    if task.page:
         seen = (merged.counts, merged.flagged, merged.sky, merged.magnitudes, merged.cutouts)
         page = PageRender(parts.plan, parts.records, metrics, *seen)
+
+        def put(page: bytes) -> bool:
+            return run.write_report(page, tag, lambda: writer.stands)
+
         place = task.place("report.html")
-        writer.amend(with_page(status, page, run, scratch, task.ends_at_s, place))
+        writer.amend(with_page(status, page, put, store, scratch, task.ends_at_s, place))
     if state is State.SUCCEEDED:
         _release(run)
-    return RunEnd(writer.found or status, written)
+    return RunEnd(writer.found or status, new=True)
 
 
 def _copy_to_table(

@@ -83,12 +83,12 @@ class LocalStore(FolderStore):
                 return False
         return True
 
-    def replace(self, at: Location, body: bytes, etag: str) -> str:
+    def replace(self, at: Location, body: bytes, etag: str, content_type: str = "") -> str:
         """Write a file if it still has this tag, or is still not there; returns the new tag."""
         found = self.get_current(at)
         if (found[1] if found else "") != etag:
             return ""
-        self.put(at, body)
+        self.put(at, body, content_type)
         return self.head(at).etag
 
     def get_described(self, at: Location) -> tuple[bytes, dict[str, str]]:

@@ -35,6 +35,7 @@ GET_ATTEMPTS = 3
 RANGE_ATTEMPTS = 5
 LIST_ATTEMPTS = 4
 CONFLICT_ATTEMPTS = 4
+JSON = "application/json"
 RESUME_PAUSE_S = 0.1
 STEP_BYTES = 64 << 10  # what is kept of a reply that breaks off is whole steps
 
@@ -147,8 +148,8 @@ class Writable(Readable, Protocol):
         """Write a JSON object unless there is one already; says whether it was written."""
         ...
 
-    def replace(self, at: Location, body: bytes, etag: str) -> str:
-        """Write a JSON object if it still has this ETag; returns the new one, or nothing."""
+    def replace(self, at: Location, body: bytes, etag: str, content_type: str = JSON) -> str:
+        """Write an object if it still has this ETag; returns the new one, or nothing."""
         ...
 
     def get_described(self, at: Location) -> tuple[bytes, dict[str, str]]:
@@ -455,8 +456,8 @@ class Store:
                 return None
             raise
 
-    def replace(self, at: Location, body: bytes, etag: str) -> str:
-        """Write a JSON object if it still has this ETag; "": if it is still not there.
+    def replace(self, at: Location, body: bytes, etag: str, content_type: str = JSON) -> str:
+        """Write an object if it still has this ETag; "": if it is still not there.
 
         The reply to a write may be lost: the client then writes again and is refused, because
         of its own first write. What is refused is therefore read back before it counts as
@@ -465,20 +466,20 @@ class Store:
         Returns:
             Its new ETag if it was written, or an empty string.
         """
-        written = self._put_if(at, body, etag)
+        written = self._put_if(at, body, etag, content_type)
         if written:
             return written
         found = self.get_current(at)
         return found[1] if found and found[0] == body else ""
 
-    def _put_if(self, at: Location, body: bytes, etag: str) -> str:
+    def _put_if(self, at: Location, body: bytes, etag: str, content_type: str = JSON) -> str:
         """One conditional write; a 409 to one of two at the same moment is asked again."""
         put = partial(
             self._s3.put_object,
             Bucket=at.bucket,
             Key=at.key,
             Body=body,
-            ContentType="application/json",
+            ContentType=content_type,
         )
         for attempt in range(CONFLICT_ATTEMPTS):
             time.sleep(attempt * RESUME_PAUSE_S)

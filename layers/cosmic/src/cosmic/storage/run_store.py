@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -24,12 +24,12 @@ from cosmic.contracts.rank_record import RankRecord, parse_record
 from cosmic.contracts.status import State, Status
 from cosmic.errors import InputError, TransientError
 from cosmic.storage.damaged import DELETE, RESUME, damaged, parsed
-from cosmic.storage.objects import ResultWriter, Writable
+from cosmic.storage.objects import JSON, ResultWriter, Writable
 from cosmic.storage.status_writer import StatusWriter, current_status
 
 THREADS = 16
 PART_READS = 3
-JSON = "application/json"
+HTML = "text/html; charset=utf-8"
 CHECKSUM = "sha256"  # in the metadata of a shard
 
 
@@ -234,9 +234,33 @@ class RunStore:
         """Write a JSON document for the user under its name."""
         self.objects.put_json(self.folder.at(name), document)
 
-    def write_report(self, page: bytes) -> None:
-        """Write the run page."""
-        self.objects.put(self.folder.report, page, "text/html; charset=utf-8")
+    def report_tag(self) -> str:
+        """The ETag of the run page; empty: there is none."""
+        try:
+            return self.objects.head(self.folder.report).etag
+        except InputError as error:
+            if error.code != "not-found":
+                raise
+            return ""
+
+    def write_report(self, page: bytes, tag: str, stands: Callable[[], bool]) -> bool:
+        """Write the run page, unless that of a resumed run may be there.
+
+        A page takes a minute to draw, in which the run can be resumed and end anew. Its new page
+        has another tag than was seen before the old end was written, and so is never written over.
+
+        Args:
+            tag: What `report_tag` said before this end of the run was written.
+            stands: Whether that end is still there.
+
+        Returns:
+            Whether it was written.
+        """
+        while not self.objects.replace(self.folder.report, page, tag, HTML):
+            tag = self.report_tag()  # asked first: as long as the end stands, nobody follows it
+            if not stands():
+                return False
+        return True
 
     def release_shards(self) -> None:
         """Mark what the catalogue has made superfluous; a failed run's shards are kept."""

@@ -58,6 +58,11 @@ class StatusWriter:
         mine = found is not None and found.execution == self._execution and found.state.final
         return found if mine else None
 
+    @property
+    def stands(self) -> bool:
+        """Whether the status is still the one that was last read or written here."""
+        return current_status(self._store, self._at)[1] == self._etag
+
     def write(self, status: Status) -> bool:
         """Write the status unless another end has been written since it was last read here.
 

@@ -1,4 +1,4 @@
-"""Manifests and plans over files of this machine."""
+"""Manifests over files of this machine, and what it can do."""
 
 from __future__ import annotations
 
@@ -10,32 +10,12 @@ from cosmic.contracts.contract import FormatName
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import Manifest, PixelMismatch, check_manifest
 from cosmic.contracts.numbered_sets import natural_order
-from cosmic.contracts.plan import Limits, Plan
-from cosmic.costs.budget import over_budget
+from cosmic.contracts.plan import Limits
 from cosmic.data.formats import FORMATS
-from cosmic.errors import InputError, InvalidInput
-from cosmic.planning.start_run import plan_run, survey_input
-from cosmic.storage.objects import Readable
+from cosmic.errors import InputError
 
 HERE = "local"  # the bucket that this machine's files are in
 MEMORY_MB = 1 << 30  # what this machine has is its user's to know
-
-
-def planned(manifest: Manifest, store: Readable, limits: Limits, run: str = "") -> Plan:
-    """The plan of a manifest.
-
-    Args:
-        run: Id of the run; empty: the manifest's job.
-
-    Raises:
-        InvalidInput: everything that speaks against it.
-    """
-    found = plan_run(run or manifest.job, manifest, survey_input(manifest, store, limits), limits)
-    if not isinstance(found, Plan):
-        raise InvalidInput(found)
-    if problems := over_budget(found, manifest.limits, limits):
-        raise InvalidInput(problems)
-    return found
 
 
 def limits_here(ranks: int) -> Limits:

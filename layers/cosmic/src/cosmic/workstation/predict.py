@@ -14,6 +14,7 @@ from cosmic.contracts.engines import EngineName, Precision
 from cosmic.contracts.layout import RESULTS
 from cosmic.contracts.plan import Plan
 from cosmic.contracts.status import Status
+from cosmic.costs.whole_plan import whole_plan
 from cosmic.data.pack.choices import Choices
 from cosmic.data.pack.pack import Packed
 from cosmic.errors import InputError
@@ -22,7 +23,7 @@ from cosmic.storage.local_store import LocalStore
 from cosmic.storage.objects import Store, s3_client
 from cosmic.workstation.finish import finish, import_plots
 from cosmic.workstation.job import Given, Inference, Job, run_name
-from cosmic.workstation.plan_here import HERE, limits_here, manifest_here, planned
+from cosmic.workstation.plan_here import HERE, limits_here, manifest_here
 from cosmic.workstation.ready import ready_partitions
 from cosmic.workstation.shards import MOST_SHARDS, SHARD_ROWS, predict_shards
 from cosmic.workstation.shipped_model import SHIPPED
@@ -173,7 +174,7 @@ class _Call:
             lacking_percent=100.0,
         )
         store, limits = LocalStore({HERE: Path("/")}), limits_here(MOST_SHARDS)
-        plan = planned(manifest, store, limits, run)
+        plan = whole_plan(manifest, store, limits, run).plan
         warnings = (*job.warnings(ready.packed), *plan.warnings)
         update = {"dataset": job.given.dataset, "warnings": warnings}
         return plan.model_copy(update=update), ready.packed

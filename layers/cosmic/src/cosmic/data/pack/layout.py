@@ -7,14 +7,14 @@ import math
 from cosmic.data.pack.source import Shape
 
 
-def image_layout(shape: Shape, bands: int) -> str | None:
+def image_layout(shape: Shape, n_bands: int) -> str | None:
     """How the axes of one row's image lie: `bands-first`, `bands-last`, `flat`, …; None: not known.
 
     Args:
         shape: Of one row; axes that aren't known are told when rows are read.
-        bands: So many it has.
+        n_bands: So many it has.
     """
-    n, found = bands, None
+    n, found = n_bands, None
     match shape:
         case _ if None in shape:
             found = "unknown"
@@ -31,16 +31,16 @@ def image_layout(shape: Shape, bands: int) -> str | None:
     return found
 
 
-def image_shape(shape: Shape, bands: int) -> tuple[int, int] | None:
+def image_shape(shape: Shape, n_bands: int) -> tuple[int, int] | None:
     """Height and width of an image of this shape; None: not known before it is read."""
-    layout, sizes = image_layout(shape, bands), [n for n in shape if n is not None]
+    layout, sizes = image_layout(shape, n_bands), [n for n in shape if n is not None]
     if layout is None or len(sizes) < len(shape):
         return None
     if layout == "bands-last":
         return sizes[0], sizes[1]
     if layout == "bands-first":
         return sizes[1], sizes[2]
-    side = math.isqrt(math.prod(sizes) // bands)
+    side = math.isqrt(math.prod(sizes) // n_bands)
     return side, side
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cosmic.contracts.bands import Bands
-from cosmic.contracts.columns import columns_of
+from cosmic.contracts.columns import partition_columns
 from cosmic.data.pack.layout import image_layout
 from cosmic.data.pack.source import Field, Shape, Source, is_number, where_of
 from cosmic.data.pack.units import WANTED
@@ -115,19 +115,19 @@ def _text(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _fits(column: str, shape: Shape, each: Field, bands: int) -> bool:
+def _fits(column: str, shape: Shape, each: Field, n_bands: int) -> bool:
     if column == "image":
-        return image_layout(shape, len(each.bands) or bands) is not None or len(shape) == 3
-    wanted = columns_of(bands)[column].row_shape
+        return image_layout(shape, len(each.bands) or n_bands) is not None or len(shape) == 3
+    wanted = partition_columns(n_bands)[column].row_shape
     if None in shape or (not wanted and shape == (1,)):
         return True  # told by rows when they are read
     return shape == wanted or (column in ("mag", "mag_err") and shape == (len(each.bands),))
 
 
 def _bad_shape(
-    source: Source, column: str, shape: Shape, fields: Sequence[Field], bands: int
+    source: Source, column: str, shape: Shape, fields: Sequence[Field], n_bands: int
 ) -> Problem:
-    wanted = {"image": f"({bands}, height, width)", "mag": f"({bands},)"}
+    wanted = {"image": f"({n_bands}, height, width)", "mag": f"({n_bands},)"}
     wanted["mag_err"] = wanted["mag"]
     names = _called(column, fields[0]) if len(fields) == 1 else f"{column} ({where_of(fields)})"
     message = f"{names} has shape {list(shape)} a row"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cosmic.contracts.bands import Bands
-from cosmic.contracts.columns import COLUMNS, columns_of
+from cosmic.contracts.columns import COLUMNS, partition_columns
 from cosmic.contracts.plausible import PLAUSIBLE
 from cosmic.data.pack.bands import band_order, bands_of, read_in_order, text_of
 from cosmic.data.pack.fluxes import Fluxes
@@ -49,7 +49,7 @@ def read_column(
 
 def quantity(column: str, values: Values, taken: Taken, bands: Bands, tally: Tally) -> Array:
     """Numbers that have a plausible range; what lies outside is missing."""
-    wanted = columns_of(len(bands))[column]
+    wanted = partition_columns(len(bands))[column]
     kind, shape = wanted.dtype, wanted.row_shape
     data, gone = values.data, values.missing_values()
     if not shape and data.shape[1:] == (1,):
