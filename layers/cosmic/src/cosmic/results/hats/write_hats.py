@@ -1,0 +1,155 @@
+"""A catalogue's rows as a HATS collection: files by place on the sky, as LSDB opens them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cosmic.contracts.location import Location, parse_uri
+from cosmic.errors import InputError
+from cosmic.results.hats.collection import CollectionWriter
+from cosmic.results.hats.healpix import TILE_ORDER
+from cosmic.results.hats.sky_rows import SkyCount, SkyRows, bytes_of
+from cosmic.results.read_catalogue import PREFIX, in_schema
+from cosmic.storage.local_store import LocalStore
+from cosmic.storage.object_file import ObjectFile
+from cosmic.storage.objects import Readable, Store, Writable, s3_client
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+TILE_ROWS = 1_000_000
+HERE = "here"  # stands for a bucket where files are on this machine
+Progress = Callable[[int, int], object]
+
+
+@dataclass(frozen=True)
+class HatsCatalogue:
+    """What was written.
+
+    Attributes:
+        rows: Rows in it.
+        rows_without_position: Rows of the catalogue that are left out, for they have no right
+            ascension or no declination.
+        tiles: Its Parquet files, each with the rows of one HEALPix pixel.
+        bytes: Their size.
+    """
+
+    rows: int
+    rows_without_position: int
+    tiles: int
+    bytes: int
+
+
+def write_hats(
+    source: Path | str,
+    out: Path | str,
+    *,
+    tile_rows: int = TILE_ROWS,
+    scratch: Path | None = None,
+    client: S3Client | None = None,
+    progress: Progress = lambda done, rows: None,
+) -> HatsCatalogue:
+    """Write a catalogue as a HATS collection, the layout that LSDB reads.
+
+    The same catalogue gives the same files. Memory doesn't grow with it: rows are read in groups,
+    put by tile into files of the scratch folder, and sorted there tile by tile.
+
+    Args:
+        source: `catalogue.parquet`, here or `s3://bucket/key`.
+        out: The collection's folder, here or `s3://bucket/folder/`. What an earlier call left
+            there that did not come to its end is overwritten.
+        tile_rows: The most rows that a tile may have.
+        scratch: Gets all rows for a while; None: the system's folder for temporary files.
+        client: The S3 client to ask; None: one by the environment's credentials.
+        progress: Called with the rows that are written, and how many there are to write.
+
+    Raises:
+        InputError: the source is no catalogue, or no row has a position; `out` has other files;
+            the scratch folder has no room; or the rows lie too close together for such tiles.
+        TransientError: S3 failed.
+    """
+    target, folder = _place(out, client)
+    reader, at = _place(source, client)
+    return copy_to_hats(reader, at, target, folder, tile_rows, scratch, progress)
+
+
+def copy_to_hats(
+    reader: Readable,
+    source: Location,
+    target: Writable,
+    folder: Location,
+    tile_rows: int = TILE_ROWS,
+    scratch: Path | None = None,
+    progress: Progress = lambda done, rows: None,
+) -> HatsCatalogue:
+    """As `write_hats`, from and to what stands for S3."""
+    with TemporaryDirectory(prefix="cosmic-hats-", dir=scratch) as rows_by_tile:
+        catalogue, schema = _opened(reader, source)
+        _check_room(bytes_of(catalogue), Path(rows_by_tile))
+        count = SkyCount.of(catalogue, tile_rows)
+        _check_tiles(count, tile_rows, source)
+        writer = CollectionWriter(target, folder, schema, _origin(catalogue), count)
+        writer.check_folder()
+        done = 0
+        for tile, groups in SkyRows(catalogue, count.tiles, Path(rows_by_tile)):
+            writer.write_tile(tile, groups)
+            done += tile.rows
+            progress(done, count.rows)
+        writer.finish()
+    return HatsCatalogue(count.rows, count.rows_without_position, len(count.tiles), writer.bytes)
+
+
+def _place(named: Path | str, client: S3Client | None) -> tuple[Writable, Location]:
+    if str(named).startswith("s3://"):
+        return Store(client or s3_client()), parse_uri(str(named))
+    path = Path(named).absolute()
+    return LocalStore({HERE: path.parent}), Location(HERE, path.name)
+
+
+def _opened(store: Readable, at: Location) -> tuple[pq.ParquetFile, pa.Schema]:
+    """A catalogue's file, and the schema of its rows."""
+    try:
+        catalogue = pq.ParquetFile(ObjectFile(store, at), pre_buffer=True)
+        return catalogue, in_schema(catalogue.schema_arrow.empty_table()).schema
+    except (pa.ArrowException, KeyError, ValueError) as error:
+        hint = "give the catalogue.parquet of a run"
+        message = f"{_named(at)} is no Parquet catalogue: {error}"
+        raise InputError(message, code="bad-catalogue", hint=hint) from error
+
+
+def _origin(catalogue: pq.ParquetFile) -> dict[str, str]:
+    found = {k.decode(): v.decode() for k, v in (catalogue.metadata.metadata or {}).items()}
+    return {name: value for name, value in found.items() if name.startswith(PREFIX)}
+
+
+def _check_room(needed: int, scratch: Path) -> None:
+    free = shutil.disk_usage(scratch).free
+    if needed > free:
+        message = f"{scratch.parent} has room for {free / 1e9:.1f} GB, the rows take {needed / 1e9:.1f}"
+        raise InputError(message, code="no-room", hint="name another scratch folder")
+
+
+def _check_tiles(count: SkyCount, tile_rows: int, at: Location) -> None:
+    if not count.tiles:
+        message = f"no row of {_named(at)} has a position"
+        raise InputError(message, code="no-positions", hint="its data set lacks ra and dec")
+    most = max(count.tiles, key=lambda tile: tile.rows)
+    if most.rows > tile_rows:
+        raise InputError(
+            f"{most.rows:,} rows of {_named(at)} lie in one pixel of order {TILE_ORDER}, "
+            f"47 square arcmin; tiles may have {tile_rows:,}",
+            code="too-dense",
+            hint="are the positions right? If so, allow tiles of more rows",
+        )
+
+
+def _named(at: Location) -> str:
+    return at.key if at.bucket == HERE else at.uri
