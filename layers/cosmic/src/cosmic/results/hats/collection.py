@@ -1,9 +1,9 @@
 """A HATS collection while it is written: its Parquet files first, what readers look for last.
 
-    collection.properties
-    catalogue/hats.properties, properties, partition_info.csv
-    catalogue/dataset/_metadata, _common_metadata
-    catalogue/dataset/Norder=K/Dir=D/Npix=N.parquet
+collection.properties
+catalogue/hats.properties, properties, partition_info.csv
+catalogue/dataset/_metadata, _common_metadata
+catalogue/dataset/Norder=K/Dir=D/Npix=N.parquet
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 from cosmic.contracts.catalogue_columns import Rows
 from cosmic.contracts.catalogue_schema import FEW_VALUES, table_of
 from cosmic.contracts.location import Location
-from cosmic.errors import InputError
 from cosmic.results.hats.healpix import Pixels, Tile
 from cosmic.results.hats.properties import (
     INDEX,
@@ -64,19 +63,14 @@ class CollectionWriter:
         self._footers: list[pq.FileMetaData] = []
         self.bytes = 0
 
-    def check_folder(self) -> None:
-        """Refuse a folder that holds anything but the beginning of this same collection.
-
-        Raises:
-            InputError: it does.
-        """
-        ours = {self._at(_file_of(tile)).key for tile in self._count.tiles}
-        ours |= {self._at(name).key for name in (COMMON, FOOTERS, PARTITIONS, *DESCRIBED)}
-        found = (entry.key for entry in self._store.list(self._folder))
-        others = list(islice((key for key in found if key not in ours), MOST_SHOWN))
-        if others:
-            message = f"{self._folder.uri} is not empty: it holds {', '.join(others)}"
-            raise InputError(message, code="not-empty", hint="name another folder, or empty it")
+    def others(self) -> list[str]:
+        """Some of what is in the folder and no beginning of this same collection."""
+        ours = {_file_of(tile) for tile in self._count.tiles}
+        ours |= {COMMON, FOOTERS, PARTITIONS, *DESCRIBED}
+        found = (
+            entry.key.removeprefix(self._folder.key) for entry in self._store.list(self._folder)
+        )
+        return list(islice((name for name in found if name not in ours), MOST_SHOWN))
 
     def write_tile(self, tile: Tile, groups: Iterable[tuple[Pixels, Rows]]) -> None:
         """Write the rows of a tile, in groups with their pixels of order 29; they are in order."""

@@ -19,7 +19,10 @@ TILE_ORDER = 9  # the finest that a tile has: a pixel is 47 square arcmin large
 FACES = 12
 SIDE = 1 << ORDER
 LAST = SIDE - 1
-CAP = 2 / 3 - 1e-14  # |sin dec| where caps begin; a bit of it, for the sums in belts are rounded
+NORTH_CAP, SOUTH_CAP = (
+    2 / 3 - 1e-14,
+    -2 / 3,
+)  # sin(dec); next to the northern one, belts are rounded
 SPREAD = (  # each step moves the upper half of what is together, until all bits are two apart
     (16, 0x0000FFFF0000FFFF),
     (8, 0x00FF00FF00FF00FF),
@@ -55,7 +58,7 @@ def healpix_index(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> Pixels:
     turn = np.mod(ra, 360.0) / 90.0
     z = np.sin(np.radians(dec))
     face, x, y = _in_belt(turn, z)
-    polar = np.flatnonzero(np.abs(z) > CAP)
+    polar = np.flatnonzero((z > NORTH_CAP) | (z < SOUTH_CAP))
     face[polar], x[polar], y[polar] = _in_caps(turn[polar], dec[polar])
     return face << 2 * ORDER | _spread(y) << 1 | _spread(x)
 
@@ -107,4 +110,7 @@ def tiles_of(counts: NDArray[np.int64], most_rows: int) -> Iterator[Tile]:
         small = (rows <= most_rows) | (order == TILE_ORDER)
         for pixel in np.flatnonzero(undivided & small & (rows > 0)).tolist():
             yield Tile(order, pixel, int(rows[pixel]))
-        undivided = np.repeat(undivided & ~small, 4)
+        divided = undivided & ~small
+        if not divided.any():
+            return
+        undivided = np.repeat(divided, 4)

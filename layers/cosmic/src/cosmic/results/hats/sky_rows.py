@@ -102,7 +102,9 @@ class SkyRows:
     def _groups(self, path: Path) -> Iterator[tuple[Pixels, Rows]]:
         rows = np.fromfile(path, self._dtype)
         path.unlink()
-        pixels = healpix_index(rows["ra"], rows["dec"])
+        parts = [rows[s : s + ROW_GROUP_ROWS] for s in range(0, len(rows), ROW_GROUP_ROWS)]
+        # Part by part: what is between positions and pixels takes ten times their memory.
+        pixels = np.concatenate([healpix_index(part["ra"], part["dec"]) for part in parts])
         order = np.argsort(pixels, kind="stable")
         for start in range(0, len(rows), ROW_GROUP_ROWS):
             group = order[start : start + ROW_GROUP_ROWS]

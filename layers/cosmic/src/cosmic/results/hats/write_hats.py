@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +20,7 @@ from cosmic.results.hats.sky_rows import SkyCount, SkyRows, bytes_of
 from cosmic.results.read_catalogue import PREFIX, in_schema
 from cosmic.storage.local_store import LocalStore
 from cosmic.storage.object_file import ObjectFile
-from cosmic.storage.objects import Readable, Store, Writable, s3_client
+from cosmic.storage.objects import Store, Writable, s3_client
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -76,28 +76,43 @@ def write_hats(
             the scratch folder has no room; or the rows lie too close together for such tiles.
         TransientError: S3 failed.
     """
-    target, folder = _place(out, client)
-    reader, at = _place(source, client)
-    return copy_to_hats(reader, at, target, folder, tile_rows, scratch, progress)
+    places = (Place.named(source, client), Place.named(out, client))
+    return copy_to_hats(*places, tile_rows, scratch, progress)
+
+
+class Place(NamedTuple):
+    """An object or a folder: where it is, and what it is called in messages."""
+
+    store: Writable
+    at: Location
+    name: str
+
+    @classmethod
+    def named(cls, name: Path | str, client: S3Client | None = None) -> Self:
+        """A place here, or at `s3://bucket/key`."""
+        if str(name).startswith("s3://"):
+            return cls(Store(client or s3_client()), parse_uri(str(name)), str(name))
+        path = Path(name).absolute()
+        return cls(LocalStore({HERE: path.parent}), Location(HERE, path.name), str(name))
 
 
 def copy_to_hats(
-    reader: Readable,
-    source: Location,
-    target: Writable,
-    folder: Location,
+    source: Place,
+    out: Place,
     tile_rows: int = TILE_ROWS,
     scratch: Path | None = None,
     progress: Progress = lambda done, rows: None,
 ) -> HatsCatalogue:
     """As `write_hats`, from and to what stands for S3."""
     with TemporaryDirectory(prefix="cosmic-hats-", dir=scratch) as rows_by_tile:
-        catalogue, schema = _opened(reader, source)
+        catalogue, schema = _opened(source)
         _check_room(bytes_of(catalogue), Path(rows_by_tile))
         count = SkyCount.of(catalogue, tile_rows)
-        _check_tiles(count, tile_rows, source)
-        writer = CollectionWriter(target, folder, schema, _origin(catalogue), count)
-        writer.check_folder()
+        _check_tiles(count, tile_rows, source.name)
+        writer = CollectionWriter(out.store, out.at, schema, _origin(catalogue), count)
+        if others := writer.others():
+            message = f"{out.name} is not empty: it holds {', '.join(others)}"
+            raise InputError(message, code="not-empty", hint="name another folder, or empty it")
         done = 0
         for tile, groups in SkyRows(catalogue, count.tiles, Path(rows_by_tile)):
             writer.write_tile(tile, groups)
@@ -107,21 +122,14 @@ def copy_to_hats(
     return HatsCatalogue(count.rows, count.rows_without_position, len(count.tiles), writer.bytes)
 
 
-def _place(named: Path | str, client: S3Client | None) -> tuple[Writable, Location]:
-    if str(named).startswith("s3://"):
-        return Store(client or s3_client()), parse_uri(str(named))
-    path = Path(named).absolute()
-    return LocalStore({HERE: path.parent}), Location(HERE, path.name)
-
-
-def _opened(store: Readable, at: Location) -> tuple[pq.ParquetFile, pa.Schema]:
+def _opened(source: Place) -> tuple[pq.ParquetFile, pa.Schema]:
     """A catalogue's file, and the schema of its rows."""
     try:
-        catalogue = pq.ParquetFile(ObjectFile(store, at), pre_buffer=True)
+        catalogue = pq.ParquetFile(ObjectFile(source.store, source.at), pre_buffer=True)
         return catalogue, in_schema(catalogue.schema_arrow.empty_table()).schema
     except (pa.ArrowException, KeyError, ValueError) as error:
         hint = "give the catalogue.parquet of a run"
-        message = f"{_named(at)} is no Parquet catalogue: {error}"
+        message = f"{source.name} is no Parquet catalogue: {error}"
         raise InputError(message, code="bad-catalogue", hint=hint) from error
 
 
@@ -133,23 +141,21 @@ def _origin(catalogue: pq.ParquetFile) -> dict[str, str]:
 def _check_room(needed: int, scratch: Path) -> None:
     free = shutil.disk_usage(scratch).free
     if needed > free:
-        message = f"{scratch.parent} has room for {free / 1e9:.1f} GB, the rows take {needed / 1e9:.1f}"
+        message = (
+            f"{scratch.parent} has room for {free / 1e9:.1f} GB, the rows take {needed / 1e9:.1f}"
+        )
         raise InputError(message, code="no-room", hint="name another scratch folder")
 
 
-def _check_tiles(count: SkyCount, tile_rows: int, at: Location) -> None:
+def _check_tiles(count: SkyCount, tile_rows: int, source: str) -> None:
     if not count.tiles:
-        message = f"no row of {_named(at)} has a position"
+        message = f"no row of {source} has a position"
         raise InputError(message, code="no-positions", hint="its data set lacks ra and dec")
     most = max(count.tiles, key=lambda tile: tile.rows)
     if most.rows > tile_rows:
         raise InputError(
-            f"{most.rows:,} rows of {_named(at)} lie in one pixel of order {TILE_ORDER}, "
+            f"{most.rows:,} rows of {source} lie in one pixel of order {TILE_ORDER}, "
             f"47 square arcmin; tiles may have {tile_rows:,}",
             code="too-dense",
             hint="are the positions right? If so, allow tiles of more rows",
         )
-
-
-def _named(at: Location) -> str:
-    return at.key if at.bucket == HERE else at.uri
