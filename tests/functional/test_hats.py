@@ -20,7 +20,7 @@ from catalogue_support.files import rows_at, write_catalogue
 from cosmic.contracts.location import Location
 from cosmic.errors import InputError
 from cosmic.results.hats.collection import CollectionWriter
-from cosmic.results.hats.write_hats import write_hats
+from cosmic.results.hats.write_hats import Place, copy_to_hats, write_hats
 from cosmic.storage.objects import Store
 from cosmic_cli.program import application
 
@@ -105,6 +105,20 @@ def test_the_collection_appears_last(
         for entry in s3.list_objects_v2(Bucket=bucket, Prefix="h/")["Contents"]
     }
     assert max(times, key=lambda key: (times[key], key == f"h/{COLLECTION}")) == f"h/{COLLECTION}"
+
+
+def test_a_collection_turns_to_the_edition_that_was_written_last(
+    catalogue: Path, tmp_path: Path
+) -> None:
+    fewer, out = tmp_path / "fewer.parquet", tmp_path / "hats"
+    write_catalogue(fewer, rows_at(np.arange(9.0), np.zeros(9)), 9)
+    for source, edition, rows in ((fewer, "a", 9), (catalogue, "b", ROWS - 7)):
+        places = Place.named(source), Place.named(out)
+        copy_to_hats(*places, TILE_ROWS, tmp_path, edition=edition)
+        said = (out / COLLECTION).read_text()
+        assert f"hats_primary_table_url=catalogue-{edition}\n" in said
+        footer = pq.read_metadata(out / f"catalogue-{edition}/dataset/_metadata")
+        assert footer.num_rows == rows
 
 
 @pytest.mark.parametrize("name", ["notes.txt", COLLECTION, "catalogue/dataset/Norder=9/Npix=1.x"])

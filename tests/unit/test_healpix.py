@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cdshealpix
 import numpy as np
 import pytest
@@ -40,7 +42,7 @@ def where_caps_begin() -> Positions:
 
 
 @pytest.mark.parametrize("positions", [on_the_sphere, near_the_poles, where_caps_begin])
-def test_pixels_are_those_of_cdshealpix(positions: type[Positions]) -> None:
+def test_pixels_are_those_of_cdshealpix(positions: Callable[[], Positions]) -> None:
     ra, dec = positions()
     different = np.count_nonzero(healpix_index(ra, dec) != theirs(ra, dec))
     # Rounding decides next to a border, which is 1e-7 of a pixel away for one point in a million.

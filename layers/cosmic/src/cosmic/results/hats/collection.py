@@ -29,10 +29,10 @@ from cosmic.results.hats.sky_rows import SkyCount
 from cosmic.storage.objects import Writable
 
 COLLECTION = "collection.properties"
-DATASET = f"{PRIMARY}/dataset/"
+DATASET = "dataset/"
 COMMON, FOOTERS = f"{DATASET}_common_metadata", f"{DATASET}_metadata"
-PARTITIONS = f"{PRIMARY}/partition_info.csv"
-DESCRIBED = (f"{PRIMARY}/hats.properties", f"{PRIMARY}/properties")  # older readers know the second
+PARTITIONS = "partition_info.csv"
+DESCRIBED = ("hats.properties", "properties")  # older readers know the second
 TILES_IN_A_FOLDER = 10_000
 MOST_SHOWN = 3
 
@@ -46,6 +46,7 @@ class CollectionWriter:
         schema: Of the catalogue's rows.
         origin: The catalogue's provenance, by `cosmic.*`.
         count: Where its rows lie.
+        edition: Part of the name of the catalogue's folder.
     """
 
     def __init__(
@@ -55,8 +56,10 @@ class CollectionWriter:
         schema: pa.Schema,
         origin: Mapping[str, str],
         count: SkyCount,
+        edition: str = "",
     ) -> None:
         self._store, self._folder = store, folder.folder
+        self._primary = f"{PRIMARY}-{edition}" if edition else PRIMARY
         index = pa.field(INDEX, pa.int64(), nullable=False)
         self._schema = schema.insert(0, index).with_metadata(dict(origin))
         self._origin, self._count = origin, count
@@ -65,11 +68,9 @@ class CollectionWriter:
 
     def others(self) -> list[str]:
         """Some of what is in the folder and no beginning of this same collection."""
-        ours = {_file_of(tile) for tile in self._count.tiles}
-        ours |= {COMMON, FOOTERS, PARTITIONS, *DESCRIBED}
-        found = (
-            entry.key.removeprefix(self._folder.key) for entry in self._store.list(self._folder)
-        )
+        names = [*map(_file_of, self._count.tiles), COMMON, FOOTERS, PARTITIONS, *DESCRIBED]
+        ours, start = {f"{self._primary}/{name}" for name in names}, self._folder.key
+        found = (entry.key.removeprefix(start) for entry in self._store.list(self._folder))
         return list(islice((name for name in found if name not in ours), MOST_SHOWN))
 
     def write_tile(self, tile: Tile, groups: Iterable[tuple[Pixels, Rows]]) -> None:
@@ -92,6 +93,8 @@ class CollectionWriter:
         """Write what describes the tiles, and at last what makes of the folder a collection."""
         for name, data in self._descriptions():
             self._store.put(self._at(name), data)
+        described = collection_properties(self._origin, self._primary, self.bytes).encode()
+        self._store.put(Location(self._folder.bucket, f"{self._folder.key}{COLLECTION}"), described)
 
     def _descriptions(self) -> Iterator[tuple[str, bytes]]:
         tiles = self._count.tiles
@@ -103,7 +106,6 @@ class CollectionWriter:
         described = catalogue_properties(self._origin, tiles, left_out, self.bytes).encode()
         for name in DESCRIBED:
             yield name, described
-        yield COLLECTION, collection_properties(self._origin, self.bytes).encode()
 
     def _table(self, pixels: Pixels, rows: Rows) -> pa.Table:
         index = pa.Array.from_buffers(pa.int64(), len(pixels), [None, pa.py_buffer(pixels)])
@@ -120,7 +122,7 @@ class CollectionWriter:
         )
 
     def _at(self, name: str) -> Location:
-        return Location(self._folder.bucket, f"{self._folder.key}{name}")
+        return Location(self._folder.bucket, f"{self._folder.key}{self._primary}/{name}")
 
 
 def _file_of(tile: Tile) -> str:

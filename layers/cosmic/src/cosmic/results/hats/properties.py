@@ -10,7 +10,7 @@ from cosmic import __version__
 from cosmic.results.hats.healpix import FACES, ORDER, Tile
 
 INDEX = f"_healpix_{ORDER}"
-PRIMARY = "catalogue"  # the folder of the catalogue in that of the collection
+PRIMARY = "catalogue"
 HATS_VERSION = "v1.0"
 
 
@@ -45,13 +45,13 @@ def catalogue_properties(
     )
 
 
-def collection_properties(origin: Mapping[str, str], size_bytes: int) -> str:
-    """`collection.properties`: a collection of this one catalogue; arguments as above."""
+def collection_properties(origin: Mapping[str, str], folder: str, size_bytes: int) -> str:
+    """`collection.properties`: a collection of the one catalogue in this folder of it."""
     return _lines(
         "HATS Collection",
         {
             "obs_collection": _name(origin),
-            "hats_primary_table_url": PRIMARY,
+            "hats_primary_table_url": folder,
             **_provenance(origin, size_bytes),
         },
     )

@@ -102,15 +102,22 @@ def copy_to_hats(
     tile_rows: int = TILE_ROWS,
     scratch: Path | None = None,
     progress: Progress = lambda done, rows: None,
+    *,
+    edition: str = "",
 ) -> HatsCatalogue:
-    """As `write_hats`, from and to what stands for S3."""
+    """As `write_hats`, from and to what stands for S3.
+
+    Args:
+        edition: Names the folder of the catalogue in the collection. Where this is given, `out` may
+            have other editions: the collection turns to this one when it is whole.
+    """
     with TemporaryDirectory(prefix="cosmic-hats-", dir=scratch) as rows_by_tile:
         catalogue, schema = _opened(source)
         _check_room(bytes_of(catalogue), Path(rows_by_tile))
         count = SkyCount.of(catalogue, tile_rows)
         _check_tiles(count, tile_rows, source.name)
-        writer = CollectionWriter(out.store, out.at, schema, _origin(catalogue), count)
-        if others := writer.others():
+        writer = CollectionWriter(out.store, out.at, schema, _origin(catalogue), count, edition)
+        if not edition and (others := writer.others()):
             message = f"{out.name} is not empty: it holds {', '.join(others)}"
             raise InputError(message, code="not-empty", hint="name another folder, or empty it")
         done = 0
