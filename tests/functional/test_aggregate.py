@@ -942,7 +942,7 @@ def hats_of(done: Run) -> tuple[str, int]:
 def test_a_run_that_ends_well_is_hats_where_its_manifest_asks_for_it(
     run: Callable[..., Run], tmp_path: Path
 ) -> None:
-    plain = run(2)
+    plain = run(1)
     plain.write()
     assert "catalogue.hats" not in plain.aggregate(tmp_path).outputs
     failed = with_hats(run(2))
