@@ -38,6 +38,7 @@ def main() -> None:
         "--full", action="store_true", help="48.7 M rows (today) and 40,000 partitions"
     )
     parser.add_argument("--base", help="the earlier commit; without it, today's alone")
+    parser.add_argument("--hats", action="store_true", help="with a HATS collection, too (today)")
     parser.add_argument("--scratch", type=Path, help="folder for the runs: 200 bytes a row")
     options = parser.parse_args()
     head(*COLUMNS, "page CPU s")
@@ -49,9 +50,15 @@ def main() -> None:
                     show(options.base, known, base, base)
                 here = aggregated(ROOT, Path(sys.executable), rows, known, options.scratch)
                 show("today", known, here, base)
+                if options.hats:
+                    here = aggregated(
+                        ROOT, Path(sys.executable), rows, known, options.scratch, "hats"
+                    )
+                    show("today, HATS", known, here, None)
             if options.full:
-                here = aggregated(ROOT, Path(sys.executable), FULL, known, options.scratch)
-                show("today", known, here, None)
+                words = ["hats"] * options.hats
+                here = aggregated(ROOT, Path(sys.executable), FULL, known, options.scratch, *words)
+                show("today, HATS" if words else "today", known, here, None)
         head(*INIT)
         size = FULL_PARTITIONS if options.full else options.partitions
         if tree:
@@ -72,12 +79,12 @@ def whole(text: str) -> int:
 
 
 def aggregated(
-    tree: Path, python: Path | None, rows: int, known: float, scratch: Path | None
+    tree: Path, python: Path | None, rows: int, known: float, scratch: Path | None, *words: str
 ) -> dict[str, Any]:
     """Make a run with the code of a tree, and aggregate it."""
     with TemporaryDirectory(dir=scratch) as folder:
         child(tree, python, CHILD, "build", folder, rows, ROWS_PER_RANK, known)
-        found: dict[str, Any] = json.loads(child(tree, python, CHILD, "aggregate", folder))
+        found: dict[str, Any] = json.loads(child(tree, python, CHILD, "aggregate", folder, *words))
         return found
 
 

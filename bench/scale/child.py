@@ -1,7 +1,7 @@
 """One case in one process, in this tree or an earlier one: prints what it took as JSON.
 
     python child.py build FOLDER ROWS ROWS_PER_RANK SHARE_WITH_Z_SPEC
-    python child.py aggregate FOLDER
+    python child.py aggregate FOLDER [hats]
 
 Modules are found under the names that they have today, else under those that they had before.
 """
@@ -164,10 +164,13 @@ def build(root: Path, rows: int, per_rank: int, known: float) -> None:
         objects.put(at.record(rank, plan.world_size), text)
 
 
-def aggregate(root: Path) -> dict[str, Any]:
+def aggregate(root: Path, *, hats: bool = False) -> dict[str, Any]:
     """What `aggregate` takes; the page is drawn in a process of its own and counted apart."""
     module = either("results.aggregate", "aggregate")
     objects, now = store(root), time.time()
+    if hats:
+        at = folder().plan
+        objects.put(at, json.dumps(json.loads(objects.get(at)) | {"hats": True}).encode())
     task = either("results.task", "aggregate").AggregateTask(
         folder=folder(),
         manifest_uri="s3://bench/m.json",
@@ -201,7 +204,7 @@ def main() -> None:
     if what == "build":
         build(root, int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5]))
     else:
-        print(json.dumps(aggregate(root)))
+        print(json.dumps(aggregate(root, hats=sys.argv[3:] == ["hats"])))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import io
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -1001,3 +1002,71 @@ def test_a_run_that_ends_well_is_in_the_table_and_one_that_failed_is_not(
     rows = pq.read_table(io.BytesIO(failed.store.get(Location(failed.folder.bucket, key))))
     assert rows.num_rows == sum(ROWS)
     assert set(rows["run"].to_pylist()) == {failed.folder.run}
+
+
+def with_hats(done: Run) -> Run:
+    """The same run, whose manifest asks for HATS."""
+    done.plan = done.plan.model_copy(update={"hats": True})
+    return done
+
+
+def hats_of(done: Run) -> tuple[str, int]:
+    """The folder of the catalogue in a run's collection, and its rows."""
+    said = done.object("catalogue.hats/collection.properties").decode()
+    (folder,) = re.findall("hats_primary_table_url=(.*)", said)
+    footer = done.object(f"catalogue.hats/{folder}/dataset/_metadata")
+    return folder, pq.read_metadata(io.BytesIO(footer)).num_rows
+
+
+def test_a_run_that_ends_well_is_hats_where_its_manifest_asks_for_it(
+    run: Callable[..., Run], tmp_path: Path
+) -> None:
+    plain = run(1)
+    plain.write()
+    assert "catalogue.hats" not in plain.aggregate(tmp_path).outputs
+    failed = with_hats(run(2))
+    failed.write(collective=False, without=(1,))
+    ended = failed.aggregate(tmp_path)
+    assert ended.state is State.FAILED
+    assert "catalogue.hats" not in ended.outputs
+    failed.write()
+    for _ in range(2):
+        ended = failed.aggregate(tmp_path)
+        assert ended.outputs["catalogue.hats"] == failed.folder.at("catalogue.hats").uri
+        assert not any("hats" in warning for warning in ended.warnings)
+    folder, rows = hats_of(failed)
+    assert rows == sum(ROWS)
+    keys = [entry.key for entry in failed.store.list(failed.folder.at("catalogue.hats"))]
+    within = {key.split("catalogue.hats/")[1].split("/")[0] for key in keys}
+    assert within == {"collection.properties", folder}
+    assert not list(tmp_path.glob("*hats*"))
+
+
+def test_rows_without_a_position_are_told_once(
+    run: Callable[..., Run], columns: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    columns[0]["ra"][:3] = np.nan
+    done = with_hats(run(1))
+    done.write()
+    for _ in range(2):
+        warnings = done.aggregate(tmp_path).warnings
+        assert warnings.count("catalogue.hats lacks 3 rows without a position") == 1
+    assert hats_of(done)[1] == sum(ROWS) - 3
+
+
+def test_a_run_ends_well_without_the_hats_that_cannot_be_made(
+    run: Callable[..., Run], columns: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    for each in columns:
+        each["dec"][:] = np.nan
+    lost = with_hats(run(1))
+    lost.write()
+    ended = lost.aggregate(tmp_path)
+    assert ended.state is State.SUCCEEDED
+    assert "catalogue.hats" not in ended.outputs
+    (warning,) = (w for w in ended.warnings if w.startswith("catalogue.hats could not be made: "))
+    assert "no row" in warning
+    late = lost.aggregate(tmp_path, ends_at_s=0.0)
+    assert late.state is State.SUCCEEDED
+    (warning,) = (w for w in late.warnings if w.startswith("catalogue.hats could not be made: "))
+    assert "s were left" in warning

@@ -159,7 +159,9 @@ def test_waits_are_ordered(template: Template) -> None:
         assert functions[function]["Timeout"] < task_s < machine["TimeoutSeconds"]
 
 
-def test_the_planner_knows_the_time_and_memory_of_init_and_aggregate(template: Template) -> None:
+def test_the_planner_knows_the_time_memory_and_scratch_of_init_and_aggregate(
+    template: Template,
+) -> None:
     functions = dict(of_type(template, "AWS::Lambda::Function"))
     init, aggregate = functions["InitFunction"], functions["AggregateFunction"]
     assert FunctionLimits() == FunctionLimits(
@@ -167,6 +169,7 @@ def test_the_planner_knows_the_time_and_memory_of_init_and_aggregate(template: T
         init_memory_mb=init["MemorySize"],
         aggregate_s=aggregate["Timeout"],
         aggregate_memory_mb=aggregate["MemorySize"],
+        aggregate_scratch_mb=aggregate["EphemeralStorage"]["Size"],
     )
 
 

@@ -6,7 +6,12 @@ import pytest
 
 from cosmic.contracts.manifest import check_manifest
 from cosmic.contracts.plan import FunctionLimits, Limits, PlannedModel, PlannedPartition
-from cosmic.planning.capacity import aggregate_s, too_much_to_look_at, too_much_to_merge
+from cosmic.planning.capacity import (
+    aggregate_s,
+    too_much_for_hats,
+    too_much_to_look_at,
+    too_much_to_merge,
+)
 from cosmic.planning.inputs import RunInputs
 from cosmic.planning.start_run import plan_run
 
@@ -51,9 +56,10 @@ def test_the_limits_are_those_of_a_deployment_unless_it_says_otherwise() -> None
 
 
 @pytest.mark.parametrize("here", [False, True])
-def test_such_a_run_is_not_planned_for_a_deployment(here: bool) -> None:
+@pytest.mark.parametrize(("rows", "hats"), [(200_000_000, False), (70_000_000, True)])
+def test_such_a_run_is_not_planned_for_a_deployment(here: bool, rows: int, hats: bool) -> None:
     partition = PlannedPartition(
-        bucket="bucket", key="d/0", etag="e", bytes=1, rows=200_000_000, row_bytes=20_520
+        bucket="bucket", key="d/0", etag="e", bytes=1, rows=rows, row_bytes=20_520
     )
     model = PlannedModel(bucket="bucket", key="m", etag="e", bytes=1, sha256="0" * 64)
     document = {
@@ -62,6 +68,7 @@ def test_such_a_run_is_not_planned_for_a_deployment(here: bool) -> None:
         "model": {"uri": "s3://bucket/m"},
         "data": {"uri": "s3://bucket/d/"},
         "inference": {"world_size": 1},
+        "output": {"hats": hats},
     }
     limits = Limits(world_size=1, memory_mb=1769, channels=("direct",))
     limits = limits.model_copy(update={"functions": None}) if here else limits
@@ -69,3 +76,16 @@ def test_such_a_run_is_not_planned_for_a_deployment(here: bool) -> None:
     found = plan_run("large-1", check_manifest(document), inputs, limits)
     codes = [p.code for p in found] if isinstance(found, list) else []
     assert codes == ([] if here else ["too-many-rows"])
+
+
+def test_hats_of_a_terabyte_can_be_written_too() -> None:
+    assert too_much_for_hats(*TERABYTE[:2], LIMITS) == []
+
+
+def test_hats_beyond_time_or_scratch_are_refused_with_the_way_out() -> None:
+    (slow,) = too_much_for_hats(80_000_000, 1_000, LIMITS)
+    (large,) = too_much_for_hats(1_000_000, 10, FunctionLimits(aggregate_scratch_mb=100))
+    assert (slow.pointer, large.pointer) == ("/output/hats", "/output/hats")
+    assert "840 s" in slow.message
+    assert "100 MB" in large.message
+    assert "`cosmic hats`" in slow.hint

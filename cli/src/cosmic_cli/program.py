@@ -22,8 +22,8 @@ VERSION = "--version"
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 COMMANDS = (
     "predict", "demo", "doctor", "validate", "plan", "submit", "watch", "status", "results",
-    "report", "compare", "plots", "qp", "runs", "resume", "cancel", "tune", "rendezvous", "bench",
-    "destroy",
+    "report", "compare", "plots", "qp", "hats", "runs", "resume", "cancel", "tune", "rendezvous",
+    "bench", "destroy",
 )  # fmt: skip
 GROUPS = {
     "data": "cosmic_cli.commands.data",

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from cosmic.model.training.train_model import train_model
     from cosmic.report.paper_figures import write_plots
     from cosmic.results.compare import Compared, compare, read_metrics
+    from cosmic.results.hats.write_hats import HatsCatalogue, write_hats
     from cosmic.results.qp_ensemble import write_qp
     from cosmic.results.read_catalogue import read_catalogue, read_catalogue_pandas
     from cosmic.workstation.predict import Prediction, predict
@@ -51,6 +52,7 @@ HOMES = {
     "CosmicError": "cosmic.errors",
     "Deployment": "cosmic.client.deployment",
     "Flag": "cosmic.contracts.flags",
+    "HatsCatalogue": "cosmic.results.hats.write_hats",
     "InputError": "cosmic.errors",
     "InvalidInput": "cosmic.errors",
     "ListedRun": "cosmic.client.list_runs",
@@ -87,6 +89,7 @@ HOMES = {
     "train_model": "cosmic.model.training.train_model",
     "tune": "cosmic.calibration.tune",
     "validate_manifest": "cosmic.api",
+    "write_hats": "cosmic.results.hats.write_hats",
     "write_plots": "cosmic.report.paper_figures",
     "write_qp": "cosmic.results.qp_ensemble",
 }
@@ -97,6 +100,7 @@ __all__ = [
     "CosmicError",
     "Deployment",
     "Flag",
+    "HatsCatalogue",
     "InputError",
     "InvalidInput",
     "ListedRun",
@@ -133,6 +137,7 @@ __all__ = [
     "train_on",
     "tune",
     "validate_manifest",
+    "write_hats",
     "write_plots",
     "write_qp",
 ]

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from cosmic.contracts.layout import RESULTS, RUN_ID, RunFolder
+from cosmic.contracts.layout import HATS, RESULTS, RUN_ID, RunFolder
 from cosmic.contracts.run_metrics import parse_metrics
 from cosmic.contracts.status import Status
 from cosmic.errors import InputError
@@ -32,12 +32,13 @@ def read_metrics(store: Store, folder: RunFolder) -> dict[str, Any]:
 
 
 def download(store: Store, folder: RunFolder, status: Status, results: Path) -> Path:
-    """Copy a run's results, its plan and its status.
+    """Copy a run's results, its plan and its status; a HATS collection stays where it is.
 
     Returns:
         The folder: one of the run's own in `results`.
     """
-    return fetch(store, folder, (*status.outputs, "status.json", "plan.json"), results)
+    files = (name for name in status.outputs if name != HATS)
+    return fetch(store, folder, (*files, "status.json", "plan.json"), results)
 
 
 def fetch(store: Store, folder: RunFolder, names: Iterable[str], results: Path) -> Path:

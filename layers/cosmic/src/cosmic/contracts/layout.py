@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from cosmic.contracts.location import Location
 
 # The files of a run that are for its user: what its status may name, and what may be copied.
+HATS = "catalogue.hats"  # a folder of many files, which is read where it lies
 RESULTS = frozenset(
     {
         "catalogue.parquet",

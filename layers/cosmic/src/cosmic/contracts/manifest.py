@@ -238,6 +238,11 @@ class Output(Contract):
     cai_result_path: ResultPath | None = Field(
         default=None, description="write CAI's combined_data.json, as of this result_path"
     )
+    hats: bool = Field(
+        default=False,
+        description="write the catalogue as a HATS collection, too, which LSDB opens: "
+        "catalogue.hats/ in the run's folder",
+    )
 
 
 class Manifest(Contract):

@@ -112,6 +112,7 @@ class PlanSettings(Contract):
         cai: What CAI's combined_data.json of this run says of its place, and where it goes.
         request_payer: Who pays for reading partitions and model.
         architecture: Of the processor that ranks run on.
+        hats: Whether the catalogue is written as a HATS collection, too.
         planned_at: When `init` made it, UTC ISO 8601; None: nobody has written it down.
     """
 
@@ -135,6 +136,7 @@ class PlanSettings(Contract):
     cai: CaiResults | None = None
     request_payer: RequestPayer | None = None
     architecture: Architecture = "x86_64"
+    hats: bool = False
     planned_at: str | None = None
 
 
@@ -319,6 +321,7 @@ def make_plan(
         check_pixels=check_pixels,
         cai=_cai_results(manifest.output.cai_result_path, output_prefixes),
         request_payer=manifest.data.request_payer,
+        hats=manifest.output.hats,
         architecture=architecture,
     )
 
@@ -375,12 +378,13 @@ def refusals(
 
 
 class FunctionLimits(Contract):
-    """Time and memory of `init` and `aggregate`, as template.yaml gives them."""
+    """Time, memory and scratch of `init` and `aggregate`, as template.yaml gives them."""
 
     init_s: int = 600
     init_memory_mb: int = 512
     aggregate_s: int = 840
     aggregate_memory_mb: int = 1769
+    aggregate_scratch_mb: int = 10_240
 
 
 class Limits(Contract):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from cosmic.contracts.bands import BANDS, Bands
 from cosmic.contracts.catalogue_columns import row_dtype
+from cosmic.contracts.hats_costs import hats_s, hats_scratch_mb
 from cosmic.contracts.plan import FunctionLimits
 from cosmic.errors import Problem
 from cosmic.storage.multipart import MAX_PARTS, PART_BYTES
@@ -55,6 +56,23 @@ def too_much_to_merge(
         hint = f"split the data over several manifests, of at most {largest:,} rows"
         problems.append(Problem("/data", message, rows, hint, "too-many-rows"))
     return problems
+
+
+def too_much_for_hats(
+    rows: int, ranks: int, limits: FunctionLimits, bands: Bands = BANDS
+) -> list[Problem]:
+    """Why `aggregate` could not write a HATS collection, too, if it could not."""
+    seconds, scratch = aggregate_s(rows, ranks) + hats_s(rows), hats_scratch_mb(rows, bands)
+    if seconds > limits.aggregate_s:
+        what = f"takes up to {seconds:,.0f} s, but `aggregate` has {limits.aggregate_s:,} s"
+    elif scratch > limits.aggregate_scratch_mb:
+        has = limits.aggregate_scratch_mb
+        what = f"takes up to {scratch:,.0f} MB of scratch, but `aggregate` has {has:,} MB"
+    else:
+        return []
+    message = f"merging {rows:,} rows of {ranks:,} ranks and writing them as HATS {what}"
+    hint = "leave output.hats out, and give the run's catalogue to `cosmic hats`"
+    return [Problem("/output/hats", message, rows, hint, "too-many-rows")]
 
 
 def too_much_to_look_at(

@@ -23,7 +23,7 @@ from cosmic.contracts.plan import (
 )
 from cosmic.contracts.status import State, Status, utc_now
 from cosmic.errors import CosmicError, InputError, InvalidInput, Problem, TransientError
-from cosmic.planning.capacity import too_much_to_merge
+from cosmic.planning.capacity import too_much_for_hats, too_much_to_merge
 from cosmic.planning.execution_input import execution_input
 from cosmic.planning.inputs import RunInputs, inspect_inputs
 from cosmic.planning.memory import largest_model_bytes, projected_memory_mb
@@ -223,6 +223,8 @@ def plan_run(
             counts = (sum(rows), world_size, len(found.partitions))
             bands = found.model.bands if found.model else BANDS
             problems += too_much_to_merge(*counts, limits.functions, bands)
+            if manifest.output.hats:
+                problems += too_much_for_hats(*counts[:2], limits.functions, bands)
     if not manifest.output.prefix.startswith(limits.output_prefixes):
         problems.append(_no_prefix(manifest.output.prefix, limits))
     problems += _no_engine(manifest.inference, limits)

@@ -13,12 +13,14 @@ from cosmic.contracts.status import State, Status
 from cosmic.errors import CosmicError, TransientError
 from cosmic.report.render import PageRender, with_page
 from cosmic.results.catalogue_files import CatalogueWriter
+from cosmic.results.hats.of_run import with_hats
 from cosmic.results.merge import Merged, merge_rows
 from cosmic.results.publish import CatalogueObjects, publish
 from cosmic.results.read_run import RunParts, read_rows, read_run
 from cosmic.results.summarise import Summary, likely_to_fail, provenance, summarise
 from cosmic.results.table import IN_TABLE, place_in_table, write_table_rows
 from cosmic.results.task import AggregateTask
+from cosmic.storage.object_file import ObjectFile
 from cosmic.storage.objects import Requests, Writable
 from cosmic.storage.run_store import RunStore
 
@@ -49,7 +51,7 @@ def aggregate(
     Args:
         task: Which run.
         store: S3.
-        scratch: Folder for the page before it is uploaded.
+        scratch: Folder for the page before it is uploaded, and for rows that are sorted.
         table_prefix: Where the rows go too, for queries over all runs; empty: nowhere.
         published: Called when the catalogue, the metrics and this call's status are there, before
             the page is made; not where another's status stands.
@@ -73,9 +75,11 @@ def aggregate(
     state, metrics = summary.status.state, summary.metrics
     names = publish(run, parts, state, metrics)
     if table_prefix and state in IN_TABLE:
-        _copy_to_table(task, run, parts.plan, scratch, table_prefix)
+        _copy_to_table(task, run, parts.plan, table_prefix)
     outputs = {name: task.place(name) for name in names}
     status = summary.status.model_copy(update={"outputs": outputs})
+    if parts.plan.hats and state in IN_TABLE:
+        status = with_hats(status, task, run, scratch)
     tag = run.report_tag()
     if not writer.write(status):
         return RunEnd(writer.found or status, new=False)
@@ -94,15 +98,17 @@ def aggregate(
     return RunEnd(writer.found or status, new=True)
 
 
-def _copy_to_table(
-    task: AggregateTask, run: RunStore, plan: Plan, scratch: Path, prefix: str
-) -> None:
+def _copy_to_table(task: AggregateTask, run: RunStore, plan: Plan, prefix: str) -> None:
     """Write the rows once more, where queries over all runs look for them."""
-    catalogue, rows = scratch / "catalogue.parquet", scratch / "table.parquet"
-    run.objects.download(run.folder.at(catalogue.name), catalogue)
-    write_table_rows(catalogue, plan.run, rows)
+    catalogue = ObjectFile(run.objects, run.folder.at("catalogue.parquet"))
     at = place_in_table(task.folder.bucket, prefix, plan, task.run_started_at_s)
-    run.objects.upload(rows, at)
+    output = run.objects.writer(at)
+    try:
+        write_table_rows(catalogue, plan.run, output)
+        output.send_all()
+        output.commit(at)
+    finally:
+        output.discard()
 
 
 def _release(run: RunStore) -> None:

@@ -132,11 +132,17 @@ def _read_parquet(path: Path) -> tuple[pa.Table, dict[str, str]]:
     written = pq.read_metadata(path).metadata or {}
     found = {k.decode(): v.decode() for k, v in written.items()}
     provenance = {n: found[PREFIX + n] for n in PROVENANCE if PREFIX + n in found}
-    kind = table.schema.field("object_id").type
-    schema = schema_of(
-        None if pa.types.is_integer(kind) else 1, bands_of_columns(table.column_names)
-    )
-    return _completed(table, schema), provenance
+    return in_schema(table), provenance
+
+
+def in_schema(rows: pa.Table) -> pa.Table:
+    """Rows of a catalogue's Parquet file in the schema of their ids and bands.
+
+    Raises:
+        KeyError, ValueError, ArrowException: they are not those of a catalogue.
+    """
+    ids = None if pa.types.is_integer(rows.schema.field("object_id").type) else 1
+    return _completed(rows, schema_of(ids, bands_of_columns(rows.column_names)))
 
 
 def _read_fits(path: Path) -> tuple[pa.Table, dict[str, str]]:

@@ -18,6 +18,8 @@ from cosmic.contracts.catalogue_schema import SCHEMA as CATALOGUE
 from cosmic.contracts.location import Location
 from cosmic.contracts.plan import Plan
 from cosmic.contracts.status import State
+from cosmic.storage.object_file import ObjectFile
+from cosmic.storage.objects import Output
 
 IN_TABLE = (State.SUCCEEDED, State.PARTIAL)
 SCHEMA = pa.schema(
@@ -44,10 +46,10 @@ def place_in_table(bucket: str, prefix: str, plan: Plan, run_started_at_s: float
     return Location(bucket, f"{prefix}day={day.isoformat()}/{plan.run}.parquet")
 
 
-def write_table_rows(catalogue: Path, run: str, out: Path) -> None:
+def write_table_rows(catalogue: Path | ObjectFile, run: str, out: Path | Output) -> None:
     """Write a catalogue's rows as the table has them, one row group at a time."""
     with (
-        pq.ParquetFile(catalogue) as source,
+        pq.ParquetFile(catalogue, pre_buffer=True) as source,
         pq.ParquetWriter(out, SCHEMA, compression="zstd") as table,
     ):
         for group in range(source.num_row_groups):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Phase = Literal["downloading", "packing", "predicting", "merging", "uploading"]
+Phase = Literal["downloading", "packing", "predicting", "merging", "uploading", "writing"]
 
 
 @dataclass(frozen=True)

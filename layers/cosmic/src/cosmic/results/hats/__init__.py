@@ -1,0 +1,1 @@
+"""A catalogue as HATS, the layout of files by place on the sky that LSDB reads."""

@@ -1,0 +1,144 @@
+"""A catalogue's rows, put in files by place on the sky: more rows than memory holds.
+
+They are read twice, in groups: once to count them, once to append each to the file of its tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from cosmic.contracts.arrow_values import values_of
+from cosmic.contracts.bands import bands_of_columns
+from cosmic.contracts.catalogue_columns import Rows, row_dtype
+from cosmic.contracts.text_ids import MOST_BYTES
+from cosmic.results.catalogue_files import ROW_GROUP_ROWS
+from cosmic.results.hats.healpix import (
+    FACES,
+    ORDER,
+    TILE_ORDER,
+    Pixels,
+    Tile,
+    healpix_index,
+    tiles_of,
+)
+from cosmic.results.read_catalogue import in_schema
+
+AT_ONCE_ROWS = 4_096  # put together in the processor's cache
+POSITION = ["ra", "dec"]
+
+
+@dataclass(frozen=True)
+class SkyCount:
+    """Where rows lie.
+
+    Attributes:
+        tiles: In which they are, in the order of the sky.
+        rows_without_position: Rows that lie in none.
+    """
+
+    tiles: tuple[Tile, ...]
+    rows_without_position: int
+
+    @property
+    def rows(self) -> int:
+        """Rows in tiles."""
+        return sum(tile.rows for tile in self.tiles)
+
+    @classmethod
+    def of(cls, catalogue: pq.ParquetFile, tile_rows: int) -> Self:
+        """Count rows, in tiles of at most so many rows where `TILE_ORDER` allows."""
+        counts = np.zeros(FACES << 2 * TILE_ORDER, np.int64)
+        for group in range(catalogue.num_row_groups):
+            table = catalogue.read_row_group(group, columns=POSITION)
+            found = _tile_pixels(*(values_of(table[name]) for name in POSITION))
+            np.add.at(counts, found[found >= 0], 1)
+        tiles = sorted(tiles_of(counts, tile_rows), key=lambda tile: tile.first)
+        return cls(tuple(tiles), catalogue.metadata.num_rows - int(counts.sum()))
+
+
+class SkyRows:
+    """Rows by tile, in a folder.
+
+    Args:
+        catalogue: Has the rows.
+        tiles: In the order of the sky.
+        folder: Gets a file a tile: as many bytes in all as the rows have.
+    """
+
+    def __init__(self, catalogue: pq.ParquetFile, tiles: Sequence[Tile], folder: Path) -> None:
+        self._tiles, self._folder = tiles, folder
+        self._first = np.array([tile.first for tile in tiles])
+        self._dtype = _dtype_of(catalogue)
+        for group in range(catalogue.num_row_groups):
+            self._append(_rows_of(in_schema(catalogue.read_row_group(group)), self._dtype))
+
+    def _append(self, rows: Rows) -> None:
+        pixels = _tile_pixels(rows["ra"], rows["dec"])
+        # -1 where there is no position, and before the first tile: none.
+        tile = np.searchsorted(self._first, pixels, "right").astype(np.int32) - 1
+        order = np.argsort(tile, kind="stable")
+        starts = np.searchsorted(tile[order], np.arange(len(self._tiles) + 1))
+        by_tile = rows[order].view(np.uint8).reshape(len(rows), -1)
+        for number in np.flatnonzero(np.diff(starts)).tolist():
+            with self._path(number).open("ab") as file:
+                file.write(by_tile[starts[number] : starts[number + 1]].data)
+
+    def __iter__(self) -> Iterator[tuple[Tile, Iterator[tuple[Pixels, Rows]]]]:
+        """Each tile and its rows, in groups: the rows (N,), and their pixels of order 29 (N,).
+
+        They are in the order of these pixels, and in that of the catalogue where they share one.
+        """
+        for number, tile in enumerate(self._tiles):
+            yield tile, self._groups(self._path(number))
+
+    def _groups(self, path: Path) -> Iterator[tuple[Pixels, Rows]]:
+        rows = np.fromfile(path, self._dtype)
+        path.unlink()
+        parts = [rows[s : s + ROW_GROUP_ROWS] for s in range(0, len(rows), ROW_GROUP_ROWS)]
+        # Part by part: what is between positions and pixels takes ten times their memory.
+        pixels = np.concatenate([healpix_index(part["ra"], part["dec"]) for part in parts])
+        order = np.argsort(pixels, kind="stable")
+        for start in range(0, len(rows), ROW_GROUP_ROWS):
+            group = order[start : start + ROW_GROUP_ROWS]
+            yield pixels[group], rows[group]
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number}.rows"
+
+
+def bytes_of(catalogue: pq.ParquetFile) -> int:
+    """Bytes of the files that `SkyRows` makes."""
+    return int(catalogue.metadata.num_rows * _dtype_of(catalogue).itemsize)
+
+
+def _dtype_of(catalogue: pq.ParquetFile) -> np.dtype[np.void]:
+    schema = catalogue.schema_arrow
+    texts = pa.types.is_string(schema.field("object_id").type)
+    return row_dtype(MOST_BYTES if texts else None, bands_of_columns(schema.names))
+
+
+def _rows_of(table: pa.Table, dtype: np.dtype[np.void]) -> Rows:
+    """The same rows, as they lie in a shard."""
+    columns = {name: values_of(table[name]) for name in table.column_names}
+    rows = np.empty(table.num_rows, dtype)
+    for start in range(0, len(rows), AT_ONCE_ROWS):
+        part = slice(start, start + AT_ONCE_ROWS)
+        for name, values in columns.items():
+            rows[name][part] = values[part]
+    return rows
+
+
+def _tile_pixels(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> Pixels:
+    """Pixels of `TILE_ORDER` (N,) in which positions lie; -1 of those that are unknown."""
+    known = np.isfinite(ra) & np.isfinite(dec)
+    pixels = np.full(len(ra), -1)
+    pixels[known] = healpix_index(ra[known], dec[known]) >> 2 * (ORDER - TILE_ORDER)
+    return pixels
