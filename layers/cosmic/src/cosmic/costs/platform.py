@@ -14,6 +14,7 @@ class Platform:
 
     Attributes:
         name: As it is shown.
+        largest_mb: Most memory that a function may have.
         vcpu_speed: Speed of one of its cores, the measured machine's being 1.
         shared_cores: Cores that all ranks share; None: each has its own, by its memory.
         environments_at_once: Environments that start together ...
@@ -29,6 +30,7 @@ class Platform:
     """
 
     name: str
+    largest_mb: int = 10_240
     vcpu_speed: float = 1.0
     shared_cores: float | None = None
     environments_at_once: int = 1000

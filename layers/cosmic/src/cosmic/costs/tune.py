@@ -10,11 +10,12 @@ from cosmic.contracts.engines import ARM_ENGINE, Architecture
 from cosmic.contracts.vcpus import MB_PER_VCPU
 from cosmic.costs.counts import Configuration, Job
 from cosmic.costs.measured import Measured
-from cosmic.costs.platform import Platform
+from cosmic.costs.platform import LAMBDA, Platform
 from cosmic.costs.predict import Prediction, predict
 from cosmic.errors import InputError
 
-MEMORIES_MB = (1024, *(-(-MB_PER_VCPU * halves // 2) for halves in (2, 3, 4, 6, 8, 10)), 10_240)
+HALF_VCPUS = (2, 3, 4, 6, 8, 10)
+MEMORIES_MB = (1024, *(-(-MB_PER_VCPU * n // 2) for n in HALF_VCPUS), LAMBDA.largest_mb)
 WORLD_STEPS = (1, 2, 3, 5, 7)
 LARGEST_WORLD = 10_000
 PARTITION_ROWS = (1278, 2556, 3834, 5112)  # "25" to "100 MB", as the source document names them
@@ -31,7 +32,7 @@ class Constraints:
         architecture: Of the processor that ranks run on.
     """
 
-    max_memory_mb: int = 10_240
+    max_memory_mb: int = LAMBDA.largest_mb
     max_concurrency: int = 1000
     deadline_s: float | None = None
     architecture: Architecture = "x86_64"
