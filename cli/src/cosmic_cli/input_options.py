@@ -144,10 +144,14 @@ def _choices(**said: Any) -> Choices:
 def _check_cutouts(choices: Choices) -> None:
     """Refuse options that need --cutouts, or contradict it."""
     if choices.cutouts is None and (choices.cutout_name or choices.cutout_hdus):
-        hint = "give --cutouts FOLDER, too"
-        raise InputError("--cutout-name and --cutout-hdu say nothing", code="usage", hint=hint)
+        hint = "add --cutouts FOLDER"
+        raise InputError("--cutout-name and --cutout-hdu have no effect", code="usage", hint=hint)
     if choices.cutouts is not None and "image" in choices.names:
-        raise InputError("--cutouts beside --column image=…", code="usage", hint="give one of them")
+        raise InputError(
+            "--cutouts and --column image=… exclude each other",
+            code="usage",
+            hint="give one of them",
+        )
 
 
 def _pairs(words: list[str]) -> dict[str, str]:

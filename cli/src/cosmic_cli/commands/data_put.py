@@ -64,7 +64,7 @@ def put(
     from cosmic_cli.views.steps import shown
 
     if wait and not submit:
-        raise InputError("--wait says nothing", code="usage", hint="give --submit, too")
+        raise InputError("--wait has no effect without --submit", code="usage", hint="add --submit")
     if not model:
         err.print(f"{CAUTION}: {WAY_ON}", highlight=False, soft_wrap=True)
     try:

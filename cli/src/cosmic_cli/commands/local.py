@@ -96,7 +96,7 @@ def template_of(given: Path | None) -> Path:
     found = given or (here if here.is_file() or not source.is_file() else source)
     if not found.is_file():
         hint = "run it in the project's folder, or give --template"
-        raise InputError(f"{found} is not there", code="not-found", hint=hint)
+        raise InputError(f"{found} does not exist", code="not-found", hint=hint)
     return found
 
 

@@ -211,7 +211,7 @@ def _checkpoint_of(model: Path) -> Path:
         path = cards.checkpoint_path(model, str(cards.read_card(model).get("name")))
     if not path.is_file():
         hint = "check its name and folder"
-        raise InputError(f"{path} is not there", code="not-found", hint=hint)
+        raise InputError(f"{path} does not exist", code="not-found", hint=hint)
     return path
 
 

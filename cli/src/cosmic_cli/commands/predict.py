@@ -99,7 +99,7 @@ def _interrupted(into: Path) -> CosmicError:
     if kept is None:
         return Interrupted("stopped by you; nothing was written")
     what = f"{kept[0]:,} of {kept[1]:,} rows are predicted" if kept[1] else "the input is ready"
-    hint = f"`{same_command('--restart')}` goes on"
+    hint = f"`{same_command('--restart')}` continues"
     return Interrupted(f"stopped by you; {what} and kept", hint=hint)
 
 

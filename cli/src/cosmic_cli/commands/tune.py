@@ -118,7 +118,9 @@ def _here(rows: int | None, data: Path | None, past: Workload | None) -> Workloa
     if data is not None:
         return of_folder(data)
     if rows is None:
-        raise InputError("nothing says how many rows", hint="give --rows, --data or --manifest")
+        raise InputError(
+            "the number of rows is not known", hint="give --rows, --data or --manifest"
+        )
     return of_rows(rows, past.job.row_bytes) if past else of_rows(rows)
 
 

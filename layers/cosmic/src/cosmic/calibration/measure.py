@@ -51,7 +51,7 @@ def measure(wanted: Calibration, row_bytes: int, progress: Progress) -> Measured
     """
     if not wanted.model.is_file():
         hint = "give --model a checkpoint"
-        raise InputError(f"{wanted.model} is not there", code="not-found", hint=hint)
+        raise InputError(f"{wanted.model} does not exist", code="not-found", hint=hint)
     checkpoint = wanted.model.read_bytes()
     progress("start-up")
     (start, *found) = _told(wanted, 1, wanted.batch_sizes, progress)

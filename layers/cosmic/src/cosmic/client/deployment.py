@@ -90,7 +90,7 @@ class Deployment:
         """
         if not Path(template).is_file():
             hint = "run it in the project's folder, or name the template"
-            raise InputError(f"{template} is not there", code="not-found", hint=hint)
+            raise InputError(f"{template} does not exist", code="not-found", hint=hint)
         folder = None if state_dir is None else Path(state_dir)
         with stack_package().LocalStack(Path(template), folder, rendezvous=True) as running:
             yield cls(of_local(running))
@@ -116,7 +116,7 @@ class Deployment:
         """
         at = Location(self.bucket, key)
         if not Path(file).is_file():
-            raise InputError(f"{file} is not there", code="not-found", hint="check its name")
+            raise InputError(f"{file} does not exist", code="not-found", hint="check its name")
         self.stack.store().upload(Path(file), at)
         return at.uri
 

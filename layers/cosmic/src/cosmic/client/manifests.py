@@ -55,6 +55,6 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError as error:
         hint = "check its name and folder"
-        raise InputError(f"{path} is not there", code="not-found", hint=hint) from error
+        raise InputError(f"{path} does not exist", code="not-found", hint=hint) from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}", code="unreadable") from error

@@ -90,7 +90,7 @@ class Run:
         return self.status()
 
     def cancel(self) -> str:
-        """Stop the run; `aggregate` then merges what is there and writes the final status.
+        """Stop the run; `aggregate` then merges the existing shards and writes the final status.
 
         Returns:
             The ARN of the execution that was stopped.
@@ -136,7 +136,7 @@ class Run:
         status = self.status()
         if PAGE not in status.outputs:
             message = f"{self.id} is {status.state.value} and has no {PAGE}"
-            hint = f"`{self.stack.command('status', self.id)}` says what there is"
+            hint = f"`{self.stack.command('status', self.id)}` shows what exists"
             raise InputError(message, code="no-report", hint=hint)
         return fetch(self.stack.store(), self.folder, [PAGE], Path(into)) / PAGE
 

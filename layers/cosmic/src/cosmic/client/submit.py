@@ -33,7 +33,7 @@ def submit(stack: Stack, manifest: AnyManifest, limits: Overrides = NOTHING) -> 
     parsed, text = read_manifest(manifest, limits)
     allowed = tuple(stack.outputs.get("OutputPrefixes", "").split(","))
     if not parsed.output.prefix.startswith(allowed):
-        message = f"{stack.bucket} takes no results under {parsed.output.prefix!r}"
+        message = f"{stack.bucket} does not accept results under {parsed.output.prefix!r}"
         raise InputError(message, code="no-prefix", hint=f"use one of {', '.join(allowed)}")
     name = manifest.stem if isinstance(manifest, Path) else parsed.job
     at = Location(stack.bucket, f"{MANIFEST_PREFIX}{name}.json")

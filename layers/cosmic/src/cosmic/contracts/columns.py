@@ -140,7 +140,11 @@ def check_columns(
         lengths = {name: list(shape) for name, (_, shape) in found.items()}
         problems.append(
             Problem(
-                where, "columns differ in length", lengths, "one row an object", "bad-partition"
+                where,
+                "columns differ in length",
+                lengths,
+                "give one row per object",
+                "bad-partition",
             )
         )
     for name, (dtype, shape) in found.items():

@@ -117,13 +117,13 @@ def _read(source: Path | str, client: S3Client | None) -> tuple[pa.Table, dict[s
 
 def _read_file(path: Path) -> tuple[pa.Table, dict[str, str]]:
     if not path.is_file():
-        raise InputError(f"{path} is no file", code="not-found", hint="check its spelling")
+        raise InputError(f"{path} is not a file", code="not-found", hint="check its spelling")
     try:
         return _read_fits(path) if path.suffix == ".fits" else _read_parquet(path)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         hint = "a catalogue is catalogue.parquet or catalogue.fits of a run"
         raise InputError(
-            f"{path} is no catalogue: {error}", code="bad-catalogue", hint=hint
+            f"{path} is not a catalogue: {error}", code="bad-catalogue", hint=hint
         ) from error
 
 

@@ -109,7 +109,7 @@ def rows(sample: Sample, start: int, stop: int) -> Columns:
 def bounds(objects: int, per_partition: int) -> list[tuple[int, int]]:
     """Each partition's first object and the one after its last; the last may be shorter."""
     if per_partition < 1:
-        raise InputError(f"{per_partition} objects a partition", hint="1 or more")
+        raise InputError(f"{per_partition} objects per partition", hint="1 or more")
     return [(i, min(i + per_partition, objects)) for i in range(0, objects, per_partition)]
 
 
