@@ -24,7 +24,7 @@ def read_manifest(manifest: AnyManifest, limits: Overrides = NOTHING) -> tuple[M
         limits: What takes the place of its own `limits`, where it is not None.
 
     Raises:
-        InvalidInput: everything that is wrong with it.
+        InvalidInput: it has mistakes; lists all of them.
         InputError: its file can't be read.
     """
     checked, text = _read(manifest)

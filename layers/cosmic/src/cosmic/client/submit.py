@@ -26,7 +26,7 @@ def submit(stack: Stack, manifest: AnyManifest, limits: Overrides = NOTHING) -> 
         limits: What takes the place of the manifest's `limits`.
 
     Raises:
-        InvalidInput: everything that is wrong with it.
+        InvalidInput: it has mistakes; lists all of them.
         InputError: it can't be read, or the bucket can't be written.
         TransientError: S3 failed.
     """

@@ -280,7 +280,7 @@ def parse_manifest(text: bytes) -> Manifest:
     """Read and check a manifest, or CAI's payload as one.
 
     Raises:
-        InvalidInput: everything that is wrong with it, at once.
+        InvalidInput: it has mistakes; lists all of them.
     """
     if len(text) > MAX_MANIFEST_BYTES:
         _refuse("not-json", f"{len(text)} bytes long", f"at most {MAX_MANIFEST_BYTES} bytes")
@@ -297,7 +297,7 @@ def check_manifest(document: dict[str, Any]) -> Manifest:
     """Check a manifest, or CAI's payload as one, that has been read as JSON.
 
     Raises:
-        InvalidInput: everything that is wrong with it, at once.
+        InvalidInput: it has mistakes; lists all of them.
     """
     if problems := list(_unwritable(document)):
         raise InvalidInput(_first(problems))

@@ -14,7 +14,7 @@ from cosmic.contracts.manifest import Contract
 
 
 class State(StrEnum):
-    """Where a run is.
+    """The state of a run.
 
     `PARTIAL`: rows are missing, but no more than the manifest tolerates.
     """

@@ -52,7 +52,7 @@ def read_catalogue(source: Path | str, *, client: S3Client | None = None) -> Tab
         A masked Table; a column's UCD is its `meta["ucd"]`, the provenance is the table's `meta`.
 
     Raises:
-        InputError: it is not there, is no catalogue, or astropy is not installed.
+        InputError: it does not exist, is not a catalogue, or astropy is not installed.
     """
     try:
         from astropy.table import MaskedColumn, Table
@@ -80,7 +80,7 @@ def read_catalogue_pandas(source: Path | str, *, client: S3Client | None = None)
         source, client: As `read_catalogue`.
 
     Raises:
-        InputError: it is not there, is no catalogue, or pandas is not installed.
+        InputError: it does not exist, is not a catalogue, or pandas is not installed.
     """
     try:
         import pandas as pd

@@ -40,7 +40,7 @@ class Inference:
     shard_rows: int = SHARD_ROWS
 
     def as_manifest(self, rows: int) -> dict[str, Any]:
-        """As a manifest says it, for so many rows."""
+        """As a manifest says it, for this number of rows."""
         return {
             "batch_size": self.batch_size,
             "engine": self.engine,

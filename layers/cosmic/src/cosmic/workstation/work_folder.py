@@ -103,7 +103,7 @@ def work_folder(root: Path, *, restart: bool = False) -> Iterator[WorkFolder]:
     After an error it stays if it is worth it; else nothing that was made stays.
 
     Args:
-        root: The folder; made if it isn't there.
+        root: The folder; made if it does not exist.
         restart: Whether what is in it is dropped.
 
     Raises:

@@ -12,7 +12,7 @@ def image_layout(shape: Shape, bands: int) -> str | None:
 
     Args:
         shape: Of one row; axes that aren't known are told when rows are read.
-        bands: So many it has.
+        bands: The number of its bands.
     """
     n, found = bands, None
     match shape:

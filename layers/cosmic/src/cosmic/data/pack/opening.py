@@ -109,7 +109,7 @@ def opened(path: Path) -> Iterator[Source]:
     """A file for as long as the block lasts.
 
     Raises:
-        InputError: it is not what its name says.
+        InputError: it does not have the format that its name says.
     """
     with _parsed(path):
         source = open_npy_folder(path) if path.is_dir() else READERS[suffix_of(path)](path)

@@ -133,7 +133,7 @@ def write_dataset(
     """Write a sample as native partitions `0.safetensors`, `1.safetensors`, ...
 
     Args:
-        out: Folder; made if it isn't there.
+        out: Folder; made if it does not exist.
         sample: What to write.
         per_partition: Objects in a partition.
         workers: Threads; None takes one a core.

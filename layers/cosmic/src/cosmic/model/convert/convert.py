@@ -78,7 +78,7 @@ def convert(
         source: A module saved whole (plain or wrapped in DataParallel), or a state dict.
         out: The safetensors file to write.
         name: The model's name in catalogues; the source's file name if None.
-        heads: Attention heads, where the file doesn't tell.
+        heads: Attention heads, if the file doesn't tell.
 
     Raises:
         InputError: it can't be read, or is not one; the message says what was found.
