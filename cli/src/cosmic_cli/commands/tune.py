@@ -44,14 +44,14 @@ MaxMemory = Annotated[
     int, typer.Option(min=1024, max=10_240, help="Largest memory of a rank's function, in MB.")
 ]
 MaxConcurrency = Annotated[
-    int, typer.Option(min=1, max=10_000, help="Most ranks that run at once.")
+    int, typer.Option(min=1, max=10_000, help="Maximum number of ranks at once.")
 ]
 Deadline = Annotated[
     float | None, typer.Option(min=0.0, help="Longest acceptable duration of the run, in seconds.")
 ]
 Processor = Annotated[
     Architecture,
-    typer.Option(help="Processor of the ranks, for the price; say how fast it is by --vcpu-speed."),
+    typer.Option(help="Processor of the ranks, for the price; give its speed with --vcpu-speed."),
 ]
 Warm = Annotated[bool, typer.Option("--warm", help="Assume warm environments.")]
 Speed = Annotated[
