@@ -102,13 +102,13 @@ def test_deployed_used_and_removed_leaves_nothing(
     assert new_children() == []
     with socket.socket() as probe:
         assert probe.connect_ex((str(address.hostname), int(address.port or 0))) != 0
-    with pytest.raises(CosmicError, match="no stack runs"):
+    with pytest.raises(CosmicError, match="no stack is running"):
         Deployment.local(tmp_path / "state")
 
 
 def test_no_template_starts_nothing(tmp_path: Path) -> None:
     with (
-        pytest.raises(InputError, match="is not there"),
+        pytest.raises(InputError, match="does not exist"),
         Deployment.start(tmp_path / "template.yaml"),
     ):
         pass

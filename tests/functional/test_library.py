@@ -74,7 +74,7 @@ def test_a_manifest_in_any_form(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as caught:
         validate_manifest({**MANIFEST, "version": 2, "job": "No Way"})
     assert {p.pointer for p in caught.value.problems} == {"/version", "/job"}
-    with pytest.raises(InputError, match="is not there"):
+    with pytest.raises(InputError, match="does not exist"):
         validate_manifest(tmp_path / "none.json")
 
 
@@ -182,7 +182,7 @@ def test_input_that_can_not_be_run(home: Path, tmp_path: Path, data: Any, says: 
 def test_what_is_no_catalogue(tmp_path: Path, home: Path) -> None:
     for name in ("x.parquet", "x.fits"):
         (tmp_path / name).write_bytes(b"nothing of the kind")
-        with pytest.raises(InputError, match="is no catalogue") as caught:
+        with pytest.raises(InputError, match="is not a catalogue") as caught:
             read_catalogue(tmp_path / name)
         assert caught.value.code == "bad-catalogue"
     with pytest.raises(InputError, match="is no file"):

@@ -362,7 +362,9 @@ def test_ctrl_c_says_how_to_go_on_and_the_command_does(
     assert done.returncode == 130, done.stderr
     assert done.stdout == ""
     assert f"of {ROWS} rows are predicted and kept" in done.stderr
-    assert f"`cosmic predict {files} --out '{tmp_path}/my out' --threads 1` goes on" in done.stderr
+    assert (
+        f"`cosmic predict {files} --out '{tmp_path}/my out' --threads 1` continues" in done.stderr
+    )
     assert [p.name for p in (tmp_path / "my out").iterdir()] == [NAME]
     done = command(*words, "--json", "--no-page")
     assert done.returncode == 0, done.stderr

@@ -24,7 +24,7 @@ def test_a_deployment_has_the_engine_of_the_image_unless_it_names_others() -> No
 
 @pytest.mark.parametrize("engines", ["", "tensorflow", "openvino,tensorrt"])
 def test_engines_that_nobody_knows_are_refused(engines: str) -> None:
-    with pytest.raises(ValidationError, match="engines are some of"):
+    with pytest.raises(ValidationError, match="engines must be among"):
         InitSettings.from_environment({**ENVIRONMENT, "COSMIC_ENGINES": engines})
 
 

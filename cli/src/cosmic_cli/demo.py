@@ -53,7 +53,7 @@ def run_demo(options: DemoOptions, console: Console) -> tuple[Status, Path]:
     for needed in (TEMPLATE, CHECKPOINT):
         if not (options.root / needed).is_file():
             raise InputError(
-                f"{options.root / needed} is not there",
+                f"{options.root / needed} does not exist",
                 code="no-project",
                 hint="run the demo in the project's folder, or give --root",
             )

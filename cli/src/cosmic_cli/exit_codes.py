@@ -89,9 +89,9 @@ def report_bug(error: Exception, *, as_json: bool = False) -> Exit:
     trace = _write_trace(error)
     summary = f"{type(error).__name__}: {error}".strip()
     message = (
-        f"{summary}. This is a bug in cosmic, not a mistake of yours. Please report it with the "
-        f"file {trace}, which has the trace, the versions and the command line; look through it "
-        "first, it may name files and buckets of yours."
+        f"{summary}. This is a bug in cosmic, not a mistake on your side. Please report it with "
+        f"the file {trace}, which has the trace, the versions and the command line; check it "
+        "first, because it may name your files and buckets."
     )
     if as_json:
         _document(Exit.BUG, code="bug", message=message, hint="", trace=str(trace))

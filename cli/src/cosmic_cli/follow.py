@@ -23,4 +23,6 @@ def follow_to_end(run: Run) -> Status:
     except KeyboardInterrupt as error:
         stop, wait = (run.stack.command(word, run.id) for word in ("cancel", "watch"))
         hint = f"`{stop}` stops it, `{wait}` follows it again"
-        raise Interrupted(f"no longer following {run.id}, which goes on", hint=hint) from error
+        raise Interrupted(
+            f"stopped following {run.id}, which is still running", hint=hint
+        ) from error

@@ -22,19 +22,21 @@ CHOICES: dict[str, tuple[Any, Any]] = {
     "column": (
         Annotated[
             list[str] | None,
-            typer.Option(metavar="OURS=THEIRS", help="Their name of a column; a,b,c,… for bands."),
+            typer.Option(
+                metavar="OURS=THEIRS", help="The file's name of a column; a,b,c,… for bands."
+            ),
         ],
         None,
     ),
     "bands": (
         Annotated[
             str | None,
-            typer.Option(help="Bands to take, such as griz; else those of the model, or ugriz."),
+            typer.Option(help="Bands to use, such as griz; by default the model's, or ugriz."),
         ],
         None,
     ),
     "without": (
-        Annotated[list[str] | None, typer.Option(metavar="OURS", help="A column not to take.")],
+        Annotated[list[str] | None, typer.Option(metavar="OURS", help="A column to leave out.")],
         None,
     ),
     "hdu": (
@@ -50,36 +52,37 @@ CHOICES: dict[str, tuple[Any, Any]] = {
         None,
     ),
     "image_scale": (
-        Annotated[float | None, typer.Option(help="Nanomaggies of one unit of their pixels.")],
+        Annotated[float | None, typer.Option(help="Nanomaggies per unit of the pixels.")],
         None,
     ),
     "pixel_scale": (
-        Annotated[float | None, typer.Option(help="Arcseconds of a side of their pixels.")],
+        Annotated[float | None, typer.Option(help="Side of the pixels, in arcseconds.")],
         None,
     ),
     "cutouts": (
         Annotated[
             Path | None,
-            typer.Option(help="Folder of a FITS file an object, or an .npy of all images."),
+            typer.Option(help="Folder with a FITS file per object, or .npy of all images."),
         ],
         None,
     ),
     "cutout_name": (
-        Annotated[
-            str, typer.Option(help="Column that names an object's cutout; else its id does.")
-        ],
+        Annotated[str, typer.Option(help="Column that names the cutouts; by default the ids do.")],
         "",
     ),
     "cutout_hdu": (
         Annotated[
             list[str] | None,
-            typer.Option(metavar="NAME", help="HDU of a cutout to read; several are its bands."),
+            typer.Option(
+                metavar="NAME", help="HDU of a cutout to read; give several for its bands."
+            ),
         ],
         None,
     ),
     "number_objects": (
         Annotated[
-            bool, typer.Option("--number-objects", help="Number objects, don't take their ids.")
+            bool,
+            typer.Option("--number-objects", help="Number the objects instead of using their ids."),
         ],
         False,
     ),
@@ -87,7 +90,7 @@ CHOICES: dict[str, tuple[Any, Any]] = {
         Annotated[
             bool,
             typer.Option(
-                "--unchecked-pixels", help="Take pixels that disagree with the magnitudes."
+                "--unchecked-pixels", help="Accept pixels that disagree with the magnitudes."
             ),
         ],
         False,
@@ -144,10 +147,14 @@ def _choices(**said: Any) -> Choices:
 def _check_cutouts(choices: Choices) -> None:
     """Refuse options that need --cutouts, or contradict it."""
     if choices.cutouts is None and (choices.cutout_name or choices.cutout_hdus):
-        hint = "give --cutouts FOLDER, too"
-        raise InputError("--cutout-name and --cutout-hdu say nothing", code="usage", hint=hint)
+        hint = "add --cutouts FOLDER"
+        raise InputError("--cutout-name and --cutout-hdu have no effect", code="usage", hint=hint)
     if choices.cutouts is not None and "image" in choices.names:
-        raise InputError("--cutouts beside --column image=…", code="usage", hint="give one of them")
+        raise InputError(
+            "--cutouts and --column image=… exclude each other",
+            code="usage",
+            hint="give one of them",
+        )
 
 
 def _pairs(words: list[str]) -> dict[str, str]:

@@ -119,14 +119,14 @@ def _unexpected(error: Exception, *, as_json: bool) -> int:
         return Exit.FAILED
     if isinstance(error, OSError) and error.errno in FULL:
         where = f"{error.filename}: " if error.filename else ""
-        full = CosmicError(f"{where}{error.strerror}", code="disk-full", hint="make room there")
+        full = CosmicError(
+            f"{where}{error.strerror}", code="disk-full", hint="free some space there"
+        )
         _let_go(sys.stdout)
         return report(full, as_json=as_json)
     if isinstance(error, MemoryError):
         hint = "close other programs, or give it less at a time"
-        return report(
-            CosmicError("no memory is left", code="no-memory", hint=hint), as_json=as_json
-        )
+        return report(CosmicError("out of memory", code="no-memory", hint=hint), as_json=as_json)
     if isinstance(error, ModuleNotFoundError) and (missing := _optional(error)):
         return report(missing, as_json=as_json)
     return report_bug(error, as_json=as_json)

@@ -161,7 +161,7 @@ def _data(options: StackOptions, folder: Path) -> contextlib.AbstractContextMana
         return contextlib.nullcontext()
     data = options.data.resolve()
     if any(data.is_relative_to(folder / name) for name in TEMPORARY):
-        message = f"{data} is among what the stack removes at its end"
+        message = f"{data} is in a folder that the stack removes when it ends"
         raise DataError(message, hint="give a folder outside the state directory")
     return opened(data, {"stack": options.name, "region": options.region})
 

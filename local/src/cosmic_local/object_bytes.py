@@ -40,7 +40,7 @@ class ObjectBytes:
         self._remove()
 
     def read(self, size: int = -1) -> bytes:
-        """So many bytes, or all.
+        """This many bytes, or all.
 
         Raises:
             ValueError: the object is gone.

@@ -231,7 +231,9 @@ def up(options: StackOptions, start_timeout_s: float = 60.0) -> StackHandle:
     folder = options.state_dir.resolve()
     found = state.read(folder)
     if found is not None and found.process() is not None:
-        raise StackError(f"a stack runs already at {found.endpoint_url}", hint="stop it first")
+        raise StackError(
+            f"a stack is already running at {found.endpoint_url}", hint="stop it first"
+        )
     # Until it is ready it ends with this process, whatever interrupts that.
     process, info = _launch(replace(options, state_dir=folder), start_timeout_s)
     _release(process)
@@ -247,7 +249,7 @@ def attach(state_dir: Path) -> StackHandle:
     folder = state_dir.resolve()
     found = state.read(folder)
     if found is None or found.process() is None:
-        message, hint = f"no stack runs in {folder}", "`cosmic local up` starts one"
+        message, hint = f"no stack is running in {folder}", "`cosmic local up` starts one"
         raise StackError(message, code="no-stack", hint=hint)
     return StackHandle(folder, found)
 

@@ -203,7 +203,7 @@ def test_a_detached_stack_outlives_its_starter_and_is_taken_down(tmp_path: Path)
     try:
         assert done.stdout.strip() == stack.endpoint_url
         stack.client("lambda").invoke(FunctionName="cosmic-First", Payload=b"{}")
-        with pytest.raises(StackError, match="runs already"):
+        with pytest.raises(StackError, match="is already running"):
             up(StackOptions(APP / "template.yaml", tmp_path))
         assert stack.alive
         pids = family(stack.info.pid)

@@ -89,7 +89,7 @@ def test_a_tensor_of_a_type_that_numpy_lacks_is_refused(
 ) -> None:
     found = tensors(objects)
     save_file({**found, "magnitudes": found["magnitudes"].bfloat16()}, tmp_path / "a.safetensors")
-    with pytest.raises(InputError, match="mag \\(magnitudes\\) is BF16, which is not read"):
+    with pytest.raises(InputError, match="mag \\(magnitudes\\) is BF16, which is not supported"):
         packed(tmp_path / "a.safetensors")
 
 
@@ -247,7 +247,7 @@ def test_objects_without_a_cutout_and_cutouts_without_an_object_are_said(
     done = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
     assert "1 objects have no cutout" in done.output
-    assert "1 cutouts are of no object: stranger.fits" in done.output
+    assert "1 cutouts belong to no object: stranger.fits" in done.output
     assert "1 images without any pixel" in done.output
 
 
@@ -291,7 +291,7 @@ def twice(files: list[Path]) -> str:
 def of_others(files: list[Path]) -> str:
     for number, file in enumerate(files):
         file.rename(file.parent / f"x{number}.fits")
-    return "no cutout in .* is of an object: there are x0.fits"
+    return "no cutout in .* belongs to an object; there are x0.fits"
 
 
 def none_at_all(files: list[Path]) -> str:
@@ -376,7 +376,7 @@ def test_half_a_gzipped_file_is_refused(objects: Columns, tmp_path: Path, packed
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--cutout-name", "file"], "--cutout-name and --cutout-hdu say nothing"),
+        (["--cutout-name", "file"], "--cutout-name and --cutout-hdu have no effect"),
         (["--cutouts", "x", "--column", "image=y"], "--cutouts beside --column image"),
     ],
 )

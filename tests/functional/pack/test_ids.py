@@ -57,7 +57,7 @@ def test_one_text_among_all_files_makes_all_ids_text(objects: Columns, tmp_path:
     made_up = [str(1_000_000_000 + i) for i in range(7)]
     assert ids_in(tmp_path / "out") == [*map(str, numbers), *made_up, *"bcdefg", "012"]
     assert json.loads(done.stdout)["ids"] == "text"
-    assert "object_id kept as text: 'b' in c.npz is no whole number below 2^63" in done.stderr
+    assert "object_id kept as text: 'b' in c.npz is not a whole number below 2^63" in done.stderr
     assert "object_id made up" in done.stderr
     widths = [load_file(tmp_path / f"out/{i}.safetensors")["object_id"].shape[1] for i in range(5)]
     assert widths == [1, 10, 10, 1, 3]
@@ -95,7 +95,7 @@ def test_text_that_is_almost_a_number_stays_text(
     done = run("pack", tmp_path / "in", "--out", tmp_path / "out")
     assert ids_in(tmp_path / "out") == texts
     repeated = ", ".join(sorted({"12", odd}))
-    assert f"object_id comes again in 2 rows, such as {repeated}" in done.stderr
+    assert f"object_id is repeated in 2 rows, such as {repeated}" in done.stderr
 
 
 def test_partitions_of_both_kinds_are_packed_into_one_data_set(

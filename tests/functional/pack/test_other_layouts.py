@@ -213,7 +213,9 @@ def test_numbers_of_a_kind_that_is_not_read_are_named(
 ) -> None:
     tensors = {n: torch.from_numpy(objects[n]) for n in ("image", "mag", "object_id")}
     save_file({**tensors, "image": tensors["image"].bfloat16()}, tmp_path / "a.safetensors")
-    with pytest.raises(InputError, match=r"image is BF16, which is not read \(convert it to float"):
+    with pytest.raises(
+        InputError, match=r"image is BF16, which is not supported \(convert it to float"
+    ):
         packed(tmp_path / "a.safetensors")
 
 
@@ -243,7 +245,9 @@ def test_other_columns_of_which_no_value_is_plausible_are_missing_and_said(
     files = files_of([tmp_path / "a.npz"])
     found = pack(files, tmp_path / "out", Choices(), partition_bytes=1 << 20)
     (line,) = warnings_of(found, [])
-    assert line.startswith(f"none of {objects[name].size} values of {name} can be one, such as ")
+    assert line.startswith(
+        f"none of the {objects[name].size} values of {name} is possible, such as "
+    )
 
 
 def test_a_column_of_nothing_but_sentinels_is_missing(

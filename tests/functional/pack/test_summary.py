@@ -103,7 +103,7 @@ def test_repeated_ids_and_bad_images_are_counted(objects: Columns, tmp_path: Pat
         "images_with_bad_pixels": 1,
         "images_with_an_empty_band": 2,
     }
-    assert "object_id comes again in 1 rows, such as 42" in done.stderr
+    assert "object_id is repeated in 1 rows, such as 42" in done.stderr
     assert "2 images with a band of nothing but zeros" in done.stderr
 
 

@@ -187,7 +187,7 @@ def bfloat(model: ViT_Astro) -> None:
         (scale, "blocks.0.attn.scale is 1.0"),
         (layer, "extra.bias is unknown; extra.weight is unknown"),
         (width, r"blocks.1.mlp.fc1.weight has shape \[100, 48\], expected \[192, 48\]"),
-        (bfloat, "head.weight is made of numbers that are not read"),
+        (bfloat, "head.weight has numbers of a type that is not supported"),
     ],
 )
 def test_a_model_that_computes_something_else_is_refused(
@@ -209,9 +209,9 @@ def test_a_model_that_computes_something_else_is_refused(
         (nn.Linear(2, 2), "patch_embed.proj.weight is missing"),
         (torch.ones(3), "it holds one StoredTensor"),
         ({"lr": 0.1}, "'lr' is a float"),
-        ({}, "a dictionary of 0 things"),
+        ({}, "a dictionary of 0 items"),
         ([1], "it holds one list"),
-        (nn.DataParallel(nn.DataParallel(nn.Linear(2, 2))), "no AstroMAE"),
+        (nn.DataParallel(nn.DataParallel(nn.Linear(2, 2))), "not an AstroMAE"),
     ],
 )
 def test_other_things_are_refused_by_what_they_are(

@@ -161,7 +161,7 @@ def test_a_damaged_mark_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("")
-    with pytest.raises(DataError, match="something else than a local stack's data"):
+    with pytest.raises(DataError, match="something other than a local stack's data"):
         opened(tmp_path, OURS).__enter__()
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 

@@ -87,8 +87,8 @@ def test_resolves(resolver: Resolver, value: Any, expected: Any) -> None:
     [
         ({"Ref": "Nothing"}, "no parameter or resource 'Nothing'"),
         ({"Fn::GetAtt": ["Odd", "Arn"]}, "no ARN for Odd, a AWS::Odd::Thing"),
-        ({"Fn::GetAtt": ["Odd", "Shape"]}, r"no Odd\.Shape \(a AWS::Odd::Thing\)"),
-        ({"Fn::ImportValue": "x"}, "knows no Fn::ImportValue"),
+        ({"Fn::GetAtt": ["Odd", "Shape"]}, r"support Odd\.Shape \(a AWS::Odd::Thing\)"),
+        ({"Fn::ImportValue": "x"}, "does not support Fn::ImportValue"),
         ({"Fn::Select": [5, ["a"]]}, "Fn::Select"),
         ({"Fn::FindInMap": ["Sizes", "large", "MB"]}, "no mapping"),
         ({"Fn::If": ["Never", 1, 2]}, "no condition 'Never'"),

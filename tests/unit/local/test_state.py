@@ -37,7 +37,7 @@ def test_it_is_read_as_written(tmp_path: Path) -> None:
 
 def test_a_reused_pid_is_not_the_stack(tmp_path: Path) -> None:
     state.write(tmp_path, info(state.own_start() - 100))
-    with pytest.raises(StackError, match="no stack runs"):
+    with pytest.raises(StackError, match="no stack is running"):
         attach(tmp_path)
     assert not down(tmp_path)
     assert state.read(tmp_path) is None
@@ -53,5 +53,5 @@ def test_a_broken_file_is_an_error(tmp_path: Path, text: str) -> None:
 def test_no_stack_is_said_so(tmp_path: Path) -> None:
     assert state.read(tmp_path) is None
     assert not down(tmp_path)
-    with pytest.raises(StackError, match="no stack runs"):
+    with pytest.raises(StackError, match="no stack is running"):
         attach(tmp_path)

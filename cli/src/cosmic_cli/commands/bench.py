@@ -64,7 +64,7 @@ def benches(root: Path) -> dict[str, str]:
     folder = root / "bench"
     if not (folder / "__init__.py").is_file():
         hint = "go into a checkout of the project, or give --root"
-        raise InputError(f"{folder.resolve()} is not there", code="not-found", hint=hint)
+        raise InputError(f"{folder.resolve()} does not exist", code="not-found", hint=hint)
     packages = {p.parent.name: f"bench.{p.parent.name}" for p in folder.glob("*/__main__.py")}
     modules = {
         f"{path.parent.name}.{path.stem}": f"bench.{path.parent.name}.{path.stem}"

@@ -24,9 +24,9 @@ from cosmic_cli.options import AsJson, on_run
 
 app = typer.Typer(help="Coming from CAI.", no_args_is_help=True)
 
-Into = Annotated[Path, typer.Option(help="Folder in which <result_path> is made.")]
+Into = Annotated[Path, typer.Option(help="Folder in which to make <result_path>.")]
 ResultPath = Annotated[
-    str | None, typer.Option(help="Instead of the manifest's, or of the run's id.")
+    str | None, typer.Option(help="Used instead of the manifest's, or of the run's id.")
 ]
 
 

@@ -35,7 +35,7 @@ def synth(
         str, typer.Option(help="catalog (real galaxies), mock, legacy, deep or faint.")
     ] = "legacy",
     objects: Annotated[
-        int | None, typer.Option(help="How many; all there are of catalog if left out.")
+        int | None, typer.Option(help="Number of objects; for catalog, all by default.")
     ] = None,
     partition_size: Annotated[str, typer.Option(help="Size of a partition.")] = "25MB",
     per_partition: Annotated[
@@ -43,7 +43,7 @@ def synth(
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed makes the same objects.")] = 0,
     split: Annotated[
-        str, typer.Option(help="Real galaxies it is made of: held-out test, train or all.")
+        str, typer.Option(help="Real galaxies to use: held-out test, train or all.")
     ] = "test",
     as_json: AsJson = False,
 ) -> None:
@@ -220,7 +220,7 @@ def derive(
     ).parent,
     as_json: AsJson = False,
 ) -> None:
-    """Make the shipped tables of galaxies and templates anew (needs `kcorrect` and `astropy`).
+    """Rebuild the shipped tables of galaxies and templates (needs `kcorrect` and `astropy`).
 
     Example: cosmic data derive --out tables
 

@@ -28,7 +28,7 @@ def put(
         typer.Argument(metavar="FILE…", help="Files, folders of them, or s3:// URIs of both."),
     ],
     name: Annotated[
-        str, typer.Option(help="Of data set and job; that of the first file by default.")
+        str, typer.Option(help="Name of data set and job; by default that of the first file.")
     ] = "",
     model: Annotated[
         str, typer.Option(help="Checkpoint or its URI; the one that comes with Cosmic by default.")
@@ -37,10 +37,11 @@ def put(
         Path | None, typer.Option(help="The manifest's file; NAME.json by default.")
     ] = None,
     world_size: Annotated[
-        int | None, typer.Option(min=1, max=10_000, help="Number of ranks, in the manifest.")
+        int | None,
+        typer.Option(min=1, max=10_000, help="Number of ranks to put into the manifest."),
     ] = None,
     partition_size: Annotated[str, typer.Option(help="Size of a partition.")] = "25MB",
-    submit: Annotated[bool, typer.Option("--submit", help="Start the run, too.")] = False,
+    submit: Annotated[bool, typer.Option("--submit", help="Also start the run.")] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="With --submit: follow the run to its end.")
     ] = False,
@@ -48,8 +49,9 @@ def put(
 ) -> None:
     """Pack files, upload them and a model into the bucket, and write the manifest to submit.
 
-    They go to data/NAME/ in the bucket, and nothing there is ever written over. What was stopped
-    goes on with the same command: what is in the bucket with its checksum is not uploaded again.
+    They go to data/NAME/ in the bucket, where nothing is ever overwritten. If it is stopped, the
+    same command continues: partitions that are in the bucket with the right checksum are not
+    uploaded again.
 
     Example: cosmic data put galaxies.fits --local --submit --wait
 
@@ -64,7 +66,7 @@ def put(
     from cosmic_cli.views.steps import shown
 
     if wait and not submit:
-        raise InputError("--wait says nothing", code="usage", hint="give --submit, too")
+        raise InputError("--wait has no effect without --submit", code="usage", hint="add --submit")
     if not model:
         err.print(f"{CAUTION}: {WAY_ON}", highlight=False, soft_wrap=True)
     try:

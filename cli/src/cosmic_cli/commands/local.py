@@ -26,28 +26,28 @@ BUILT = Path(".aws-sam/build/template.yaml")
 def up_command(
     template: Annotated[
         Path | None,
-        typer.Option(help="The SAM template; template.yaml here, or of the source that runs."),
+        typer.Option(help="The SAM template; by default template.yaml here or in the source."),
     ] = None,
     state_dir: StateDir = STATE_DIR,
     host: Annotated[str, typer.Option(help="Address that the emulator listens on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port of the emulator; 0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(help="Port of the emulator; 0 picks a free one.")] = 0,
     lambda_endpoint: Annotated[
         str, typer.Option(help="URL where functions run, such as that of `sam local start-lambda`.")
     ] = "",
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder that keeps the bucket and the runs beyond the stack's end."),
+        typer.Option(help="Folder that keeps the bucket and the runs after the stack ends."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Start the stack, which runs until `cosmic local down`.
 
-    Without --data, all that is in it goes as it ends. With it, the next stack with that folder
-    has the same bucket and runs; runs that had not ended were interrupted, and can be resumed.
+    Without --data, everything in the stack is removed when it ends. With it, the next stack with
+    that folder has the same bucket and runs; runs that were interrupted can be resumed.
 
     With --lambda-endpoint, ranks communicate through the bucket: containers cannot reach a
-    rendezvous server on this machine. No more functions run at once than the free memory holds;
-    of runs with more ranks, the others wait.
+    rendezvous server on this machine. Only as many functions run at once as the free memory
+    holds; further ranks wait.
 
     Example: cosmic local up
 
@@ -96,7 +96,7 @@ def template_of(given: Path | None) -> Path:
     found = given or (here if here.is_file() or not source.is_file() else source)
     if not found.is_file():
         hint = "run it in the project's folder, or give --template"
-        raise InputError(f"{found} is not there", code="not-found", hint=hint)
+        raise InputError(f"{found} does not exist", code="not-found", hint=hint)
     return found
 
 

@@ -40,22 +40,23 @@ def train(
     ] = DEFAULT.objects,
     steps: Annotated[int, typer.Option(help="Batches; with --data, at most.")] = DEFAULT.steps,
     batch: Annotated[int, typer.Option(help="Objects in a batch.")] = DEFAULT.batch,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = DEFAULT.seed,
+    seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = DEFAULT.seed,
     threads: Annotated[int, typer.Option(help="The result depends on it.")] = DEFAULT.threads,
     patience: Annotated[
-        int, typer.Option(help="With --data: validations without a better one before it stops.")
+        int, typer.Option(help="With --data: stop after so many validations without improvement.")
     ] = 8,
     pixel_scale: Annotated[
         float | None,
-        typer.Option(help="With --data: arcseconds a pixel, where the partitions don't say it."),
+        typer.Option(help="With --data: arcseconds per pixel, if the partitions don't say."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a model, calibrate its errors and p(z), test it and write its card.
 
-    With --data it learns from your own partitions: 70 % of the objects, split by a hash of their
-    ids; 10 % each tell when to stop, calibrate and test. Stopped, it goes on when the command is
-    repeated. Without, from the built-in galaxies.
+    With --data, the model is trained on your own partitions. The objects are split by a hash of
+    their ids: 70 % for training, 10 % each for deciding when to stop, for calibration and for
+    testing. If it is stopped, the same command continues. Without --data, it is trained on the
+    built-in galaxies.
 
     Example: cosmic model train --data partitions --out models/mine --name mine --steps 500
 
@@ -154,13 +155,15 @@ def calibrate(
 def verify(
     model: Annotated[Path, typer.Argument(help="A checkpoint, or the folder of one and its card.")],
     quick: Annotated[bool, typer.Option(help="Only 1,024 objects of each test.")] = False,
-    sha256: Annotated[str | None, typer.Option(help="What the file's has to be.")] = None,
+    sha256: Annotated[
+        str | None, typer.Option(help="The checksum that the file must have.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check a model: checksum, that it loads, that all engines agree, that its card holds.
 
     Every engine that is installed predicts the same 64 built-in galaxies. The card's checksum and
-    metrics are made anew if there is a card. Exits with 1 if anything differs.
+    metrics are computed again if there is a card. Exits with 1 if anything differs.
 
     Example: cosmic model verify models/tiny --quick
 
@@ -211,7 +214,7 @@ def _checkpoint_of(model: Path) -> Path:
         path = cards.checkpoint_path(model, str(cards.read_card(model).get("name")))
     if not path.is_file():
         hint = "check its name and folder"
-        raise InputError(f"{path} is not there", code="not-found", hint=hint)
+        raise InputError(f"{path} does not exist", code="not-found", hint=hint)
     return path
 
 

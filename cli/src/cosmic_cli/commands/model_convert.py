@@ -13,14 +13,14 @@ from cosmic_cli.options import AsJson
 
 def convert(
     checkpoint: Annotated[
-        Path, typer.Argument(help="What torch.save wrote: a module, or a state.")
+        Path, typer.Argument(help="What torch.save wrote: a module or a state dict.")
     ],
     out: Annotated[Path, typer.Option(help="The safetensors file to write.")],
     name: Annotated[
-        str | None, typer.Option(help="The model's name; the file's if not given.")
+        str | None, typer.Option(help="The model's name; by default the file's.")
     ] = None,
     heads: Annotated[
-        int | None, typer.Option(min=1, help="Attention heads, where the file doesn't tell.")
+        int | None, typer.Option(min=1, help="Attention heads, if the file doesn't tell.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -35,9 +35,10 @@ def plan(
     """Show what a manifest would do: ranks, bytes, memory, time and cost, or why it is refused.
 
     Checks data and model as `init` would; writes nothing and starts nothing. Time and cost depend
-    on how fast this model runs, which `cosmic tune` or a finished run of it tells. Without either,
-    only the cost of requests and state transitions is known, and what the run may cost at most:
-    with every function at its time limit. --max-cost compares with that, or with what is expected.
+    on how fast this model runs, which `cosmic tune` or a finished run of it says. Without either,
+    only the cost of requests and state transitions is known, and the most that the run may cost:
+    with every function at its time limit. --max-cost is compared with the expected cost if there
+    is one, otherwise with that maximum.
 
     Example: cosmic plan manifest.json --local
 

@@ -30,7 +30,7 @@ def plots(
     for needed in (catalogue, metrics):
         if not needed.is_file():
             hint = "copy the run's results here with `cosmic results RUN`"
-            raise InputError(f"{needed} is not there", code="not-found", hint=hint)
+            raise InputError(f"{needed} does not exist", code="not-found", hint=hint)
     paths = [str(p) for p in write_plots(catalogue, json.loads(metrics.read_bytes()), into)]
     if as_json:
         show_json({"plots": paths})

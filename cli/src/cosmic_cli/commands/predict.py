@@ -41,18 +41,18 @@ def predict(
         int | None, typer.Option(min=1, help="Threads of the model; all cores by default.")
     ] = None,
     page: Annotated[
-        bool, typer.Option("--page/--no-page", help="Make the page and the plots, too.")
+        bool, typer.Option("--page/--no-page", help="Also make the page and the plots.")
     ] = True,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Drop what is in --out and begin anew.")
+        bool, typer.Option("--restart", help="Discard what is in --out and start over.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Predict redshifts of the objects in files, on this machine: catalogue, metrics, page, plots.
 
-    Reads what `cosmic data pack` reads, and partitions as they are. What was stopped, by Ctrl-C
-    or a power cut, goes on with the same command. Without --model, the model is one that shows
-    that the pipeline works; it is not meant for science.
+    Reads the formats of `cosmic data pack`, and partitions directly. If it is stopped, by Ctrl-C
+    or a power cut, the same command continues. Without --model, it uses a model that shows that
+    the pipeline works; it is not meant for science.
 
     Example: cosmic predict galaxies.fits --out z
 
@@ -99,7 +99,7 @@ def _interrupted(into: Path) -> CosmicError:
     if kept is None:
         return Interrupted("stopped by you; nothing was written")
     what = f"{kept[0]:,} of {kept[1]:,} rows are predicted" if kept[1] else "the input is ready"
-    hint = f"`{same_command('--restart')}` goes on"
+    hint = f"`{same_command('--restart')}` continues"
     return Interrupted(f"stopped by you; {what} and kept", hint=hint)
 
 

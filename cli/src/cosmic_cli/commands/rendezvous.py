@@ -16,17 +16,17 @@ LEVELS = ("debug", "info", "warning", "error")
 
 def rendezvous(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 7600,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")] = 7600,
     observe_port: Annotated[
         int | None,
-        typer.Option(help="A second port, to detect symmetric NATs; 0 takes a free one."),
+        typer.Option(help="A second port, to detect symmetric NATs; 0 picks a free one."),
     ] = None,
     port_file: Annotated[
         Path | None, typer.Option(help="File to write the port to once listening.")
     ] = None,
     memory_s: Annotated[float, typer.Option(help="Seconds to remember failed jobs.")] = 60.0,
     rejoin_s: Annotated[float, typer.Option(help="Seconds to wait for retried ranks.")] = 15.0,
-    relay_bytes: Annotated[int, typer.Option(help="Most bytes that a job may relay.")] = 1 << 30,
+    relay_bytes: Annotated[int, typer.Option(help="Maximum bytes that a job may relay.")] = 1 << 30,
     log_level: Annotated[str, typer.Option(help=", ".join(LEVELS))] = "warning",
     as_json: AsJson = False,
 ) -> None:

@@ -25,8 +25,8 @@ def submit(
     """Upload a manifest to the bucket, which starts a run.
 
     With --wait, the exit code says how the run ended. A run that is expected to cost more than
-    --max-cost is rejected; --rows-per-s, from `cosmic tune`, is what that is expected by. Without
-    it, what the run may cost at most is compared, as `cosmic plan` shows it.
+    --max-cost is rejected; the expected cost follows from --rows-per-s, which `cosmic tune`
+    measures. Without it, the most that the run may cost is compared, as `cosmic plan` shows it.
 
     Example: cosmic submit manifest.json --wait --local
 

@@ -44,14 +44,14 @@ MaxMemory = Annotated[
     int, typer.Option(min=1024, max=10_240, help="Largest memory of a rank's function, in MB.")
 ]
 MaxConcurrency = Annotated[
-    int, typer.Option(min=1, max=10_000, help="Most ranks that run at once.")
+    int, typer.Option(min=1, max=10_000, help="Maximum number of ranks at once.")
 ]
 Deadline = Annotated[
     float | None, typer.Option(min=0.0, help="Longest acceptable duration of the run, in seconds.")
 ]
 Processor = Annotated[
     Architecture,
-    typer.Option(help="Processor of the ranks, for the price; say how fast it is by --vcpu-speed."),
+    typer.Option(help="Processor of the ranks, for the price; give its speed with --vcpu-speed."),
 ]
 Warm = Annotated[bool, typer.Option("--warm", help="Assume warm environments.")]
 Speed = Annotated[
@@ -118,7 +118,9 @@ def _here(rows: int | None, data: Path | None, past: Workload | None) -> Workloa
     if data is not None:
         return of_folder(data)
     if rows is None:
-        raise InputError("nothing says how many rows", hint="give --rows, --data or --manifest")
+        raise InputError(
+            "the number of rows is not known", hint="give --rows, --data or --manifest"
+        )
     return of_rows(rows, past.job.row_bytes) if past else of_rows(rows)
 
 

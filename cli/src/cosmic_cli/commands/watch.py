@@ -12,7 +12,7 @@ from cosmic_cli.views.status import show_status
 def watch(run: Run, as_json: AsJson = False) -> None:
     """Follow a run to its end: ranks, rows per second, time left, cost so far.
 
-    Progress goes to stderr. Ctrl-C stops following; the run goes on. The exit code says how the
+    Progress goes to stderr. Ctrl-C stops following; the run continues. The exit code says how the
     run ended.
 
     Example: cosmic watch demo-0123456789ab --local

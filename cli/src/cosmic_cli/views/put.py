@@ -29,7 +29,7 @@ def show_put(made: PutData, console: Console) -> None:
 
 def stopped() -> Interrupted:
     """What is said after Ctrl-C."""
-    hint = f"`{same_command()}` goes on"
+    hint = f"`{same_command()}` continues"
     return Interrupted("stopped by you; what was uploaded stays in the bucket", hint=hint)
 
 

@@ -51,8 +51,8 @@ class LocalRun:
         parquet, fits: The catalogue, twice.
         rows, rows_flagged: Rows in it, and those that have a flag.
         metrics: Of the redshifts, as `photo_z` in a run's metrics.json.
-        rows_out_of_domain: Rows unlike those that the model was trained on; None: it can't tell.
-        warnings: What to know of the input.
+        rows_out_of_domain: Rows unlike the model's training data; None: it can't tell.
+        warnings: What the user should know about the input.
     """
 
     parquet: Path
@@ -77,7 +77,7 @@ def validate_manifest(manifest: AnyManifest) -> Manifest:
         manifest: The document as a dict, as JSON text, or the path of its file.
 
     Raises:
-        InvalidInput: everything that is wrong with it, at once.
+        InvalidInput: it has mistakes; lists all of them.
         InputError: there is no such file.
     """
     return read_manifest(manifest)[0]
@@ -90,7 +90,7 @@ def plan_manifest(
     client: S3Client | None = None,
     limits: Limits = LAMBDA,
 ) -> Plan:
-    """Plan a run as `init` would: look at its input, and say which rank reads which rows.
+    """Plan a run as `init` would: check its input, and decide which rank reads which rows.
 
     Args:
         manifest: The manifest, or what `validate_manifest` takes.
@@ -99,7 +99,7 @@ def plan_manifest(
         limits: Of the deployment; by default those of a fresh one.
 
     Raises:
-        InvalidInput: everything that speaks against the run.
+        InvalidInput: the run is not possible; lists all the reasons.
         TransientError: S3 failed.
     """
     checked = manifest if isinstance(manifest, Manifest) else validate_manifest(manifest)
@@ -120,22 +120,22 @@ def run_local(
     pixel_mismatch: PixelMismatch = "auto",
     progress: Progress | None = None,
 ) -> LocalRun:
-    """Predict the redshifts of partitions on this machine, without any stack.
+    """Predict the redshifts of partitions on this machine, without a stack.
 
     Rows are streamed: memory does not grow with the partitions.
 
     Args:
         data: A folder of partitions, or their files in order; `.safetensors` or `.pt`.
         model: The checkpoint.
-        out: Folder for `catalogue.parquet` and `catalogue.fits`; made if it isn't there.
+        out: Folder for `catalogue.parquet` and `catalogue.fits`; made if it does not exist.
         threads: Of the engine; None: all cores that this process may use.
         limit_rows: How many rows to take, from the first; None: all.
         pixel_mismatch: What happens if pixels are not as bright as the magnitudes say: `refuse`,
-            `warn`, or by `auto` the latter for `.pt` alone.
+            `warn`, or `auto` (`warn` for `.pt`, else `refuse`).
         progress: Called after each block with the rows done and the rows there are.
 
     Raises:
-        InvalidInput: everything that is wrong with the input.
+        InvalidInput: the input has problems; lists all of them.
         InputError: the engine or the precision is not available here, or a file has changed.
     """
     from cosmic.ranks.predict import Progress as Counts

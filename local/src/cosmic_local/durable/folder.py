@@ -52,7 +52,7 @@ class DataFolder:
                 self._write(path, content())
             except OSError as error:
                 message = f"{self.folder} can't be written: {error.strerror}"
-                raise DataError(message, hint="make room, then repeat it") from error
+                raise DataError(message, hint="free some space, then repeat it") from error
 
     def files(self, kind: str) -> Iterator[Path]:
         """The files of a kind, in no order."""
@@ -116,8 +116,8 @@ def opened(folder: Path, belongs: dict[str, str]) -> Iterator[DataFolder]:
 def _refuse_foreign(folder: Path) -> None:
     found = {path.name for path in folder.iterdir()}
     if MARK not in found and found - {LOCK, DRAFTS}:
-        message = f"{folder} holds something else than a local stack's data"
-        raise DataError(message, hint="give an empty folder, or one that is not there yet")
+        message = f"{folder} holds something other than a local stack's data"
+        raise DataError(message, hint="give an empty folder, or one that does not exist yet")
 
 
 def _lock(stream: IO[str], folder: Path) -> None:
@@ -147,6 +147,6 @@ def _check_mark(folder: Path, belongs: dict[str, str]) -> None:
         raise DataError(message, hint="use that version, or give another folder")
     other = [f"{name} {found.get(name)!r}, not {value!r}" for name, value in belongs.items()]
     raise DataError(
-        f"the data in {folder} are another stack's: {', '.join(other)}",
+        f"the data in {folder} belong to another stack: {', '.join(other)}",
         hint="start that stack, or give another folder",
     )

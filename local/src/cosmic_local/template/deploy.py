@@ -173,7 +173,7 @@ def _definition(template: Template, logical_id: str, properties: dict[str, Any])
         text = text.replace("${" + name + "}", str(value))
     missing = sorted(set(re.findall(r"\$\{(\w+)\}", text)))
     if missing:
-        raise TemplateError(f"{logical_id}: nothing is substituted for {', '.join(missing)}")
+        raise TemplateError(f"{logical_id}: there is no substitution for {', '.join(missing)}")
     return text
 
 

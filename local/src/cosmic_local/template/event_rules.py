@@ -47,7 +47,7 @@ def _check(logical_id: str, pattern: Any) -> None:
             _check(logical_id, value)
         elif not all(isinstance(item, str) for item in value):
             message = f"{logical_id}: a rule filters by {value}"
-            raise TemplateError(message, hint="the local stack knows exact values only")
+            raise TemplateError(message, hint="the local stack supports exact values only")
 
 
 def matches(pattern: Mapping[str, Any], event: Mapping[str, Any]) -> bool:

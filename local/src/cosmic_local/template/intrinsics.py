@@ -153,7 +153,7 @@ class Resolver:
             return self._arns[logical_id]
         kind = self._resource(logical_id)["Type"]
         if kind not in _ARNS:
-            raise TemplateError(f"the local stack knows no ARN for {logical_id}, a {kind}")
+            raise TemplateError(f"the local stack has no ARN for {logical_id}, a {kind}")
         name = self.physical_name(logical_id)
         if kind in ("AWS::Lambda::Alias", "AWS::Lambda::Version"):
             return self._qualified(logical_id)
@@ -187,7 +187,7 @@ class Resolver:
             return self.physical_name(logical_id)
         if attribute == "QueueUrl":
             return self.ref(logical_id)
-        raise TemplateError(f"the local stack knows no {logical_id}.{attribute} (a {kind})")
+        raise TemplateError(f"the local stack does not support {logical_id}.{attribute} (a {kind})")
 
     def value(self, value: Any, where: str) -> Any:
         """Resolve a value, whatever it is made of."""
@@ -219,7 +219,7 @@ class Resolver:
             return lazy[name]()
         strict = _FUNCTIONS.get(name)
         if strict is None and name != "Fn::FindInMap":
-            raise TemplateError(f"{where}: the local stack knows no {name}")
+            raise TemplateError(f"{where}: the local stack does not support {name}")
         resolved = self.value(argument, where)
         if strict is None:
             return self._find_in_map(resolved, where)

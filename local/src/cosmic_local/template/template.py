@@ -101,7 +101,9 @@ def settle(declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, A
     unknown = sorted(set(given) - set(declared))
     if unknown:
         known = ", ".join(sorted(declared)) or "none"
-        raise TemplateError(f"no such parameter: {', '.join(unknown)}", hint=f"there are: {known}")
+        raise TemplateError(
+            f"no such parameter: {', '.join(unknown)}", hint=f"known parameters: {known}"
+        )
     return {name: _settle(name, spec, given.get(name)) for name, spec in declared.items()}
 
 

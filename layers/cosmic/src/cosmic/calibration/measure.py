@@ -43,15 +43,15 @@ def measure(wanted: Calibration, row_bytes: int, progress: Progress) -> Measured
     Args:
         wanted: What to measure.
         row_bytes: Of a row in its partition.
-        progress: Told what is done next.
+        progress: Called with what is done next.
 
     Raises:
-        InputError: the model is not there.
+        InputError: the model does not exist.
         CosmicError: the engine can't run it here; the message is the engine's.
     """
     if not wanted.model.is_file():
         hint = "give --model a checkpoint"
-        raise InputError(f"{wanted.model} is not there", code="not-found", hint=hint)
+        raise InputError(f"{wanted.model} does not exist", code="not-found", hint=hint)
     checkpoint = wanted.model.read_bytes()
     progress("start-up")
     (start, *found) = _told(wanted, 1, wanted.batch_sizes, progress)

@@ -21,7 +21,7 @@ class Tuning:
     Attributes:
         job: What is to be predicted.
         measured: How fast its model runs.
-        platform: What the times and costs are predicted for.
+        platform: Where the times and costs are predicted for.
         advice: The configurations that are recommended, and the curve between them.
     """
 
@@ -32,7 +32,7 @@ class Tuning:
 
     @property
     def recommended(self) -> dict[str, Prediction]:
-        """The configurations by the aim that each serves best."""
+        """The recommended configuration for each aim."""
         return {
             "fastest": self.advice.fastest,
             "cheapest": self.advice.cheapest,
@@ -78,7 +78,7 @@ def tune(
         vcpu_speed: A Lambda vCPU's speed; that of a core of this machine is 1.
 
     Raises:
-        InputError: nothing meets the constraints; says how far off the nearest is.
+        InputError: nothing meets the constraints; the message says how far off the nearest is.
     """
     job = replace(work.job, cold=cold)
     platform = replace(LAMBDA, vcpu_speed=vcpu_speed)

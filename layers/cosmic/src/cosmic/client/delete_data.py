@@ -129,7 +129,7 @@ def remove_data(stack: Stack) -> int:
         TransientError: somebody else goes on writing.
     """
     if names := running(stack):
-        message = f"{len(names)} runs go on: {', '.join(names[:5])}"
+        message = f"{len(names)} runs are in progress: {', '.join(names[:5])}"
         raise InputError(message, code="runs-go-on", hint="wait for them, or stop them")
     if BUCKET not in stack.outputs:
         return 0
@@ -147,7 +147,7 @@ def remove_data(stack: Stack) -> int:
                 return removed
             raise
     message = f"{stack.bucket} is written to while it is being emptied"
-    raise TransientError(message, hint="stop who writes to it, and try again")
+    raise TransientError(message, hint="stop whatever writes to it, and try again")
 
 
 def _empty(s3: S3Client, bucket: str) -> int:

@@ -39,7 +39,7 @@ class Deployment:
             run = cosmic.submit(Path("manifest.json"))
             print(run.wait().state, run.results("results"))
 
-    Every method raises `InputError` where AWS refuses, and `TransientError` where it failed.
+    Every method raises `InputError` if AWS refuses, and `TransientError` if it fails.
 
     Attributes:
         stack: Its services.
@@ -78,7 +78,7 @@ class Deployment:
     def start(
         cls, template: Path | str = "template.yaml", state_dir: Path | str | None = None
     ) -> Iterator[Deployment]:
-        """A local stack that runs as long as the `with` block, then is gone with its data.
+        """A local stack that runs for the length of the `with` block and leaves no data behind.
 
         Args:
             template: The SAM template, in a checkout of the project.
@@ -86,11 +86,11 @@ class Deployment:
 
         Raises:
             InputError: there is no such template.
-            CosmicError: the stack did not start; says what its log says.
+            CosmicError: the stack did not start; the message quotes its log.
         """
         if not Path(template).is_file():
             hint = "run it in the project's folder, or name the template"
-            raise InputError(f"{template} is not there", code="not-found", hint=hint)
+            raise InputError(f"{template} does not exist", code="not-found", hint=hint)
         folder = None if state_dir is None else Path(state_dir)
         with stack_package().LocalStack(Path(template), folder, rendezvous=True) as running:
             yield cls(of_local(running))
@@ -116,7 +116,7 @@ class Deployment:
         """
         at = Location(self.bucket, key)
         if not Path(file).is_file():
-            raise InputError(f"{file} is not there", code="not-found", hint="check its name")
+            raise InputError(f"{file} does not exist", code="not-found", hint="check its name")
         self.stack.store().upload(Path(file), at)
         return at.uri
 
@@ -131,12 +131,12 @@ class Deployment:
 
         Args:
             manifest: The document as a mapping, as JSON text, or the path of its file.
-            max_cost_usd: In place of the manifest's `limits.max_cost_usd`: `init` rejects a run
+            max_cost_usd: Replaces the manifest's `limits.max_cost_usd`: `init` rejects a run
                 that is expected to cost more.
-            rows_per_s: In place of its `limits.rows_per_s`, by which that is judged.
+            rows_per_s: Replaces its `limits.rows_per_s`, from which that cost is computed.
 
         Raises:
-            InvalidInput: everything that is wrong with it.
+            InvalidInput: it has mistakes; lists all of them.
             InputError: it can't be read, or the bucket can't be written.
         """
         limits = {"max_cost_usd": max_cost_usd, "rows_per_s": rows_per_s}
@@ -154,12 +154,12 @@ class Deployment:
 
         Args:
             manifest: As for `submit`.
-            source: Where the model's throughput is to come from; None: time and cost are unknown.
+            source: Where to take the model's throughput from; None: time and cost are unknown.
             prefix: Prefix of the results of the run that `source` may name.
-            max_cost_usd: In place of the manifest's `limits.max_cost_usd`.
+            max_cost_usd: Replaces the manifest's `limits.max_cost_usd`.
 
         Raises:
-            InvalidInput: everything that speaks against the run.
+            InvalidInput: the run is not possible; lists all the reasons.
         """
         from cosmic.client.plan import RateSource, plan  # numpy, which following a run doesn't need
 
@@ -176,7 +176,7 @@ class Deployment:
         return Run(self.stack, RunFolder(self.bucket, prefix, run))
 
     def runs(self, limit: int = 20, prefix: str = PREFIX) -> list[ListedRun]:
-        """The runs that were started last, the latest first; rejected manifests started none."""
+        """The runs that were started last, latest first; rejected manifests start no run."""
         return list_runs(self.stack, prefix, limit)
 
     def client(self, service: str) -> Any:

@@ -125,8 +125,10 @@ def _refuse(
     if status.state is State.SUCCEEDED:
         raise InputError(f"{run} has succeeded: nothing is missing", code="nothing-missing")
     if status.state is State.REJECTED:
-        message = f"{run} was rejected, so there is nothing to go on with"
-        hint = f"`{stack.command('status', run)}` says why; mend the manifest and submit it again"
+        message = f"{run} was rejected, so there is nothing to resume"
+        hint = (
+            f"`{stack.command('status', run)}` says why; correct the manifest and submit it again"
+        )
         raise InputError(message, code="rejected", hint=hint)
 
 

@@ -24,7 +24,7 @@ def read_manifest(manifest: AnyManifest, limits: Overrides = NOTHING) -> tuple[M
         limits: What takes the place of its own `limits`, where it is not None.
 
     Raises:
-        InvalidInput: everything that is wrong with it.
+        InvalidInput: it has mistakes; lists all of them.
         InputError: its file can't be read.
     """
     checked, text = _read(manifest)
@@ -55,6 +55,6 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError as error:
         hint = "check its name and folder"
-        raise InputError(f"{path} is not there", code="not-found", hint=hint) from error
+        raise InputError(f"{path} does not exist", code="not-found", hint=hint) from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}", code="unreadable") from error

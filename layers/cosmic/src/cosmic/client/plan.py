@@ -32,7 +32,7 @@ HOW_TO_MEASURE = (
 
 @dataclass(frozen=True)
 class RateSource:
-    """Where the model's throughput is to come from; at most one is given.
+    """Where to take the model's throughput from; at most one is given.
 
     Attributes:
         like: A finished run in the same bucket.
@@ -117,7 +117,7 @@ def plan(
         overrides: What takes the place of the manifest's `limits`.
 
     Raises:
-        InvalidInput: everything that speaks against the run.
+        InvalidInput: the run is not possible; lists all the reasons.
         InputError: the source can't be read, or is about another model.
         TransientError: AWS failed.
     """

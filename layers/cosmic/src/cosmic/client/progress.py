@@ -46,8 +46,8 @@ class Progress:
         ranks: Of the run; the next four add up to it.
         rows, rows_done: Of the run, and of the ranks that are done.
         rows_per_s: Rows done over the time since the first ranks started; None before any is.
-        eta_s: Seconds until the last rank is done at that rate; None where there is none.
-        usd: What has been used until now, about: ranks that are still running count from the
+        eta_s: Seconds until the last rank is done at that rate; None if there is no rate.
+        usd: Approximate cost so far: ranks that are still running count from the
             first start on.
         elapsed_s: Time since the first ranks started.
     """

@@ -1,4 +1,4 @@
-"""One run of a deployment: looked at, waited for, stopped, gone on with, copied."""
+"""One run of a deployment: its status, progress, cancellation, resumption and results."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ PAGE = "report.html"
 class Run:
     """A run that was submitted.
 
-    Every method raises `InputError` where there is no such run or AWS refuses, and
-    `TransientError` where AWS failed.
+    Every method raises `InputError` if there is no such run or AWS refuses, and
+    `TransientError` if AWS fails.
 
     Attributes:
-        stack: Where it runs.
-        folder: Where it keeps what.
+        stack: The deployment that it runs in.
+        folder: The places of its objects.
     """
 
     stack: Stack
@@ -45,14 +45,14 @@ class Run:
         return self.folder.status.uri
 
     def find_status(self) -> Status | None:
-        """What became of the run; None as long as `init` has not answered."""
+        """The status of the run; None as long as `init` has not written one."""
         return read_status(self.stack.store(), self.folder)
 
     def status(self) -> Status:
-        """What became of the run.
+        """The status of the run.
 
         Raises:
-            InputError: there is no such run, or `init` has not answered yet.
+            InputError: there is no such run, or `init` has not written a status yet.
         """
         status = self.find_status()
         if status is None:
@@ -66,15 +66,15 @@ class Run:
         return Observer(self.stack, self.folder).look()
 
     def watch(self, patience: Patience = PATIENCE) -> Iterator[Snapshot]:
-        """The run again and again, until it has its final status.
+        """Snapshots of the run until it has its final status.
 
         Raises:
-            TransientError: it doesn't come on any more.
+            TransientError: it makes no progress any more.
         """
         return watch(self.stack, self.folder, patience)
 
     def wait(self, seen: Callable[[Snapshot], object] = lambda snapshot: None) -> Status:
-        """Wait for the run's end.
+        """Wait until the run has ended.
 
         Args:
             seen: Called with each snapshot.
@@ -83,14 +83,14 @@ class Run:
             The final status.
 
         Raises:
-            TransientError: it doesn't come on any more.
+            TransientError: it makes no progress any more.
         """
         for snapshot in self.watch():
             seen(snapshot)
         return self.status()
 
     def cancel(self) -> str:
-        """Stop the run; `aggregate` then merges what is there and writes the final status.
+        """Stop the run; `aggregate` then merges the existing shards and writes the final status.
 
         Returns:
             The ARN of the execution that was stopped.
@@ -101,10 +101,10 @@ class Run:
         return cancel(self.stack, self.folder, self.status())
 
     def resume(self) -> Resumed:
-        """Compute the ranks that are missing, and merge again.
+        """Compute the missing ranks, and merge again.
 
         Raises:
-            InputError: nothing is missing, the run goes on, or it was rejected.
+            InputError: nothing is missing, the run is still in progress, or it was rejected.
         """
         return resume(self.stack, self.folder, self.status())
 
@@ -136,7 +136,7 @@ class Run:
         status = self.status()
         if PAGE not in status.outputs:
             message = f"{self.id} is {status.state.value} and has no {PAGE}"
-            hint = f"`{self.stack.command('status', self.id)}` says what there is"
+            hint = f"`{self.stack.command('status', self.id)}` shows what exists"
             raise InputError(message, code="no-report", hint=hint)
         return fetch(self.stack.store(), self.folder, [PAGE], Path(into)) / PAGE
 
@@ -144,7 +144,7 @@ class Run:
         """What `metrics.json` says of the redshifts, the run and its bill.
 
         Raises:
-            InputError: the run has none, or not yet, or they are damaged.
+            InputError: the run has none (yet), or they are damaged.
         """
         return read_metrics(self.stack.store(), self.folder)
 
@@ -152,7 +152,7 @@ class Run:
         """The bill in `metrics.json`: `usd`, `usd_per_million_rows`, `lines`, `prices`.
 
         Raises:
-            InputError: the run has none, or not yet; `look` says what was used until now.
+            InputError: the run has none (yet); `look` says what has been used so far.
         """
         bill: dict[str, Any] = self.metrics()["bill"]
         return bill

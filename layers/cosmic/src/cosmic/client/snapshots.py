@@ -120,7 +120,7 @@ class Observer:
                 return state, {}
             return state, self._steps.describe_map_run(mapRunArn=runs[0]["mapRunArn"])
         except AWS_FAILURES as error:
-            found = as_cosmic_error(f"{arn} can't be looked at", error)
+            found = as_cosmic_error(f"{arn} can't be looked up", error)
             if found.code == "no-execution":
                 return "", {}
             raise found from error

@@ -26,14 +26,14 @@ def submit(stack: Stack, manifest: AnyManifest, limits: Overrides = NOTHING) -> 
         limits: What takes the place of the manifest's `limits`.
 
     Raises:
-        InvalidInput: everything that is wrong with it.
+        InvalidInput: it has mistakes; lists all of them.
         InputError: it can't be read, or the bucket can't be written.
         TransientError: S3 failed.
     """
     parsed, text = read_manifest(manifest, limits)
     allowed = tuple(stack.outputs.get("OutputPrefixes", "").split(","))
     if not parsed.output.prefix.startswith(allowed):
-        message = f"{stack.bucket} takes no results under {parsed.output.prefix!r}"
+        message = f"{stack.bucket} does not accept results under {parsed.output.prefix!r}"
         raise InputError(message, code="no-prefix", hint=f"use one of {', '.join(allowed)}")
     name = manifest.stem if isinstance(manifest, Path) else parsed.job
     at = Location(stack.bucket, f"{MANIFEST_PREFIX}{name}.json")

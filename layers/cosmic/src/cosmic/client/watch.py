@@ -98,7 +98,7 @@ class _Watched:
             self._alive = now
         elif now > self._alive + self._patience.end_s:
             message = f"the execution of {run} is {execution}, its status RUNNING"
-            hint = f"`{self._stack.command('resume', run)}` lets aggregate end it"
+            hint = f"`{self._stack.command('resume', run)}` lets aggregate finish it"
             raise TransientError(message, hint=hint)
 
 

@@ -46,11 +46,11 @@ def check_bands(names: Sequence[str]) -> Bands:
     if odd:
         why = f"{odd[0]!r} is not made of letters and digits"
     elif not FEWEST_BANDS <= len(bands) <= MOST_BANDS:
-        why = f"they are {len(bands)}, not {FEWEST_BANDS} to {MOST_BANDS}"
+        why = f"there are {len(bands)} of them, not {FEWEST_BANDS} to {MOST_BANDS}"
     elif len({band.casefold() for band in bands}) < len(bands):  # FITS and SQL don't tell z from Z
-        why = "one of them is there twice, capitals or not"
+        why = "a name occurs twice (upper and lower case count as the same)"
     elif REFERENCE not in bands:
-        why = f"{REFERENCE} is not among them, and its magnitude is what metrics and domain go by"
+        why = f"{REFERENCE} is not among them, but metrics and domain depend on its magnitude"
     else:
         return bands
     hint = "such as griz, or g,r,i,z,Y,J with commas where a name has several letters"

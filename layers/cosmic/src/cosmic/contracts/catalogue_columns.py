@@ -83,7 +83,7 @@ def row_dtype(id_bytes: int | None, bands: Bands = BANDS) -> np.dtype[np.void]:
     order of bytes.
 
     Args:
-        id_bytes: So many bytes have its ids at most if they are text; None: they are numbers.
+        id_bytes: Most bytes of an id if ids are text; None: they are numbers.
         bands: In their order.
     """
     ids = INT64 if id_bytes is None else np.dtype(f"S{id_bytes}")

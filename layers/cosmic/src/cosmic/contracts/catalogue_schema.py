@@ -22,7 +22,7 @@ def schema_of(id_bytes: int | None, bands: Bands = BANDS) -> pa.Schema:
     """The schema of a catalogue of these bands.
 
     Args:
-        id_bytes: So many bytes have its ids at most if they are text; None: they are numbers.
+        id_bytes: Most bytes of an id if ids are text; None: they are numbers.
         bands: In their order.
     """
     columns = {name: column.dtype for name, column in columns_of(bands).items()}

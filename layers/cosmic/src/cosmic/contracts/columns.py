@@ -17,7 +17,7 @@ from cosmic.contracts import text_ids
 from cosmic.contracts.bands import BANDS, Bands
 from cosmic.errors import Problem
 
-ROWS_OF_A_PARTITION = 1_000_000_000  # object_ids that are made up leave room for so many
+ROWS_OF_A_PARTITION = 1_000_000_000  # limit of object_ids that are made up
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Column:
 
 
 def partition_columns(n_bands: int) -> dict[str, Column]:
-    """The columns of a partition with so many bands, by name."""
+    """The columns of a partition with this number of bands, by name."""
     return {
         "image": Column(np.dtype("<f4"), (n_bands, None, None)),
         "mag": Column(np.dtype("<f4"), (n_bands,)),
@@ -124,7 +124,7 @@ def check_columns(
     required: Iterable[str] = REQUIRED,
     n_bands: int = len(BANDS),
 ) -> list[Problem]:
-    """Compare columns, as (dtype, shape) by name, with those of so many bands.
+    """Compare columns, as (dtype, shape) by name, with those of this number of bands.
 
     Args:
         where: Names the file.
@@ -140,7 +140,11 @@ def check_columns(
         lengths = {name: list(shape) for name, (_, shape) in found.items()}
         problems.append(
             Problem(
-                where, "columns differ in length", lengths, "one row an object", "bad-partition"
+                where,
+                "columns differ in length",
+                lengths,
+                "give one row per object",
+                "bad-partition",
             )
         )
     for name, (dtype, shape) in found.items():
@@ -197,7 +201,7 @@ def completed(
         columns: Consecutive rows, as stored.
         partition: The partition's index in the plan.
         start: Index in the partition of the first row.
-        n_bands: So many the partition has.
+        n_bands: Number of bands of the partition.
     """
     rows = len(columns["image"])
     with np.errstate(over="ignore"):  # what float32 can't hold is missing, as infinity is

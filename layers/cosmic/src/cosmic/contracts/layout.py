@@ -64,11 +64,11 @@ def no_folder(path: str) -> str | None:
     whatever copies the bucket to a disk would leave its folder.
     """
     if {".", ".."} & set(path.split("/")):
-        return "has . or .. in the place of a folder's name"
+        return "has . or .. instead of a folder's name"
     if any(unicodedata.category(character) == "Cc" for character in path):
         return "holds a control character"
     if (size := len(path.encode())) > MAX_FOLDER_BYTES:
-        return f"has {size} bytes in UTF-8, at most {MAX_FOLDER_BYTES} are possible"
+        return f"has {size} bytes in UTF-8, at most {MAX_FOLDER_BYTES} are allowed"
     return None
 
 

@@ -58,7 +58,7 @@ def _output_prefix(prefix: str) -> str:
     if prefix.startswith(MANIFEST_PREFIX):
         raise PydanticCustomError(
             "output_prefix",
-            "results may not land under {manifests}, where each object starts a run",
+            "results may not be written under {manifests}, where each object starts a run",
             {"manifests": MANIFEST_PREFIX},
         )
     if why := no_folder(prefix):
@@ -149,7 +149,7 @@ class Data(Contract):
         if (self.uri is None) == (self.partitions is None):
             raise PydanticCustomError("one_source", "give either uri or partitions")
         if self.partitions and self.first_listed:
-            raise PydanticCustomError("first_listed", "first_listed goes with uri alone")
+            raise PydanticCustomError("first_listed", "first_listed can only be given with uri")
         if twice := sorted(_repeated(self.partitions or ())):
             shown = ", ".join(twice[:MOST_SHOWN])
             more = f" and {len(twice) - MOST_SHOWN} more" if len(twice) > MOST_SHOWN else ""
@@ -277,7 +277,7 @@ def parse_manifest(text: bytes) -> Manifest:
     """Read and check a manifest, or CAI's payload as one.
 
     Raises:
-        InvalidInput: everything that is wrong with it, at once.
+        InvalidInput: it has mistakes; lists all of them.
     """
     if len(text) > MAX_MANIFEST_BYTES:
         _refuse("not-json", f"{len(text)} bytes long", f"at most {MAX_MANIFEST_BYTES} bytes")
@@ -294,7 +294,7 @@ def check_manifest(document: dict[str, Any]) -> Manifest:
     """Check a manifest, or CAI's payload as one, that has been read as JSON.
 
     Raises:
-        InvalidInput: everything that is wrong with it, at once.
+        InvalidInput: it has mistakes; lists all of them.
     """
     if problems := list(_unwritable(document)):
         raise InvalidInput(_first(problems))
@@ -311,7 +311,7 @@ def _unwritable(value: Any, pointer: str = "", depth: int = 0) -> Iterator[Probl
         message = f"nests more than {MAX_DEPTH} levels deep"
         yield Problem(pointer, message, None, "a manifest needs three levels", "too-deep")
     elif isinstance(value, str) and value != plain(value):
-        message = "holds half of a surrogate pair, which is no character"
+        message = "holds half of a surrogate pair, which is not a character"
         yield Problem(pointer, message, value, "write the character in UTF-8", "not-text")
     elif isinstance(value, dict):
         for name in value.repeated if isinstance(value, _Repeating) else ():
@@ -345,7 +345,7 @@ def _first(problems: list[Problem]) -> list[Problem]:
     if more <= 0:
         return problems
     message = f"{more} more problem{'s' if more > 1 else ''}, not listed"
-    hint = f"mend the first {MOST_PROBLEMS}, then check it again"
+    hint = f"correct the first {MOST_PROBLEMS}, then check it again"
     return [*problems[:MOST_PROBLEMS], Problem("", message, None, hint, "more-problems")]
 
 

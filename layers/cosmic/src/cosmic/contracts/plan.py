@@ -141,7 +141,7 @@ class PlanSettings(Contract):
 
 
 class Plan(PlanSettings):
-    """A run's whole plan: what all ranks share, the partitions, and who reads which rows."""
+    """A run's whole plan: what all ranks share, the partitions, and which rank reads which rows."""
 
     partitions: tuple[PlannedPartition, ...] = Field(strict=False)
     ranks: tuple[RankPlan, ...] = Field(strict=False, min_length=1)
@@ -170,7 +170,7 @@ class Plan(PlanSettings):
 
     @property
     def announced(self) -> tuple[str, ...]:
-        """What the status warns of from the start."""
+        """Warnings that the status has from the start."""
         if not self.ignored_keys:
             return self.warnings
         count, keys = len(self.ignored_keys), ", ".join(self.ignored_keys[:20])
@@ -181,7 +181,7 @@ class Plan(PlanSettings):
 
     @property
     def rows(self) -> int:
-        """Rows that go in, and must come out."""
+        """Rows that go in and must come out."""
         return sum(r.rows for r in self.ranks)
 
     @property

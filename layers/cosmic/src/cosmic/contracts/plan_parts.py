@@ -66,7 +66,7 @@ def read_part(read: Callable[[int, int], bytes], rank: int) -> PlanPart:
     except zlib.error as error:
         raise ValueError(str(error)) from error
     if part.rank != rank:
-        raise ValueError(f"rank {rank} was sought and rank {part.rank} found")
+        raise ValueError(f"expected rank {rank}, found rank {part.rank}")
     return part
 
 

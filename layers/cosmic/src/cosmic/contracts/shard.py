@@ -69,7 +69,7 @@ def joined(shards: Sequence[bytes], id_bytes: int | None, bands: Bands = BANDS) 
 
 
 def _header(rows: int, kind: np.dtype[np.void]) -> bytes:
-    """The header of so many rows: ours, so that it is the same with every version of NumPy."""
+    """The header of a file with this many rows; the same with every version of NumPy."""
     about = {"descr": kind.descr, "fortran_order": False, "shape": (rows,)}
     text = repr(about).ljust(HEADER_BYTES - len(START) - 3) + "\n"
     return START + struct.pack("<H", len(text)) + text.encode()

@@ -14,7 +14,7 @@ from cosmic.contracts.failure_note import plain_cause
 
 
 class State(StrEnum):
-    """Where a run is.
+    """The state of a run.
 
     `PARTIAL`: rows are missing, but no more than the manifest tolerates.
     """
@@ -37,7 +37,7 @@ def _with(**fields: type) -> AfterValidator:
     def check(entry: dict[str, Any]) -> dict[str, Any]:
         wrong = [name for name, kind in fields.items() if not isinstance(entry.get(name), kind)]
         if wrong:
-            raise ValueError(f"{', '.join(wrong)} must be there and of the right type")
+            raise ValueError(f"{', '.join(wrong)} must be present and of the right type")
         return entry
 
     return AfterValidator(check)

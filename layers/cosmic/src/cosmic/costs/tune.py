@@ -133,8 +133,8 @@ def _none_works(able: Sequence[Prediction], limits: Constraints, platform: Platf
         message = f"the fastest configuration takes {best:.1f} s, over {limits.deadline_s:g} s"
         return InputError(message, code="no-configuration", hint=hint)
     return InputError(
-        f"with {limits.max_concurrency} ranks of {limits.max_memory_mb} MB at the most, none fits "
-        f"into its memory and ends within {platform.longest_s:g} s",
+        f"no configuration of at most {limits.max_concurrency} ranks of {limits.max_memory_mb} MB "
+        f"fits into its memory and ends within {platform.longest_s:g} s",
         code="no-configuration",
         hint=hint,
     )

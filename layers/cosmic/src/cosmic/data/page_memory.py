@@ -6,7 +6,7 @@ import mmap
 
 
 def page_memory(length: int) -> mmap.mmap:
-    """So many bytes, at least one, zeros that take no memory before something is written there.
+    """Zeroed bytes, at least one, that take no memory until something is written to them.
 
     Not from the heap: glibc has one for each of some threads, and those of other threads than the
     first keep what was freed at their ends. Buffers of blocks that several threads make in turn

@@ -388,7 +388,7 @@ def _scaled(objects: int, bands: dict[str, BandRatio], factor: float) -> Report:
 def _uneven(objects: int, bands: dict[str, BandRatio]) -> Report:
     message = (
         "pixels are too bright or too faint for the magnitudes, "
-        f"each band by a factor of its own ({_ratios(bands)})"
+        f"each band by its own factor ({_ratios(bands)})"
     )
     hint = (
         "the pixels may be counts (adu) that each band's calibration turns into nanomaggies, the "
@@ -413,7 +413,7 @@ def _dark(objects: int, bands: dict[str, BandRatio], dark: Sequence[str]) -> Rep
         f"({_ratios(bands)})"
     )
     hint = (
-        "the images may be empty or cut out beside the objects; "
+        "the images may be empty or miss the objects; "
         "where nothing was observed, pixels and magnitudes are NaN"
     )
     return Report("no-signal", objects, bands, 0.0, (), message, hint)

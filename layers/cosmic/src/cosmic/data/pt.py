@@ -66,14 +66,16 @@ def _by_column(content: Any) -> Mapping[str, StoredTensor]:
         content = content.tensors
     if isinstance(content, (list, tuple)):
         if not 2 <= len(content) <= len(ORDER):
-            raise LayoutError(f"a sequence of {len(content)} things, not of two or three tensors")
+            raise LayoutError(f"a sequence of {len(content)} items, not of two or three tensors")
         content = dict(zip(ORDER, content, strict=False))
     if not isinstance(content, dict):
         raise LayoutError(f"it holds one {type(content).__name__}")
     columns: dict[str, StoredTensor] = {}
     for name, tensor in content.items():
         if name not in NAMES or NAMES[name] in columns:
-            raise LayoutError(f"{name[:80]!r} is no column of its own; they are {', '.join(NAMES)}")
+            raise LayoutError(
+                f"{name[:80]!r} is not the name of a column; the names are {', '.join(NAMES)}"
+            )
         if not isinstance(tensor, StoredTensor):
             raise LayoutError(f"{name!r} is a {type(tensor).__name__}, not a tensor")
         columns[NAMES[name]] = tensor

@@ -170,7 +170,7 @@ class Machine:
     def _set(self, pairs: list[Any]) -> None:
         keys = pairs[::2]
         if len(pairs) % 2 or not all(isinstance(k, str) for k in keys):
-            raise LayoutError("its pickle has a dictionary whose keys are not texts")
+            raise LayoutError("its pickle has a dictionary whose keys are not text")
         self._top(dict).update(zip(keys, pairs[1::2], strict=True))
 
     def _remember(self, index: int) -> None:
@@ -202,7 +202,7 @@ class Machine:
             case ("storage", Name(dotted=name), str(key), str(), elements):
                 if name in self.storages:
                     return Storage(self.storages[name], key, *_whole_numbers(elements))
-        raise LayoutError("its pickle refers to something that is no storage")
+        raise LayoutError("its pickle refers to something that is not a storage")
 
     def _reduced(self, callee: Any, arguments: Any) -> Any:
         match callee, arguments:
@@ -216,7 +216,7 @@ class Machine:
     def _new(self, kind: Any, arguments: Any) -> Any:
         if isinstance(kind, Name) and kind.dotted in DATASETS and arguments == ():
             return Dataset()
-        raise LayoutError("its pickle makes an object that is no TensorDataset")
+        raise LayoutError("its pickle makes an object that is not a TensorDataset")
 
 
 def check_view(more: list[Any]) -> None:

@@ -146,7 +146,7 @@ def _check(table: QuantileTable) -> None:
     behind = np.arange(nodes)[:, None] < table.next
     inside = (table.next >= 0) & (table.next < np.where(leaf, cells, nodes)[:, None])
     if not nodes or not inside.all() or not (behind | leaf[:, None]).all():
-        raise ValueError("its tree is none")
+        raise ValueError("its tree is not valid")
     if not (leaf | ((table.feature >= 0) & (table.feature < len(FEATURES)))).all():
         raise ValueError("its tree looks at unknown features")
     if not np.isfinite(table.residuals).all() or (np.diff(table.residuals) < 0).any():

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 QUEUE_KEY = "admission/queue.json"
-EMPTY_IT = "delete it when no run is at work; runs that wait then take their places anew"
+EMPTY_IT = "delete it when no run is active; waiting runs then join the queue again"
 LEASE_S = 86_400  # the state machine's own time limit
 SWAPS = 5
 SWAP_PAUSE_S = 0.1
@@ -196,7 +196,7 @@ def _alive(place: Place, executions: SFNClient) -> bool:
     if place.until_s < time.time():
         return False
     try:
-        with translated(f"{place.execution} can't be looked at"):
+        with translated(f"{place.execution} can't be looked up"):
             found = executions.describe_execution(executionArn=place.execution)
     except InputError as error:
         if error.code == "no-execution":

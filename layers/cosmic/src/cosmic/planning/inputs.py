@@ -179,7 +179,7 @@ def _unconverted(store: Readable, at: Location) -> str:
     """What to do where the checkpoint is there as torch saved it."""
     pickled = Location(at.bucket, at.key.removesuffix(".safetensors") + ".pt")
     if pickled.key in _beginning(store, pickled, 1):
-        return f"{pickled.uri} is there: make it of that with `cosmic model convert`"
+        return f"{pickled.uri} exists: convert it with `cosmic model convert`"
     return ""
 
 
@@ -215,7 +215,7 @@ def _list_partitions(store: Readable, data: Data, found: RunInputs) -> list[List
     else:
         listed = _list_folder(store, parse_uri(data.uri or ""), data, found)
     if data.expect is not None and listed and len(listed) != data.expect:
-        message = f"{len(listed)} partitions found where {data.expect} are expected"
+        message = f"{len(listed)} partitions found, {data.expect} expected"
         found.problems.append(
             Problem("/data/expect", message, data.expect, "", "wrong-partition-count")
         )
@@ -285,8 +285,8 @@ def _other_formats(keys: Sequence[str]) -> str:
     """What to do about objects that are there, where none has the ending looked for."""
     for name, layout in FORMATS.items():
         if any(key.endswith(layout.suffix) for key in keys):
-            return f'{layout.suffix} objects are there: "format": "{name}" reads them'
-    return f"{len(keys)} other objects are there" if keys else ""
+            return f'{layout.suffix} objects are in the folder: use "format": "{name}" to read them'
+    return f"{len(keys)} other objects are in the folder" if keys else ""
 
 
 def _missing(keys: Sequence[str]) -> Holes:

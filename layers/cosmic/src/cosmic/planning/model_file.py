@@ -69,7 +69,7 @@ def read_checkpoint(
             return Checkpoint(reading.sha256, reading.metadata)
         seen.add(reading.result)
     message = f"{at.uri}: {READINGS} readings gave {READINGS} different files"
-    raise TransientError(message, code="bad-checksum", hint="it is damaged on its way; try again")
+    raise TransientError(message, code="bad-checksum", hint="it was damaged in transit; try again")
 
 
 def _read(store: Readable, at: Location, head: StoredObject) -> _Reading:

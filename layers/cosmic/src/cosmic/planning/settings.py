@@ -50,7 +50,7 @@ class InitSettings(BaseModel):
     def _known(cls, text: str) -> str:
         unknown = sorted(set(_listed(text)) - set(ENGINES))
         if unknown or not _listed(text):
-            raise ValueError(f"engines are some of {', '.join(ENGINES)}, got {text!r}")
+            raise ValueError(f"engines must be among {', '.join(ENGINES)}, got {text!r}")
         return text
 
 

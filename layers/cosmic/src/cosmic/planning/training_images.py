@@ -32,7 +32,7 @@ def too_small(metadata: Mapping[str, str], opened: Sequence[OpenPartition]) -> l
         f"images of {height} x {width} pixels in {_uri(first)}, "
         f"but the model takes {side:.0f} x {side:.0f}"
     )
-    hint = "cut larger images out, or give the model that was trained on these"
+    hint = "cut out larger images, or use a model that was trained on images of this size"
     return [Problem("/model/uri", message, [height, width], hint, "images-too-small")]
 
 

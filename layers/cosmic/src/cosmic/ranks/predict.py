@@ -85,7 +85,7 @@ def predict_block(
     for image, mag in block.batches(batch_size):
         if time.monotonic() > stop_by:
             raise InputError(
-                f"time runs out after {progress.rows} rows",
+                f"ran out of time after {progress.rows} rows",
                 code="out-of-time",
                 hint="use more ranks (inference.world_size), or more memory for the function",
             )

@@ -136,7 +136,7 @@ def _fine_cells(values: NDArray[Any], axis: int) -> NDArray[np.int64]:
 
 
 def _span(counts: NDArray[np.int64], most: int) -> range:
-    """Where all but a few objects lie, in at most so many steps of whole fine cells."""
+    """Where all but a few objects lie, in at most this many steps of whole fine cells."""
     seen = np.cumsum(counts) / max(1, counts.sum())
     first, last = np.searchsorted(seen, [SHARE, 1 - SHARE]).tolist()
     step = -(-(last + 1 - first) // most)

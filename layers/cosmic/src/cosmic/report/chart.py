@@ -28,7 +28,7 @@ class Axis:
         ticks: Places and labels; None: round numbers.
         whole: Only whole numbers are labelled.
         counted: Thousands as people write them: `1.2k`.
-        most_ticks: At most so many labels, where they are not given.
+        most_ticks: Maximum number of labels, if they are not given.
         grid: Whether lines are drawn at the ticks.
     """
 

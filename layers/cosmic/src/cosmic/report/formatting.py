@@ -11,7 +11,7 @@ def count(value: float | None) -> str:
 
 
 def real(value: float | None, digits: int = 4) -> str:
-    """So many decimals, with a real minus sign; a dash where there is none."""
+    """The number with this many decimals and a real minus sign; a dash if there is none."""
     return "–" if value is None else _fixed(value, digits, "")
 
 

@@ -44,7 +44,7 @@ def _failure(status: Status) -> list[Tile]:
     if status.state is not State.FAILED:
         return []
     first = status.problems[0] if status.problems else {"code": "failed", "message": ""}
-    note = f"{short(first['message'], 160)}; what follows is of the rows that are there"
+    note = f"{short(first['message'], 160)}; what follows covers only the rows that exist"
     return [Tile("this run failed", short(first["code"], 40), note)]
 
 

@@ -29,10 +29,10 @@ def write_plots(catalogue: Path, metrics: dict[str, Any], folder: Path) -> list[
     Args:
         catalogue: `catalogue.parquet`.
         metrics: `metrics.json`.
-        folder: Where the files go; made if it is not there.
+        folder: Where the files go; made if it does not exist.
 
     Returns:
-        The files: each plot as PNG and PDF; N(z) alone where no object has a z_spec.
+        The files: each plot as PNG and PDF; only N(z) if no object has a z_spec.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with styled():

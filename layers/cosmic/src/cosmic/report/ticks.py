@@ -25,7 +25,7 @@ def ticks(axis: Axis) -> list[tuple[float, str]]:
 
 
 def _step(span: float, most: int, *, whole: bool) -> float:
-    """The smallest round step that gives at most so many ticks."""
+    """The smallest round step that gives at most this many ticks."""
     least = span / max(most, 1)
     power = 10.0 ** math.floor(math.log10(least))
     step = next(s * power for s in STEPS if s * power >= least * (1 - 1e-9))

@@ -36,7 +36,7 @@ class CollectiveRecord(Contract):
         try:
             Statistics.restored(self.reduced, self.dz_counts)
         except (KeyError, IndexError, OverflowError) as error:
-            raise ValueError(f"these are no sums of a run: {error}") from error
+            raise ValueError(f"these are not the sums of a run: {error}") from error
         return self
 
     @property

@@ -36,7 +36,7 @@ class Compared:
     """One figure of two runs.
 
     Attributes:
-        name: As in `metrics.json`, where it is from there.
+        name: As in `metrics.json`, if it comes from there.
         unit: Empty for counts and for numbers without one.
         first, second: Of the runs; None where a run has none.
         difference: Second less first; None where one is missing.

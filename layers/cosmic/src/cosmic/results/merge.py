@@ -110,11 +110,11 @@ def _read(store: Readable, at: Location, plan: Plan, sha256: str | None) -> Rows
     except InputError as error:
         return f"no shard ({error.code})"
     if sha256 not in (None, hashlib.sha256(data).hexdigest()):
-        return f"{at.uri} is damaged: it has not the checksum that it was written with"
+        return f"{at.uri} is damaged: it does not have the checksum that it was written with"
     try:
         return read_shard(data, plan.id_bytes, plan.model.bands)
     except ValueError as error:
-        return f"{at.uri} is no shard: {error}"
+        return f"{at.uri} is not a shard: {error}"
 
 
 def _checked(rank: RankPlan, rows: Rows) -> RankRows:

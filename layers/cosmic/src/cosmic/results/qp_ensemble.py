@@ -23,18 +23,18 @@ def write_qp(source: Path | str, out: Path, *, client: S3Client | None = None) -
     """Write the quantiles of p(z) of a catalogue as a qp ensemble of kind `quant`.
 
     The cumulative distributions have the same ends as those of `metrics.json`; `object_id`,
-    `z_phot`, `z_spec` and `flags` go along as ancillary data.
+    `z_phot`, `z_spec` and `flags` are included as ancillary data.
 
     Args:
         source: A catalogue's file, Parquet or FITS, here or `s3://bucket/key`.
-        out: The file, `.hdf5`; written beside its place first.
+        out: The file, `.hdf5`; written under another name first, then renamed.
         client: The S3 client to ask; None: one by the environment's credentials.
 
     Returns:
         How many objects it holds: those that have p(z).
 
     Raises:
-        InputError: qp is not installed, the file is no catalogue, no object of it has p(z), or the
+        InputError: qp is not installed, the file is not a catalogue, no object has p(z), or the
             name of `out` does not end in `.hdf5`.
     """
     qp = _imported()

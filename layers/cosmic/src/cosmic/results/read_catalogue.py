@@ -52,7 +52,7 @@ def read_catalogue(source: Path | str, *, client: S3Client | None = None) -> Tab
         A masked Table; a column's UCD is its `meta["ucd"]`, the provenance is the table's `meta`.
 
     Raises:
-        InputError: it is not there, is no catalogue, or astropy is not installed.
+        InputError: it does not exist, is not a catalogue, or astropy is not installed.
     """
     try:
         from astropy.table import MaskedColumn, Table
@@ -80,7 +80,7 @@ def read_catalogue_pandas(source: Path | str, *, client: S3Client | None = None)
         source, client: As `read_catalogue`.
 
     Raises:
-        InputError: it is not there, is no catalogue, or pandas is not installed.
+        InputError: it does not exist, is not a catalogue, or pandas is not installed.
     """
     try:
         import pandas as pd
@@ -117,13 +117,13 @@ def _read(source: Path | str, client: S3Client | None) -> tuple[pa.Table, dict[s
 
 def _read_file(path: Path) -> tuple[pa.Table, dict[str, str]]:
     if not path.is_file():
-        raise InputError(f"{path} is no file", code="not-found", hint="check its spelling")
+        raise InputError(f"{path} is not a file", code="not-found", hint="check its spelling")
     try:
         return _read_fits(path) if path.suffix == ".fits" else _read_parquet(path)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         hint = "a catalogue is catalogue.parquet or catalogue.fits of a run"
         raise InputError(
-            f"{path} is no catalogue: {error}", code="bad-catalogue", hint=hint
+            f"{path} is not a catalogue: {error}", code="bad-catalogue", hint=hint
         ) from error
 
 

@@ -103,8 +103,8 @@ NO_KEY = Kind("kms-key", "enable the KMS key, or encrypt the object with a key t
 DELETED = Kind("method-not-allowed", "this version is a delete marker: the object was deleted")
 CLOCK = Kind("clock-skew", "set this machine's clock")
 BAD_NAME = Kind("bad-name", "check the name of the bucket and the key")
-NO_MACHINE = Kind("no-state-machine", "the deployment is not whole: deploy it again")
-NO_EXECUTION = Kind("no-execution", "Step Functions doesn't know it, or no longer")
+NO_MACHINE = Kind("no-state-machine", "the deployment is incomplete: deploy it again")
+NO_EXECUTION = Kind("no-execution", "Step Functions does not know it, or not any more")
 EXECUTION_EXISTS = Kind("execution-exists", "")
 CREDENTIALS = Kind("aws-credentials", "renew the credentials")
 NO_CREDENTIALS = Kind(
@@ -115,7 +115,7 @@ CONFIGURATION = Kind(
     "give --profile and --region, or set AWS_PROFILE and AWS_DEFAULT_REGION",
 )
 REFUSED = Kind("aws-refuses", "")
-CLIENT_REFUSED = Kind("aws-refuses", "this never reached AWS: its client refuses to send it")
+CLIENT_REFUSED = Kind("aws-refuses", "the request never reached AWS: the client refuses to send it")
 
 KINDS = {
     "301": WRONG_REGION,

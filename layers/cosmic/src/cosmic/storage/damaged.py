@@ -21,7 +21,7 @@ RESTORE_STATUS = (
     "on, its end will replace it"
 )
 RESUME = "`cosmic resume` computes that rank again"
-DELETE = "delete the object; `cosmic resume` then merges what is there"
+DELETE = "delete the object; `cosmic resume` then merges the existing shards"
 READ_FILES = "the catalogue is not touched by this: `cosmic results` copies it"
 
 Parsed = TypeVar("Parsed")

@@ -37,7 +37,9 @@ class FolderStore:
         """Fill `target` from `offset` of the file, as it was with this tag if one is given."""
         if etag and self.head(at).etag != etag:
             hint = "the file has changed since the run was planned"
-            raise InputError(f"{at.uri} is another file now", code="precondition-failed", hint=hint)
+            raise InputError(
+                f"{at.uri} has been replaced by another file", code="precondition-failed", hint=hint
+            )
         with self._path(at).open("rb") as file:
             file.seek(offset)
             got = file.readinto(target)
@@ -73,14 +75,14 @@ class FolderStore:
         if bucket not in self._folders:
             known = ", ".join(self._folders) or "none"
             hint = f"folders were given for: {known}"
-            raise InputError(f"no folder stands for s3://{bucket}", code="no-bucket", hint=hint)
+            raise InputError(f"no folder was given for s3://{bucket}", code="no-bucket", hint=hint)
         return self._folders[bucket]
 
     def _path(self, at: Location) -> Path:
         root = self._folder(at.bucket)
         path = root / at.key
         if not path.is_file() or not path.resolve().is_relative_to(root.resolve()):
-            raise InputError(f"{path} is no file", code="not-found", hint="check its spelling")
+            raise InputError(f"{path} is not a file", code="not-found", hint="check its spelling")
         return path
 
 

@@ -140,7 +140,7 @@ class LocalStore(FolderStore):
 
 
 def _beside(target: Path) -> Path:
-    """A name beside a file that no other has; their folder is made if it is not there."""
+    """A name beside a file that no other has; their folder is made if it does not exist."""
     target.parent.mkdir(parents=True, exist_ok=True)
     return target.with_name(f".{target.name}.{uuid.uuid4().hex}")
 

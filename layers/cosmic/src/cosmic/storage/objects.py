@@ -416,7 +416,7 @@ class Store:
                 raise as_cosmic_error(at.uri, error) from error
             if not wrong:
                 return page
-        message = f"{at.uri}: the reply to a listing is damaged {LIST_ATTEMPTS} times: {wrong}"
+        message = f"{at.uri}: the reply to a listing was damaged {LIST_ATTEMPTS} times: {wrong}"
         raise TransientError(message)
 
     def put(

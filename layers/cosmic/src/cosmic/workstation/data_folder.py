@@ -63,7 +63,9 @@ class DataFolder:
             sources = pool.map(lambda at: self.store.metadata(at).get(SOURCE), there)
             others = [at for at, of in zip(there, sources, strict=True) if of != self._source]
         if others:
-            message = f"{self.uri} holds {len(others):,} objects of other data: {others[0].key}"
+            message = (
+                f"{self.uri} holds {len(others):,} objects of a different data set: {others[0].key}"
+            )
             raise InputError(message, code="not-empty", hint="give another --name")
 
     def upload(self, files: Sequence[Path]) -> int:

@@ -20,7 +20,7 @@ from cosmic.workstation.shards import SHARD_ROWS, shards_for
 from cosmic.workstation.shipped_model import CAUTION, shipped_sha256
 from cosmic.workstation.sources import InputFile, InputFiles, file_here
 
-WAY_ON = "give another --out, or --restart to drop what was done and begin anew"
+WAY_ON = "give another --out, or --restart to discard what was done and start over"
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Inference:
     shard_rows: int = SHARD_ROWS
 
     def as_manifest(self, rows: int) -> dict[str, Any]:
-        """As a manifest says it, for so many rows."""
+        """As a manifest says it, for this number of rows."""
         return {
             "batch_size": self.batch_size,
             "engine": self.engine,
@@ -143,7 +143,7 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Prob
         if earlier.get(name) != later.get(name):
             yield _changed(name, _what(earlier.get(name), later.get(name)))
     if list(earlier) != list(later) and earlier.keys() == later.keys():
-        yield _changed("", "the files are in another order than when this was begun")
+        yield _changed("", "the files are in a different order than in the first call")
     named = {"model": "--model", "choices": "options of the input", "inference": "inference"}
     named |= {"check_pixels": "--unchecked-pixels", "software": "the version of Cosmic"}
     for key, what in named.items():
@@ -155,7 +155,7 @@ def _what(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> st
     if before is None or now is None:
         return "is new" if before is None else "is no longer among the files"
     sizes = f" ({before['bytes']:,} bytes then, {now['bytes']:,} now)"
-    return f"has changed since this was begun{sizes}"
+    return f"has changed since the first call{sizes}"
 
 
 def _changed(where: str, what: str) -> Problem:

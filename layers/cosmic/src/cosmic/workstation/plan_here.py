@@ -41,7 +41,7 @@ def manifest_here(
         lacking_percent: Rows that may lack a prediction.
 
     Raises:
-        InvalidInput: everything that is wrong with it.
+        InvalidInput: it has mistakes; lists all of them.
         InputError: the files are of several formats, or of none that a run reads.
     """
     return check_manifest(

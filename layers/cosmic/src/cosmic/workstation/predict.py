@@ -78,15 +78,15 @@ def predict(
 ) -> Prediction:
     """Predict the redshifts of the objects in files, on this machine: catalogue, metrics, page.
 
-    Rows keep their order. They are packed into partitions unless they are some, and these are
-    streamed: memory hardly grows with the files. Until the results are there, a working folder in
-    `out` holds what is needed to go on: a call that was stopped, by whatever, is repeated as it
-    was, and what is whole by its checksum is not computed again.
+    Rows keep their order. Files that are not partitions are packed into partitions, and these are
+    streamed, so memory hardly grows with the files. Until the results are complete, a working
+    folder in `out` holds what is needed to continue: if a call is stopped, for whatever reason,
+    repeat it with the same arguments; shards whose checksums match are not computed again.
 
     Args:
         files: Files of any format that `pack` reads, folders of them, or `s3://` objects and
             folders.
-        out: Folder for the results; made if it isn't there.
+        out: Folder for the results; made if it does not exist.
         model: The checkpoint; by default the shipped one, which is not for science.
         choices: What the files don't say; the bands that are taken are those of the model.
         check_pixels: Whether files are refused whose pixels and magnitudes disagree.
@@ -94,17 +94,17 @@ def predict(
         engine: Library that runs the model.
         precision: `float32` or `bf16`.
         threads: Of the engine; None: all cores that this process may use.
-        shard_rows: Rows that are written at once: what a stop costs.
-        page: Whether the page and the plots are made.
-        restart: Drop what an earlier call left in `out`.
+        shard_rows: Rows that are written at once; at most these are lost by an interruption.
+        page: Whether to make the page and the plots.
+        restart: Discard what an earlier call left in `out`.
         client: The S3 client to ask; None: one by the environment's credentials.
         progress: Called again and again.
 
     Raises:
-        InvalidInput: everything that is wrong with the input, or that differs from the call that
-            was stopped.
-        InputError: `out` holds results already, or a file, the model or the engine can't be used.
-        TransientError: S3 failed; the same call goes on.
+        InvalidInput: the input has problems, or differs from that of the call that was
+            stopped; lists all of them.
+        InputError: `out` already holds results, or a file, the model or the engine can't be used.
+        TransientError: S3 failed; the same call continues.
     """
     store = cache(lambda: Store(client or s3_client()))
     given = [files] if isinstance(files, Path | str) else files

@@ -40,10 +40,10 @@ class PutData:
         uri: The data set's folder.
         model: The checkpoint's URI.
         partitions, rows: Of the data set.
-        uploaded: Partitions that this call uploaded; the others were there.
+        uploaded: Partitions that this call uploaded; the others were there already.
         packed: What was taken for what; None: the files were partitions, or had been packed by an
             earlier call.
-        warnings: What somebody should know of the files.
+        warnings: What the user should know about the files.
     """
 
     manifest: Path
@@ -71,32 +71,32 @@ def put_data(
     client: S3Client | None = None,
     progress: Callable[[Step], None] = lambda step: None,
 ) -> PutData:
-    """Pack files, upload them into a deployment's bucket, and write the manifest for them.
+    """Pack files, upload them to a deployment's bucket, and write a manifest for them.
 
-    A call that was stopped is repeated as it was: what is in the bucket with its checksum is not
-    uploaded again. Other data in its place are never written over.
+    If a call is stopped, repeat it with the same arguments: partitions that are in the bucket with
+    the right checksum are not uploaded again. Other data in their place are never overwritten.
 
     Args:
-        deployment: Where to.
+        deployment: Where to upload to.
         files: As for `predict`.
         name: Of the data set, `data/NAME/` in the bucket, and of the job; empty: the first file's.
         model: A checkpoint's file, which is uploaded, or its `s3://` URI.
         manifest: The file to write; None: `NAME.json` here.
-        world_size: Number of ranks; None: as many as suit the rows.
+        world_size: Number of ranks; None: a number that suits the rows.
         choices: What the files don't say; the bands that are taken are those of a model on this
             machine, else u, g, r, i and z if nothing else is said.
         check_pixels: Whether files are refused whose pixels and magnitudes disagree.
         partition_bytes: Size of a partition.
-        work: Folder for what is packed and not uploaded yet.
+        work: Folder for partitions that are packed but not uploaded yet.
         client: The S3 client to ask for files in S3; None: one by the environment's credentials.
         progress: Called again and again.
 
     Raises:
-        InvalidInput: everything that is wrong with the files, or that differs from the call that
-            was stopped.
+        InvalidInput: the files have problems, or differ from those of the call that was
+            stopped; lists all of them.
         InputError: there are other data of this name, another file is in the manifest's place, or
             the bucket can't be written.
-        TransientError: S3 failed; the same call goes on.
+        TransientError: S3 failed; the same call continues.
     """
     store = cache(lambda: Store(client or s3_client()))
     listed = [files] if isinstance(files, Path | str) else files

@@ -98,7 +98,7 @@ def file_here(path: Path) -> InputFile:
         found = [(p, p.stat()) for p in _within(path)]
     except FileNotFoundError as error:
         hint = "check its name and folder"
-        raise InputError(f"{path} is not there", code="not-found", hint=hint) from error
+        raise InputError(f"{path} does not exist", code="not-found", hint=hint) from error
     size = sum(stat.st_size for _, stat in found)
     seen = "".join(f"{p.name}\0{s.st_size}\0{s.st_mtime_ns}\n" for p, s in found)
     return InputFile(str(path.absolute()), size, hashlib.sha256(seen.encode()).hexdigest()[:16])
@@ -174,5 +174,5 @@ def _fetch(source: Store, file: InputFile, at: Location, path: Path) -> None:
     source.download(at, path)
     if source.head(at).etag != file.tag:
         path.unlink()
-        hint = "wait until nobody writes there any more"
-        raise InputError(f"{at.uri} was written meanwhile", code="changed", hint=hint)
+        hint = "wait until nothing writes there any more"
+        raise InputError(f"{at.uri} changed while it was being read", code="changed", hint=hint)

@@ -58,7 +58,7 @@ class WorkFolder:
         try:
             found: dict[str, Any] = json.loads(path.read_bytes())
         except ValueError as error:
-            hint = "begin anew with --restart"
+            hint = "start over with --restart"
             raise InputError(f"{path} is damaged", code="damaged", hint=hint) from error
         return found
 
@@ -103,7 +103,7 @@ def work_folder(root: Path, *, restart: bool = False) -> Iterator[WorkFolder]:
     After an error it stays if it is worth it; else nothing that was made stays.
 
     Args:
-        root: The folder; made if it isn't there.
+        root: The folder; made if it does not exist.
         restart: Whether what is in it is dropped.
 
     Raises:
@@ -173,6 +173,6 @@ def _locked(root: Path) -> Iterator[None]:
         yield
     except BlockingIOError as error:
         hint = "wait for it, or give another folder"
-        raise InUse(f"another process is at work in {root.parent}", hint=hint) from error
+        raise InUse(f"another process is working in {root.parent}", hint=hint) from error
     finally:
         os.close(handle)

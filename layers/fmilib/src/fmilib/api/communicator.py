@@ -214,7 +214,7 @@ class Communicator:
 
         What the kernel takes leaves at once, the rest whenever this rank is in a call of the
         communicator: `test` and `wait` of any request, any other operation, `close`. It waits
-        for nobody but, the first time, for the link. Messages of one tag stay in order.
+        for nobody; only the first time, it waits for the link. Messages of one tag stay in order.
 
         Raises:
             ValueError, TypeError: before anything is sent.

@@ -33,9 +33,7 @@ def band_order(names: Sequence[str], wanted: Bands) -> list[int]:
     missing = [b for b, letter in zip(wanted, letters, strict=True) if last.count(letter) != 1]
     if missing:
         message = f"its bands {', '.join(names)} lack {', '.join(missing)}, or have it twice"
-        hint = (
-            f"name the bands {listed_bands(wanted)}, each once, or say --bands with those there are"
-        )
+        hint = f"name {listed_bands(wanted)} once each, or give --bands with the existing ones"
         raise InputError(message, code="bad-partition", hint=hint)
     return [last.index(letter) for letter in letters]
 

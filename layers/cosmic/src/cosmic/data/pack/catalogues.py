@@ -84,7 +84,7 @@ def _texts(path: Path, skipped: int, between: str, said: list[str] | None) -> An
         names = file.schema.names
     stripped = [name.strip() for name in names]
     if len(set(stripped)) < len(names):
-        raise ValueError(f"columns of one name: {', '.join(names)}")
+        raise ValueError(f"several columns have the same name: {', '.join(names)}")
     types = csv.ConvertOptions(
         column_types=dict.fromkeys(names, pa.string()),
         strings_can_be_null=True,

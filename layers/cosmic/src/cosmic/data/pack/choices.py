@@ -12,21 +12,21 @@ from cosmic.errors import InputError
 
 @dataclass(frozen=True)
 class Choices:
-    """What a person says of a file that does not say it itself.
+    """What the user says about files that don't say it themselves.
 
     Attributes:
-        names: Column to the file's own name for it; a name for each band, with commas.
+        names: The file's own name for each column; one name per band, with commas.
         image_scale: Nanomaggies of one unit of the file's pixels; None: they are nanomaggies.
         pixel_arcsec: Side of the file's pixels on the sky; None: what the file says, if anything.
-        number_objects: Whether objects are numbered by row, their ids not taken.
+        number_objects: Whether to number objects by row instead of reading their ids.
         hdus: Names or numbers of the HDUs of FITS files that are read.
         groups: Names of the groups or datasets of HDF5 files that are read.
-        without: Columns that are not taken although a file may have them.
-        cutouts: Folder of one FITS file an object, or a `.npy` file of all images in the
+        without: Columns to leave out even if a file has them.
+        cutouts: Folder with one FITS file per object, or a `.npy` file of all images in the
             catalogue's order; None: images are in the files.
         cutout_name: The files' own name for the field that names an object's cutout; empty: ids do.
         cutout_hdus: Which HDU of a cutout is its image, or which ones are its bands.
-        bands: That are taken, in this order; None: u, g, r, i and z, or those of the model.
+        bands: The bands to read, in this order; None: u, g, r, i and z, or those of the model.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
@@ -48,11 +48,11 @@ class Choices:
 
     @property
     def wanted_bands(self) -> Bands:
-        """The bands that are taken."""
+        """The bands to read."""
         return self.bands or BANDS
 
     def for_model(self, bands: Bands) -> Choices:
-        """The same for a model of these bands.
+        """The same choices for a model of these bands.
 
         Raises:
             InputError: others were asked for.

@@ -38,7 +38,7 @@ def _chosen(source: Source, choices: Choices) -> tuple[list[Problem], list[Field
     named = [f for f in fields if _is_named(f, words)]
     has = f"it has {listed(dict.fromkeys(f.place or 'the root' for f in fields))}"
     problems = [
-        problem_of(source, f"nothing to read is named {word!r}", "not-found", has)
+        problem_of(source, f"there is nothing named {word!r} to read", "not-found", has)
         for word in words
         if not any(_is_named(f, [word]) for f in fields)
     ]

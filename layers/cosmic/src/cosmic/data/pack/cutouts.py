@@ -34,7 +34,9 @@ def files_in(folder: Path) -> tuple[Path, ...]:
         InputError: it is no folder, or holds none.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder", code="not-found", hint="give --cutouts FOLDER")
+        raise InputError(
+            f"{folder} is not a folder", code="not-found", hint="give --cutouts FOLDER"
+        )
     found = tuple(sorted(_walked(folder)))
     if not found:
         hint = f"cutouts are files whose names end in {', '.join(SUFFIXES)}"
@@ -70,7 +72,7 @@ def join(names: Field, folder: Path, bands: Bands, hdus: Sequence[str] = ()) -> 
     first = next((files[at] for at in rows if at != NONE), None)
     if first is None:
         shown = ", ".join(str(p.relative_to(folder)) for p in files[:SHOWN_NAMES])
-        message = f"no cutout in {folder} is of an object: there are {shown}"
+        message = f"no cutout in {folder} belongs to an object; there are {shown}"
         hint = f"{names.name} must be its name, with or without .fits; see --cutout-name"
         raise InputError(message, code="no-cutouts", hint=hint)
     cutouts = _Cutouts(files, rows, _opened(first, hdus, bands), (hdus, bands))
@@ -161,7 +163,7 @@ class _Cutouts:
             except InputError as error:
                 refused[start + int(at)] = error.message
         if refused:
-            what = "cutouts that can't be taken"
+            what = "cutouts that can't be used"
             raise RowsRefused(what, list(refused), list(refused.values()))
         return Values(image)
 

@@ -24,7 +24,9 @@ from cosmic.errors import InputError
 
 CUBES = (3, 4)  # numbers of axes: one band of all objects, or all bands
 COPIED_AT_ONCE = 1 << 20
-SCALED_VARYING = "is of integers of varying length with TSCAL, TZERO or TNULL, which is not read"
+SCALED_VARYING = (
+    "is of integers of varying length with TSCAL, TZERO or TNULL, which is not supported"
+)
 UNSCALED = "write it as floating-point numbers, or as a column of fixed length"
 OPTIONS = {"character_as_bytes": True, "lazy_load_hdus": False}
 

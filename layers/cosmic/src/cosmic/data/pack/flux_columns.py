@@ -81,6 +81,6 @@ def unsaid_fluxes(source: Source, column: str, fields: Sequence[Field]) -> list[
     fluxes = [n for n in names if "flux" in n.casefold() and "mag" not in n.casefold()]
     if not fluxes:
         return []
-    hint = "say their unit in the file, or convert them to magnitudes"
-    message = f"{column} ({', '.join(fluxes)}) is fluxes by name, without a unit"
+    hint = "state their unit in the file, or convert them to magnitudes"
+    message = f"{column} ({', '.join(fluxes)}) holds fluxes by its name, but has no unit"
     return [problem_of(source, message, "bad-unit", hint)]

@@ -130,7 +130,9 @@ def _scaled(path: Path, field: Field, dataset: Any) -> Field:
 
     def read(start: int, stop: int) -> Values:
         if "_Unsigned" in said:
-            raise unreadable(path, f"{field.name} has the attribute _Unsigned, which is not read")
+            raise unreadable(
+                path, f"{field.name} has the attribute _Unsigned, which is not supported"
+            )
         scale, offset = (_number(path, said, name) for name in SCALES)
         values = packed = np.asarray(dataset[start:stop])
         if scale is not None or offset is not None:

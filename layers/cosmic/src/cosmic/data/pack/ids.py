@@ -23,7 +23,7 @@ def first_text_id(ids: Field, step: int) -> str | None:
 
     Args:
         ids: The field.
-        step: So many rows are read at a time.
+        step: Rows that are read at a time.
 
     Raises:
         InputError: the field can't be read.

@@ -12,7 +12,7 @@ def image_layout(shape: Shape, n_bands: int) -> str | None:
 
     Args:
         shape: Of one row; axes that aren't known are told when rows are read.
-        n_bands: So many it has.
+        n_bands: Number of its bands.
     """
     n, found = n_bands, None
     match shape:

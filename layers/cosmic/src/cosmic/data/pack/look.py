@@ -29,18 +29,18 @@ def look(path: Path, sample: int, choices: Choices | None = None) -> dict[str, A
 
     Args:
         path: The file, or a folder of `.npy` files.
-        sample: So many of its first rows are shown; arrays of more than eight numbers as shapes.
-        choices: What a packer would be told of it.
+        sample: How many of its first rows to show; arrays of more than eight numbers as shapes.
+        choices: What `pack` would be told about it.
 
     Returns:
         `path`, `format`, `bytes`, `rows`, `fields` (each with `dtype`, `shape`, `unit`, `missing`,
         `min`, `max`, `column` that it would be packed as, `problem` if its values can't be read as
         one array), `problems` that would keep it from being packed, `photometry` (how bright
-        the pixels are beside the magnitudes; see `cosmic.data.photometry_check.Report`),
+        the pixels are compared with the magnitudes; see `cosmic.data.photometry_check.Report`),
         `checksums` (`ok`, `damaged` or `none`), `damaged` columns, `metadata` and `sample`.
 
     Raises:
-        InputError: it is not what its name says.
+        InputError: it does not have the format that its name says.
     """
     with opened(path) as source:
         bad = damaged(path) if source.format == "safetensors" else None

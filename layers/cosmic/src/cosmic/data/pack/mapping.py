@@ -184,8 +184,8 @@ class Table:
         partly = incomplete(self.here, self.bands) if column == "mag" and chosen is None else []
         if partly:
             hint = (
-                f"the bands {listed_bands(self.bands)} are needed; say --column mag=a,b,c,…, or "
-                "--bands with those there are, for a model of one's own"
+                f"the bands {listed_bands(self.bands)} are needed; give --column mag=a,b,c,…, or "
+                "--bands with the existing ones, for a model of your own"
             )
             return problem_of(self.source, f"{message}: {'; '.join(partly)}", "no-band", hint)
         return problem_of(self.source, message, "no-column", self._way_to(column))

@@ -90,11 +90,11 @@ def _expanded(path: Path) -> list[Path]:
     if path.is_file():
         if not suffix_of(path):
             hint = f"files whose names end in {', '.join(READERS)}"
-            raise InputError(f"{path} is of no known format", code="bad-format", hint=hint)
+            raise InputError(f"{path} has no known format", code="bad-format", hint=hint)
         return [path]
     if not path.is_dir():
         hint = "check its name and folder"
-        raise InputError(f"{path} is not there", code="not-found", hint=hint)
+        raise InputError(f"{path} does not exist", code="not-found", hint=hint)
     found = [p for p in path.iterdir() if p.is_file() and is_read(p)]
     if found and all(p.suffix.lower() == ".npy" for p in found):
         return [path]
@@ -109,7 +109,7 @@ def opened(path: Path) -> Iterator[Source]:
     """A file for as long as the block lasts.
 
     Raises:
-        InputError: it is not what its name says.
+        InputError: it does not have the format that its name says.
     """
     with _parsed(path):
         source = open_npy_folder(path) if path.is_dir() else READERS[suffix_of(path)](path)

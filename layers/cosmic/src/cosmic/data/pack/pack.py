@@ -41,11 +41,11 @@ class Packed:
         partitions: The files, in order.
         sources: What was read of each file: path, format, rows, columns, what was taken for what.
         tally: What was missing, of all files.
-        repeated_ids: How often an `object_id` came that had come before.
+        repeated_ids: Number of rows whose `object_id` had occurred before.
         some_repeated: The first of those, by size.
-        text_id: The first id that is no whole number below 2^63, for which all ids are kept as
+        text_id: The first id that is not a whole number below 2^63, for which all ids are kept as
             text, and its file; None: they are kept as int64.
-        unused_cutouts: Files that are no object's.
+        unused_cutouts: Files that belong to no object.
     """
 
     partitions: list[Path]
@@ -72,22 +72,22 @@ def pack(
 ) -> Packed:
     """Write the rows of all files as `0.safetensors`, `1.safetensors`, …; all of them or none.
 
-    Beside them goes an index, which spares `init` the reading of their headers once they are in S3.
+    An index is written next to them; with it, `init` need not read their headers in S3.
 
     Args:
         files: What is read, in this order.
-        out: Folder; made if it isn't there.
+        out: Folder; made if it does not exist.
         choices: What the files don't say.
         partition_bytes: Size of a partition, counted as the field does (pixels, magnitudes, id).
         per_partition: Rows of a partition, instead of its size.
         check_pixels: Whether files are refused whose pixels and magnitudes disagree.
-        index: Whether the index is made, for which all bytes are hashed.
-        surveyed: Called with the rows there are, before the first is written.
+        index: Whether to make the index, for which all bytes are hashed.
+        surveyed: Called with the total number of rows, before the first is written.
         progress: Called with the rows written so far.
 
     Raises:
-        InvalidInput: everything that is wrong with the files' fields and values.
-        InputError: the folder has partitions already or is a file, or there are no rows.
+        InvalidInput: the files' fields or values have problems; lists all of them.
+        InputError: the folder already has partitions or is a file, or there are no rows.
     """
     _check_out(out)
     sources, text_id = survey(files, choices, check_pixels=check_pixels)
@@ -140,7 +140,7 @@ def _check_out(out: Path) -> None:
         raise InputError(f"{out} is a file", code="not-a-folder", hint="give another --out")
     if any(out.glob("*.safetensors")):
         hint = "give another --out, or empty it"
-        raise InputError(f"{out} has partitions already", code="not-empty", hint=hint)
+        raise InputError(f"{out} already has partitions", code="not-empty", hint=hint)
 
 
 @contextmanager
@@ -241,7 +241,7 @@ def _unused(choices: Choices, files: Sequence[Path]) -> list[Problem]:
     suffixes = {suffix_of(path) for path in files}
     options = (("--hdu", choices.hdus, FITS), ("--group", choices.groups, HDF5))
     return [
-        Problem("", f"{option} {words[0]}: none of the files has such", words[0], "", "usage")
+        Problem("", f"{option} {words[0]}: no file has one", words[0], "", "usage")
         for option, words, needed in options
         if words and not suffixes & set(needed)
     ]
@@ -256,7 +256,7 @@ def _other_size(path: Path, mapped: Mapped, sizes: list[tuple[int, int]]) -> lis
     if size == sizes[0]:
         return []
     message = f"its images have {size} pixels, those of the first file {sizes[0]}"
-    return [Problem(str(path), message, list(size), "pack them apart", "bad-partition")]
+    return [Problem(str(path), message, list(size), "pack them separately", "bad-partition")]
 
 
 def said_scale(metadata: Mapping[str, Any]) -> float | None:
@@ -278,7 +278,9 @@ def _other_scales(found: Sequence[dict[str, Any]]) -> list[Problem]:
         scale, first = source["pixel_arcsec"], known[0]["pixel_arcsec"]
         if not math.isclose(scale, first, rel_tol=SAME_SCALE):
             message = f"its pixels have {scale:g} arcsec, those of {known[0]['path']} {first:g}"
-            return [Problem(source["path"], message, scale, "pack them apart", "bad-partition")]
+            return [
+                Problem(source["path"], message, scale, "pack them separately", "bad-partition")
+            ]
     return []
 
 

@@ -127,7 +127,7 @@ def _implausible(path: Path, column: str, tally: Tally) -> Problem:
 
 
 def piece_rows(mapped: Mapped) -> int:
-    """So many rows that their pixels take about `PIECE_BYTES`."""
+    """The number of rows whose pixels take about `PIECE_BYTES`."""
     (*_, image) = mapped.taken["image"].fields
     row = 4 * math.prod(n or 1 for n in image.row_shape)
     return max(1, min(PIECE_ROWS, PIECE_BYTES // row))

@@ -188,7 +188,7 @@ def is_number(text: str) -> bool:
 
 def unreadable(path: Path, why: object) -> InputError:
     """The error for a file that is not what its name says."""
-    hint = "check that it is whole and what its name says"
+    hint = "check that it is complete and has the format that its name says"
     return InputError(f"{path}: {why}", code="bad-partition", hint=hint)
 
 

@@ -62,7 +62,7 @@ def warnings_of(packed: Packed, ignored: Sequence[Path]) -> Iterator[str]:
         yield f"{without_cutout:,} objects have no cutout; their pixels are missing"
     if packed.unused_cutouts:
         names = _distinct([path.name for path in packed.unused_cutouts])
-        yield f"{len(packed.unused_cutouts):,} cutouts are of no object: {names}"
+        yield f"{len(packed.unused_cutouts):,} cutouts belong to no object: {names}"
     yield from _ids(packed)
     counts = (
         (packed.tally.lost_images, "without any pixel"),
@@ -98,10 +98,10 @@ def _ids(packed: Packed) -> Iterator[str]:
     if packed.text_id:
         text, path = packed.text_id
         shown = repr(text[:MOST_BYTES]) + ("…" if len(text) > MOST_BYTES else "")
-        yield f"object_id kept as text: {shown} in {path.name} is no whole number below 2^63"
+        yield f"object_id kept as text: {shown} in {path.name} is not a whole number below 2^63"
     if packed.repeated_ids:
         some = ", ".join(map(str, packed.some_repeated))
-        yield f"object_id comes again in {packed.repeated_ids:,} rows, such as {some}"
+        yield f"object_id is repeated in {packed.repeated_ids:,} rows, such as {some}"
 
 
 def photometry_lines(facts: Mapping[str, Any] | None) -> Iterator[str]:

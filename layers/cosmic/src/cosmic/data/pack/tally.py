@@ -96,7 +96,7 @@ class Tally:
     def none_plausible(self, column: str) -> str:
         """Such as `none of 35 values of mag can be one, such as 16000, 15017`."""
         values = ", ".join(list(self.by_value(column))[:SHOWN_VALUES])
-        return f"none of {self.seen[column]:,} values of {column} can be one, such as {values}"
+        return f"none of the {self.seen[column]:,} values of {column} is possible, such as {values}"
 
     def by_value(self, column: str) -> dict[str, int]:
         """The values that said so, the most frequent first."""

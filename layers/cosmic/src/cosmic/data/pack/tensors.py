@@ -71,7 +71,7 @@ def _safetensor(path: Path, file: Any, name: str) -> list[Field]:
 def _unread(path: Path, name: str, shape: tuple[int, ...], dtype: str) -> Field:
     def read(start: int, stop: int) -> Values:
         hint = "convert it to float32 or int64"
-        message = f"{path}: {name} is {dtype}, which is not read"
+        message = f"{path}: {name} is {dtype}, which is not supported"
         raise InputError(message, code="bad-partition", hint=hint)
 
     return Field(name, shape[0], dtype, "O", shape[1:], read)

@@ -94,7 +94,7 @@ def _bad_kind(source: Source, column: str, each: Field) -> Problem:
         return problem_of(source, f"object_id is {each.dtype}", "bad-partition", hint, each.dtype)
     if each.kind == "O":
         hint = "convert it to float32" + ("" if column in NEEDED else f", or --without {column}")
-        message = f"{_called(column, each)} is {dtype}, which is not read"
+        message = f"{_called(column, each)} is {dtype}, which is not supported"
         return problem_of(source, message, "bad-partition", hint, each.dtype)
     hint = "give numbers" + ("" if column in NEEDED else f", or --without {column}")
     message = f"{_called(column, each)} is {dtype}, not numbers"
@@ -130,8 +130,8 @@ def _bad_shape(
     wanted = {"image": f"({n_bands}, height, width)", "mag": f"({n_bands},)"}
     wanted["mag_err"] = wanted["mag"]
     names = _called(column, fields[0]) if len(fields) == 1 else f"{column} ({where_of(fields)})"
-    message = f"{names} has shape {list(shape)} a row"
-    hint = f"it takes {wanted.get(column, 'one number')} a row"
+    message = f"{names} has shape {list(shape)} per row"
+    hint = f"it takes {wanted.get(column, 'one number')} per row"
     if column in ("mag", "mag_err"):
         hint += f"; fields of one band each are named with commas, --column {column}=a,b,c,…"
     return problem_of(source, message, "bad-partition", hint)
@@ -144,4 +144,4 @@ def unequal(source: Source, fields: Iterable[Field]) -> list[Problem]:
         return []
     said = ", ".join(f"{where} {rows:,}" for where, rows in lengths.items())
     message = f"columns differ in length: {said} rows"
-    return [problem_of(source, message, "bad-partition", "one row an object")]
+    return [problem_of(source, message, "bad-partition", "give one row per object")]

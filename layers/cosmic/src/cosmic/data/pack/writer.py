@@ -84,7 +84,9 @@ class PartitionWriter:
     def _check_shape(self, image: NDArray[Any]) -> None:
         if self._pieces and self._pieces[0]["image"].shape[1:] != image.shape[1:]:
             sizes = f"{self._pieces[0]['image'].shape[2:]} and {image.shape[2:]} pixels"
-            raise InputError(f"images of {sizes}", code="bad-partition", hint="pack them apart")
+            raise InputError(
+                f"images of {sizes}", code="bad-partition", hint="pack them separately"
+            )
 
     def _write(self, rows: int) -> None:
         taken = self._taken(rows)

@@ -109,7 +109,7 @@ def rows(sample: Sample, start: int, stop: int) -> Columns:
 def bounds(objects: int, per_partition: int) -> list[tuple[int, int]]:
     """Each partition's first object and the one after its last; the last may be shorter."""
     if per_partition < 1:
-        raise InputError(f"{per_partition} objects a partition", hint="1 or more")
+        raise InputError(f"{per_partition} objects per partition", hint="1 or more")
     return [(i, min(i + per_partition, objects)) for i in range(0, objects, per_partition)]
 
 
@@ -133,7 +133,7 @@ def write_dataset(
     """Write a sample as native partitions `0.safetensors`, `1.safetensors`, ...
 
     Args:
-        out: Folder; made if it isn't there.
+        out: Folder; made if it does not exist.
         sample: What to write.
         per_partition: Objects in a partition.
         workers: Threads; None takes one a core.

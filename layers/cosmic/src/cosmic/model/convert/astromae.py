@@ -65,7 +65,7 @@ def config_of(weights: Mapping[str, StoredTensor], heads: int | None) -> AstroMA
             fusion_dim=_axes(shapes, "concat_block.0.weight", 2)[0],
         )
     except ValueError as error:
-        raise LayoutError(f"no AstroMAE: {error}") from error
+        raise LayoutError(f"not an AstroMAE: {error}") from error
     _compare(shapes, found)
     return found if heads else _with_heads_of_the_published(found)
 
@@ -82,9 +82,9 @@ PCM = "blocks.0.PCM.0.weight"
 
 def _axes(shapes: Mapping[str, Shape], name: str, axes: int) -> Shape:
     if name not in shapes:
-        raise LayoutError(f"no AstroMAE: {name} is missing")
+        raise LayoutError(f"{name} is missing")
     if len(shapes[name]) != axes or 0 in shapes[name]:
-        raise LayoutError(f"no AstroMAE: {name} has shape {list(shapes[name])}")
+        raise LayoutError(f"{name} has shape {list(shapes[name])}")
     return shapes[name]
 
 
@@ -92,7 +92,7 @@ def _widths(shapes: Mapping[str, Shape]) -> Iterator[int]:
     """Channels of a path of each Inception module, in order."""
     places = sorted(int(m[1]) for m in map(INCEPTION.fullmatch, shapes) if m)
     if not places:
-        raise LayoutError("no AstroMAE: no Inception modules")
+        raise LayoutError("no Inception modules")
     for place in places:
         name = f"inception_model.vis_inception.{place}.branch1.conv.weight"
         yield _axes(shapes, name, 4)[0]
@@ -110,7 +110,7 @@ def _compare(shapes: Mapping[str, Shape], config: AstroMAEConfig) -> None:
     if differ:
         differ.sort()
         more = f", and {len(differ) - MAX_SHOWN} more" if len(differ) > MAX_SHOWN else ""
-        raise LayoutError("no AstroMAE: " + "; ".join(differ[:MAX_SHOWN]) + more)
+        raise LayoutError("not an AstroMAE: " + "; ".join(differ[:MAX_SHOWN]) + more)
 
 
 def heads_of(found: Found) -> int | None:
@@ -128,7 +128,9 @@ def check_attributes(found: Found, config: AstroMAEConfig) -> None:
     """
     differ = [text for name, one in found.modules.items() for text in _differs(name, one, config)]
     if differ:
-        raise LayoutError("it computes otherwise than AstroMAE: " + "; ".join(differ[:MAX_SHOWN]))
+        raise LayoutError(
+            "it does not compute what AstroMAE computes: " + "; ".join(differ[:MAX_SHOWN])
+        )
 
 
 def _differs(name: str, module: Made, config: AstroMAEConfig) -> Iterator[str]:

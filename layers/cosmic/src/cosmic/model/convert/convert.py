@@ -78,7 +78,7 @@ def convert(
         source: A module saved whole (plain or wrapped in DataParallel), or a state dict.
         out: The safetensors file to write.
         name: The model's name in catalogues; the source's file name if None.
-        heads: Attention heads, where the file doesn't tell.
+        heads: Attention heads, if the file doesn't tell.
 
     Raises:
         InputError: it can't be read, or is not one; the message says what was found.
@@ -87,7 +87,7 @@ def convert(
     try:
         found, config, state, left_out = _read(raw, heads)
     except LayoutError as error:
-        message = f"{source} is no checkpoint that can be converted: {error}"
+        message = f"{source} can't be converted: {error}"
         raise InputError(message, code="checkpoint-invalid", hint=HINT) from error
     added = _added(config, state)
     digest = hashlib.sha256(raw).hexdigest()
@@ -145,7 +145,7 @@ def _weights(tensors: Mapping[str, StoredTensor], archive: Archive, raw: memoryv
 def _values(name: str, tensor: StoredTensor, archive: Archive, raw: memoryview) -> NDArray[Any]:
     storage, shape, stride = tensor.storage, tensor.shape, tensor.stride
     if storage.dtype == OTHER:
-        raise LayoutError(f"{name} is made of numbers that are not read: use float32")
+        raise LayoutError(f"{name} has numbers of a type that is not supported: use float32")
     member = archive.member(f"data/{storage.key}")
     size = storage.dtype.itemsize
     if storage.elements * size != member.size or len(shape) != len(stride):

@@ -50,7 +50,7 @@ def find_tensors(content: Any) -> Found:
             if isinstance(content.get(key), dict | Made):
                 return find_tensors(content[key])
         return _of_state(content)
-    raise LayoutError(f"it holds one {type(content).__name__}, no module and no state dict")
+    raise LayoutError(f"it holds one {type(content).__name__}, neither a module nor a state dict")
 
 
 def _of_module(module: Made) -> Found:
@@ -62,7 +62,7 @@ def _of_module(module: Made) -> Found:
             raise LayoutError(f"a {module.kind[:MAX_SHOWN]} with no module in it")
         module = inner
     if "_modules" not in module.state:
-        raise LayoutError(f"it holds a {module.kind[:MAX_SHOWN]}, which is no module")
+        raise LayoutError(f"it holds a {module.kind[:MAX_SHOWN]}, which is not a module")
     modules: dict[str, Made] = {}
     tensors: dict[str, StoredTensor] = {}
     for name, one in _walk(module):
@@ -106,7 +106,7 @@ def _own_tensors(module: Made, where: str) -> Iterator[tuple[str, StoredTensor]]
 def _part(module: Made, name: str) -> dict[Any, Any]:
     part = module.state.get(name, {})
     if not isinstance(part, dict):
-        raise LayoutError(f"the {name} of a {module.kind[:MAX_SHOWN]} are no dictionary")
+        raise LayoutError(f"the {name} of a {module.kind[:MAX_SHOWN]} are not a dictionary")
     return part
 
 
@@ -126,7 +126,7 @@ def _joined(where: str, name: Any) -> str:
 def _of_state(content: Mapping[Any, Any]) -> Found:
     tensors = {_joined("", name): tensor for name, tensor in content.items()}
     if not tensors or len(tensors) > MAX_TENSORS:
-        raise LayoutError(f"a dictionary of {len(tensors)} things, no state dict")
+        raise LayoutError(f"a dictionary of {len(tensors)} items, not a state dict")
     for name, tensor in tensors.items():
         if not isinstance(tensor, StoredTensor):
             raise LayoutError(f"{name[:MAX_SHOWN]!r} is a {type(tensor).__name__}, not a tensor")

@@ -93,7 +93,7 @@ class _Machine(Machine):
     def _set(self, pairs: list[Any]) -> None:
         keys = pairs[::2]
         if len(pairs) % 2 or not all(isinstance(k, KEYS) for k in keys):
-            raise LayoutError("its pickle has a dictionary whose keys are no texts or numbers")
+            raise LayoutError("its pickle has a dictionary whose keys are neither text nor numbers")
         self._top(dict).update(zip(keys, pairs[1::2], strict=True))
 
     def _storage(self, identity: Any) -> Storage:

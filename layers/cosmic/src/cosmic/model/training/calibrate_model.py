@@ -39,13 +39,13 @@ def calibrate_model(folder: Path, out: Path) -> dict[str, Any]:
     name, recipe = str(card.get("name")), _recipe(card, folder)
     path = checkpoint_path(folder, name)
     if not path.is_file():
-        raise InputError(f"{path} is not there", code="not-found", hint="check its folder")
+        raise InputError(f"{path} does not exist", code="not-found", hint="check its folder")
     c = load_checkpoint(path.read_bytes())
     if c.domain is None:
         raise InputError(
             f"{path} has no domain, which p(z) depends on",
             code="no-domain",
-            hint="train the model anew with `cosmic model train`",
+            hint="train the model again with `cosmic model train`",
         )
     torch.set_num_threads(recipe.threads)
     source = sources(recipe.objects, recipe.seed)

@@ -193,7 +193,7 @@ class Fit:
             metadata = file.metadata()
             if metadata.get("fingerprint") != self._fingerprint:
                 raise InputError(
-                    f"{self._state} is the state of another training",
+                    f"{self._state} belongs to another training",
                     code="other-training",
                     hint="repeat the command that began it, remove the file, or use another --out",
                 )

@@ -1,4 +1,4 @@
-"""The card of a model that was trained on one's own data, as JSON and as a page."""
+"""The card of a model that was trained on a user's own data, as JSON and as a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From one's own labelled partitions to a model: trained, calibrated, tested, described."""
+"""A model from labelled partitions: trained, calibrated, tested and described."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ SIDE_STEP = 8  # the network's images are multiples of it
 
 @dataclass(frozen=True)
 class OwnRecipe:
-    """How to train on one's own data.
+    """How to train on your own data.
 
     Attributes:
         preset: Architecture, by name; its image size is taken from the data.
@@ -95,13 +95,13 @@ def train_on(
 ) -> dict[str, Any]:
     """Train a model on labelled partitions, calibrate it, test it and write its card.
 
-    The objects are split by a hash of their ids: 70 % are learned from, 10 % each decide when to
-    stop, calibrate (z_phot_err, p(z), the domain's limit) and test. Partitions are read in pieces.
-    Called again with the same arguments after it was stopped, it goes on where it was.
+    The objects are split by a hash of their ids: 70 % are for training, and 10 % each for deciding
+    when to stop, for calibration (z_phot_err, p(z), the domain's limit) and for testing.
+    Partitions are read in pieces. If it is stopped, the same call continues where it was.
 
     Args:
         data: Folder of partitions with z_spec, as `cosmic data pack` writes them.
-        out: Folder for the checkpoint, `card.json` and `README.md`; made if it isn't there.
+        out: Folder for the checkpoint, `card.json` and `README.md`; made if it does not exist.
         name: The model's name.
         recipe: How to train.
         start_from: A checkpoint to start from: of the same bands and image size.
@@ -112,8 +112,8 @@ def train_on(
         The card, as `card.json` has it.
 
     Raises:
-        InputError: the data can't be learned from, the checkpoint does not fit them, or the folder
-            has the state of another training.
+        InputError: the data can't be used for training, the checkpoint does not fit them, or the
+            folder has the state of another training.
     """
     how, folder = recipe or OwnRecipe(), Path(out)
     labelled = open_labelled(Path(data), pixel_arcsec)

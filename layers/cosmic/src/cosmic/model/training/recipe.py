@@ -13,7 +13,7 @@ class Recipe:
 
     Attributes:
         preset: Architecture, by name.
-        objects: Simulated objects to learn from, beside the real galaxies.
+        objects: Simulated objects to train on, in addition to the real galaxies.
         steps: Batches in all.
         batch: Objects in a batch.
         rate: Peak learning rate; rises over the first twentieth, falls as a cosine.

@@ -27,7 +27,7 @@ def train_model(
 
     Args:
         recipe: How to train; the same recipe gives the same weights on the same kind of processor.
-        out: Folder for the checkpoint, `card.json` and `README.md`; made if it isn't there.
+        out: Folder for the checkpoint, `card.json` and `README.md`; made if it does not exist.
         name: The model's name.
         progress: Called with the number of batches done and the mean loss since the last call.
 
