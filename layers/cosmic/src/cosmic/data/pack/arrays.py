@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cosmic.data.pack.bands import listed_beside
+from cosmic.data.pack.bands import listed_beside, with_bands
 from cosmic.data.pack.source import Array, Field, Source, array_fields, keyed, unreadable
 
 NPY = ".npy"
@@ -32,7 +32,14 @@ def open_npz(path: Path) -> Source:
         if shape
         for field in array_fields(name, _Member(path, archive, name), dtype, shape)
     ]
-    return Source(path, "npz", keyed(listed_beside(fields)), close=archive.close)
+    said = {name: archive[name] for name, (shape, kind) in headers.items() if _is_said(shape, kind)}
+    fields = with_bands(listed_beside(fields), said)
+    return Source(path, "npz", keyed(fields), said, close=archive.close)
+
+
+def _is_said(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+    """Whether it is a single number or text, which says something of the whole file."""
+    return not shape and dtype.kind in "iufSU"
 
 
 def _header(archive: Any, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:

@@ -16,6 +16,7 @@ from astropy.table import Column, Table
 from pyarrow import csv
 
 from cosmic.data.pack.arrow import Leaf, decoded
+from cosmic.data.pack.bands import with_bands
 from cosmic.data.pack.source import Array, Field, Source, Values, keyed, unreadable
 from cosmic.errors import InputError
 
@@ -146,7 +147,8 @@ def open_ecsv(path: Path) -> Source:
             table = Table.read(path, format="ascii.ecsv")
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
-    return Source(path, "ecsv", keyed(table_columns(table, {})))
+    fields = with_bands(table_columns(table, {}), table.meta)
+    return Source(path, "ecsv", keyed(fields), dict(table.meta))
 
 
 def open_votable(path: Path) -> Source:

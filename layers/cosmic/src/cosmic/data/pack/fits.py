@@ -17,7 +17,7 @@ from astropy.io import fits
 from astropy.io.fits.verify import VerifyError
 from astropy.utils.exceptions import AstropyUserWarning
 
-from cosmic.data.pack.bands import KEYS, bands_of_all, with_bands
+from cosmic.data.pack.bands import with_bands
 from cosmic.data.pack.source import Array, Field, Source, Values, keyed, stacked, unreadable
 from cosmic.data.page_memory import page_memory
 from cosmic.errors import InputError
@@ -75,6 +75,7 @@ def open_fits(path: Path, named: Path | None = None) -> Source:
                     for number, (table, cube) in enumerate(zip(tables, cubes, strict=True))
                     for field in _fields(path, number, table, cube, size)
                 ]
+                fields = with_bands(fields, tables[0].header)  # that of the whole file
         except (OSError, ValueError, TypeError, KeyError, VerifyError) as error:
             raise unreadable(said, error) from error
         if not fields:
@@ -91,9 +92,9 @@ def _fields(path: Path, number: int, table: Any, cube: Any, size: int) -> list[F
         info = table.fileinfo()
         if info["datLoc"] + table.header["NAXIS1"] * table.header["NAXIS2"] > size:
             raise ValueError(f"the table in HDU {number} is cut off")
-        return with_bands(_columns(path, table, place), _bands(table))
+        return with_bands(_columns(path, table, place), table.header)
     if isinstance(table, (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)):
-        return with_bands([_cube(cube, place)], _bands(cube)) if len(cube.shape) in CUBES else []
+        return with_bands([_cube(cube, place)], cube.header) if len(cube.shape) in CUBES else []
     if isinstance(table, fits.TableHDU):
         return _text_table(table, place)
     return []
@@ -106,10 +107,6 @@ def _text_table(hdu: Any, place: dict[str, Any]) -> list[Field]:
     from cosmic.data.pack.catalogues import table_columns
 
     return table_columns(Table.read(hdu), place)
-
-
-def _bands(hdu: Any) -> tuple[str, ...]:
-    return bands_of_all({key: hdu.header[key] for key in KEYS if key in hdu.header})
 
 
 class _Table:

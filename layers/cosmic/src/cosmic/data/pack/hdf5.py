@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
+from functools import cache
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import h5py
 import numpy as np
 
-from cosmic.data.pack.bands import bands_of_all, listed_beside, said_bands, text_of, with_bands
+from cosmic.data.pack.bands import listed_beside, said_bands, text_of, with_bands
 from cosmic.data.pack.source import (
     Array,
     Field,
@@ -22,7 +23,7 @@ from cosmic.data.pack.source import (
     stacked,
     unreadable,
 )
-from cosmic.data.pack.units import astropy_units
+from cosmic.data.pack.units import astropy_meta, astropy_units
 
 DEPTH = 8
 ASTROPY_META = ".__table_column_meta__"
@@ -45,9 +46,13 @@ def open_hdf5(path: Path) -> Source:
             file = stack.enter_context(h5py.File(path, "r"))
         except OSError as error:
             raise unreadable(path, error) from error
-        found = _datasets(file, "", DEPTH)
-        fields = listed_beside([f for at, dataset in found for f in _fields(path, at, dataset)])
-        return Source(path, "hdf5", keyed(fields), _attributes(file), stack.pop_all().close)
+        said = cache(lambda group: _said(file[group]))
+        found = [
+            f for at, dataset in _datasets(file, "", DEPTH) for f in _fields(path, at, dataset)
+        ]
+        fields = listed_beside([_with_bands(f, said) for f in found])
+        metadata = {name: text_of(value) for name, value in said("/").items()}
+        return Source(path, "hdf5", keyed(fields), metadata, stack.pop_all().close)
 
 
 def _datasets(group: Any, at: str, depth: int) -> Iterator[tuple[str, Any]]:
@@ -65,14 +70,15 @@ def _fields(path: Path, at: str, dataset: Any) -> list[Field]:
     if name.endswith(ASTROPY_META):
         return []
     if dataset.dtype.names:  # records are a table of their own
-        units = _record_units(dataset, at)
+        header = _astropy_header(dataset, at)
+        units = astropy_units(header) if header else {}
         found = array_fields(name, dataset, dataset.dtype, dataset.shape, **_place("dataset", at))
         found = [_record_text(replace(f, unit=units.get(f.name, "")), dataset) for f in found]
-        return with_bands(found, bands_of_all(dataset.attrs) or _bands_above(dataset))
+        said = {**(astropy_meta(header) if header else {}), **dataset.attrs}
+        return with_bands(found, said)
     place = _place("group", group)
     (field,) = array_fields(name, dataset, dataset.dtype, dataset.shape, **place)
-    bands = said_bands(dataset.attrs) or _bands_above(dataset)
-    field = replace(field, unit=_unit(dataset.attrs), bands=bands)
+    field = replace(field, unit=_unit(dataset.attrs), bands=said_bands(dataset.attrs))
     return [_texts(field, dataset) if dataset.dtype.kind == "O" else _scaled(path, field, dataset)]
 
 
@@ -80,22 +86,31 @@ def _place(kind: str, at: str) -> dict[str, Any]:
     return {"place": f"{kind} {at}", "place_names": (at, f"/{at}")} if at else {}
 
 
-def _record_units(dataset: Any, at: str) -> dict[str, str]:
-    """Units that astropy's own writer keeps in a dataset beside the table's."""
+def _astropy_header(dataset: Any, at: str) -> list[str]:
+    """What astropy's own writer keeps of a table in a dataset beside it."""
     meta = dataset.file.get(f"{at}{ASTROPY_META}")
-    return {} if meta is None else astropy_units([line.decode() for line in meta[:]])
+    return [] if meta is None else [line.decode() for line in meta[:]]
 
 
 def _unit(attributes: Mapping[str, Any]) -> str:
     return next((text_of(attributes[k]) for k in ("unit", "units") if k in attributes), "")
 
 
-def _bands_above(dataset: Any) -> tuple[str, ...]:
-    """Names of bands that the nearest group around a dataset, or the file, says of all in it."""
-    group = dataset.parent
-    while not (names := bands_of_all(group.attrs)) and group.name != "/":
-        group = group.parent
-    return names
+def _with_bands(field: Field, said: Callable[[str], Mapping[str, Any]]) -> Field:
+    """With those that the nearest group around a field, or the file, says of all in it."""
+    at = PurePosixPath("/", field.place_names[0] if field.place_names else "")
+    for group in (at, *at.parents):
+        (field,) = with_bands([field], said(str(group)))
+    return field
+
+
+def _said(group: Any) -> dict[str, Any]:
+    """A group's attributes, and the single values that lie in it as datasets."""
+    if not isinstance(group, h5py.Group):
+        return {}
+    found = ((name, group.get(name)) for name in group)
+    single = {n: d[()] for n, d in found if isinstance(d, h5py.Dataset) and d.shape == ()}
+    return {**single, **group.attrs}
 
 
 def _record_text(field: Field, dataset: Any) -> Field:
@@ -165,7 +180,3 @@ def _number(path: Path, said: Mapping[str, Any], name: str) -> float | int | Non
         raise unreadable(path, f"its attribute {name} is {value!r}, not a number")
     number: float | int = value.reshape(-1)[0].item()
     return number
-
-
-def _attributes(file: Any) -> dict[str, str]:
-    return {name: str(value) for name, value in file.attrs.items()}

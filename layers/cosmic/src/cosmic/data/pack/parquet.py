@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cosmic.data.pack.arrow import Leaf, common_shape, decoded, leaves
-from cosmic.data.pack.bands import bands_of_all, said_bands, with_bands
+from cosmic.data.pack.bands import said_bands, with_bands
 from cosmic.data.pack.source import Field, Shape, Source, Values, keyed, unreadable
-from cosmic.data.pack.units import astropy_units, votable_units
+from cosmic.data.pack.units import astropy_meta, astropy_units, votable_units
 
 BATCH_ROWS = 1024
 BUFFER_BYTES = 1 << 20
@@ -40,8 +40,8 @@ def open_parquet(path: Path) -> Source:
         ]
     except (OSError, pa.ArrowInvalid) as error:
         raise unreadable(path, error) from error
-    metadata = _texts({k: v for k, v in said.items() if k not in NOT_SHOWN})
-    fields = with_bands(fields, bands_of_all(metadata))
+    metadata = _texts({k: v for k, v in said.items() if k not in NOT_SHOWN}) | _meta(said)
+    fields = with_bands(fields, metadata)
     return Source(path, "parquet", keyed(fields), metadata, file.close)
 
 
@@ -54,6 +54,10 @@ def _units(said: Mapping[bytes, bytes]) -> dict[str, str]:
     if ASTROPY_META in said:
         return astropy_units(said[ASTROPY_META].decode().split("\n"))
     return votable_units(said[VOTABLE_META]) if VOTABLE_META in said else {}
+
+
+def _meta(said: Mapping[bytes, bytes]) -> dict[str, Any]:
+    return astropy_meta(said[ASTROPY_META].decode().split("\n")) if ASTROPY_META in said else {}
 
 
 def _fields(path: Path, file: pq.ParquetFile, column: pa.Field, unit: str) -> Iterator[Field]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from io import BytesIO
+from typing import Any
 
 _MAGNITUDES = ("mag", "mags", "magnitude", "magnitudes", "abmag", "mag_ab", "mag(ab)", "ab")
 _ASINH = ("asinhmag", "asinhmag(ab)", "luptitude", "luptitudes")
@@ -84,10 +85,19 @@ def nanomaggies(unit: str, *, inverse_variance: bool = False) -> float | None:
 
 def astropy_units(lines: Sequence[str]) -> dict[str, str]:
     """Units by column in the header that astropy keeps beside the tables that it writes."""
+    return {c["name"]: str(c["unit"]) for c in _header(lines)["datatype"] if c.get("unit")}
+
+
+def astropy_meta(lines: Sequence[str]) -> dict[str, Any]:
+    """What this header says of the whole table, such as its bands."""
+    return dict(_header(lines).get("meta") or {})
+
+
+def _header(lines: Sequence[str]) -> dict[str, Any]:
     from astropy.table.meta import get_header_from_yaml
 
-    header = get_header_from_yaml(list(lines))
-    return {c["name"]: str(c["unit"]) for c in header["datatype"] if c.get("unit")}
+    found: dict[str, Any] = get_header_from_yaml(list(lines))
+    return found
 
 
 def votable_units(document: bytes) -> dict[str, str]:
