@@ -20,15 +20,17 @@ from cosmic.data.pack.source import (
     Values,
     array_fields,
     keyed,
+    part_of,
     stacked,
     unreadable,
 )
-from cosmic.data.pack.units import astropy_meta, astropy_units
+from cosmic.data.pack.units import astropy_meta, astropy_units, said_unit
 
 DEPTH = 8
 ASTROPY_META = ".__table_column_meta__"
 SCALES = ("scale_factor", "add_offset")
-FILLS = ("_FillValue", "missing_value")
+UNWRITTEN = "fill value"
+FILLS = ("_FillValue", "missing_value", UNWRITTEN)
 CONVENTIONS = (*SCALES, *FILLS, "valid_min", "valid_max", "valid_range", "_Unsigned")
 
 
@@ -78,8 +80,9 @@ def _fields(path: Path, at: str, dataset: Any) -> list[Field]:
         return with_bands(found, said)
     place = _place("group", group)
     (field,) = array_fields(name, dataset, dataset.dtype, dataset.shape, **place)
-    field = replace(field, unit=_unit(dataset.attrs), bands=said_bands(dataset.attrs))
-    return [_texts(field, dataset) if dataset.dtype.kind == "O" else _scaled(path, field, dataset)]
+    field = replace(field, unit=said_unit(dataset.attrs), bands=said_bands(dataset.attrs))
+    read = _texts(field, dataset) if dataset.dtype.kind == "O" else field
+    return [_scaled(path, read, dataset)]
 
 
 def _place(kind: str, at: str) -> dict[str, Any]:
@@ -90,10 +93,6 @@ def _astropy_header(dataset: Any, at: str) -> list[str]:
     """What astropy's own writer keeps of a table in a dataset beside it."""
     meta = dataset.file.get(f"{at}{ASTROPY_META}")
     return [] if meta is None else [line.decode() for line in meta[:]]
-
-
-def _unit(attributes: Mapping[str, Any]) -> str:
-    return next((text_of(attributes[k]) for k in ("unit", "units") if k in attributes), "")
 
 
 def _with_bands(field: Field, said: Callable[[str], Mapping[str, Any]]) -> Field:
@@ -115,7 +114,7 @@ def _said(group: Any) -> dict[str, Any]:
 
 def _record_text(field: Field, dataset: Any) -> Field:
     """Texts of any length in records are objects to h5py."""
-    is_text = h5py.check_string_dtype(dataset.dtype[field.name].base)
+    is_text = h5py.check_string_dtype(part_of(dataset.dtype, field.name))
     return replace(field, kind="S", dtype="text") if is_text and field.kind == "O" else field
 
 
@@ -139,15 +138,15 @@ def _scaled(path: Path, field: Field, dataset: Any) -> Field:
 
     Attributes that can't be honoured are told when the values are asked for.
     """
-    said = dataset.attrs
-    if not any(name in said for name in CONVENTIONS):
+    said = _conventions(dataset)
+    if not said:
         return field
 
     def read(start: int, stop: int) -> Values:
         if "_Unsigned" in said:
             raise unreadable(path, f"{field.name} has the attribute _Unsigned, which is not read")
         scale, offset = (_number(path, said, name) for name in SCALES)
-        values = packed = np.asarray(dataset[start:stop])
+        values = packed = field.read(start, stop).data
         if scale is not None or offset is not None:
             values = packed * (1.0 if scale is None else scale) + (offset or 0.0)
         return Values(values, _missing(path, said, packed))
@@ -157,11 +156,21 @@ def _scaled(path: Path, field: Field, dataset: Any) -> Field:
     return replace(field, read=read)
 
 
+def _conventions(dataset: Any) -> dict[str, Any]:
+    """What is said of a dataset's values; what was never written is missing, if it was said which
+    value is there instead. (Zero is HDF5's own, and may be a pixel.)"""
+    said = {name: dataset.attrs[name] for name in CONVENTIONS if name in dataset.attrs}
+    defined = dataset.id.get_create_plist().fill_value_defined()
+    if defined == h5py.h5d.FILL_VALUE_USER_DEFINED and np.any(dataset.fillvalue):
+        said[UNWRITTEN] = dataset.fillvalue
+    return said
+
+
 def _missing(path: Path, said: Mapping[str, Any], packed: Array) -> Array:
     """Which packed values the attributes say are missing."""
     missing = np.zeros(packed.shape, bool)
-    for fill in (np.ravel(said[name]) for name in FILLS if name in said):
-        missing |= np.isin(packed, fill)
+    for name in (name for name in FILLS if name in said):
+        missing |= np.isin(packed, _like(path, name, said[name], packed.dtype))
     low, high = (_number(path, said, name) for name in ("valid_min", "valid_max"))
     if "valid_range" in said:
         low, high = (v.item() for v in np.ravel(said["valid_range"]))
@@ -170,6 +179,26 @@ def _missing(path: Path, said: Mapping[str, Any], packed: Array) -> Array:
     if high is not None:
         missing |= packed > high
     return missing
+
+
+def _like(path: Path, name: str, value: Any, dtype: np.dtype[Any]) -> Array:
+    """Values that stand for missing ones as a dataset has them: 1e20 is another number in float32,
+    and a text of it is none."""
+    fills = np.ravel(np.asarray(value))
+    if dtype.kind == "O":
+        return np.array([text_of(fill).encode() for fill in fills], object)
+    try:
+        with np.errstate(over="ignore"):
+            return fills.astype(dtype) if dtype.kind not in "iu" else _whole(fills, dtype)
+    except (ValueError, TypeError) as error:
+        raise unreadable(path, f"its attribute {name} is {value!r}, but it has {dtype}") from error
+
+
+def _whole(fills: Array, dtype: np.dtype[Any]) -> Array:
+    """Those that a dataset of whole numbers can have."""
+    numbers = [float(fill) if fills.dtype.kind == "f" else int(fill) for fill in fills]
+    ends = np.iinfo(dtype)
+    return np.array([n for n in numbers if n == n // 1 and ends.min <= n <= ends.max], dtype)
 
 
 def _number(path: Path, said: Mapping[str, Any], name: str) -> float | int | None:

@@ -82,7 +82,8 @@ def _called(column: str, each: Field) -> str:
 
 
 def _bad_kind(source: Source, column: str, each: Field) -> Problem:
-    dtype = "text" if each.kind in "SU" else each.dtype
+    is_text = each.kind in "SU" and "binary" not in each.dtype
+    dtype = "text" if is_text else each.dtype
     if (odd := _first_odd(each)) is not None:
         row, text = odd
         message = f"{_called(column, each)} has the text {text!r} in row {row}, counted from 0"
