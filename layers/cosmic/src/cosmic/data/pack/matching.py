@@ -12,6 +12,7 @@ from cosmic.data.pack.source import Field
 
 DEREDDENED = "dered"
 BETWEEN_WORDS = str.maketrans(".- ", "___")
+OF_ERRORS = ("err", "ivar", "sigma", "flag", "ext", "nobs")
 LEAST_BANDS = 2  # one of a name alone may be anything
 
 
@@ -85,6 +86,23 @@ def errors_beside(
     """What could be the errors of the magnitudes or fluxes that were taken."""
     measured = measurement_of(values, bands)
     return errors_of(fields, measured, bands) if measured else []
+
+
+def series(here: list[Field], bands: Bands) -> list[str]:
+    """Numbers whose names, joined by commas, differ in the band alone: what magnitudes of a name
+    that nobody knows may be."""
+    names = {f.name for f in here if not f.cube and f.kind in "iuf" and not f.row_shape}
+    first = bands[0]
+    found = []
+    for name in sorted(names):
+        for at in range(len(name) - len(first) + 1):
+            spelled = name[at : at + len(first)]
+            case = next((c for c in (str, str.upper) if c(first) == spelled), None)
+            each = [name[:at] + case(b) + name[at + len(first) :] for b in bands] if case else []
+            is_error = any(word in name.casefold() for word in OF_ERRORS)
+            if each and names.issuperset(each) and not is_error:
+                found.append(",".join(each))
+    return found
 
 
 def incomplete(here: list[Field], bands: Bands) -> list[str]:

@@ -71,6 +71,8 @@ class Field:
         place_names: What a person may call that place.
         cube: Whether it is an image of its own that belongs to no table.
         bands: Names of the bands on its axis, if the file says them of this field.
+        numbers: The same as numbers, where the file has no types and these are digits such as
+            `007`, which an id has to keep.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Field:
     place_names: tuple[str, ...] = ()
     cube: bool = False
     bands: tuple[str, ...] = ()
+    numbers: Field | None = None
 
     @property
     def where(self) -> str:
