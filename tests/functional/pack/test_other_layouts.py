@@ -20,6 +20,7 @@ from astropy.table import Table
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
+from cosmic.contracts.text_ids import restored_ids
 from cosmic.data.pack.choices import Choices
 from cosmic.data.pack.opening import files_of
 from cosmic.data.pack.pack import Packed, pack
@@ -78,6 +79,18 @@ def test_blanks_after_commas_are_no_part_of_names_and_numbers(
     assert np.array_equal(found["mag"], read[MAGNITUDES].to_numpy("f4"))
 
 
+def test_digits_with_a_sign_are_numbers_where_numbers_are_needed(
+    objects: Columns, tmp_path: Path, packed: Pack
+) -> None:
+    table = frame(objects)
+    table["object_id"] = [f"{i:03}" for i in range(7)]
+    table["dec"] = ["+12", "-5", "007", "0", "+1", "-90", "90"]
+    table.to_csv(tmp_path / "a.csv", index=False)
+    found = packed(tmp_path / "a.csv", beside(tmp_path, objects))
+    assert found["dec"].tolist() == [12, -5, 7, 0, 1, -90, 90]
+    assert restored_ids(found["object_id"]).astype(str).tolist() == list(table["object_id"])
+
+
 @pytest.mark.parametrize("word", ["", "--", "nan", "null", "N/A", "n/a", "<NA>", "INDEF", "..."])
 def test_words_for_nothing_are_missing_values(
     word: str, objects: Columns, tmp_path: Path, packed: Pack
@@ -93,7 +106,10 @@ def test_words_for_nothing_are_missing_values(
 UNREADABLE: dict[str, tuple[Callable[[str], bytes], str]] = {
     "another word": (lambda t: t.replace("18.5", "bad", 1).encode(), r"'bad' in row 2.*a number"),
     "UTF-16": (lambda t: t.encode("utf-16"), "not UTF-8.*save it as UTF-8"),
-    "decimal commas": (lambda t: t.replace(",", ";").replace(".", ",").encode(), "mag_u.* is text"),
+    "decimal commas": (
+        lambda t: t.replace(",", ";").replace(".", ",").encode(),
+        r"mag_u.* is text, such as '\d+,\d+'",
+    ),
     "two columns of a name": (lambda t: t.replace("mag_g", "mag_u", 1).encode(), "of one name"),
 }
 
@@ -109,6 +125,19 @@ def test_a_csv_that_is_not_read_says_why_and_where(
     with pytest.raises(InputError, match=message) as caught:
         packed(tmp_path / "a.csv", beside(tmp_path, objects))
     assert str(caught.value).count("a.csv") == len(getattr(caught.value, "problems", "1"))
+
+
+@pytest.mark.parametrize("named", ["mag_sdss_{}", "{}_HSC", "MAG_GAAP_{}"])
+def test_magnitudes_of_unknown_names_are_offered(
+    named: str, objects: Columns, tmp_path: Path, packed: Pack
+) -> None:
+    names = [named.format(band) for band in "ugriz"]
+    columns: dict[str, Any] = {name: objects["mag"][:, at] for at, name in enumerate(names)}
+    columns |= {f"{name}_err": column * 0 for name, column in columns.items()}
+    np.savez(tmp_path / "a.npz", image=objects["image"], **columns)
+    with pytest.raises(InvalidInput) as caught:
+        packed(tmp_path / "a.npz")
+    assert caught.value.problems[0].hint == f"say --column mag={','.join(names)}"
 
 
 def ascii_table(path: Path, objects: Columns) -> None:

@@ -61,6 +61,7 @@ def npy_folder(path: Path, columns: Columns) -> Path:
     (path / "folder").mkdir()
     for name, column in columns.items():
         np.save(path / "folder" / f"{name}.npy", column)
+    np.save(path / "folder/notes.npy", np.array([{"seeing": 1.2}]), allow_pickle=True)
     return path / "folder"
 
 

@@ -91,6 +91,38 @@ def fits_table(path: Path, columns: Columns) -> Path:
     return path / "a.fits"
 
 
+def fits_primary(path: Path, columns: Columns) -> Path:
+    primary = fits.PrimaryHDU()
+    primary.header["FILTER"] = ", ".join(ORDER)
+    fits.HDUList([primary, fits.BinTableHDU(Table(columns))]).writeto(path / "a.fits")
+    return path / "a.fits"
+
+
+def npz_of(path: Path, columns: Columns, bands: Any) -> Path:
+    arrays: dict[str, Any] = {**columns, "bands": np.array(bands)}
+    np.savez(path / "a.npz", **arrays)
+    return path / "a.npz"
+
+
+def parquet_of(path: Path, columns: Columns, said: str) -> Path:
+    table = pq.read_table(parquet(path, columns)).replace_schema_metadata({"bands": said})
+    pq.write_table(table, path / "a.parquet")
+    return path / "a.parquet"
+
+
+def torch_tuple(path: Path, columns: Columns) -> Path:
+    tensors = {name: torch.from_numpy(column) for name, column in columns.items()}
+    torch.save({**tensors, "bands": tuple(ORDER), "seeing": 1.2}, path / "a.pt")
+    return path / "a.pt"
+
+
+def astropy_meta(file: Path, columns: Columns, **how: Any) -> Path:
+    flat = {n: c.reshape(7, -1) if c.ndim > 1 else c for n, c in columns.items()}
+    table = Table(flat, meta={"filters": list(ORDER)})
+    table.write(file, **how)
+    return file
+
+
 def fits_cube(path: Path, columns: Columns) -> Path:
     table = fits.BinTableHDU(Table({n: columns[n] for n in ("mag", "object_id")}))
     cube = fits.ImageHDU(columns["image"], name="SCI")
@@ -109,6 +141,19 @@ WRITERS: dict[str, Callable[[Path, Columns], Path]] = {
     "metadata of tensors": safetensors,
     "metadata of a table": parquet,
     "list in a dict": torch_dict,
+    "value of an archive": lambda p, c: npz_of(p, c, ORDER),
+    "array of one row": lambda p, c: npz_of(p, c, [list(ORDER)]),
+    "single value in HDF5": lambda p, c: hdf5(p, {**c, "bands": np.array(ORDER, "S")}),
+    "list as JSON": lambda p, c: parquet_of(p, c, '["z", "i", "r", "g", "u"]'),
+    "list as Python writes it": lambda p, c: parquet_of(p, c, "('z', 'i', 'r', 'g', 'u')"),
+    "letters with dashes": lambda p, c: parquet_of(p, c, "z-i-r-g-u"),
+    "tuple in a dict": torch_tuple,
+    "each field by name": lambda p, c: hdf5(p, c, file_image_bands=ORDER, file_mag_bands=ORDER),
+    "meta of astropy in HDF5": lambda p, c: astropy_meta(
+        p / "a.h5", c, path="objects", serialize_meta=True
+    ),
+    "meta of astropy in Parquet": lambda p, c: astropy_meta(p / "a.parquet", c),
+    "keyword of the file": fits_primary,
     "keyword of a table": fits_table,
     "keyword of a cube": fits_cube,
 }
@@ -118,6 +163,19 @@ WRITERS: dict[str, Callable[[Path, Columns], Path]] = {
 def test_bands_are_put_in_order(how: str, objects: Columns, tmp_path: Path, packed: Pack) -> None:
     found = packed(WRITERS[how](tmp_path, turned(objects)))
     for name in ("image", "mag", "object_id"):
+        assert np.array_equal(found[name], objects[name]), name
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    ["sdss-{}", "{}_lsst", "SDSS {}", "{}'", "{}-band", "sdss_{}0", "SLOAN/SDSS.{}", "{}.MP9"],
+)
+def test_bands_are_known_by_names_that_say_more(
+    spelled: str, objects: Columns, tmp_path: Path, packed: Pack
+) -> None:
+    names = np.array([spelled.format(band) for band in ORDER], "S")
+    found = packed(hdf5(tmp_path, turned(objects), file_bands=names))
+    for name in ("image", "mag"):
         assert np.array_equal(found[name], objects[name]), name
 
 
@@ -150,6 +208,10 @@ def test_each_field_of_a_band_may_name_it(objects: Columns, tmp_path: Path, pack
 
 REFUSED: dict[str, tuple[Any, str]] = {
     "other bands": ("grizy", "its bands g, r, i, z, y lack u"),
+    "a list of unknown names": (
+        np.array([b"9000", b"7500", b"6200", b"4800", b"3500"]),
+        "its bands 9000, 7500, 6200, 4800, 3500 lack u, g, r, i, z",
+    ),
     "six for five": ("ugrizy", "mag has 5 bands, but 6 are named: u, g, r, i, z, y"),
 }
 
@@ -164,7 +226,9 @@ def test_bands_that_are_not_ours_are_refused(
     assert not (tmp_path / "packed").exists()
 
 
-@pytest.mark.parametrize("said", ["SDSS", "optical", "r"])
+@pytest.mark.parametrize(
+    "said", ["SDSS", "optical", "r", np.array([b"SDSS", b"clean", b"r<17.77"])]
+)
 def test_what_names_no_bands_of_an_axis_is_passed_over(
     said: str, objects: Columns, tmp_path: Path, packed: Pack
 ) -> None:

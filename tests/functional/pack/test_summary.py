@@ -15,6 +15,8 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
+from cosmic.data.pack.opening import files_of
+from cosmic.errors import InputError
 from cosmic_cli.commands.data import app
 
 Columns = dict[str, NDArray[Any]]
@@ -118,6 +120,28 @@ def test_hidden_files_in_a_folder_are_left_out_and_named(objects: Columns, tmp_p
     assert [Path(p).name for p in found["ignored"]] == [".DS_Store", "._a.npz"]
     assert "not read: .DS_Store, ._a.npz" in done.stderr
     assert found["rows"] == 7
+
+
+def test_folders_with_data_are_not_read_and_named(objects: Columns, tmp_path: Path) -> None:
+    (tmp_path / "in/more/yet").mkdir(parents=True)
+    (tmp_path / "in/notes").mkdir()
+    (tmp_path / "in/.cache").mkdir()
+    for folder in (tmp_path / "in", tmp_path / "in/more/yet", tmp_path / "in/.cache"):
+        save(folder, objects)
+    (tmp_path / "in/notes/readme.txt").write_text("of the survey")
+    done = run("pack", str(tmp_path / "in"), "--out", str(tmp_path / "a"), "--json")
+    assert json.loads(done.stdout)["rows"] == 7
+    assert "not read: more/\n" in done.stderr
+    with pytest.raises(InputError, match=r"nothing to read in .*/more") as caught:
+        files_of([tmp_path / "in/more"])
+    assert caught.value.hint == "give the folders in it: yet/"
+
+
+def test_a_link_in_a_folder_that_leads_nowhere_is_refused(objects: Columns, tmp_path: Path) -> None:
+    save(tmp_path, objects)
+    (tmp_path / "b.npz").symlink_to(tmp_path / "disk/b.npz")
+    with pytest.raises(InputError, match=r"b\.npz is a link to .*disk/b\.npz, which is not there"):
+        files_of([tmp_path])
 
 
 def compound(path: Path, objects: Columns) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +20,9 @@ from cosmic.contracts.status import State, Status
 from cosmic.metrics.photo_z import photo_z_metrics
 from cosmic_cli.commands.compare import compared_table
 from cosmic_cli.commands.runs import runs_table
+from cosmic_cli.views import tables
 from cosmic_cli.views.run import cost_rows, domain_rows, photo_z_rows, pz_rows, show_progress
+from cosmic_cli.views.tables import pairs_table, whole_table
 
 
 def rows(z_phot: list[float], z_spec: list[float]) -> dict[str, str]:
@@ -113,3 +116,21 @@ def test_ids_are_never_cut(width: int) -> None:
         columns = ["".join(cell.strip() for cell in column) for column in zip(*cells, strict=True)]
         shown = columns[0] if first == 0 else "".join(columns)
         assert all(i in shown for i in ids)
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_names_and_values_are_never_cut(width: int) -> None:
+    name, value = "a_name_of_a_field_" * 3, "/a/folder/of/a/long/name/" * 3
+    for table in (whole_table("field", "path"), pairs_table("title")):
+        table.add_row(name, value)
+        into = io.StringIO()
+        Console(file=into, width=width).print(table)
+        cells = [line.split("│")[1:-1] for line in into.getvalue().splitlines() if line[0] == "│"]
+        columns = ["".join(cell.strip() for cell in column) for column in zip(*cells, strict=True)]
+        assert columns == [name, value]
+
+
+def test_every_table_of_the_command_line_is_one_of_these() -> None:
+    folder = Path(tables.__file__).parents[1]
+    modules = {path for path in folder.rglob("*.py") if re.search(r"\bTable\(", path.read_text())}
+    assert modules == {Path(tables.__file__)}

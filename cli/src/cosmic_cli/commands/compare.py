@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Column, Table
+from rich.table import Table
 
 from cosmic.client.deployment import PREFIX, Deployment
 from cosmic.results import compare as comparing
 from cosmic.results.compare import Compared, read_metrics
 from cosmic_cli.exit_codes import out, show_json
 from cosmic_cli.options import AsJson, Prefix, on_deployment_if_needed
+from cosmic_cli.views.tables import whole_table
 
 RUN_HELP = "A run's id, or the folder or metrics.json of one on this machine."
 
@@ -51,8 +52,7 @@ def compare(
 
 def compared_table(found: list[Compared], first: str, second: str) -> Table:
     """What two runs have in common, side by side."""
-    runs = (Column(run, overflow="fold") for run in (first, second))  # an id is never cut
-    table = Table("", *runs, "difference")
+    table = whole_table("", first, second, "difference")
     for column in table.columns[1:]:
         column.justify = "right"
     for c in found:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from cosmic.data.synth import tables
 from cosmic.data.synth.dataset import Sample, objects_per_partition, write_dataset
@@ -18,6 +17,7 @@ from cosmic_cli.exit_codes import Exit, err, show_json
 from cosmic_cli.exit_codes import out as shown
 from cosmic_cli.input_options import parse_size, with_choices
 from cosmic_cli.options import AsJson
+from cosmic_cli.views.tables import whole_table
 
 if TYPE_CHECKING:
     from cosmic.data.pack.choices import Choices
@@ -192,9 +192,11 @@ def _show(facts: dict[str, Any]) -> None:
     from cosmic.data.pack.summary import photometry_lines
 
     title = f"{facts['path']}: {facts['format']}, {facts['rows']:,} rows, {facts['bytes']:,} bytes"
-    table = Table("field", "type", "shape", "unit", "missing", "min", "max", "column", title=title)
+    names = ("field", "type", "shape", "unit", "missing", "min", "max", "column")
+    table = whole_table(*names, title=title)
+    table.columns[0].no_wrap = True
     for name, f in facts["fields"].items():
-        ends = ("" if f[end] is None else f"{f[end]:.6g}" for end in ("min", "max"))
+        ends = (_end(f[end]) for end in ("min", "max"))
         shape = "varying" if None in f["shape"] or "problem" in f else str(f["shape"])
         texts = (name, f["dtype"], shape, f["unit"], f"{f['missing']:,}", *ends, f["column"] or "")
         table.add_row(*(escape(text) for text in texts))
@@ -211,6 +213,13 @@ def _show(facts: dict[str, Any]) -> None:
     for row in facts["sample"]:
         text = ", ".join(f"{name} {value}" for name, value in row.items())
         shown.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _end(value: float | None) -> str:
+    """The least or greatest value of a field; whole numbers, which may be ids, as they are."""
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, int) else f"{value:.6g}"
 
 
 @app.command()

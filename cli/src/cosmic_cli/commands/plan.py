@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from cosmic.client.deployment import PREFIX, Deployment
 from cosmic.client.plan import HOW_TO_MEASURE, UNMEASURED, RateSource
 from cosmic.errors import InvalidInput
 from cosmic_cli.exit_codes import Exit, out, show_json
 from cosmic_cli.options import AsJson, ManifestFile, MaxCost, Prefix, RowsPerS, on_deployment
+from cosmic_cli.views.tables import pairs_table
 
 
 @on_deployment
@@ -64,7 +64,7 @@ def plan(
 
 def _show(document: dict[str, Any]) -> None:
     rows = document["rows_per_rank"]
-    table = Table(show_header=False)
+    table = pairs_table()
     for name, value in (
         ("ranks", f"{document['ranks']}, {document['at_once']} at once"),
         ("rows", f"{document['rows']:,} in {document['partitions']} partitions"),

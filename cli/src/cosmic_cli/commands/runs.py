@@ -6,12 +6,13 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Column, Table
+from rich.table import Table
 
 from cosmic.client.deployment import PREFIX, Deployment
 from cosmic.client.list_runs import ListedRun
 from cosmic_cli.exit_codes import out, show_json
 from cosmic_cli.options import AsJson, Prefix, on_deployment
+from cosmic_cli.views.tables import whole_table
 
 
 @on_deployment
@@ -40,7 +41,7 @@ def runs(
 def runs_table(found: list[ListedRun]) -> Table:
     """A row a run."""
     names = ("run", "state", "started (UTC)", "ranks", "rows out / in")
-    table = Table(*(Column(name, overflow="fold") for name in names))  # an id is never cut
+    table = whole_table(*names)
     for run in found:
         rows = f"{_shown(run.rows_out)} / {_shown(run.rows_in)}"
         started = run.started_at[:19].replace("T", "\n")

@@ -9,11 +9,12 @@ from rich.table import Table
 from cosmic.report.formatting import percent
 from cosmic.workstation.predict import Prediction
 from cosmic_cli.views.run import domain_rows, photo_z_rows, pz_rows
+from cosmic_cli.views.tables import pairs_table
 
 
 def prediction_table(made: Prediction) -> Table:
     """The short table at the end."""
-    table = Table(title=f"{made.out}: {made.status.state.value}", show_header=False)
+    table = pairs_table(f"{made.out}: {made.status.state.value}")
     for name, value in _rows(made):
         table.add_row(name, value)
     return table

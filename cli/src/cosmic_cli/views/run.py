@@ -17,6 +17,7 @@ from cosmic.contracts.status import Status
 from cosmic.errors import TransientError
 from cosmic.report.domain_words import domain_words
 from cosmic.report.left_out import left_out, why_no_metrics
+from cosmic_cli.views.tables import pairs_table
 
 
 def show_progress(snapshots: Iterable[Snapshot], console: Console) -> Status:
@@ -110,7 +111,7 @@ def show_problems(status: Status, console: Console) -> None:
 
 def summary_table(status: Status, metrics: dict[str, Any]) -> Table:
     """The short table at a run's end."""
-    table = Table(title=f"{status.run}: {status.state.value}", show_header=False)
+    table = pairs_table(f"{status.run}: {status.state.value}")
     for name, value in summary_rows(status, metrics):
         table.add_row(name, value)
     return table

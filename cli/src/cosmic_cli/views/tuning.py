@@ -11,6 +11,7 @@ from rich.table import Table
 from cosmic.calibration.tune import Tuning
 from cosmic.costs.measured import Measured
 from cosmic.costs.predict import Prediction
+from cosmic_cli.views.tables import pairs_table, whole_table
 
 WIDTH, HEIGHT = 60, 12
 COLUMNS = ("", "MB", "ranks", "batch", "part", "wall s", "MiB", "cost", "$/M rows")
@@ -41,7 +42,7 @@ def show(console: Console, tuning: Tuning) -> None:
 
 def measured_table(measured: Measured) -> Table:
     """What the prediction stands on."""
-    table = Table(title=f"Measured: {measured.where}", show_header=False)
+    table = pairs_table(f"Measured: {measured.where}")
     rates = ", ".join(f"{size}: {rate:.0f}" for size, rate in sorted(measured.rows_per_s.items()))
     table.add_row("engine", f"{measured.engine}, {measured.precision}")
     table.add_row("model (sha256)", (measured.model_sha256 or "not known")[:12])
@@ -58,19 +59,10 @@ def _seconds(value: float | None) -> str:
 
 
 def _table(title: str, found: Sequence[tuple[str, Prediction]], rows: int) -> Table:
-    table = Table(title=title)
-    for column in (
-        "",
-        "MB",
-        "ranks",
-        "batch",
-        "rows/partition",
-        "wall",
-        "peak",
-        "cost",
-        "/million",
-    ):
-        table.add_column(column, justify="right" if column else "left")
+    numbers = ("MB", "ranks", "batch", "rows/partition", "wall", "peak", "cost", "/million")
+    table = whole_table("", *numbers, title=title)
+    for column in table.columns[1:]:
+        column.justify = "right"
     for name, p in found:
         c = p.configuration
         table.add_row(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cosmic.data.pack.bands import listed_beside
+from cosmic.data.pack.bands import listed_beside, with_bands
 from cosmic.data.pack.source import Array, Field, Source, array_fields, keyed, unreadable
 
 NPY = ".npy"
@@ -32,19 +32,28 @@ def open_npz(path: Path) -> Source:
         if shape
         for field in array_fields(name, _Member(path, archive, name), dtype, shape)
     ]
-    return Source(path, "npz", keyed(listed_beside(fields)), close=archive.close)
+    said = {name: archive[name] for name, (shape, kind) in headers.items() if _is_said(shape, kind)}
+    fields = with_bands(listed_beside(fields), said)
+    return Source(path, "npz", keyed(fields), said, close=archive.close)
+
+
+def _is_said(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+    """Whether it is a single number or text, which says something of the whole file."""
+    return not shape and dtype.kind in "iufSU"
 
 
 def _header(archive: Any, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Shape and dtype of a member, without its values."""
     member = name if name in archive.zip.namelist() else f"{name}.npy"
     with archive.zip.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version, np.lib.format.read_array_header_2_0)
-        shape, _, dtype = read(file)
+        return _header_of(file)
+
+
+def _header_of(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = np.lib.format.read_magic(file)
+    first = np.lib.format.read_array_header_1_0
+    read = first if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
     return shape, dtype
 
 
@@ -98,10 +107,40 @@ def open_npy_folder(path: Path) -> Source:
     """
     fields: list[Field] = []
     for file in sorted(p for p in path.glob("*.npy") if not p.name.startswith(".")):
-        array = _mapped(file)
-        if array.ndim:
+        array = _Mapped(file)
+        if array.shape:
             fields += array_fields(file.stem, array, array.dtype, array.shape)
     return Source(path, "npy folder", keyed(listed_beside(fields)))
+
+
+class _Mapped:
+    """An array in a file, mapped when its rows are first asked for: one of Python objects can't be,
+    but may be a note that nobody asks for.
+
+    Attributes:
+        shape: Of the array.
+        dtype: Of its values.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InputError: it is no array.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._array: Array | None = None
+        try:
+            with path.open("rb") as file:
+                self.shape, self.dtype = _header_of(file)
+        except BROKEN as error:
+            raise unreadable(path, error) from error
+
+    def __getitem__(self, rows: slice) -> Array:
+        if self._array is None:
+            self._array = _mapped(self._path)
+        return self._array[rows]
 
 
 def _mapped(path: Path) -> Array:

@@ -19,6 +19,19 @@ LISTS = (
     pa.types.is_list_view,
     pa.types.is_large_list_view,
 )
+KINDS = {
+    "i": (pa.types.is_signed_integer,),
+    "u": (pa.types.is_unsigned_integer,),
+    "f": (pa.types.is_floating, pa.types.is_null),  # nothing but nulls may be any column
+    "b": (pa.types.is_boolean,),
+    "U": (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),
+    "S": (
+        *(pa.types.is_binary, pa.types.is_large_binary),
+        *(pa.types.is_binary_view, pa.types.is_fixed_size_binary),
+    ),
+}
+INT64_DIGITS = 18
+AS_READ = {"i": pa.int64(), "U": pa.string(), "f": pa.float64()}
 
 
 @dataclass(frozen=True)
@@ -71,18 +84,12 @@ def leaves(name: str, kind: Any, parts: tuple[str, ...] = (), depth: int = 0) ->
 
 
 def kind_of(kind: Any) -> str:
-    """NumPy's letter for a plain type; decimals are read as floats."""
-    is_a = pa.types
-    if is_a.is_signed_integer(kind):
-        return "i"
-    if is_a.is_unsigned_integer(kind):
-        return "u"
-    if is_a.is_floating(kind) or is_a.is_decimal(kind):
-        return "f"
-    if is_a.is_boolean(kind):
-        return "b"
-    texts = (is_a.is_string, is_a.is_large_string, is_a.is_string_view)
-    return "U" if any(is_text(kind) for is_text in texts) else "O"
+    """NumPy's letter for a plain type; decimals are read as floats, without a fraction as whole
+    numbers or their digits."""
+    if pa.types.is_decimal(kind):
+        whole = "i" if kind.precision <= INT64_DIGITS else "U"
+        return "f" if kind.scale else whole
+    return next((letter for letter, are in KINDS.items() if any(is_a(kind) for is_a in are)), "O")
 
 
 def common_shape(array: Any, leaf: Leaf) -> Shape | None:
@@ -200,8 +207,17 @@ def _plain(array: Any, leaf: Leaf) -> Values:
         data = np.empty(len(array), object)
         data[:] = array.to_pylist()
         return Values(data, missing)
-    if pa.types.is_decimal(array.type):
-        array = array.cast(pa.float64())
+    if pa.types.is_decimal(array.type) or pa.types.is_null(array.type):
+        array = array.cast(AS_READ[leaf.kind])
     if missing is not None:
-        array = pc.fill_null(array, "" if leaf.kind == "U" else 0)
+        array = _filled(array, leaf)
     return Values(array.to_numpy(zero_copy_only=False), missing)
+
+
+def _filled(array: Any, leaf: Leaf) -> Any:
+    """Something in the place of nulls; Arrow itself can't put any into half floats."""
+    if leaf.kind == "S":
+        return array
+    if pa.types.is_float16(array.type):
+        array = array.cast(pa.float32())
+    return pc.fill_null(array, "" if leaf.kind == "U" else 0)

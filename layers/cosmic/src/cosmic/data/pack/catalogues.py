@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from astropy.table import Column, Table
 from pyarrow import csv
 
 from cosmic.data.pack.arrow import Leaf, decoded
+from cosmic.data.pack.bands import with_bands
 from cosmic.data.pack.source import Array, Field, Source, Values, is_number, keyed, unreadable
 from cosmic.errors import InputError
 
@@ -101,13 +103,15 @@ def _text_field(name: str, texts: Any) -> Field:
     trimmed = pc.if_else(pc.is_in(trimmed, pa.array(NULLS)), None, trimmed)
     plain = pc.all(pc.match_substring_regex(trimmed, PLAIN_INTEGERS)).as_py()
     digits = pc.all(pc.match_substring_regex(trimmed, "^[+-]?[0-9]+$")).as_py()
-    values = texts
+    floats = _floats(trimmed)
     if plain is not False:
-        values = trimmed.cast(pa.int64())
-    elif digits is not False:
-        values = trimmed
-    elif (floats := _floats(trimmed)) is not None:
-        values = floats
+        return _field(name, trimmed.cast(pa.int64()))
+    if digits is not False:
+        return replace(_field(name, trimmed), numbers=_field(name, floats))
+    return _field(name, texts if floats is None else floats)
+
+
+def _field(name: str, values: Any) -> Field:
     leaf = Leaf(name, (), values.type, 0)
     return Field(
         name=name,
@@ -138,7 +142,8 @@ def open_ecsv(path: Path) -> Source:
             table = Table.read(path, format="ascii.ecsv")
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
-    return Source(path, "ecsv", keyed(table_columns(table, {})))
+    fields = with_bands(table_columns(table, {}), table.meta)
+    return Source(path, "ecsv", keyed(fields), dict(table.meta))
 
 
 def open_votable(path: Path) -> Source:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cosmic.data.pack.arrays import NPY, images_of
@@ -10,7 +10,7 @@ from cosmic.data.pack.choices import Choices
 from cosmic.data.pack.mapping import Table, listed, option, wanted
 from cosmic.data.pack.names import BAND_NAMES, NAMES
 from cosmic.data.pack.source import Field, Joined, Source
-from cosmic.data.pack.taken import Mapped
+from cosmic.data.pack.taken import Mapped, Taken
 from cosmic.data.pack.unfit import NEEDED, problem_of, unequal
 from cosmic.errors import InputError, Problem
 
@@ -71,8 +71,7 @@ def _in_place(source: Source, fields: list[Field], place: str, choices: Choices)
         table.find(column)
     taken = table.taken
     table.problems += unequal(source, [f for t in taken.values() for f in t.fields])
-    bands = [f for f in table.columns if f.name.casefold() in BAND_NAMES]
-    bands = bands if "image" in taken and not taken["image"].fields[0].cube else []
+    bands = _named_by_row(table.columns, taken)
     cutouts = (joined.used, joined.lacking) if joined else (frozenset[Path](), 0)
     return Mapped(
         taken,
@@ -82,6 +81,14 @@ def _in_place(source: Source, fields: list[Field], place: str, choices: Choices)
         _masks(table),
         choices.wanted_bands,
     )
+
+
+def _named_by_row(columns: list[Field], taken: Mapping[str, Taken]) -> list[Field]:
+    """Fields that name the bands of each row's image."""
+    image = taken["image"].fields[0] if "image" in taken else None
+    if image is None or image.cube:
+        return []
+    return [f for f in columns if f.name.casefold() in BAND_NAMES and f.rows == image.rows]
 
 
 def _masks(table: Table) -> tuple[str, ...]:

@@ -14,8 +14,8 @@ from astropy.io import fits
 from astropy.io.fits.verify import VerifyError
 from astropy.utils.exceptions import AstropyUserWarning
 
-from cosmic.contracts.bands import Bands, named_bands
-from cosmic.data.pack.bands import band_order
+from cosmic.contracts.bands import Bands
+from cosmic.data.pack.bands import band_order, bands_of_all
 from cosmic.data.pack.source import Array, Field, Joined, RowsRefused, Values, unreadable
 from cosmic.errors import InputError
 
@@ -227,9 +227,9 @@ def _unit(hdu: Any) -> str:
 
 
 def _cube(path: Path, hdu: Any, bands: Bands) -> Array:
-    """With the bands first, in the order that BANDS says if it is there."""
+    """With the bands first, in the order that BANDS or FILTERS says if it is there."""
     pixels = np.asarray(hdu.data)
-    names = named_bands(str(hdu.header.get("BANDS") or ""))
+    names = bands_of_all(hdu.header)
     count = len(names) or len(bands)
     if pixels.shape[0] != count and pixels.shape[-1] == count:
         pixels = np.moveaxis(pixels, -1, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import shutil
 import tempfile
 import warnings
@@ -17,7 +18,7 @@ from astropy.io import fits
 from astropy.io.fits.verify import VerifyError
 from astropy.utils.exceptions import AstropyUserWarning
 
-from cosmic.data.pack.bands import KEYS, bands_of_all, with_bands
+from cosmic.data.pack.bands import with_bands
 from cosmic.data.pack.source import Array, Field, Source, Values, keyed, stacked, unreadable
 from cosmic.data.page_memory import page_memory
 from cosmic.errors import InputError
@@ -28,6 +29,9 @@ SCALED_VARYING = (
     "is of integers of varying length with TSCAL, TZERO or TNULL, which is not supported"
 )
 UNSCALED = "write it as floating-point numbers, or as a column of fixed length"
+VARYING_TEXT = re.compile("[0-9]*[PQ]A")
+WHOLE_NUMBERS = {"B": None, "I": 1 << 15, "J": 1 << 31, "K": 1 << 63}  # by TZERO of unsigned ones
+MOST_SHIFT = 1 << 53
 OPTIONS = {"character_as_bytes": True, "lazy_load_hdus": False}
 
 
@@ -77,6 +81,11 @@ def open_fits(path: Path, named: Path | None = None) -> Source:
                     for number, (table, cube) in enumerate(zip(tables, cubes, strict=True))
                     for field in _fields(path, number, table, cube, size)
                 ]
+                fields = with_bands(fields, tables[0].header)  # that of the whole file
+        except InputError as error:
+            raise InputError(
+                f"{said}: {error.message}", code=error.code, hint=error.hint
+            ) from error
         except (OSError, ValueError, TypeError, KeyError, VerifyError) as error:
             raise unreadable(said, error) from error
         if not fields:
@@ -90,32 +99,53 @@ def _fields(path: Path, number: int, table: Any, cube: Any, size: int) -> list[F
         "place_names": (table.name, str(number)) if table.name else (str(number),),
     }
     if isinstance(table, fits.BinTableHDU) and not isinstance(table, fits.CompImageHDU):
+        if table.header.get("ZTABLE"):
+            raise InputError(
+                f"the table in HDU {number} is compressed (ZTABLE), which is not read",
+                code="bad-partition",
+                hint="uncompress it with `funpack`",
+            )
         info = table.fileinfo()
         if info["datLoc"] + table.header["NAXIS1"] * table.header["NAXIS2"] > size:
             raise ValueError(f"the table in HDU {number} is cut off")
-        return with_bands(_columns(path, table, place), _bands(table))
+        return with_bands(_columns(path, table, place), table.header)
     if isinstance(table, (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)):
-        return with_bands([_cube(cube, place)], _bands(cube)) if len(cube.shape) in CUBES else []
+        return with_bands([_cube(cube, place)], cube.header) if len(cube.shape) in CUBES else []
     if isinstance(table, fits.TableHDU):
-        return _text_table(table, place)
+        columns = [_text_column(table, at, place) for at in range(len(table.columns))]
+        return with_bands(columns, table.header)
     return []
 
 
-def _text_table(hdu: Any, place: dict[str, Any]) -> list[Field]:
-    """The columns of a table of text; what reads them takes as long to import as `fits` itself."""
-    from astropy.table import Table
+def _text_column(hdu: Any, at: int, place: dict[str, Any]) -> Field:
+    """A column of a table of text, which is read as a whole."""
+    column = hdu.columns[at]
+    dtype = np.asarray(hdu.data.field(at)).dtype
+    nulls = [b""] if dtype.kind == "S" else []
+    nulls += [] if column.null is None else [str(column.null).strip().encode()]  # its very text
 
-    from cosmic.data.pack.catalogues import table_columns
+    def read(start: int, stop: int) -> Values:
+        texts = np.strings.strip(np.asarray(hdu.data)[column.name][start:stop])
+        data = np.asarray(hdu.data.field(at))[start:stop]
+        return Values(data, np.isin(texts, nulls) if nulls else None)
 
-    return table_columns(Table.read(hdu), place)
-
-
-def _bands(hdu: Any) -> tuple[str, ...]:
-    return bands_of_all({key: hdu.header[key] for key in KEYS if key in hdu.header})
+    return Field(
+        name=column.name,
+        rows=len(hdu.data),
+        dtype="text" if dtype.kind == "S" else str(dtype),
+        kind=dtype.kind,
+        row_shape=(),
+        read=read,
+        unit=str(column.unit or "").strip(),
+        **place,
+    )
 
 
 class _Table:
     """Reads rows of a table as astropy would read a table of these rows alone; keeps the last.
+
+    Attributes:
+        rows: How many it has.
 
     The map that astropy offers of a whole table stays in memory as far as it was read. A table
     whose rows refer to a heap is read by it all the same.
@@ -125,6 +155,7 @@ class _Table:
         self._path, self._hdu = path, hdu
         self._at = hdu.fileinfo()["datLoc"]
         self._row_bytes = hdu.header["NAXIS1"]
+        self.rows = int(hdu.header["NAXIS2"])
         self._piece: tuple[int, int] | None = None
         self._records: Any = None
 
@@ -158,11 +189,14 @@ def _columns(path: Path, hdu: Any, place: dict[str, Any]) -> list[Field]:
 
 def _column(table: _Table, hdu: Any, at: int, place: dict[str, Any]) -> Field:
     column = hdu.columns[at]
-    rows = int(hdu.header["NAXIS2"])
+    rows = table.rows
     first = table.records(0, min(rows, 1)).field(at)
     varying = first.dtype.kind == "O"
+    if varying and VARYING_TEXT.match(str(column.format)):
+        return _varying_text(table, column, at, place)
     sample = np.asarray(first[0]) if varying and rows else np.asarray(first)
     shape = tuple(sample.shape if varying else sample.shape[1:])
+    dtype = np.dtype(np.int64) if _shift(column) is not None else sample.dtype.newbyteorder("=")
 
     def read(start: int, stop: int) -> Values:
         records = table.records(start, stop)
@@ -171,18 +205,47 @@ def _column(table: _Table, hdu: Any, at: int, place: dict[str, Any]) -> Field:
         data = records.field(at)
         if varying:
             return Values(stacked([np.array(row) for row in data], column.name, start, shape))
+        if (zero := _shift(column)) is not None:
+            data = _stored(records, at).reshape(data.shape).astype(np.int64) + zero
         return _without_nulls(np.asarray(data), records, at, column.null)
 
     return Field(
         name=column.name,
         rows=rows,
-        dtype=str(sample.dtype.newbyteorder("=")),
-        kind=sample.dtype.kind,
+        dtype=str(dtype),
+        kind=dtype.kind,
         row_shape=shape,
         read=read,
         unit=str(column.unit or "").strip(),
         **place,
     )
+
+
+def _shift(column: Any) -> int | None:
+    """TZERO of a column of whole numbers that are shifted alone, as signed bytes are: astropy makes
+    floats of them; None: it is another column, or an unsigned one, which it reads as such."""
+    zero, kind = column.bzero, str(column.format).lstrip("0123456789")
+    plain = column.bscale in (None, "", 1) and kind in WHOLE_NUMBERS
+    if not plain or zero in (None, "", 0) or zero == WHOLE_NUMBERS[kind]:
+        return None
+    return int(zero) if float(zero).is_integer() and abs(zero) < MOST_SHIFT else None
+
+
+def _stored(records: Any, at: int) -> Array:
+    """The numbers of a column before they are scaled."""
+    return np.asarray(np.asarray(records)[records.dtype.names[at]])
+
+
+def _varying_text(table: _Table, column: Any, at: int, place: dict[str, Any]) -> Field:
+    """Texts of varying length, which astropy gives as arrays of their letters."""
+
+    def read(start: int, stop: int) -> Values:
+        rows = table.records(start, stop).field(at)
+        texts = [b"".join(np.asarray(row, "S1").tolist()).rstrip(b" \0") for row in rows]
+        data = np.array(texts, object)
+        return Values(data, data == b"")
+
+    return Field(column.name, table.rows, "text", "S", (), read, **place)
 
 
 def _is_scaled(column: Any) -> bool:
@@ -199,7 +262,7 @@ def _without_nulls(data: Array, records: Any, at: int, null: int | None) -> Valu
         return Values(texts, texts == b"")
     if null is None:
         return Values(data)
-    stored = np.asarray(records)[records.dtype.names[at]].reshape(data.shape)
+    stored = _stored(records, at).reshape(data.shape)
     return Values(data, stored == null) if stored.dtype.kind in "iu" else Values(data)
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
+from functools import cache
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import h5py
 import numpy as np
 
-from cosmic.data.pack.bands import bands_of_all, listed_beside, said_bands, text_of, with_bands
+from cosmic.data.pack.bands import listed_beside, said_bands, text_of, with_bands
 from cosmic.data.pack.source import (
     Array,
     Field,
@@ -19,15 +20,17 @@ from cosmic.data.pack.source import (
     Values,
     array_fields,
     keyed,
+    part_of,
     stacked,
     unreadable,
 )
-from cosmic.data.pack.units import astropy_units
+from cosmic.data.pack.units import astropy_meta, astropy_units, said_unit
 
 DEPTH = 8
 ASTROPY_META = ".__table_column_meta__"
 SCALES = ("scale_factor", "add_offset")
-FILLS = ("_FillValue", "missing_value")
+UNWRITTEN = "fill value"
+FILLS = ("_FillValue", "missing_value", UNWRITTEN)
 CONVENTIONS = (*SCALES, *FILLS, "valid_min", "valid_max", "valid_range", "_Unsigned")
 
 
@@ -45,9 +48,13 @@ def open_hdf5(path: Path) -> Source:
             file = stack.enter_context(h5py.File(path, "r"))
         except OSError as error:
             raise unreadable(path, error) from error
-        found = _datasets(file, "", DEPTH)
-        fields = listed_beside([f for at, dataset in found for f in _fields(path, at, dataset)])
-        return Source(path, "hdf5", keyed(fields), _attributes(file), stack.pop_all().close)
+        said = cache(lambda group: _said(file[group]))
+        found = [
+            f for at, dataset in _datasets(file, "", DEPTH) for f in _fields(path, at, dataset)
+        ]
+        fields = listed_beside([_with_bands(f, said) for f in found])
+        metadata = {name: text_of(value) for name, value in said("/").items()}
+        return Source(path, "hdf5", keyed(fields), metadata, stack.pop_all().close)
 
 
 def _datasets(group: Any, at: str, depth: int) -> Iterator[tuple[str, Any]]:
@@ -65,42 +72,49 @@ def _fields(path: Path, at: str, dataset: Any) -> list[Field]:
     if name.endswith(ASTROPY_META):
         return []
     if dataset.dtype.names:  # records are a table of their own
-        units = _record_units(dataset, at)
+        header = _astropy_header(dataset, at)
+        units = astropy_units(header) if header else {}
         found = array_fields(name, dataset, dataset.dtype, dataset.shape, **_place("dataset", at))
         found = [_record_text(replace(f, unit=units.get(f.name, "")), dataset) for f in found]
-        return with_bands(found, bands_of_all(dataset.attrs) or _bands_above(dataset))
+        said = {**(astropy_meta(header) if header else {}), **dataset.attrs}
+        return with_bands(found, said)
     place = _place("group", group)
     (field,) = array_fields(name, dataset, dataset.dtype, dataset.shape, **place)
-    bands = said_bands(dataset.attrs) or _bands_above(dataset)
-    field = replace(field, unit=_unit(dataset.attrs), bands=bands)
-    return [_texts(field, dataset) if dataset.dtype.kind == "O" else _scaled(path, field, dataset)]
+    field = replace(field, unit=said_unit(dataset.attrs), bands=said_bands(dataset.attrs))
+    read = _texts(field, dataset) if dataset.dtype.kind == "O" else field
+    return [_scaled(path, read, dataset)]
 
 
 def _place(kind: str, at: str) -> dict[str, Any]:
     return {"place": f"{kind} {at}", "place_names": (at, f"/{at}")} if at else {}
 
 
-def _record_units(dataset: Any, at: str) -> dict[str, str]:
-    """Units that astropy's own writer keeps in a dataset beside the table's."""
+def _astropy_header(dataset: Any, at: str) -> list[str]:
+    """What astropy's own writer keeps of a table in a dataset beside it."""
     meta = dataset.file.get(f"{at}{ASTROPY_META}")
-    return {} if meta is None else astropy_units([line.decode() for line in meta[:]])
+    return [] if meta is None else [line.decode() for line in meta[:]]
 
 
-def _unit(attributes: Mapping[str, Any]) -> str:
-    return next((text_of(attributes[k]) for k in ("unit", "units") if k in attributes), "")
+def _with_bands(field: Field, said: Callable[[str], Mapping[str, Any]]) -> Field:
+    """With those that the nearest group around a field, or the file, says of all in it."""
+    at = PurePosixPath("/", field.place_names[0] if field.place_names else "")
+    for group in (at, *at.parents):
+        (field,) = with_bands([field], said(str(group)))
+    return field
 
 
-def _bands_above(dataset: Any) -> tuple[str, ...]:
-    """Names of bands that the nearest group around a dataset, or the file, says of all in it."""
-    group = dataset.parent
-    while not (names := bands_of_all(group.attrs)) and group.name != "/":
-        group = group.parent
-    return names
+def _said(group: Any) -> dict[str, Any]:
+    """A group's attributes, and the single values that lie in it as datasets."""
+    if not isinstance(group, h5py.Group):
+        return {}
+    found = ((name, group.get(name)) for name in group)
+    single = {n: d[()] for n, d in found if isinstance(d, h5py.Dataset) and d.shape == ()}
+    return {**single, **group.attrs}
 
 
 def _record_text(field: Field, dataset: Any) -> Field:
     """Texts of any length in records are objects to h5py."""
-    is_text = h5py.check_string_dtype(dataset.dtype[field.name].base)
+    is_text = h5py.check_string_dtype(part_of(dataset.dtype, field.name))
     return replace(field, kind="S", dtype="text") if is_text and field.kind == "O" else field
 
 
@@ -124,8 +138,8 @@ def _scaled(path: Path, field: Field, dataset: Any) -> Field:
 
     Attributes that can't be honoured are told when the values are asked for.
     """
-    said = dataset.attrs
-    if not any(name in said for name in CONVENTIONS):
+    said = _conventions(dataset)
+    if not said:
         return field
 
     def read(start: int, stop: int) -> Values:
@@ -134,7 +148,7 @@ def _scaled(path: Path, field: Field, dataset: Any) -> Field:
                 path, f"{field.name} has the attribute _Unsigned, which is not supported"
             )
         scale, offset = (_number(path, said, name) for name in SCALES)
-        values = packed = np.asarray(dataset[start:stop])
+        values = packed = field.read(start, stop).data
         if scale is not None or offset is not None:
             values = packed * (1.0 if scale is None else scale) + (offset or 0.0)
         return Values(values, _missing(path, said, packed))
@@ -144,11 +158,21 @@ def _scaled(path: Path, field: Field, dataset: Any) -> Field:
     return replace(field, read=read)
 
 
+def _conventions(dataset: Any) -> dict[str, Any]:
+    """What is said of a dataset's values; what was never written is missing, if it was said which
+    value is there instead. (Zero is HDF5's own, and may be a pixel.)"""
+    said = {name: dataset.attrs[name] for name in CONVENTIONS if name in dataset.attrs}
+    defined = dataset.id.get_create_plist().fill_value_defined()
+    if defined == h5py.h5d.FILL_VALUE_USER_DEFINED and np.any(dataset.fillvalue):
+        said[UNWRITTEN] = dataset.fillvalue
+    return said
+
+
 def _missing(path: Path, said: Mapping[str, Any], packed: Array) -> Array:
     """Which packed values the attributes say are missing."""
     missing = np.zeros(packed.shape, bool)
-    for fill in (np.ravel(said[name]) for name in FILLS if name in said):
-        missing |= np.isin(packed, fill)
+    for name in (name for name in FILLS if name in said):
+        missing |= np.isin(packed, _like(path, name, said[name], packed.dtype))
     low, high = (_number(path, said, name) for name in ("valid_min", "valid_max"))
     if "valid_range" in said:
         low, high = (v.item() for v in np.ravel(said["valid_range"]))
@@ -159,6 +183,26 @@ def _missing(path: Path, said: Mapping[str, Any], packed: Array) -> Array:
     return missing
 
 
+def _like(path: Path, name: str, value: Any, dtype: np.dtype[Any]) -> Array:
+    """Values that stand for missing ones as a dataset has them: 1e20 is another number in float32,
+    and a text of it is none."""
+    fills = np.ravel(np.asarray(value))
+    if dtype.kind == "O":
+        return np.array([text_of(fill).encode() for fill in fills], object)
+    try:
+        with np.errstate(over="ignore"):
+            return fills.astype(dtype) if dtype.kind not in "iu" else _whole(fills, dtype)
+    except (ValueError, TypeError) as error:
+        raise unreadable(path, f"its attribute {name} is {value!r}, but it has {dtype}") from error
+
+
+def _whole(fills: Array, dtype: np.dtype[Any]) -> Array:
+    """Those that a dataset of whole numbers can have."""
+    numbers = [float(fill) if fills.dtype.kind == "f" else int(fill) for fill in fills]
+    ends = np.iinfo(dtype)
+    return np.array([n for n in numbers if n == n // 1 and ends.min <= n <= ends.max], dtype)
+
+
 def _number(path: Path, said: Mapping[str, Any], name: str) -> float | int | None:
     if name not in said:
         return None
@@ -167,7 +211,3 @@ def _number(path: Path, said: Mapping[str, Any], name: str) -> float | int | Non
         raise unreadable(path, f"its attribute {name} is {value!r}, not a number")
     number: float | int = value.reshape(-1)[0].item()
     return number
-
-
-def _attributes(file: Any) -> dict[str, str]:
-    return {name: str(value) for name, value in file.attrs.items()}

@@ -64,7 +64,7 @@ def look(path: Path, sample: int, choices: Choices | None = None) -> dict[str, A
 def _column(mapped: Mapped, each: Field) -> tuple[str | None, bool]:
     """What a field would be packed as, and whether that is computed from it."""
     for column, taken in mapped.taken.items():
-        if any(f is each for f in taken.fields):
+        if any(f is each or f is each.numbers for f in taken.fields):
             return column, taken.fluxes is not None
     return None, False
 

@@ -18,6 +18,7 @@ from cosmic.data.pack.matching import (
     incomplete,
     measurement_of,
     other_errors,
+    series,
     spelled,
     usually_named,
 )
@@ -29,6 +30,7 @@ from cosmic.data.pack.units import factor
 from cosmic.errors import Problem
 
 SHOWN_NAMES = 12
+SHOWN_SERIES = 3
 CUBE_AXES = 3  # of a row: what is no image of all bands by itself has fewer
 
 Candidate = tuple[Field, ...]
@@ -132,6 +134,8 @@ class Table:
 
     def _take(self, column: str, fields: Candidate) -> None:
         """Take fields for a column, and note what keeps them from being it."""
+        if column != "object_id":
+            fields = tuple(f.numbers or f for f in fields)
         fluxes = self.taken["mag"].fluxes if column == "mag_err" and "mag" in self.taken else None
         if column == "mag" and in_all_bands(fields, self.bands):
             found = FluxColumns.of(fields, self.bands, chosen="mag" in self.choices.names)
@@ -193,6 +197,9 @@ class Table:
     def _way_to(self, column: str) -> str:
         """Where a column that this table lacks may be."""
         fields = self.source.fields
+        named = series(self.columns, self.bands) if column == "mag" else []
+        if named:
+            return f"say --column mag={' or --column mag='.join(named[:SHOWN_SERIES])}"
         elsewhere = [key for key, f in fields.items() if f.name.casefold() in NAMES[column]]
         hint = f"it has {listed(fields) or 'no fields'}; say --column "
         if not elsewhere:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import product
 
 from cosmic.contracts.bands import Bands
@@ -10,6 +11,8 @@ from cosmic.data.pack.names import NAMED_BY_US, NAMES, PHOTOMETRY, Photometry
 from cosmic.data.pack.source import Field
 
 DEREDDENED = "dered"
+BETWEEN_WORDS = str.maketrans(".- ", "___")
+OF_ERRORS = ("err", "ivar", "sigma", "flag", "ext", "nobs")
 LEAST_BANDS = 2  # one of a name alone may be anything
 
 
@@ -47,9 +50,16 @@ def spelled(fields: list[Field], name: str, bands: Bands) -> list[tuple[Field, .
 def in_spelling(fields: list[Field], name: str, bands: Bands) -> list[tuple[Field, ...]]:
     """Fields of this name; where it has a place for the band, every set of one a band."""
     if "{}" not in name:
-        return [(f,) for f in fields if f.name.casefold() == name.casefold()]
-    names = [name.format(band).casefold() for band in bands]
-    return list(product(*[[f for f in fields if f.name.casefold() == n] for n in names]))
+        return [(f,) for f in fields if folded(f.name) == folded(name)]
+    names = [folded(name.format(band)) for band in bands]
+    return list(product(*[[f for f in fields if folded(f.name) == n] for n in names]))
+
+
+@lru_cache(maxsize=1 << 14)
+def folded(name: str) -> str:
+    """A name in small letters, and whatever is between its words as `_`: `modelMag.u` is
+    `modelmag_u`."""
+    return name.casefold().translate(BETWEEN_WORDS)
 
 
 def measurement_of(fields: Sequence[Field], bands: Bands) -> Photometry | None:
@@ -78,14 +88,31 @@ def errors_beside(
     return errors_of(fields, measured, bands) if measured else []
 
 
+def series(here: list[Field], bands: Bands) -> list[str]:
+    """Numbers whose names, joined by commas, differ in the band alone: what magnitudes of a name
+    that nobody knows may be."""
+    names = {f.name for f in here if not f.cube and f.kind in "iuf" and not f.row_shape}
+    first = bands[0]
+    found = []
+    for name in sorted(names):
+        for at in range(len(name) - len(first) + 1):
+            spelled = name[at : at + len(first)]
+            case = next((c for c in (str, str.upper) if c(first) == spelled), None)
+            each = [name[:at] + case(b) + name[at + len(first) :] for b in bands] if case else []
+            is_error = any(word in name.casefold() for word in OF_ERRORS)
+            if each and names.issuperset(each) and not is_error:
+                found.append(",".join(each))
+    return found
+
+
 def incomplete(here: list[Field], bands: Bands) -> list[str]:
     """Magnitudes and fluxes that are there in some bands only, and which bands they lack."""
-    names = {f.name.casefold(): f.name for f in here if not f.cube}
+    names = {folded(f.name): f.name for f in here if not f.cube}
     found = []
     for each in (*NAMED_BY_US, *PHOTOMETRY):
         if "{}" not in each.values:
             continue
-        spelled = {band: each.values.format(band).casefold() for band in bands}
+        spelled = {band: folded(each.values.format(band)) for band in bands}
         lacking = [band for band, name in spelled.items() if name not in names]
         if len(bands) > len(bands) - len(lacking) >= LEAST_BANDS:
             there = ", ".join(names[name] for name in spelled.values() if name in names)

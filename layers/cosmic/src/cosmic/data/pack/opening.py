@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -74,10 +75,18 @@ def files_of(paths: Sequence[Path]) -> list[Path]:
 
 
 def ignored_in(paths: Sequence[Path]) -> list[Path]:
-    """Files in the folders among `paths` that are not read: hidden ones, and of other formats."""
-    folders = [path for path in paths if path.is_dir()]
-    files = (p for path in folders for p in path.iterdir() if p.is_file())
-    return sorted(p for p in files if not is_read(p))
+    """What is not read in the folders among `paths`: files that are hidden or of other formats, and
+    folders with data."""
+    within = [p for path in paths if path.is_dir() for p in path.iterdir()]
+    files = [p for p in within if p.is_file() and not is_read(p)]
+    return sorted([*files, *(p for p in within if _holds_data(p))])
+
+
+def _holds_data(folder: Path) -> bool:
+    """Whether a folder, or one within it, has a file that would be read; hidden ones have none."""
+    if folder.name.startswith(".") or not folder.is_dir():
+        return False
+    return any(is_read(name) for _, _, names in os.walk(folder) for name in names)
 
 
 def is_read(path: PurePath | str) -> bool:
@@ -95,13 +104,29 @@ def _expanded(path: Path) -> list[Path]:
     if not path.is_dir():
         hint = "check its name and folder"
         raise InputError(f"{path} does not exist", code="not-found", hint=hint)
-    found = [p for p in path.iterdir() if p.is_file() and is_read(p)]
+    found = [p for p in path.iterdir() if _is_data(p)]
     if found and all(p.suffix.lower() == ".npy" for p in found):
         return [path]
     if not found:
-        hint = f"files whose names end in {', '.join(READERS)}"
+        below = ", ".join(sorted(f"{p.name}/" for p in path.iterdir() if _holds_data(p)))
+        ends = ", ".join(READERS)
+        hint = f"give the folders in it: {below}" if below else f"files whose names end in {ends}"
         raise InputError(f"nothing to read in {path}", code="not-found", hint=hint)
     return [Path(name) for name in natural_order(str(p) for p in found)]
+
+
+def _is_data(path: Path) -> bool:
+    """Whether something in a folder is a file that is read.
+
+    Raises:
+        InputError: it is a link that leads nowhere, such as to a disk that is not there.
+    """
+    if not is_read(path):
+        return False
+    if path.is_symlink() and not path.exists():
+        message = f"{path} is a link to {path.readlink()}, which is not there"
+        raise InputError(message, code="not-found", hint="mend the link, or remove it")
+    return path.is_file()
 
 
 @contextmanager

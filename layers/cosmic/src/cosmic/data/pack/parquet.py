@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cosmic.data.pack.arrow import Leaf, common_shape, decoded, leaves
-from cosmic.data.pack.bands import bands_of_all, said_bands, with_bands
+from cosmic.data.pack.bands import said_bands, with_bands
 from cosmic.data.pack.source import Field, Shape, Source, Values, keyed, unreadable
-from cosmic.data.pack.units import astropy_units, votable_units
+from cosmic.data.pack.units import astropy_meta, astropy_units, said_unit, votable_units
 
 BATCH_ROWS = 1024
 BUFFER_BYTES = 1 << 20
 ASTROPY_META = b"table_meta_yaml"
 VOTABLE_META = b"IVOA.VOTable-Parquet.content"
-UNIT_KEYS = ("unit", "units")
 NOT_SHOWN = (b"pandas", b"ARROW:schema", ASTROPY_META, VOTABLE_META)
 
 
@@ -40,8 +41,9 @@ def open_parquet(path: Path) -> Source:
         ]
     except (OSError, pa.ArrowInvalid) as error:
         raise unreadable(path, error) from error
-    metadata = _texts({k: v for k, v in said.items() if k not in NOT_SHOWN})
-    fields = with_bands(fields, bands_of_all(metadata))
+    fields += _range_indices(file)
+    metadata = _texts({k: v for k, v in said.items() if k not in NOT_SHOWN}) | _meta(said)
+    fields = with_bands(fields, metadata)
     return Source(path, "parquet", keyed(fields), metadata, file.close)
 
 
@@ -56,10 +58,35 @@ def _units(said: Mapping[bytes, bytes]) -> dict[str, str]:
     return votable_units(said[VOTABLE_META]) if VOTABLE_META in said else {}
 
 
+def _meta(said: Mapping[bytes, bytes]) -> dict[str, Any]:
+    return astropy_meta(said[ASTROPY_META].decode().split("\n")) if ASTROPY_META in said else {}
+
+
+def _range_indices(file: pq.ParquetFile) -> list[Field]:
+    """Named indices of pandas that count up evenly, which it writes as three numbers alone."""
+    said = json.loads((file.schema_arrow.metadata or {}).get(b"pandas", b"{}"))
+    rows = file.metadata.num_rows
+    found = []
+    for index in said.get("index_columns", []):
+        if not isinstance(index, dict) or index.get("kind") != "range" or not index.get("name"):
+            continue
+        counted = range(index["start"], index["stop"], index["step"])
+        if len(counted) == rows:
+            found.append(_counted(str(index["name"]), counted))
+    return found
+
+
+def _counted(name: str, counted: range) -> Field:
+    def read(start: int, stop: int) -> Values:
+        return Values(np.array(counted[start:stop], np.int64))
+
+    return Field(name, len(counted), "int64", "i", (), read)
+
+
 def _fields(path: Path, file: pq.ParquetFile, column: pa.Field, unit: str) -> Iterator[Field]:
     rows = file.metadata.num_rows
     said = _texts(column.metadata or {})
-    unit = next((said[k] for k in UNIT_KEYS if k in said), unit)
+    unit = said_unit(said) or unit
     for leaf in leaves(column.name, column.type):
         reader = _Reader(path, file, column.name, leaf)
         yield Field(

@@ -6,7 +6,7 @@ marked here. Everything after works on that alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,8 @@ class Field:
         place_names: What a person may call that place.
         cube: Whether it is an image of its own that belongs to no table.
         bands: Names of the bands on its axis, if the file says them of this field.
+        numbers: The same as numbers, where the file has no types and these are digits such as
+            `007`, which an id has to keep.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Field:
     place_names: tuple[str, ...] = ()
     cube: bool = False
     bands: tuple[str, ...] = ()
+    numbers: Field | None = None
 
     @property
     def where(self) -> str:
@@ -245,7 +248,8 @@ def _with_mask(values: Field, mask: Field) -> Callable[[int, int], Values]:
 def array_fields(
     name: str, array: Any, dtype: np.dtype[Any], shape: tuple[int, ...], **more: Any
 ) -> list[Field]:
-    """The fields of something that is sliced like an array: one, or one for each of its records.
+    """The fields of something that is sliced like an array: one, or one for each part of its
+    records; of records in records, `outer.inner`.
 
     Args:
         name: Of the array.
@@ -254,34 +258,44 @@ def array_fields(
         shape: Its shape; rows first.
         more: What else a `Field` has.
     """
-    if dtype.names is None:
-        return [
-            Field(
-                name=name,
-                rows=shape[0],
-                dtype=str(dtype),
-                kind=dtype.kind,
-                row_shape=tuple(shape[1:]),
-                read=lambda a, b: Values(np.asarray(array[a:b])),
-                **more,
-            )
-        ]
-    return [_record_field(array, dtype, part, shape, more) for part in dtype.names]
+    return [
+        Field(
+            name=".".join(parts) or name,
+            rows=shape[0],
+            dtype=str(base),
+            kind=base.kind,
+            row_shape=(*shape[1:], *inner),
+            read=_part_reader(array, parts),
+            **more,
+        )
+        for parts, base, inner in _parts(dtype)
+    ]
 
 
-def _record_field(
-    array: Any, dtype: np.dtype[Any], part: str, shape: tuple[int, ...], more: Mapping[str, Any]
-) -> Field:
-    base, inner = dtype[part].base, dtype[part].shape
-    return Field(
-        name=part,
-        rows=shape[0],
-        dtype=str(base),
-        kind=base.kind if base.names is None else "O",
-        row_shape=(*shape[1:], *inner),
-        read=lambda a, b: Values(np.asarray(array[a:b])[part]),
-        **more,
-    )
+def _parts(
+    dtype: np.dtype[Any], parts: tuple[str, ...] = (), around: tuple[int, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], np.dtype[Any], tuple[int, ...]]]:
+    """The numbers and texts in a dtype: names that lead to them, their dtype, their shape."""
+    base, shape = dtype.base, (*around, *dtype.shape)
+    if base.names is None:
+        yield parts, base, shape
+    for name in base.names or ():
+        yield from _parts(base[name], (*parts, name), shape)
+
+
+def part_of(dtype: np.dtype[Any], name: str) -> np.dtype[Any]:
+    """The dtype of the field of records that has this name, such as `outer.inner`."""
+    return next(base for parts, base, _ in _parts(dtype) if ".".join(parts) == name)
+
+
+def _part_reader(array: Any, parts: tuple[str, ...]) -> Callable[[int, int], Values]:
+    def read(start: int, stop: int) -> Values:
+        found = np.asarray(array[start:stop])
+        for part in parts:
+            found = found[part]
+        return Values(found)
+
+    return read
 
 
 def stacked(rows: Sequence[Array], name: str, start: int, shape: Shape) -> Array:

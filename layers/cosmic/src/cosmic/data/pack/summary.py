@@ -123,4 +123,5 @@ def _ratio(value: float | None) -> str:
 def ignored_line(ignored: Sequence[Path]) -> Iterator[str]:
     """Which files in folders are not read, in one line if there are any."""
     if ignored:
-        yield f"not read: {_distinct([p.name for p in ignored])}"
+        names = [f"{p.name}/" if p.is_dir() else p.name for p in ignored]
+        yield f"not read: {_distinct(names)}"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from cosmic.data.native import FORMAT
-from cosmic.data.pack.bands import bands_of_all, listed_beside, with_bands
+from cosmic.data.pack.bands import listed_beside, with_bands
 from cosmic.data.pack.partitions import mapped_file, open_partition
 from cosmic.data.pack.source import Array, Field, Source, Values, array_fields, keyed, unreadable
 from cosmic.data.pt import check_bounds
@@ -54,7 +54,7 @@ def _open_tensors(path: Path, refused: InputError) -> Source:
         except (SafetensorError, OSError, ValueError) as error:
             raise refused from error
         close = stack.pop_all().close
-        fields = with_bands(fields, bands_of_all(metadata))
+        fields = with_bands(fields, metadata)
         return Source(path, "tensors (safetensors)", keyed(fields), metadata, close)
 
 
@@ -91,6 +91,10 @@ class _AnyTensors(Machine):
         "torch.BoolStorage": np.dtype(bool),
     }
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._do["BINFLOAT"] = self._stack.append  # of notes, such as the side of a pixel
+
     def _reduced(self, callee: Any, arguments: Any) -> Any:
         """An OrderedDict may be what holds the tensors, not only a tensor's hooks."""
         found = super()._reduced(callee, arguments)
@@ -121,9 +125,9 @@ def open_torch(path: Path) -> Source:
         fields = _of_dict(found, "", archive, data)
     except LayoutError as error:
         raise unreadable(path, error) from error
-    texts = {name: value for name, value in found.items() if isinstance(value, str)}
-    fields = with_bands(listed_beside(fields), bands_of_all(texts))
-    return Source(path, "tensors (pt)", keyed(fields))
+    said = {name: value for name, value in found.items() if isinstance(value, str | int | float)}
+    fields = with_bands(listed_beside(fields), said)
+    return Source(path, "tensors (pt)", keyed(fields), said)
 
 
 def _refused(path: Path, as_partition: InputError, error: LayoutError) -> InputError:
@@ -150,11 +154,15 @@ def _of_dict(found: Mapping[str, Any], at: str, archive: Archive, data: memoryvi
 
 
 def _listed(value: Any) -> Array | None:
-    """A list of texts or of whole numbers as an array; None: it is neither."""
-    for kind, dtype in ((str, "U"), (int, np.int64)):
-        if isinstance(value, list) and value and all(type(each) is kind for each in value):
-            return np.array(value, dtype)
-    return None
+    """A list or tuple of texts or of numbers as an array; None: it is neither."""
+    if not isinstance(value, list | tuple) or not value:
+        return None
+    kinds = {type(each) for each in value}
+    if kinds == {int}:
+        return np.array(value, np.int64)
+    if kinds == {str}:
+        return np.array(value, "U")
+    return np.array(value, np.float64) if kinds <= {int, float, type(None)} else None
 
 
 def _placed(name: str, tensor: StoredTensor, archive: Archive, data: memoryview) -> Array:

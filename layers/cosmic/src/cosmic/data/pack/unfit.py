@@ -82,7 +82,8 @@ def _called(column: str, each: Field) -> str:
 
 
 def _bad_kind(source: Source, column: str, each: Field) -> Problem:
-    dtype = "text" if each.kind in "SU" else each.dtype
+    is_text = each.kind in "SU" and "binary" not in each.dtype
+    dtype = "text" if is_text else each.dtype
     if (odd := _first_odd(each)) is not None:
         row, text = odd
         message = f"{_called(column, each)} has the text {text!r} in row {row}, counted from 0"
@@ -97,8 +98,15 @@ def _bad_kind(source: Source, column: str, each: Field) -> Problem:
         message = f"{_called(column, each)} is {dtype}, which is not supported"
         return problem_of(source, message, "bad-partition", hint, each.dtype)
     hint = "give numbers" + ("" if column in NEEDED else f", or --without {column}")
-    message = f"{_called(column, each)} is {dtype}, not numbers"
+    such = f", such as {text!r}" if is_text and (text := _first_text(each)) else ""
+    message = f"{_called(column, each)} is {dtype}{such}, not numbers"
     return problem_of(source, message, "bad-partition", hint, each.dtype)
+
+
+def _first_text(each: Field) -> str:
+    """The first text; empty: none of the first rows has one."""
+    values = each.read(0, min(each.rows, LOOKED_AT))
+    return next((_text(v) for v in values.data[~values.missing_rows()].reshape(-1)), "")
 
 
 def _first_odd(each: Field) -> tuple[int, str] | None:
