@@ -11,6 +11,7 @@ import pytest
 from cosmic.client.plan import RateSource, expected_document, measured_for
 from cosmic.client.stack import Stack
 from cosmic.contracts.plan import Limits, Plan
+from cosmic.costs.card_figures import CardFigures, with_figures
 from cosmic.costs.measured import Measured, at_rate
 from cosmic.costs.prices import price
 from cosmic.errors import InputError, InvalidInput
@@ -73,6 +74,22 @@ def test_figures_of_another_model_or_engine_are_refused(
     with pytest.raises(InputError, match=said) as refused:
         measured_for(plan, RateSource(measured=written(tmp_path / "m.json", told)), HERE, "runs/")
     assert "cosmic tune" in refused.value.hint
+
+
+def test_a_card_gives_the_figures_of_its_own_model_alone(plan: Plan, tmp_path: Path) -> None:
+    figures = at_rate(400.0, plan)
+    block = CardFigures(date="2026-11-28", cpu="a processor", versions={}, figures=figures)
+    card = {"sha256": plan.model.sha256, "parameters": 1, "architecture": {}}
+    path = tmp_path / "card.json"
+    path.write_text(json.dumps(with_figures(card, block, path)))
+    found = measured_for(plan, RateSource(measured=path), HERE, "runs/")
+    assert found is not None
+    assert found.rows_per_s == {64: 400.0}
+    other = plan.model_copy(
+        update={"model": plan.model.model_copy(update={"sha256": "b" * 64})},
+    )
+    with pytest.raises(InputError, match="of another model"):
+        measured_for(other, RateSource(measured=path), HERE, "runs/")
 
 
 def test_one_source_at_most_is_taken() -> None:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import typer
 
+from cosmic.contracts.engines import Precision
 from cosmic.errors import InputError
 from cosmic.model.training.recipe import Recipe
 from cosmic_cli.commands.model_convert import convert
@@ -193,6 +194,39 @@ def verify(
         typer.echo(f"{model}: {_verdict(holds, folder)}")
     if not holds:
         raise typer.Exit(1)
+
+
+@app.command()
+def measure(
+    folder: Annotated[Path, typer.Argument(help="Folder of a checkpoint and its card.")],
+    engine: Annotated[
+        Literal["auto", "openvino", "onnxruntime", "torch"], typer.Option(help="What runs it.")
+    ] = "auto",
+    precision: Annotated[Precision, typer.Option(help="What it computes in.")] = "float32",
+    as_json: AsJson = False,
+) -> None:
+    """Measure how fast a model runs on this machine, and write that into its card.
+
+    `cosmic plan --from card.json` and `cosmic tune --from card.json` then need no measurement, and
+    refuse the figures for any other checkpoint, engine or precision.
+
+    Example: cosmic model measure models/mine
+
+    JSON: {"date", "cpu", "versions", "figures": as `cosmic tune --json`'s measured}
+    """
+    from cosmic.calibration.card import measure_for_card
+    from cosmic.calibration.measure import Calibration
+
+    def progress(what: str) -> None:
+        typer.echo(what, err=True)
+
+    found = measure_for_card(folder, Calibration(folder, engine, precision), progress)
+    if as_json:
+        show_json(found.model_dump(mode="json"))
+        return
+    typer.echo(f"{folder}: {found.figures.engine}, {precision}, on {found.cpu}")
+    for size, rate in found.figures.rows_per_s.items():
+        typer.echo(f"batches of {size}: {rate:,.0f} rows/s of a core")
 
 
 def _verdict(holds: bool, folder: Path | None) -> str:

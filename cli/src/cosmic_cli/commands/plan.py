@@ -25,7 +25,10 @@ def plan(
     ] = None,
     measured: Annotated[
         Path | None,
-        typer.Option("--from", help="A run's metrics.json, or what `cosmic tune --json` printed."),
+        typer.Option(
+            "--from",
+            help="A run's metrics.json, what `cosmic tune --json` printed, or a model's card.json.",
+        ),
     ] = None,
     rows_per_s: RowsPerS = None,
     max_cost: MaxCost = None,

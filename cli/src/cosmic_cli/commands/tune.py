@@ -13,7 +13,8 @@ from cosmic.calibration.measure import Calibration, measure
 from cosmic.calibration.tune import tune as tune_job
 from cosmic.client.manifests import read_file
 from cosmic.client.stack import STATE_DIR
-from cosmic.contracts.engines import Architecture, EngineName, Precision
+from cosmic.contracts.engines import Architecture, EngineName, Precision, choose_engine
+from cosmic.costs.card_figures import Runs
 from cosmic.costs.measured import Measured, unlike
 from cosmic.costs.tune import Constraints
 from cosmic.costs.workload import Workload, earlier, of_folder, of_manifest, of_rows
@@ -32,7 +33,8 @@ Model = Annotated[Path | None, typer.Option(help="Checkpoint to measure.")]
 From = Annotated[
     Path | None,
     typer.Option(
-        "--from", help="A run's metrics.json, or an earlier --json, instead of measuring."
+        "--from",
+        help="A run's metrics.json, an earlier --json, or a model's card; nothing is measured.",
     ),
 ]
 AnyEngine = EngineName | Literal["auto"]
@@ -93,7 +95,8 @@ def tune(
 
     JSON: {"version", "job", "measured", "modelled": {"platform", "recommended", "curve"}}
     """
-    before, past = earlier(measured_before) if measured_before else (None, None)
+    wanted = Runs(choose_engine(engine), precision)
+    before, past = earlier(measured_before, wanted) if measured_before else (None, None)
     with TemporaryDirectory(prefix="cosmic-tune-") as scratch:
         copy = Path(scratch) / "model.safetensors"
         if manifest is not None and _one_of(rows, data, manifest):

@@ -15,6 +15,7 @@ from cosmic.contracts.plan import Limits, Plan
 from cosmic.costs import counts
 from cosmic.costs.bill import bill_document, total_usd
 from cosmic.costs.budget import expect, most_usd
+from cosmic.costs.card_figures import Runs
 from cosmic.costs.measured import Measured, at_rate, from_metrics, unlike
 from cosmic.costs.predict import Prediction
 from cosmic.costs.whole_plan import whole_plan
@@ -26,7 +27,8 @@ from cosmic.planning.memory import projected_memory_mb
 UNMEASURED = "unknown until this model is measured"
 HOW_TO_MEASURE = (
     "cosmic tune --manifest FILE --json > measured.json, then cosmic plan --from measured.json; "
-    "or --like RUN, a finished run of the same model"
+    "or --like RUN, a finished run of the same model; or cosmic model measure FOLDER, then "
+    "--from FOLDER/card.json"
 )
 
 
@@ -36,7 +38,8 @@ class RateSource:
 
     Attributes:
         like: A finished run in the same bucket.
-        measured: A file: a run's metrics.json, or what `cosmic tune --json` printed.
+        measured: A file: a run's metrics.json, what `cosmic tune --json` printed, or the model's
+            card.
         rows_per_s: Stated by the user, of one core.
     """
 
@@ -155,7 +158,7 @@ def measured_for(plan: Plan, source: RateSource, stack: Stack, prefix: str) -> M
     if source.rows_per_s is not None:
         return at_rate(source.rows_per_s, plan)
     if source.measured is not None:
-        found, _ = earlier(source.measured)
+        found, _ = earlier(source.measured, Runs(plan.engine, plan.precision))
     elif source.like is not None:
         found = _of_run(stack, RunFolder(stack.bucket, prefix, source.like))
     else:

@@ -15,6 +15,7 @@ from cosmic.contracts.contract import Contract, FormatName
 from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import parse_manifest
 from cosmic.contracts.plan import Plan, PlannedPartition, limit_rows
+from cosmic.costs.card_figures import Runs, is_card, of_card
 from cosmic.costs.counts import Configuration, Job
 from cosmic.costs.measured import Measured, from_metrics
 from cosmic.costs.tune import PARTITION_ROWS
@@ -128,11 +129,14 @@ def _of(rows: list[int], parts: Sequence[Header] | Sequence[PlannedPartition]) -
     return Workload(Job(sum(rows), row_bytes, partitions=tuple(rows), id_bytes=ids), (max(rows),))
 
 
-def earlier(path: Path) -> tuple[Measured, Workload]:
-    """What was measured before: a run's `metrics.json`, or what `cosmic tune --json` printed.
+def earlier(path: Path, wanted: Runs | None = None) -> tuple[Measured, Workload | None]:
+    """What was measured before: a `metrics.json`, what `cosmic tune --json` printed, or a card.
+
+    Args:
+        wanted: What is to run the model: a card may have figures of several engines.
 
     Returns:
-        The figures, and that run's or job's rows.
+        The figures, and that run's or job's rows; a card has none.
 
     Raises:
         InputError: it can't be read.
@@ -144,6 +148,8 @@ def earlier(path: Path) -> tuple[Measured, Workload]:
         raise InputError(f"{path}: {error.strerror}", code="not-found") from error
     except ValueError as error:
         raise InputError(f"{path} is not JSON: {error}", code="not-json") from error
+    if is_card(document):
+        return of_card(document, path, wanted), None
     if isinstance(document, dict) and "measured" in document:
         tuned = _tuned(document)
         found, rows = tuned.measured, tuned.job.rows
