@@ -19,6 +19,7 @@ from cosmic.contracts.arrow_values import values_of
 from cosmic.contracts.bands import bands_of_columns
 from cosmic.contracts.catalogue_columns import Rows, row_dtype
 from cosmic.contracts.text_ids import MOST_BYTES
+from cosmic.errors import InputError
 from cosmic.results.catalogue_files import ROW_GROUP_ROWS
 from cosmic.results.hats.healpix import (
     FACES,
@@ -57,7 +58,7 @@ class SkyCount:
         """Count rows, in tiles of at most so many rows where `TILE_ORDER` allows."""
         counts = np.zeros(FACES << 2 * TILE_ORDER, np.int64)
         for group in range(catalogue.num_row_groups):
-            table = catalogue.read_row_group(group, columns=POSITION)
+            table = _read(catalogue, group, POSITION)
             found = _tile_pixels(*(values_of(table[name]) for name in POSITION))
             np.add.at(counts, found[found >= 0], 1)
         tiles = sorted(tiles_of(counts, tile_rows), key=lambda tile: tile.first)
@@ -78,7 +79,7 @@ class SkyRows:
         self._first = np.array([tile.first for tile in tiles])
         self._dtype = _dtype_of(catalogue)
         for group in range(catalogue.num_row_groups):
-            self._append(_rows_of(in_schema(catalogue.read_row_group(group)), self._dtype))
+            self._append(_rows_of(in_schema(_read(catalogue, group)), self._dtype))
 
     def _append(self, rows: Rows) -> None:
         pixels = _tile_pixels(rows["ra"], rows["dec"])
@@ -123,6 +124,14 @@ def _dtype_of(catalogue: pq.ParquetFile) -> np.dtype[np.void]:
     schema = catalogue.schema_arrow
     texts = pa.types.is_string(schema.field("object_id").type)
     return row_dtype(MOST_BYTES if texts else None, bands_of_columns(schema.names))
+
+
+def _read(catalogue: pq.ParquetFile, group: int, columns: list[str] | None = None) -> pa.Table:
+    try:
+        return catalogue.read_row_group(group, columns)
+    except (pa.ArrowException, OSError) as error:
+        message = f"row group {group} of the catalogue is damaged: {error}"
+        raise InputError(message, code="bad-catalogue", hint="copy or make it again") from error
 
 
 def _rows_of(table: pa.Table, dtype: np.dtype[np.void]) -> Rows:
