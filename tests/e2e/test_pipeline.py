@@ -337,8 +337,10 @@ def test_every_call_of_the_functions_is_one_that_their_roles_allow(
     cosmic: Cosmic, by_world_size: dict[int, pa.Table]
 ) -> None:
     assert by_world_size
-    over_s3 = cosmic.drop(cosmic.manifest(inference={"world_size": 2}, fmi={"channel": "s3"}))
-    assert over_s3.wait().fmi == "ok"
+    wanted = {"inference": {"world_size": 2}, "fmi": {"channel": "s3"}, "output": {"hats": True}}
+    over_s3 = cosmic.drop(cosmic.manifest(**wanted)).wait()
+    assert over_s3.fmi == "ok"
+    assert "catalogue.hats" in over_s3.outputs, over_s3.warnings
     iam = cosmic.target.client("iam")
     made = [c for c in cosmic.stack.calls() if c["caller"] in cosmic.stack.functions]
     # Buckets that aren't ours are tried where a manifest names one; IAM would say no.

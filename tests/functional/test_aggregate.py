@@ -22,6 +22,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
+from cosmic.client.results import download
 from cosmic.contracts.bands import BANDS
 from cosmic.contracts.catalogue_columns import COLUMNS, Rows, catalogue_rows
 from cosmic.contracts.flags import Flag
@@ -1025,6 +1026,7 @@ def test_a_run_that_ends_well_is_hats_where_its_manifest_asks_for_it(
     plain.write()
     assert "catalogue.hats" not in plain.aggregate(tmp_path).outputs
     failed = with_hats(run(2))
+    failed.folder = RunFolder(failed.folder.bucket, "runs/", "test-0123456789ab")
     failed.write(collective=False, without=(1,))
     ended = failed.aggregate(tmp_path)
     assert ended.state is State.FAILED
@@ -1040,6 +1042,9 @@ def test_a_run_that_ends_well_is_hats_where_its_manifest_asks_for_it(
     within = {key.split("catalogue.hats/")[1].split("/")[0] for key in keys}
     assert within == {"collection.properties", folder}
     assert not list(tmp_path.glob("*hats*"))
+    copied = download(failed.store, failed.folder, ended, tmp_path / "results")
+    assert (copied / "catalogue.parquet").is_file()
+    assert not (copied / "catalogue.hats").exists()
 
 
 def test_rows_without_a_position_are_told_once(

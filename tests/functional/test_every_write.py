@@ -208,8 +208,18 @@ def test_a_rank(
     assert_every_write_may_be_the_last(make, ["PutObject"] * 4)
 
 
-def test_aggregate(run: Callable[..., Run], s3: S3Client, tmp_path: Path) -> None:
+@pytest.mark.parametrize("hats", [False, True])
+def test_aggregate(
+    run: Callable[..., Run],
+    columns: list[dict[str, Any]],
+    s3: S3Client,
+    tmp_path: Path,
+    hats: bool,
+) -> None:
+    for each in columns:
+        each["ra"][:], each["dec"][:] = 10.0, 20.0  # one tile
     done = run(1)
+    done.plan = done.plan.model_copy(update={"hats": hats})
 
     def make() -> Act:
         done.folder = RunFolder(done.folder.bucket, "runs/", f"test-{uuid.uuid4().hex[:12]}")
@@ -236,7 +246,8 @@ def test_aggregate(run: Callable[..., Run], s3: S3Client, tmp_path: Path) -> Non
 
         return Act(act, end)
 
-    writes = ["PutObject"] * 6 + ["PutObjectTagging"] * 2
+    of_hats = 7 if hats else 0  # a tile, and what describes it
+    writes = ["PutObject"] * (6 + of_hats) + ["PutObjectTagging"] * 2
     assert_every_write_may_be_the_last(make, writes)
 
 

@@ -147,6 +147,12 @@ def test_what_cannot_be_is_refused_with_the_reason(
         write_hats(catalogue.with_suffix(".fits"), out)
     with pytest.raises(InputError, match="is no file"):
         write_hats(tmp_path / "none.parquet", out)
+    broken = tmp_path / "broken.parquet"
+    data = bytearray(catalogue.read_bytes())
+    data[4:20_000] = bytes(19_996)
+    broken.write_bytes(data)
+    with pytest.raises(InputError, match="row group 0 of the catalogue is damaged"):
+        write_hats(broken, out)
     usage = shutil.disk_usage(tmp_path)._replace(free=1_000)
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     with pytest.raises(InputError, match=r"has room for 0\.0 GB"):

@@ -34,6 +34,7 @@ GROUP = 64  # rows of a row group; tiles have several
 def small_groups() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cosmic.results.hats.sky_rows.ROW_GROUP_ROWS", GROUP)
+        patch.setattr("cosmic.results.hats.sky_rows.STRIP_ROWS", 2 * GROUP)
         yield
 
 

@@ -44,6 +44,11 @@ class Tile(NamedTuple):
         """The first pixel of `TILE_ORDER` in it."""
         return self.pixel << 2 * (TILE_ORDER - self.order)
 
+    @property
+    def end(self) -> int:
+        """The first pixel of `TILE_ORDER` behind it."""
+        return (self.pixel + 1) << 2 * (TILE_ORDER - self.order)
+
 
 def healpix_index(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> Pixels:
     """Pixels of order 29 in which positions lie.

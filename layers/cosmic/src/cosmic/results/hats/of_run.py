@@ -14,7 +14,6 @@ from cosmic.results.hats.write_hats import Place, copy_to_hats
 from cosmic.results.task import AggregateTask
 from cosmic.storage.run_store import RunStore
 
-TILE_ROWS = 500_000  # half of what others have: the merge before has taken memory, too
 NO_HATS = f"{HATS} could not be made"
 
 
@@ -47,7 +46,7 @@ def with_hats(status: Status, task: AggregateTask, run: RunStore, scratch: Path)
     )
     edition = hashlib.sha256(task.execution.encode()).hexdigest()[:12]
     try:
-        made = copy_to_hats(source, out, TILE_ROWS, scratch, edition=edition)
+        made = copy_to_hats(source, out, scratch=scratch, edition=edition)
     except InputError as error:
         return _warned(status, f"{NO_HATS}: {error.message}")
     outputs = {**status.outputs, HATS: task.place(HATS)}

@@ -60,7 +60,7 @@ def write_hats(
     """Write a catalogue as a HATS collection, the layout that LSDB reads.
 
     The same catalogue gives the same files. Memory doesn't grow with it: rows are read in groups,
-    put by tile into files of the scratch folder, and sorted there tile by tile.
+    put by place into files of the scratch folder, and sorted file by file.
 
     Args:
         source: `catalogue.parquet`, here or `s3://bucket/key`.
@@ -111,9 +111,9 @@ def copy_to_hats(
         edition: Names the folder of the catalogue in the collection. Where this is given, `out` may
             have other editions: the collection turns to this one when it is whole.
     """
-    with TemporaryDirectory(prefix="cosmic-hats-", dir=scratch) as rows_by_tile:
+    with TemporaryDirectory(prefix="cosmic-hats-", dir=scratch) as rows_by_strip:
         catalogue, schema = _opened(source)
-        _check_room(bytes_of(catalogue), Path(rows_by_tile))
+        _check_room(bytes_of(catalogue), Path(rows_by_strip))
         count = SkyCount.of(catalogue, tile_rows)
         _check_tiles(count, tile_rows, source.name)
         writer = CollectionWriter(out.store, out.at, schema, _origin(catalogue), count, edition)
@@ -121,7 +121,7 @@ def copy_to_hats(
             message = f"{out.name} is not empty: it holds {', '.join(others)}"
             raise InputError(message, code="not-empty", hint="name another folder, or empty it")
         done = 0
-        for tile, groups in SkyRows(catalogue, count.tiles, Path(rows_by_tile)):
+        for tile, groups in SkyRows(catalogue, count, Path(rows_by_strip)):
             writer.write_tile(tile, groups)
             done += tile.rows
             progress(done, count.rows)
