@@ -35,6 +35,7 @@ def schema_of(id_bytes: int | None, bands: Bands = BANDS) -> pa.Schema:
     return pa.schema(fields)
 
 
+PREFIX = "cosmic."  # of what a Parquet file's metadata say of the catalogue
 SCHEMA = schema_of(None)
 
 
@@ -84,3 +85,20 @@ def quantiles_of(rows: pa.Table) -> NDArray[np.float32]:
     """Quantiles of p(z) of catalogue rows (N, 9), by `QUANTILES`; NaN where unknown."""
     columns = [values_of(rows[name]) for name in QUANTILES]
     return np.stack(columns, axis=1)
+
+
+def in_schema(rows: pa.Table) -> pa.Table:
+    """Rows of a catalogue's Parquet file in the schema of their ids and bands.
+
+    Raises:
+        KeyError, ValueError, ArrowException: they are not those of a catalogue.
+    """
+    ids = None if pa.types.is_integer(rows.schema.field("object_id").type) else 1
+    return completed(rows, schema_of(ids, bands_of_columns(rows.column_names)))
+
+
+def completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The schema's columns; quantiles that catalogues of earlier versions lack are null."""
+    for name in (n for n in QUANTILES if n not in table.column_names):
+        table = table.append_column(schema.field(name), pa.nulls(table.num_rows, pa.float32()))
+    return table.select(schema.names).cast(schema)

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from cosmic.contracts.bands import bands_of_columns
 from cosmic.contracts.catalogue_columns import columns_in
-from cosmic.contracts.catalogue_schema import schema_of
+from cosmic.contracts.catalogue_schema import PREFIX, completed, in_schema, schema_of
 from cosmic.contracts.location import parse_uri
-from cosmic.contracts.quantiles import QUANTILES
 from cosmic.errors import InputError
 from cosmic.extras import not_installed
 from cosmic.results.fits_table import FITS_EXTENSION
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from types_boto3_s3 import S3Client
 
-PREFIX = "cosmic."
 PROVENANCE = (
     "run",
     "model",
@@ -135,16 +133,6 @@ def _read_parquet(path: Path) -> tuple[pa.Table, dict[str, str]]:
     return in_schema(table), provenance
 
 
-def in_schema(rows: pa.Table) -> pa.Table:
-    """Rows of a catalogue's Parquet file in the schema of their ids and bands.
-
-    Raises:
-        KeyError, ValueError, ArrowException: they are not those of a catalogue.
-    """
-    ids = None if pa.types.is_integer(rows.schema.field("object_id").type) else 1
-    return _completed(rows, schema_of(ids, bands_of_columns(rows.column_names)))
-
-
 def _read_fits(path: Path) -> tuple[pa.Table, dict[str, str]]:
     with fitsio.FITS(str(path)) as file:
         rows = file[FITS_EXTENSION].read()
@@ -154,14 +142,7 @@ def _read_fits(path: Path) -> tuple[pa.Table, dict[str, str]]:
     there = [field for field in schema if field.name in rows.dtype.names]
     arrays = [_arrow(rows[field.name], field) for field in there]
     provenance = {n: str(header[n.upper()]) for n in PROVENANCE if n.upper() in header}
-    return _completed(pa.Table.from_arrays(arrays, schema=pa.schema(there)), schema), provenance
-
-
-def _completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The schema's columns; quantiles that catalogues of earlier versions lack are null."""
-    for name in (n for n in QUANTILES if n not in table.column_names):
-        table = table.append_column(schema.field(name), pa.nulls(table.num_rows, pa.float32()))
-    return table.select(schema.names).cast(schema)
+    return completed(pa.Table.from_arrays(arrays, schema=pa.schema(there)), schema), provenance
 
 
 def _arrow(values: NDArray[Any], field: pa.Field) -> pa.Array:

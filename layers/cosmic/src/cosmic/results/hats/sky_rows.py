@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from cosmic.contracts.arrow_values import values_of
 from cosmic.contracts.bands import bands_of_columns
 from cosmic.contracts.catalogue_columns import Rows, row_dtype
+from cosmic.contracts.catalogue_schema import in_schema
 from cosmic.contracts.text_ids import MOST_BYTES
 from cosmic.errors import InputError
 from cosmic.results.catalogue_files import ROW_GROUP_ROWS
@@ -32,7 +33,6 @@ from cosmic.results.hats.healpix import (
     healpix_index,
     tiles_of,
 )
-from cosmic.results.read_catalogue import in_schema
 
 AT_ONCE_ROWS = 4_096  # put together in the processor's cache
 POSITION = ["ra", "dec"]

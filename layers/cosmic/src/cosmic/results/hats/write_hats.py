@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cosmic.contracts.catalogue_schema import PREFIX, in_schema
 from cosmic.contracts.location import Location, parse_uri
 from cosmic.errors import InputError
 from cosmic.results.hats.collection import CollectionWriter
 from cosmic.results.hats.healpix import TILE_ORDER
 from cosmic.results.hats.sky_rows import SkyCount, SkyRows, bytes_of
-from cosmic.results.read_catalogue import PREFIX, in_schema
 from cosmic.storage.local_store import LocalStore
 from cosmic.storage.object_file import ObjectFile
 from cosmic.storage.objects import Store, Writable, s3_client
