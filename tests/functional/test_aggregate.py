@@ -493,7 +493,7 @@ def test_a_broken_shard_counts_as_missing(
     done = run(2)
     done.shards[1] = junk
     done.write(collective=False)
-    assert "is no shard" in done.aggregate(tmp_path).missing[0]["reason"]
+    assert "is not a shard" in done.aggregate(tmp_path).missing[0]["reason"]
 
 
 @pytest.mark.parametrize("collective", [True, False])

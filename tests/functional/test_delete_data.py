@@ -55,7 +55,7 @@ def test_nothing_is_deleted_while_runs_go_on(target: Stack) -> None:
     steps = target.client("stepfunctions")
     steps.start_execution(stateMachineArn=target.pipeline_arn, name="busy")
     target.client("s3").put_object(Bucket=target.bucket, Key="data/a", Body=b"a")
-    with pytest.raises(InputError, match=r"1 runs go on: busy"):
+    with pytest.raises(InputError, match=r"runs in progress: busy"):
         remove_data(target)
     target.client("s3").head_object(Bucket=target.bucket, Key="data/a")
 
@@ -193,5 +193,5 @@ def test_runs_of_a_stack_without_outputs_are_seen(stacks: Stacks) -> None:
     stacks.make("DataBucket", "Pipeline")
     found = remains(stacks.name, None, None)
     stacks.aws("stepfunctions").start_execution(stateMachineArn=found.pipeline_arn, name="busy")
-    with pytest.raises(InputError, match="1 runs go on: busy"):
+    with pytest.raises(InputError, match="runs in progress: busy"):
         remove_data(found)

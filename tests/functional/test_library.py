@@ -108,7 +108,7 @@ def test_a_plan_says_everything_that_speaks_against_it(home: Path) -> None:
     with pytest.raises(InvalidInput) as caught:
         plan_manifest(changed, folders={"bkt": home})
     assert {p.pointer for p in caught.value.problems} == {"/model/uri", "/data/uri"}
-    with pytest.raises(InvalidInput, match="is no file"):
+    with pytest.raises(InvalidInput, match="is not a file"):
         plan_manifest(
             {**MANIFEST, "data": {"partitions": ["s3://bkt/../x.safetensors"]}},
             folders={"bkt": home},
@@ -185,7 +185,7 @@ def test_what_is_no_catalogue(tmp_path: Path, home: Path) -> None:
         with pytest.raises(InputError, match="is not a catalogue") as caught:
             read_catalogue(tmp_path / name)
         assert caught.value.code == "bad-catalogue"
-    with pytest.raises(InputError, match="is no file"):
+    with pytest.raises(InputError, match="is not a file"):
         read_catalogue(tmp_path / "none.parquet")
 
 

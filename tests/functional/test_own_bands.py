@@ -148,7 +148,7 @@ def test_fluxes_of_other_bands_have_the_softening_of_their_band(
         ("grgz", "twice"),
         (("r", "z", "Z"), "twice"),
         ("giz", "r is not among them"),
-        ("r", "they are 1"),
+        ("r", "there are 1 of them"),
         (("r", "g-"), "letters and digits"),
     ],
 )

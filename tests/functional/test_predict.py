@@ -230,7 +230,7 @@ def test_another_input_model_or_option_is_not_mixed_in(
     before = sorted(out.rglob("*"))
     for other, options, says in (
         (shown, {}, "a.fits"),
-        ([files / "b.h5", files / "a.fits"], {}, "another order"),
+        ([files / "b.h5", files / "a.fits"], {}, "a different order"),
         ([files / "a.fits"], {}, "no longer among"),
         (files, {"model": model}, "--model"),
         (files, {"batch_size": 32}, "inference"),
@@ -278,10 +278,10 @@ def broken(tmp_path: Path, columns: Columns) -> dict[str, tuple[Any, Any, str]]:
         "no magnitudes": (no_mag, SHIPPED, "mag"),
         "pixels in another unit": (dim, SHIPPED, "100"),
         "cutouts too small for the model": (small, SHIPPED, "16"),
-        "no such file": (tmp_path / "none.fits", SHIPPED, "not there"),
-        "no format": (text.with_suffix(".doc"), SHIPPED, "not there"),
+        "no such file": (tmp_path / "none.fits", SHIPPED, "does not exist"),
+        "no format": (text.with_suffix(".doc"), SHIPPED, "does not exist"),
         "no model": (good, text, "checkpoint"),
-        "model not there": (good, tmp_path / "none", "not there"),
+        "model not there": (good, tmp_path / "none", "does not exist"),
     }
 
 

@@ -117,7 +117,7 @@ def test_other_data_are_not_written_over(
 ) -> None:
     store.put(Location(bucket, "data/mine/0.safetensors"), b"precious")
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(InputError, match="other data") as caught:
+    with pytest.raises(InputError, match="a different data set") as caught:
         put_data(deployment, table, name="mine")
     assert caught.value.code == "not-empty"
     assert store.get(Location(bucket, "data/mine/0.safetensors")) == b"precious"
@@ -174,7 +174,7 @@ def test_a_changed_file_is_not_mixed_with_what_was_put(
     copy.write_bytes(table.read_bytes())
     put_data(deployment, copy)
     os.utime(copy, ns=(1, 1))
-    with pytest.raises(InputError, match="other data"):
+    with pytest.raises(InputError, match="a different data set"):
         put_data(deployment, copy)
 
 

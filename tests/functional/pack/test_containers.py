@@ -259,7 +259,7 @@ def damaged(files: list[Path]) -> str:
     first, second = files[3:5]
     first.write_bytes(first.read_bytes()[:1000])
     fits.writeto(second, np.zeros((5, 9, 9)), overwrite=True)
-    return rf"can't be taken: rows 3 \(.*{first.name}.*, 4 \(.*{second.name}: shape \(5, 9, 9\)"
+    return rf"can't be used: rows 3 \(.*{first.name}.*, 4 \(.*{second.name}: shape \(5, 9, 9\)"
 
 
 def other_unit(files: list[Path]) -> str:
@@ -377,7 +377,7 @@ def test_half_a_gzipped_file_is_refused(objects: Columns, tmp_path: Path, packed
     ("words", "message"),
     [
         (["--cutout-name", "file"], "--cutout-name and --cutout-hdu have no effect"),
-        (["--cutouts", "x", "--column", "image=y"], "--cutouts beside --column image"),
+        (["--cutouts", "x", "--column", "image=y"], "--cutouts and --column image"),
     ],
 )
 def test_options_of_cutouts_that_make_no_sense_are_refused(

@@ -110,7 +110,10 @@ UNREADABLE: dict[str, tuple[Callable[[str], bytes], str]] = {
         lambda t: t.replace(",", ";").replace(".", ",").encode(),
         r"mag_u.* is text, such as '\d+,\d+'",
     ),
-    "two columns of a name": (lambda t: t.replace("mag_g", "mag_u", 1).encode(), "of one name"),
+    "two columns of a name": (
+        lambda t: t.replace("mag_g", "mag_u", 1).encode(),
+        "several columns have the same name",
+    ),
 }
 
 
@@ -253,7 +256,9 @@ def test_magnitudes_of_which_none_is_plausible_are_refused(
 ) -> None:
     columns: dict[str, Any] = {**objects, "mag": objects["mag"] * 1000}
     np.savez(tmp_path / "a.npz", **columns)
-    with pytest.raises(InvalidInput, match=r"none of 35 values of mag can be one.*another unit"):
+    with pytest.raises(
+        InvalidInput, match=r"none of the 35 values of mag is possible.*another unit"
+    ):
         packed(tmp_path / "a.npz")
     assert not (tmp_path / "packed").exists()
 

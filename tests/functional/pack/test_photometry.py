@@ -164,7 +164,7 @@ def test_chosen_fluxes_need_a_unit_and_then_become_magnitudes(
     choices = Choices({"mag": ",".join(f"f{band}_flux" for band in "ugriz")})
     columns = bands("f{}_flux", BRIGHT)
     path = written(tmp_path, objects, columns)
-    with pytest.raises(InputError, match="fluxes by name, without a unit"):
+    with pytest.raises(InputError, match="fluxes by its name, but has no unit"):
         packed(path, choices)
     Table(
         {"image": objects["image"], **{name: each * u.Jy for name, each in columns.items()}}

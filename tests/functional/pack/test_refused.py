@@ -146,7 +146,7 @@ BAD_IDS = ("", " 12 ", "\u0663", "étoile", "a\tb", "a\0b", "x" * 65)
 REFUSED: list[tuple[str, Write, Choices, str]] = [
     ("two cubes", two_cubes, Choices(), r"HDU 2 \(FLUX\), HDU 3 \(IVAR\).*--hdu"),
     ("weights alone", weights_alone, Choices(), "no field is 'image' .*IVAR"),
-    ("an option of another format", parquet(), Choices(hdus=["1"]), "--hdu 1: none of the files"),
+    ("an option of another format", parquet(), Choices(hdus=["1"]), "--hdu 1: no file has one"),
     ("two tables", two_tables, Choices(), r"HDU 1 \(NORTH\), HDU 2 \(SOUTH\).*--hdu"),
     ("no such HDU", two_tables, Choices(hdus=["EAST"]), r"'EAST'.*HDU 1 \(NORTH\)"),
     ("groups", two_groups, Choices(), "'mag'.*it has images/image, photometry/mag"),
@@ -190,10 +190,10 @@ REFUSED: list[tuple[str, Write, Choices, str]] = [
         "one number for five",
         parquet(**bands("u", "the_")),
         Choices({"mag": "the_u", "mag_err": "the_u"}),
-        r"mag \(the_u\) has shape \[\] a row.*mag_err \(the_u\)",
+        r"mag \(the_u\) has shape \[\] per row.*mag_err \(the_u\)",
     ),
     ("no such field", parquet(), Choices({"mag": "petro"}), "--column mag=petro names no field"),
-    ("six bands", hdf5(mag=np.zeros((7, 6))), Choices(), r"mag has shape \[6\] a row"),
+    ("six bands", hdf5(mag=np.zeros((7, 6))), Choices(), r"mag has shape \[6\] per row"),
     (
         "bands twice",
         parquet(image=lambda o: [{"band": list("ugrii"), "flux": i.tolist()} for i in o["image"]]),

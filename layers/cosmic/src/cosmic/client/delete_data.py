@@ -129,7 +129,7 @@ def remove_data(stack: Stack) -> int:
         TransientError: somebody else goes on writing.
     """
     if names := running(stack):
-        message = f"{len(names)} runs are in progress: {', '.join(names[:5])}"
+        message = f"runs in progress: {', '.join(names[:5])} ({len(names)} in all)"
         raise InputError(message, code="runs-go-on", hint="wait for them, or stop them")
     if BUCKET not in stack.outputs:
         return 0

@@ -64,7 +64,7 @@ class DataFolder:
             others = [at for at, of in zip(there, sources, strict=True) if of != self._source]
         if others:
             message = (
-                f"{self.uri} holds {len(others):,} objects of a different data set: {others[0].key}"
+                f"{self.uri} holds a different data set: {others[0].key} ({len(others):,} in all)"
             )
             raise InputError(message, code="not-empty", hint="give another --name")
 
