@@ -15,7 +15,7 @@ import openvino
 import pytest
 
 from cosmic.contracts.plan import PlannedModel
-from cosmic.model import precompile
+from cosmic.model import graph, precompile
 from cosmic.model.baked import baked_checkpoint, note_checksum
 from cosmic.model.checkpoint import Checkpoint, load_checkpoint
 from cosmic.model.engine import Engine
@@ -125,7 +125,7 @@ def other_graph(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Another description of the model."""
     path = tmp_path / "graph.py"
     path.write_text("# another")
-    monkeypatch.setattr(openvino_kept.graph, "__file__", str(path))
+    monkeypatch.setattr(graph, "__file__", str(path))
 
 
 @pytest.mark.parametrize(
