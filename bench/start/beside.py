@@ -16,14 +16,13 @@ import sys
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bench.earlier import ROOT, checked_out
 
 CHILD = ROOT / "bench/start/first.py"
 BESIDE = ("of base", "of base, downloading")
 COLUMNS = ("model", "commit", "CPU s", *BESIDE, "wall s", *BESIDE, "peak MiB")
-MEASURED = ("cpu_s", "age_s", "peak_mib")
 LONGEST_S = 300
 PRECOMPILES = "cosmic.model.precompile"
 FORBIDS_BYTECODE = "PYTHONDONTWRITEBYTECODE"
@@ -117,20 +116,25 @@ def print_beside(
         with_model = [tree.image(scratch / f"image-of-{tree.name}", model) for tree in trees]
         images = {"downloaded": [scratch / "none"] * len(trees), "in the image": with_model}
         downloaded: Taken = {}
+        by_stage: dict[str, Taken] = {}
         for case, places in images.items():
-            found: dict[Tree, list[Taken]] = {tree: [] for tree in trees}
+            found: dict[Tree, list[dict[str, Any]]] = {tree: [] for tree in trees}
             for _ in range(rounds):
                 for tree, image in zip(trees, places, strict=True):
                     output = tree.child("rank", runs[tree], LAMBDA_TASK_ROOT=str(image))
                     found[tree].append(json.loads(output))
             taken = {tree.name: medians(found[tree]) for tree in trees}
+            for tree in trees:
+                by_stage[f"{case}, {tree.name}"] = medians([one["stages"] for one in found[tree]])
             downloaded = downloaded or taken[base]
             show(case, taken, downloaded)
+    show_stages(by_stage)
 
 
-def medians(rounds: list[Taken]) -> Taken:
+def medians(rounds: list[dict[str, Any]]) -> Taken:
     """Of each number."""
-    return {name: median(one[name] for one in rounds) for name in MEASURED}
+    numbers = [name for name, value in rounds[0].items() if not isinstance(value, dict)]
+    return {name: median(one[name] for one in rounds) for name in numbers}
 
 
 def show(case: str, found: dict[str, Taken], downloaded: Taken) -> None:
@@ -142,3 +146,11 @@ def show(case: str, found: dict[str, Taken], downloaded: Taken) -> None:
             ratios = (one[what] / other[what] for other in (base, downloaded))
             cells += [f"{one[what]:.2f}", *(f"{ratio:.2f}" for ratio in ratios)]
         print(f"| {' | '.join(cells)} | {one['peak_mib']:.0f} |", flush=True)
+
+
+def show_stages(cases: dict[str, Taken]) -> None:
+    """What each stage took of the processor, case by case."""
+    print(f"\n| CPU ms | {' | '.join(cases)} |\n|{'---|' * (len(cases) + 1)}")
+    for stage in next(iter(cases.values())):
+        cells = " | ".join(f"{1e3 * taken[stage]:.0f}" for taken in cases.values())
+        print(f"| {stage} | {cells} |")

@@ -2,7 +2,8 @@
 
 It runs in a work tree of any commit, and so uses only what all of them have: the handler's module
 with its `run_rank`, and `Engine.predict`. `rank` prints what the process had taken when the first
-batch had its redshifts, and ends there. Standard library only until the handler is imported.
+batch had its redshifts, and the processor time of each stage until then, and ends there. Standard
+library only until the handler is imported.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from typing import Any
 BUCKET, FOLDER = "bench", "runs/"
 
 
+stages: dict[str, float] = {}  # processor seconds, in their order
+
+
 def main() -> None:
     """Plan a run, or start its only rank."""
     what, *words = sys.argv[1:]
@@ -33,22 +37,38 @@ def main() -> None:
 
 def start(run: str) -> None:
     """Import the handler as the runtime does, and run rank 0 up to its first redshifts."""
+    ended("interpreter")
     importlib.import_module("awslambdaric.bootstrap")
+    ended("runtime client imported")
     sys.path.insert(0, str(Path.cwd() / "functions/infer"))
     app: Any = importlib.import_module("app")
+    ended("handler imported, clients made")
     engine = engine_class()
-    predict = engine.predict
+    make, predict = engine.__init__, engine.predict
+
+    @wraps(make)
+    def made(*args: Any, **named: Any) -> None:
+        ended("plan read, library imported, model there")
+        make(*args, **named)
+        ended("model compiled")
 
     @wraps(predict)
     def first(*args: Any, **named: Any) -> Any:
-        predicted = predict(*args, **named)
-        print(json.dumps(taken() | {"rows": len(predicted.z_phot)}), flush=True)
+        ended("warm-up, first rows there")
+        predict(*args, **named)
+        ended("first batch")
+        print(json.dumps(taken() | {"stages": stages}), flush=True)
         os._exit(0)  # the rest of the rank is no part of its start
 
-    engine.predict = first
+    engine.__init__, engine.predict = made, first
     task = app.RankTask(bucket=BUCKET, prefix=FOLDER, run=run, rank=0)
     app.run_rank(task, app.function, float("inf"))
     raise SystemExit("the rank ended without a batch")
+
+
+def ended(stage: str) -> None:
+    """Note what a stage took of the processor, all threads together."""
+    stages[stage] = time.process_time() - sum(stages.values())
 
 
 def engine_class() -> Any:

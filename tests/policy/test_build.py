@@ -20,6 +20,7 @@ pytestmark = pytest.mark.timeout(400)
 Measured = Callable[[str], None]
 ROOT = Path(__file__).parents[2]
 LAMBDA_LIMIT_BYTES = 250 * 1024 * 1024
+UNCHECKED = b"\1\0\0\0"  # PEP 552: of the source's hash, which isn't looked at
 RUNTIME_PROVIDES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six")
 
 
@@ -44,7 +45,9 @@ Folders = dict[str, list[Path]]
 
 def build(folder: Path, *options: str) -> Folders:
     """Folders on the path of each zip function, as `make build` makes them."""
-    done = run("make", "build", f"BUILD_DIR={folder}", *options)
+    python = shipped() or own()
+    path = os.pathsep.join([str(Path(python.program).parent), os.environ["PATH"]])
+    done = run("make", "build", f"BUILD_DIR={folder}", *options, PATH=path)
     assert done.returncode == 0, done.stdout + done.stderr
     layers = [folder / f"{name}Layer/python" for name in ("Cosmic", "Dependencies")]
     return {
@@ -93,6 +96,18 @@ def test_every_compiled_module_is_for_the_python_that_is_shipped(built: Folders,
     modules = [p.name for folder in built[name] for p in folder.rglob("*.cpython-*.so")]
     assert len(modules) > 20
     assert [m for m in modules if tag not in m] == []
+
+
+@pytest.mark.parametrize("name", ["init", "aggregate"])
+def test_layers_have_bytecode_that_is_used_whenever_they_were_unpacked(
+    runnable: Runnable, name: str
+) -> None:
+    _, *layers = runnable.folders[name]
+    tag = f"cpython-{runnable.python.version.replace('.', '')}"
+    sources = [p for layer in layers for p in layer.rglob("*.py")]
+    compiled = [p.parent / "__pycache__" / f"{p.stem}.{tag}.pyc" for p in sources]
+    assert [p for p in compiled if not p.is_file()] == []
+    assert {p.read_bytes()[4:8] for p in compiled} == {UNCHECKED}
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """Models that OpenVINO compiled beforehand, used where they are what would be compiled here.
 
-They lie in the function's image, each under a name that is the checksum of all that it depends
-on. A rank asks for the name that belongs to itself; where anything differs, there is no such
-file and it compiles its own. Nothing is ever taken from where somebody else could put it.
+They lie in the function's image, each under a name that is the checksum of all that it depends on.
+A rank asks for the name that belongs to itself; where anything differs, there is no such file, and
+it compiles its own. Nothing is ever taken from where somebody else could put it.
 """
 
 from __future__ import annotations
