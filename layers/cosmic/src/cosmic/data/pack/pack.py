@@ -155,7 +155,7 @@ def _states(files: Sequence[Path]) -> dict[Path, tuple[int, int, int]]:
 
 def _check_unchanged(before: Mapping[Path, Any], now: Mapping[Path, Any]) -> None:
     """Refuse files that were written to while they were read: rows of two states may be mixed."""
-    changed = [path for path in before | now if before.get(path) != now.get(path)]
+    changed = [path for path in {**before, **now} if before.get(path) != now.get(path)]
     if changed:
         raise InvalidInput(
             [
