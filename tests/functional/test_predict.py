@@ -277,7 +277,11 @@ def broken(tmp_path: Path, columns: Columns) -> dict[str, tuple[Any, Any, str]]:
     return {
         "no magnitudes": (no_mag, SHIPPED, "mag"),
         "pixels in another unit": (dim, SHIPPED, "100"),
-        "cutouts too small for the model": (small, SHIPPED, "16"),
+        "cutouts too small for the model": (
+            small,
+            SHIPPED,
+            rf"{SHIPPED.name}: images of 16 x 16 pixels in {small}, but the model takes 32 x 32",
+        ),
         "no such file": (tmp_path / "none.fits", SHIPPED, "does not exist"),
         "no format": (text.with_suffix(".doc"), SHIPPED, "does not exist"),
         "no model": (good, text, "checkpoint"),

@@ -169,6 +169,20 @@ def test_a_partition_has_the_size_that_was_asked_for(columns: Columns, tmp_path:
         assert source.rows == 5
 
 
+def test_a_file_that_changes_while_it_is_read_is_refused(columns: Columns, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    path = npy(tmp_path / "in", columns)
+
+    def replaced(rows: int) -> None:
+        path.unlink()
+        npy(tmp_path / "in", {**columns, "mag": columns["mag"] + 1})
+
+    with pytest.raises(InvalidInput, match=r"a\.npy: it changed while it was read") as caught:
+        pack([path], tmp_path / "out", Choices(), partition_bytes=1 << 20, surveyed=replaced)
+    assert [p.code for p in caught.value.problems] == ["changed"]
+    assert not (tmp_path / "out").exists()
+
+
 def test_everything_that_is_in_the_way_is_said_at_once(tmp_path: Path, columns: Columns) -> None:
     np.savez(tmp_path / "a.npz", image=columns["image"])
     with fitsio.FITS(str(tmp_path / "b.fits"), "rw") as file:

@@ -17,12 +17,13 @@ from cosmic.contracts.status import Status
 from cosmic.costs.whole_plan import whole_plan
 from cosmic.data.pack.choices import Choices
 from cosmic.data.pack.pack import Packed
-from cosmic.errors import InputError
+from cosmic.errors import InputError, InvalidInput
 from cosmic.model.checkpoint import load_checkpoint
 from cosmic.storage.local_store import LocalStore
 from cosmic.storage.objects import Store, s3_client
 from cosmic.workstation.finish import finish, import_plots
 from cosmic.workstation.job import Given, Inference, Job, run_name
+from cosmic.workstation.own_words import OwnWords
 from cosmic.workstation.plan_here import HERE, limits_here, manifest_here
 from cosmic.workstation.ready import ready_partitions
 from cosmic.workstation.shards import MOST_SHARDS, SHARD_ROWS, predict_shards
@@ -174,8 +175,13 @@ class _Call:
             lacking_percent=100.0,
         )
         store, limits = LocalStore({HERE: Path("/")}), limits_here(MOST_SHARDS)
-        plan = whole_plan(manifest, store, limits, run).plan
-        warnings = (*job.warnings(ready.packed), *plan.warnings)
+        names = tuple(file.name for file in job.given.inputs.files)
+        words = OwnWords(names, job.model.name, work.partitions)
+        try:
+            plan = whole_plan(manifest, store, limits, run).plan
+        except InvalidInput as error:
+            raise words.problems(error.problems) from error
+        warnings = (*job.warnings(ready.packed), *map(words.text, plan.warnings))
         update = {"dataset": job.given.dataset, "warnings": warnings}
         return plan.model_copy(update=update), ready.packed
 

@@ -209,15 +209,6 @@ def _plain(array: Any, leaf: Leaf) -> Values:
         return Values(data, missing)
     if pa.types.is_decimal(array.type) or pa.types.is_null(array.type):
         array = array.cast(AS_READ[leaf.kind])
-    if missing is not None:
-        array = _filled(array, leaf)
+    if missing is not None and leaf.kind != "S":
+        array = pc.fill_null(array, "" if leaf.kind == "U" else 0)
     return Values(array.to_numpy(zero_copy_only=False), missing)
-
-
-def _filled(array: Any, leaf: Leaf) -> Any:
-    """Something in the place of nulls; Arrow itself can't put any into half floats."""
-    if leaf.kind == "S":
-        return array
-    if pa.types.is_float16(array.type):
-        array = array.cast(pa.float32())
-    return pc.fill_null(array, "" if leaf.kind == "U" else 0)

@@ -15,7 +15,15 @@ from cosmic.errors import InputError
 
 KEYS = (
     *("bands", "band", "filters", "filter", "band_names", "band_order", "band_list"),
-    *("filter_names", "filter_order", "filter_list", "channels"),
+    *(
+        "filter_names",
+        "filter_order",
+        "filter_list",
+        "channels",
+        "channel",
+        "passbands",
+        "passband",
+    ),
 )
 OF_A_FIELD = ("{}_bands", "{}_band", "{}_filters")
 KNOWN = frozenset("ugrizy")

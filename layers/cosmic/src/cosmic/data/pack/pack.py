@@ -86,10 +86,12 @@ def pack(
         progress: Called with the rows written so far.
 
     Raises:
-        InvalidInput: the files' fields or values have problems; lists all of them.
+        InvalidInput: the files' fields or values have problems, all of which are listed; or files
+            changed while they were read.
         InputError: the folder already has partitions or is a file, or there are no rows.
     """
     _check_out(out)
+    before = _states(files)
     sources, text_id = survey(files, choices, check_pixels=check_pixels)
     surveyed(sum(source["rows"] for source in sources))
     redshifts = any("z_spec" in source["columns"] for source in sources)
@@ -109,6 +111,7 @@ def pack(
             if redshifts and "z_spec" not in columns:
                 columns["z_spec"] = np.full(len(columns["image"]), np.nan, np.float32)
             writer.add(columns)
+        _check_unchanged(before, _states(files))
         reading.check()
         writer.finish()
         rows = sum(source["rows"] for source in sources)
@@ -141,6 +144,31 @@ def _check_out(out: Path) -> None:
     if any(out.glob("*.safetensors")):
         hint = "give another --out, or empty it"
         raise InputError(f"{out} already has partitions", code="not-empty", hint=hint)
+
+
+def _states(files: Sequence[Path]) -> dict[Path, tuple[int, int, int]]:
+    """What differs once a file is written to or replaced: its number, size and time of change."""
+    each = [p for f in files for p in (sorted(f.glob("*.npy")) if f.is_dir() else [f])]
+    stats = {path: path.stat() for path in each if path.exists()}
+    return {path: (s.st_ino, s.st_size, s.st_mtime_ns) for path, s in stats.items()}
+
+
+def _check_unchanged(before: Mapping[Path, Any], now: Mapping[Path, Any]) -> None:
+    """Refuse files that were written to while they were read: rows of two states may be mixed."""
+    changed = [path for path in {**before, **now} if before.get(path) != now.get(path)]
+    if changed:
+        raise InvalidInput(
+            [
+                Problem(
+                    str(path),
+                    "it changed while it was read",
+                    None,
+                    "pack it once it is whole",
+                    "changed",
+                )
+                for path in changed
+            ]
+        )
 
 
 @contextmanager
