@@ -125,7 +125,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(
 
     with pytest.raises(Stopped):
         train_on(partitions, tmp_path, "m", RECIPE, progress=stop)
-    with pytest.raises(InputError, match="state of another training"):
+    with pytest.raises(InputError, match="belongs to another training"):
         train_on(partitions, tmp_path, "m", OwnRecipe(steps=7, batch=16))
     steps: list[int] = []
     again = train_on(
