@@ -107,7 +107,7 @@ def transitions(ranks: int, retries: int = 0, looks: int = 0) -> int:
 
 
 def usage_of_run(
-    records: Sequence[RankRecord],
+    records: Iterable[RankRecord],
     world_size: int,
     aggregate: tuple[int, int],
     requests: Requests,
@@ -124,12 +124,14 @@ def usage_of_run(
         looks: How often the run looked for room and had to wait.
         architecture: Of the ranks.
     """
-    x86_64, arm64 = billed_apart([*map(invocation, records)], aggregate, architecture)
+    ranks = [(invocation(r), r.attempt, r.s3_reads, r.s3_writes) for r in records]
+    x86_64, arm64 = billed_apart([rank[0] for rank in ranks], aggregate, architecture)
+    attempts, reads, writes = (sum(rank[i] for rank in ranks) for i in (1, 2, 3))
     return Usage(
         lambda_billed_ms=x86_64,
-        state_transitions=transitions(world_size, sum(r.attempt for r in records), looks),
-        s3_gets=requests.reads + sum(r.s3_reads for r in records),
-        s3_puts=requests.writes + sum(r.s3_writes for r in records),
+        state_transitions=transitions(world_size, attempts, looks),
+        s3_gets=requests.reads + reads,
+        s3_puts=requests.writes + writes,
         arm64_billed_ms=arm64,
     )
 

@@ -7,13 +7,14 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import accumulate
-from typing import Any
+from itertools import accumulate, islice
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
 
 from cosmic.contracts.arrow_values import values_of
+from cosmic.contracts.bands import Bands
 from cosmic.contracts.catalogue_columns import Rows
 from cosmic.contracts.catalogue_schema import quantiles_of, redshifts_of
 from cosmic.contracts.layout import RunFolder
@@ -46,6 +47,23 @@ class RankRows:
     reason: str = ""
 
 
+class Columns(NamedTuple):
+    """Which columns a run's shards have.
+
+    Attributes:
+        id_bytes: Of the longest id if ids are text; None: they are whole numbers.
+        bands: Of the run's model.
+    """
+
+    id_bytes: int | None
+    bands: Bands
+
+    @classmethod
+    def of(cls, plan: Plan) -> Self:
+        """Of a plan's run; all partitions are looked at for it."""
+        return cls(plan.id_bytes, plan.model.bands)
+
+
 def gathered_rows(
     store: Readable,
     folder: RunFolder,
@@ -56,7 +74,7 @@ def gathered_rows(
     """All ranks' rows from the one object that rank 0 wrote, if it holds exactly the shards."""
     if collective.shard_sha256 != tuple(r.shard_sha256 for r in records):
         return None
-    rows = _read(store, folder.gathered, plan, collective.gathered_sha256)
+    rows = _read(store, folder.gathered, Columns.of(plan), collective.gathered_sha256)
     if isinstance(rows, str) or len(rows) != plan.rows:
         return None
     ends = accumulate(rank.rows for rank in plan.ranks)
@@ -78,14 +96,14 @@ def shard_rows(
     The shards that follow are read meanwhile.
     """
     wanted = {record.rank: record.shard_sha256 for record in records}
+    columns = Columns.of(plan)
     waiting: deque[tuple[RankPlan, Future[RankRows]]] = deque()
     with ThreadPoolExecutor(AHEAD_SHARDS) as pool:
-        for rank in plan.ranks[first:]:
+        for rank in islice(plan.ranks, first, None):
             while waiting and not _has_room(waiting, rank):
                 yield waiting.popleft()[1].result()
-            sha256 = wanted.get(rank.rank)
-            coming = pool.submit(_rows_of_shard, store, folder, plan, rank, sha256)
-            waiting.append((rank, coming))
+            at, sha256 = folder.shard(rank.rank, plan.world_size), wanted.get(rank.rank)
+            waiting.append((rank, pool.submit(_rows_of_shard, store, at, columns, rank, sha256)))
         while waiting:
             yield waiting.popleft()[1].result()
 
@@ -97,13 +115,13 @@ def _has_room(waiting: Sequence[tuple[RankPlan, Any]], another: RankPlan) -> boo
 
 
 def _rows_of_shard(
-    store: Readable, folder: RunFolder, plan: Plan, rank: RankPlan, sha256: str | None
+    store: Readable, at: Location, columns: Columns, rank: RankPlan, sha256: str | None
 ) -> RankRows:
-    rows = _read(store, folder.shard(rank.rank, plan.world_size), plan, sha256)
+    rows = _read(store, at, columns, sha256)
     return RankRows(rank.rank, None, rows) if isinstance(rows, str) else _checked(rank, rows)
 
 
-def _read(store: Readable, at: Location, plan: Plan, sha256: str | None) -> Rows | str:
+def _read(store: Readable, at: Location, columns: Columns, sha256: str | None) -> Rows | str:
     """Catalogue rows in an object, if it has this checksum where one is known; else why not."""
     try:
         data = store.get(at)
@@ -112,7 +130,7 @@ def _read(store: Readable, at: Location, plan: Plan, sha256: str | None) -> Rows
     if sha256 not in (None, hashlib.sha256(data).hexdigest()):
         return f"{at.uri} is damaged: it has not the checksum that it was written with"
     try:
-        return read_shard(data, plan.id_bytes, plan.model.bands)
+        return read_shard(data, *columns)
     except ValueError as error:
         return f"{at.uri} is no shard: {error}"
 
@@ -184,6 +202,7 @@ def merge_rows(ranks: Iterable[RankRows], writer: CatalogueWriter, plan: Plan) -
     for group in row_groups(_present(ranks, plan, merged)):
         writer.write(group)
         merged.see(group)
+        del group  # not held while the next one is made
     return merged
 
 
