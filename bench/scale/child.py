@@ -15,6 +15,7 @@ import json
 import resource
 import sys
 import time
+from contextlib import suppress
 from importlib.abc import MetaPathFinder
 from inspect import signature
 from pathlib import Path
@@ -50,6 +51,12 @@ def either(*names: str) -> ModuleType:
         except ModuleNotFoundError:
             continue
     raise SystemExit(f"none of {', '.join(names)} is here")
+
+
+def bound_heap() -> None:
+    """Do what the function does as it starts, where it does that."""
+    with suppress(SystemExit):
+        either("heap").bound_heap()
 
 
 def folder() -> Any:
@@ -166,6 +173,7 @@ def build(root: Path, rows: int, per_rank: int, known: float) -> None:
 
 def aggregate(root: Path) -> dict[str, Any]:
     """What `aggregate` takes; the page is drawn in a process of its own and counted apart."""
+    bound_heap()
     module = either("results.aggregate", "aggregate")
     objects, now = store(root), time.time()
     task = either("results.task", "aggregate").AggregateTask(
