@@ -8,13 +8,13 @@ from typing import Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cosmic.contracts.bands import BANDS, Bands
 from cosmic.contracts.catalogue_columns import Rows
 from cosmic.contracts.catalogue_schema import FEW_VALUES, schema_of, table_of
 from cosmic.contracts.flags import MEANINGS, Flag
 from cosmic.results.fits_table import FitsTable
+from cosmic.results.parquet_stream import ParquetStream
 from cosmic.storage.objects import Output
 
 ROW_GROUP_ROWS = 65_536
@@ -44,7 +44,7 @@ class CatalogueWriter:
         id_bytes: int | None = None,
         bands: Bands = BANDS,
     ) -> None:
-        self._parquet = pq.ParquetWriter(
+        self._parquet = ParquetStream(
             parquet,
             schema_of(id_bytes, bands),
             compression="zstd",
@@ -65,7 +65,7 @@ class CatalogueWriter:
 
     def write(self, group: pa.Table) -> None:
         """Append a group of rows of the catalogue's schema."""
-        self._parquet.write_table(group)
+        self._parquet.write(group)
         self._fits.write(group)
 
     def finish(self, provenance: Mapping[str, str | int]) -> None:
@@ -75,7 +75,7 @@ class CatalogueWriter:
         whose values are ASCII: other characters are percent-encoded as in a URI.
         """
         meanings = {f"cosmic.flag.{flag.value}": f"{flag.name}: {MEANINGS[flag]}" for flag in Flag}
-        self._parquet.add_key_value_metadata(
+        self._parquet.add_metadata(
             {k: str(v) for k, v in {**meanings, **provenance}.items()}
         )
         self._fits.finish(provenance)
