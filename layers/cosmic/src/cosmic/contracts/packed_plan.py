@@ -34,14 +34,15 @@ def parse_packed_plan(text: bytes) -> Plan:
 
 
 def _packed(text: str) -> Plan:
-    reader, parts, settings = _Reader(text), dict[str, Packed[Any]](), list[str]()
+    reader, parts, settings = _Reader(text), dict[str, Any](), list[str]()
     for name in reader.members():
         if name in _KINDS:
             parts[name] = Packed(_KINDS[name], (each.encode() for each in reader.elements()))
         else:
             settings.append(f'"{name}":{reader.value()}')
     shared = _SETTINGS.validate_json(f"{{{','.join(settings)}}}")
-    return Plan(**{name: getattr(shared, name) for name in PlanSettings.model_fields}, **parts)
+    fields: dict[str, Any] = {name: getattr(shared, name) for name in PlanSettings.model_fields}
+    return Plan(**fields, **parts)
 
 
 class _Reader:

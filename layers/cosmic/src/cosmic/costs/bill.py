@@ -124,12 +124,16 @@ def usage_of_run(
         looks: How often the run looked for room and had to wait.
         architecture: Of the ranks.
     """
-    ranks = [(invocation(r), r.attempt, r.s3_reads, r.s3_writes) for r in records]
-    x86_64, arm64 = billed_apart([rank[0] for rank in ranks], aggregate, architecture)
-    attempts, reads, writes = (sum(rank[i] for rank in ranks) for i in (1, 2, 3))
+    ranks, retries, reads, writes = list[tuple[int, int]](), 0, 0, 0
+    for record in records:  # in one pass: each parses them
+        ranks.append(invocation(record))
+        retries += record.attempt
+        reads += record.s3_reads
+        writes += record.s3_writes
+    x86_64, arm64 = billed_apart(ranks, aggregate, architecture)
     return Usage(
         lambda_billed_ms=x86_64,
-        state_transitions=transitions(world_size, attempts, looks),
+        state_transitions=transitions(world_size, retries, looks),
         s3_gets=requests.reads + reads,
         s3_puts=requests.writes + writes,
         arm64_billed_ms=arm64,

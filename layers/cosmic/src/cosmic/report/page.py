@@ -20,7 +20,7 @@ from cosmic.report.headline import headline
 from cosmic.report.left_out import why_no_metrics
 from cosmic.report.maps import magnitude_chart, sky_chart
 from cosmic.report.palette import DARK, LIGHT, css_variables
-from cosmic.report.phases import Timeline, peak_concurrency, timeline
+from cosmic.report.phases import Timeline, peak_concurrency
 from cosmic.report.pz_figures import coverage_chart, pit_chart, pz_table
 from cosmic.report.tables import (
     FIRST_ENTRIES,

@@ -75,9 +75,7 @@ class CatalogueWriter:
         whose values are ASCII: other characters are percent-encoded as in a URI.
         """
         meanings = {f"cosmic.flag.{flag.value}": f"{flag.name}: {MEANINGS[flag]}" for flag in Flag}
-        self._parquet.add_metadata(
-            {k: str(v) for k, v in {**meanings, **provenance}.items()}
-        )
+        self._parquet.add_metadata({k: str(v) for k, v in {**meanings, **provenance}.items()})
         self._fits.finish(provenance)
 
 

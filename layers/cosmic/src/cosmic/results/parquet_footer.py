@@ -23,13 +23,13 @@ class Footer(NamedTuple):
     Attributes:
         before: All before the list of row groups.
         groups: The row groups, one after another.
-        count: How many these are.
+        groups_count: How many these are.
         after: All behind them.
     """
 
     before: bytes
     groups: bytes
-    count: int
+    groups_count: int
     after: bytes
 
 
@@ -67,7 +67,7 @@ def taken_apart(footer: bytes, *, moved: int = 0, first: int = 0, rows: int = -1
 
 def put_together(groups: Sequence[Footer]) -> bytes:
     """The footer of a file with the row groups of all; all else is as the last has it."""
-    last, count = groups[-1], sum(each.count for each in groups)
+    last, count = groups[-1], sum(each.groups_count for each in groups)
     few = count < LONG_LIST
     head = bytes([count << 4 | STRUCT]) if few else bytes([0xF0 | STRUCT]) + _varint(count)
     return b"".join([last.before, head, *(each.groups for each in groups), last.after])

@@ -77,7 +77,7 @@ class ParquetStream:
 
     def _taken_apart(self, footer: bytes) -> Footer:
         moved = self._start - len(MAGIC) if self._footers else 0
-        first = sum(each.count for each in self._footers)
+        first = sum(each.groups_count for each in self._footers)
         return taken_apart(footer, moved=moved, first=first, rows=self._rows)
 
 

@@ -178,9 +178,7 @@ def _metrics(
     return metrics
 
 
-def _predicted(
-    parts: RunParts, metrics: dict[str, Any], memory_mb: int
-) -> dict[str, float] | None:
+def _predicted(parts: RunParts, metrics: dict[str, Any], memory_mb: int) -> dict[str, float] | None:
     """What the cost model expects of AWS, from what this run measured; None if it can't tell.
 
     The model is imported here: on AWS itself nothing is predicted.
@@ -277,17 +275,15 @@ def _warnings(
     return tuple(dict.fromkeys(stay + late + tolerated))
 
 
-def _unrecorded(
-    parts: RunParts, ranks: Sequence[RankNumbers], merged: Merged
-) -> tuple[str, ...]:
+def _unrecorded(parts: RunParts, ranks: Sequence[RankNumbers], merged: Merged) -> tuple[str, ...]:
     """Ranks whose rows are there, and that ended before they wrote what they took."""
     said = {*parts.failures, *(entry["rank"] for entry in merged.missing)}
     known = {each.rank for each in ranks} | said
     count = sum(rank not in known for rank in range(parts.plan.world_size))
     if not count:
         return ()
-    ranks = "1 rank" if count == 1 else f"{count} ranks"
-    return (f"{ranks} {NO_RECORD}: metrics and bill lack what that took",)
+    those = "1 rank" if count == 1 else f"{count} ranks"
+    return (f"{those} {NO_RECORD}: metrics and bill lack what that took",)
 
 
 def _late_failures(failures: dict[int, str], merged: Merged) -> tuple[str, ...]:

@@ -201,9 +201,7 @@ class ObjectWriter(io.RawIOBase):
             for upload in found.get("Uploads", []):
                 if upload["Key"] == at.key:
                     self._abort(upload["UploadId"])
-            reply = self._s3.create_multipart_upload(
-                Bucket=at.bucket, Key=at.key, **self._type
-            )
+            reply = self._s3.create_multipart_upload(Bucket=at.bucket, Key=at.key, **self._type)
         self._upload = reply["UploadId"]
 
     def _abort(self, upload: str) -> None:

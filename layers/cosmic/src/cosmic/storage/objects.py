@@ -437,9 +437,7 @@ class Store:
         """
         self._count(writes=1)
         with translated(at.uri):
-            reply = self._s3.put_object(
-                Bucket=at.bucket, Key=at.key, Body=body, ContentType=JSON
-            )
+            reply = self._s3.put_object(Bucket=at.bucket, Key=at.key, Body=body, ContentType=JSON)
         return reply["VersionId"]
 
     def put_once(self, at: Location, body: bytes) -> bool:

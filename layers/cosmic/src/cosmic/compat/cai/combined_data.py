@@ -33,9 +33,7 @@ def combined_data(plan: Plan, records: Iterable[RankRecord]) -> list[dict[str, A
     ]
 
 
-def _entry(
-    plan: Plan, rank: RankPlan, compute_s: float, peak_memory_mb: int
-) -> dict[str, Any]:
+def _entry(plan: Plan, rank: RankPlan, compute_s: float, peak_memory_mb: int) -> dict[str, Any]:
     bits = 8 * sum((s.stop - s.start) * plan.partitions[s.partition].row_bytes for s in rank.slices)
     spent_s = max(compute_s, 1e-9)
     paths = list(dict.fromkeys(_paths(plan, rank)))
