@@ -132,7 +132,9 @@ def shard(rank: int, rows: int, known: float) -> bytes:
     ]
     catalogue = either("contracts.catalogue_columns", "contracts.catalogue_schema", "catalogue")
     if hasattr(catalogue, "catalogue_rows"):
-        blocks = [block(catalogue.catalogue_rows, *each) for each in enumerate(parts, PER_RANK * rank)]
+        blocks = [
+            block(catalogue.catalogue_rows, *each) for each in enumerate(parts, PER_RANK * rank)
+        ]
         either("contracts.shard").write_shard(out, rows, None, blocks)
         return out.getvalue()
     with pq.ParquetWriter(out, catalogue.SCHEMA) as writer:

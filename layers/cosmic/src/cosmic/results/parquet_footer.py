@@ -139,8 +139,13 @@ class _Copier:
         return length
 
     def _bytes(self, count: int) -> None:
+        self._check(count)
         self._out += self._source[self._at : self._at + count]
         self._at += count
+
+    def _check(self, count: int) -> None:
+        if self._at + count > len(self._source):
+            raise ValueError("a Parquet footer that is cut off")
 
     def _unsigned(self) -> int:
         number = shift = 0
@@ -150,8 +155,7 @@ class _Copier:
         return number | byte << shift
 
     def _byte(self) -> int:
-        if self._at >= len(self._source):
-            raise ValueError("a Parquet footer that is cut off")
+        self._check(1)
         self._at += 1
         return self._source[self._at - 1]
 
