@@ -100,15 +100,15 @@ class Distribution:
         """What was taken in, to be asked; there must be values."""
         if self._counts is None:
             return ExactSample(np.sort(np.concatenate(self._kept)))
-        held = np.flatnonzero(self._counts)
-        sides, below = np.empty((2, len(held), 2))
-        for side in (0, 1):
-            sides[:, side] = lower_edges(held + side, self.bits)
-        np.cumsum(self._counts[held], out=below[:, 1])  # whole numbers below 2**53: exact
-        np.subtract(below[:, 1], self._counts[held], out=below[:, 0])
-        sides[0, 0] = min(sides[0, 0], self._range[0])
-        sides[-1, 1] = max(sides[-1, 1], self._range[1])
-        return CountedSample(sides.ravel(), below.ravel())
+        occupied = self._counts > 0
+        places = np.flatnonzero(np.append(occupied, False) | np.append(False, occupied))
+        edges, below = np.zeros((2, len(places)))
+        for start in range(0, len(places), AT_ONCE):
+            some = slice(start, start + AT_ONCE)
+            edges[some] = lower_edges(places[some], self.bits)
+        np.cumsum(self._counts[places[:-1]], out=below[1:])  # whole numbers below 2**53: exact
+        edges[0], edges[-1] = min(edges[0], self._range[0]), max(edges[-1], self._range[1])
+        return CountedSample(edges, below)
 
 
 class Sample(ABC):

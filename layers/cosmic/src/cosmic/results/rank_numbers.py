@@ -22,7 +22,6 @@ class RankNumbers(NamedTuple):
     inferred_at_s: float
     written_at_s: float
     finished_at_s: float
-    implausible_z_spec: int
     bytes_read: int
     download_s: float
     read_wait_s: float

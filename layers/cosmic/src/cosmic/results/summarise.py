@@ -54,8 +54,10 @@ def summarise(
     """
     plan = parts.plan
     _explain(merged, parts.failures, task.map_failure)
+    dropped = sum(record.implausible_z_spec for record in parts.records)
+    photo_z = merged.photo_z.metrics(dropped)  # before the ranks' numbers: both take memory
     ranks = numbers_of(parts.records)
-    metrics = _metrics(parts, ranks, merged, task, requests, now_s)
+    metrics = _metrics(parts, ranks, merged, photo_z, task, requests, now_s)
     problems, fmi = _judge_fmi(plan, ranks, parts.collective, merged)
     state = _state(plan, merged, problems)
     status = Status(
@@ -158,6 +160,7 @@ def _metrics(
     parts: RunParts,
     ranks: Sequence[RankNumbers],
     merged: Merged,
+    photo_z: dict[str, Any],
     task: AggregateTask,
     requests: Requests,
     now_s: float,
@@ -166,7 +169,7 @@ def _metrics(
     wall_s, aggregate_s = now_s - task.run_started_at_s, now_s - task.began_at_s
     metrics: dict[str, Any] = {
         "version": 1,
-        "photo_z": merged.photo_z.metrics(dropped=sum(r.implausible_z_spec for r in ranks)),
+        "photo_z": photo_z,
         "pz": merged.pz.metrics(),
         "run": _run_metrics(plan, ranks, wall_s, aggregate_s),
         "flags": dict(merged.flagged.counts),
