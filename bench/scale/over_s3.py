@@ -64,9 +64,10 @@ def main() -> None:
     parser.add_argument("--pid", type=int, help="of its process")
     options = parser.parse_args()
     partitions = options.partitions
-    other = nullcontext((options.endpoint, options.pid)) if options.endpoint else server()
+    other = nullcontext((options.endpoint, options.pid)) if options.endpoint else server(partitions)
     with other as (endpoint, pid):
-        apart(upload, endpoint, partitions)
+        if options.endpoint:
+            apart(upload, endpoint, partitions)
         print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
         for index in (False, True):
             if index:
@@ -92,10 +93,10 @@ def processor_s(pid: int | None) -> float:
 
 
 @contextmanager
-def server() -> Iterator[tuple[str, int | None]]:
-    """The address of an S3 API that lives as long as the block, and its process."""
+def server(partitions: int) -> Iterator[tuple[str, int | None]]:
+    """The address of an S3 API that has the objects, and its process; both end with the block."""
     here, there = PROCESSES.Pipe()
-    process = PROCESSES.Process(target=serve, args=(there,), daemon=True)
+    process = PROCESSES.Process(target=serve, args=(there, partitions), daemon=True)
     process.start()
     try:
         yield here.recv(), process.pid
@@ -104,10 +105,17 @@ def server() -> Iterator[tuple[str, int | None]]:
         process.join()
 
 
-def serve(told: Connection) -> None:
-    """Answer until the process is ended."""
+def serve(told: Connection, partitions: int) -> None:
+    """Answer until the process is ended; what is asked for is there from the start."""
+    from moto.core import DEFAULT_ACCOUNT_ID
+    from moto.s3.models import s3_backends
     from moto.server import ThreadedMotoServer
 
+    held, data = s3_backends[DEFAULT_ACCOUNT_ID]["aws"], small_partition()
+    held.create_bucket(BUCKET, "us-east-1")
+    held.put_object(BUCKET, "m", MODEL.read_bytes())
+    for name in names_of(partitions):
+        held.put_object(BUCKET, f"data/{name}", data)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     answering = ThreadedMotoServer(port=0, verbose=False)
     answering.start()
@@ -135,15 +143,20 @@ def names_of(partitions: int) -> list[str]:
     return [f"part-{number:05d}.safetensors" for number in range(partitions)]
 
 
+def small_partition() -> bytes:
+    """A partition of `ROWS` rows."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "partition.safetensors"
+        write_partition(file, galaxies(ROWS))
+        return file.read_bytes()
+
+
 def upload(endpoint: str, partitions: int) -> None:
     """Put a model, and one small partition under many names."""
     store = store_at(endpoint)
     store._s3.create_bucket(Bucket=BUCKET)
     store.put(Location(BUCKET, "m"), MODEL.read_bytes())
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "partition.safetensors"
-        write_partition(file, galaxies(ROWS))
-        data = file.read_bytes()
+    data = small_partition()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for _ in pool.map(
             lambda name: store.put(Location(BUCKET, f"data/{name}"), data), names_of(partitions)
