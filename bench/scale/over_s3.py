@@ -107,7 +107,7 @@ def server(partitions: int) -> Iterator[tuple[str, int | None]]:
 
 def serve(told: Connection, partitions: int) -> None:
     """Answer until the process is ended; what is asked for is there from the start."""
-    from moto.core import DEFAULT_ACCOUNT_ID
+    from moto.core.models import DEFAULT_ACCOUNT_ID
     from moto.s3.models import s3_backends
     from moto.server import ThreadedMotoServer
 
