@@ -46,7 +46,7 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help bench-waves bench-soak bench-console env install demo test test-unit test-long system site check format lint types validate security schemas dist build deploy destroy bench-fmi bench-channels bench-scale bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables bench-pixels test-containers pins wheels bench-balance bench-predict faults busy-account
+.PHONY: help bench-waves bench-soak bench-console env install demo test test-unit test-long system site check format lint types validate security schemas dist build deploy destroy bench-fmi bench-channels bench-scale bench-thousand bench-stream bench-engine lock clean bench-start bench-pipeline bench-tables bench-pixels test-containers pins wheels bench-balance bench-predict faults busy-account
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -167,8 +167,12 @@ bench-fmi: $(VENV)/.ready .venv-bench/.ready ## Measure fmilib beside Open MPI (
 bench-channels: $(VENV)/.ready ## Measure the four channels of fmilib beside each other (apt: redis-server)
 	$(BIN)/python -m bench.fmi.channels
 
-bench-scale: $(VENV)/.ready ## A thousand ranks of fmilib on this machine, twice
+bench-thousand: $(VENV)/.ready ## A thousand ranks of fmilib on this machine, twice
 	$(BIN)/python -m bench.fmi.scale
+
+bench-scale: $(VENV)/.ready ## aggregate and init of large runs beside an earlier commit's (FULL=1: a terabyte)
+	$(BIN)/python -m bench.scale --base 6916a24 $(if $(FULL),--full)
+	$(BIN)/python -m bench.scale.over_s3 --partitions 40000
 
 bench-stream: $(VENV)/.ready ## How much of the download is hidden, and a rank's memory by partition size
 	$(BIN)/python -m bench.stream overlap --rates 75 6

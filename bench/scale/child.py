@@ -15,8 +15,10 @@ import json
 import resource
 import sys
 import time
+from contextlib import suppress
 from importlib.abc import MetaPathFinder
 from inspect import signature
+from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -40,6 +42,7 @@ class NoPandas(MetaPathFinder):
 sys.meta_path.insert(0, NoPandas())
 BUCKET = "bench"
 RUN = "scale-1"
+PER_RANK = 4
 
 
 def either(*names: str) -> ModuleType:
@@ -50,6 +53,12 @@ def either(*names: str) -> ModuleType:
         except ModuleNotFoundError:
             continue
     raise SystemExit(f"none of {', '.join(names)} is here")
+
+
+def bound_heap() -> None:
+    """Do what the function does as it starts, where it does that."""
+    with suppress(SystemExit):
+        either("heap").bound_heap()
 
 
 def folder() -> Any:
@@ -63,10 +72,15 @@ def store(root: Path) -> Any:
     return either("storage.objects", "store").Store(FilesS3(root))
 
 
+def shares(rows: int) -> list[int]:
+    """Rows of a rank's partitions."""
+    return [rows * (i + 1) // PER_RANK - rows * i // PER_RANK for i in range(PER_RANK)]
+
+
 def planned(rows: int, per_rank: int) -> Any:
-    """A plan of equal partitions, one a rank."""
+    """A plan of partitions like each other, `PER_RANK` a rank."""
     plan = either("contracts.plan", "plan")
-    sizes = [per_rank] * (rows // per_rank)
+    sizes = shares(per_rank) * (rows // per_rank)
     partitions = tuple(
         plan.PlannedPartition(
             bucket=BUCKET,
@@ -84,7 +98,7 @@ def planned(rows: int, per_rank: int) -> Any:
         dataset="s3://bench/data/survey/",
         model=model,
         partitions=partitions,
-        ranks=tuple(plan.share_rows(sizes, len(sizes), 64)),
+        ranks=tuple(plan.share_rows(sizes, rows // per_rank, 64)),
         batch_size=64,
         channel="direct",
         fmi_timeout_s=60,
@@ -111,21 +125,32 @@ def columns(rank: int, rows: int, known: float) -> dict[str, Any]:
 def shard(rank: int, rows: int, known: float) -> bytes:
     """A rank's rows."""
     made, out = columns(rank, rows, known), io.BytesIO()
-    z = made.pop("z_phot")
-    width, none = z * 0 + 0.015, np.zeros(rows, np.int32)
-    quantiles = z[:, None] + np.linspace(-0.03, 0.03, 9, dtype=np.float32)
+    ends = list(accumulate(shares(rows)))
+    parts = [
+        {name: column[end - size : end] for name, column in made.items()}
+        for size, end in zip(shares(rows), ends, strict=True)
+    ]
     catalogue = either("contracts.catalogue_columns", "contracts.catalogue_schema", "catalogue")
     if hasattr(catalogue, "catalogue_rows"):
-        block = catalogue.catalogue_rows(made, z, width, quantiles, none, partition=rank, start=0)
-        either("contracts.shard").write_shard(out, rows, None, [block])
+        blocks = [
+            block(catalogue.catalogue_rows, *each) for each in enumerate(parts, PER_RANK * rank)
+        ]
+        either("contracts.shard").write_shard(out, rows, None, blocks)
         return out.getvalue()
     with pq.ParquetWriter(out, catalogue.SCHEMA) as writer:
-        said = [z, width, quantiles, none]
-        if "z_quantiles" not in signature(catalogue.rows_to_table).parameters:
-            del said[2]
-        table = catalogue.rows_to_table(made, *said, partition=rank, start=0)
-        writer.write_table(table)
+        for each in enumerate(parts, PER_RANK * rank):
+            writer.write_table(block(catalogue.rows_to_table, *each))
     return out.getvalue()
+
+
+def block(make: Any, partition: int, made: dict[str, Any]) -> Any:
+    """A partition's rows, as a tree makes them; earlier ones know no quantiles."""
+    z = made.pop("z_phot")
+    quantiles = z[:, None] + np.linspace(-0.03, 0.03, 9, dtype=np.float32)
+    said = [z, z * 0 + 0.015, quantiles, np.zeros(len(z), np.int32)]
+    if "z_quantiles" not in signature(make).parameters:
+        del said[2]
+    return make(made, *said, partition=partition, start=0)
 
 
 def record(rank: int, plan: Any, sha256: str) -> Any:
@@ -166,6 +191,7 @@ def build(root: Path, rows: int, per_rank: int, known: float) -> None:
 
 def aggregate(root: Path, *, hats: bool = False) -> dict[str, Any]:
     """What `aggregate` takes; the page is drawn in a process of its own and counted apart."""
+    bound_heap()
     module = either("results.aggregate", "aggregate")
     objects, now = store(root), time.time()
     if hats:

@@ -10,11 +10,13 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from cosmic.contracts.status import State
+from cosmic.heap import bound_heap
 from cosmic.results.aggregate import aggregate
 from cosmic.results.task import AggregateTask
 from cosmic.storage.objects import Store, s3_client
 from cosmic.storage.scratch import scratch_folder, sweep
 
+bound_heap()
 logger = Logger(service="aggregate")
 metrics = Metrics(service="aggregate")
 store = Store(s3_client())

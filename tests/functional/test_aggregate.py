@@ -521,6 +521,26 @@ def test_a_gathered_object_that_is_not_the_shards_is_not_used(
     assert done.aggregate(tmp_path).state is State.SUCCEEDED
 
 
+@pytest.mark.parametrize("piece", [1, 100, 1 << 20])
+def test_gathered_rows_are_read_in_pieces_and_a_damaged_one_from_its_shards(
+    run: Callable[[int], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+    monkeypatch.setattr("cosmic.results.merge.PIECE_ROWS", piece)
+    done = run(5)
+    done.write()
+    assert done.aggregate(tmp_path).state is State.SUCCEEDED
+    whole = done.object("catalogue.parquet")
+    gathered = bytearray(done.store.get(done.folder.gathered))
+    gathered[-1] ^= 1
+    done.store.put(done.folder.gathered, bytes(gathered))
+    assert done.aggregate(tmp_path).state is State.SUCCEEDED
+    assert done.object("catalogue.parquet") == whole
+    for rank in range(4):  # whose rows are whole where they were gathered
+        done.store.delete(done.folder.shard(rank, 5))
+    assert done.aggregate(tmp_path).state is State.SUCCEEDED
+    assert done.object("catalogue.parquet") == whole
+
+
 def test_metrics_that_disagree_with_what_fmi_reduced_fail_the_run(
     run: Callable[[int], Run], tmp_path: Path
 ) -> None:

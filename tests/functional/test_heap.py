@@ -10,7 +10,7 @@ import pytest
 PROGRAM = """
 import re, sys
 import numpy as np
-from cosmic_cli.heap import bound_heap
+from cosmic.heap import bound_heap
 
 def held_mib():
     return int(re.search(r"RssAnon:\\s+(\\d+)", open("/proc/self/status").read())[1]) >> 10

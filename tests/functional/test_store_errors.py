@@ -36,6 +36,7 @@ CALLS: dict[str, Call] = {
     "delete": lambda store, at, _: store.delete(at),
     "mark_scratch": lambda store, at, _: store.mark_scratch(at),
     "put_json": lambda store, at, _: store.put_json(at, {}),
+    "put_json_list": lambda store, at, _: store.put_json_list(at, {}, "ranks", []),
     "upload": lambda store, at, path: store.upload(path, at),
     "metadata": lambda store, at, _: store.metadata(at),
     "writer": lambda store, at, _: store.writer(at).commit(at),

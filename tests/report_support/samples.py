@@ -21,6 +21,8 @@ from cosmic.report.cutout_choice import FLAGGED, RANDOM, WORST
 from cosmic.report.cutouts import composite, png
 from cosmic.report.document import ReportDocument
 from cosmic.report.histograms import bin_redshifts
+from cosmic.report.phases import RankTimes, timeline
+from cosmic.report.tables import slowest_of
 
 EPOCH_S = 1_790_000_000.0
 
@@ -56,7 +58,8 @@ def sample(ranks: int, rows: int, *, z_spec: bool = True, **status: Any) -> Repo
             "bill": sample_bill(records, rows),
             "domain": {"known": True, "outside": 3, "share": 3 / rows},
         },
-        records=records,
+        timeline=RankTimes.of(timeline(records)),
+        slowest=slowest_of(timeline(records), records),
         binned=bin_redshifts([redshifts], **width),
         sky=sample_sky(min(rows, 20_000)),
         magnitudes=redshift_magnitude(redshifts[0], redshifts[2]),

@@ -22,7 +22,7 @@ from cosmic.report.figures import binned_chart
 from cosmic.report.maps import sky_chart
 from cosmic.report.page import MAX_PAGE_BYTES, page
 from cosmic.report.paper_figures import write_plots
-from cosmic.report.phases import PHASES, prevalent, timeline
+from cosmic.report.phases import PHASES, prevalent
 from cosmic.report.ticks import ticks
 from cosmic.report.timeline_figure import BANDS, SPANS, timeline_chart
 from report_support.samples import sample, sample_redshifts
@@ -84,7 +84,7 @@ def test_equal_steps_are_drawn_once_and_text_is_escaped() -> None:
 
 
 def test_of_each_band_of_ranks_what_most_are_doing_is_found() -> None:
-    line = timeline(sample(1000, 10_000_000).records)
+    line = sample(1000, 10_000_000).timeline.line()
     doing = prevalent(line, 10, 50)
     at = (np.arange(50) + 0.5) * line.end_s / 50
     for band in (0, 4, 9):
@@ -97,7 +97,7 @@ def test_of_each_band_of_ranks_what_most_are_doing_is_found() -> None:
 
 def test_ten_thousand_ranks_are_bands_with_the_worst_by_number() -> None:
     document = sample(10_000, 50_000_000)
-    line = timeline(document.records)
+    line = document.timeline.line()
     upper = timeline_chart(line).panels[0]
     boxes = sum(len(mark.corners) for mark in upper.marks if isinstance(mark, Boxes))
     assert boxes <= BANDS * SPANS

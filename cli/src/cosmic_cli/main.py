@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from cosmic_cli.heap import bound_heap
+from cosmic.heap import bound_heap
 from cosmic_cli.interrupts import MESSAGE, asked, take_over
 
 INTERRUPTED = 130

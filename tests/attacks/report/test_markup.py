@@ -51,13 +51,13 @@ def evil_page(times: int = 1, **more: Any) -> str:
     )
     records = tuple(
         r.model_copy(update={"fmi": EVIL, "fmi_error": EVIL, "engine": EVIL})
-        for r in document.records
+        for r in document.slowest
     )
     flagged = tuple({**row, "object_id": EVIL} for row in document.flagged)
     cutouts = tuple(c.model_copy(update={"object_id": EVIL}) for c in document.cutouts)
     changes = {
         "cutouts": cutouts,
-        "records": records,
+        "slowest": records,
         "flagged": flagged,
         "provenance": dict.fromkeys(document.provenance, EVIL),
     }

@@ -8,10 +8,19 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Sequence  # pydantic looks at it
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    TypeAdapter,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from cosmic.contracts.bands import BANDS, Bands
 from cosmic.contracts.contract import Contract, FormatName, RequestPayer
@@ -24,10 +33,11 @@ from cosmic.contracts.engines import (
     choose_engine,
 )
 from cosmic.contracts.numerous import Numerous
+from cosmic.contracts.packed import Packed
 from cosmic.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from cosmic.contracts.manifest import Manifest
 
@@ -140,11 +150,28 @@ class PlanSettings(Contract):
     planned_at: str | None = None
 
 
-class Plan(PlanSettings):
-    """A run's whole plan: what all ranks share, the partitions, and which rank reads which rows."""
+def _or_packed(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    return value if isinstance(value, Packed) else handler(value)
 
-    partitions: tuple[PlannedPartition, ...] = Field(strict=False)
-    ranks: tuple[RankPlan, ...] = Field(strict=False, min_length=1)
+
+def _tuple_of(kind: Any, **limits: Any) -> GetPydanticSchema:
+    """A tuple, from JSON as from Python."""
+    tuples = Annotated[tuple[kind, ...], Field(strict=False, **limits)]
+    return GetPydanticSchema(lambda _, handler: handler(tuples))
+
+
+class Plan(PlanSettings):
+    """A run's whole plan: what all ranks share, the partitions, and which rank reads which rows.
+
+    Partitions and ranks are tuples, or `Packed` where memory counts.
+    """
+
+    partitions: Annotated[
+        Sequence[PlannedPartition], _tuple_of(PlannedPartition), WrapValidator(_or_packed)
+    ]
+    ranks: Annotated[
+        Sequence[RankPlan], _tuple_of(RankPlan, min_length=1), WrapValidator(_or_packed)
+    ]
 
     @model_validator(mode="after")
     def _shares_its_rows(self) -> Self:

@@ -7,6 +7,7 @@ after another, and whoever reads one needs NumPy alone. The format is version 1.
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Iterable, Sequence
 from typing import BinaryIO
@@ -17,6 +18,7 @@ from cosmic.contracts.bands import BANDS, Bands
 from cosmic.contracts.catalogue_columns import Rows, row_dtype
 
 START = b"\x93NUMPY\x01\x00"
+PIECE_ROWS = 65_536  # that are read at once of all ranks' rows, but for ranks that have more
 HEADER_BYTES = 1024  # whatever the rows, so that these begin at one place
 
 
@@ -66,6 +68,13 @@ def joined(shards: Sequence[bytes], id_bytes: int | None, bands: Bands = BANDS) 
     parts = [read_shard(shard, id_bytes, bands) for shard in shards]
     header = _header(sum(map(len, parts)), row_dtype(id_bytes, bands))
     return b"".join([header, *map(_bytes, parts)])
+
+
+def digest_of(rows: Rows) -> str:
+    """The SHA-256 of the shard of these rows."""
+    digest = hashlib.sha256(_header(len(rows), rows.dtype))
+    digest.update(_bytes(rows))
+    return digest.hexdigest()
 
 
 def _header(rows: int, kind: np.dtype[np.void]) -> bytes:

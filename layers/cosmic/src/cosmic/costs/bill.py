@@ -107,7 +107,7 @@ def transitions(ranks: int, retries: int = 0, looks: int = 0) -> int:
 
 
 def usage_of_run(
-    records: Sequence[RankRecord],
+    records: Iterable[RankRecord],
     world_size: int,
     aggregate: tuple[int, int],
     requests: Requests,
@@ -124,12 +124,18 @@ def usage_of_run(
         looks: How often the run looked for room and had to wait.
         architecture: Of the ranks.
     """
-    x86_64, arm64 = billed_apart([*map(invocation, records)], aggregate, architecture)
+    ranks, retries, reads, writes = list[tuple[int, int]](), 0, 0, 0
+    for record in records:  # in one pass: each parses them
+        ranks.append(invocation(record))
+        retries += record.attempt
+        reads += record.s3_reads
+        writes += record.s3_writes
+    x86_64, arm64 = billed_apart(ranks, aggregate, architecture)
     return Usage(
         lambda_billed_ms=x86_64,
-        state_transitions=transitions(world_size, sum(r.attempt for r in records), looks),
-        s3_gets=requests.reads + sum(r.s3_reads for r in records),
-        s3_puts=requests.writes + sum(r.s3_writes for r in records),
+        state_transitions=transitions(world_size, retries, looks),
+        s3_gets=requests.reads + reads,
+        s3_puts=requests.writes + writes,
         arm64_billed_ms=arm64,
     )
 

@@ -20,6 +20,7 @@ from cosmic.contracts.catalogue_columns import row_dtype
 from cosmic.contracts.columns import COLUMNS, TEXT_ID
 from cosmic.contracts.engines import Architecture
 from cosmic.contracts.plan import gathers
+from cosmic.contracts.shard import PIECE_ROWS
 from cosmic.costs.bill import Billed, Line, Usage, counted_lines, transitions
 from cosmic.data.blocks import BLOCK_BYTES
 from cosmic.data.ranges import PART_BYTES, spans
@@ -140,14 +141,20 @@ def count(job: Job, how: Configuration, environments: int) -> Counts:
     return Counts(
         invocations=world + 1,
         transitions=transitions(world),
-        s3_gets=reads + reads_of_aggregate(world, gathered=gathered),
+        s3_gets=reads + reads_of_aggregate(world, gathered=job.rows if gathered else 0),
         s3_puts=WRITES_PER_RANK * world + written_by_rank_0 + writes_of_aggregate(job.rows),
     )
 
 
-def reads_of_aggregate(world_size: int, *, gathered: bool) -> int:
-    """Requests of `aggregate` until the bill: what it always reads, the records, and the rows."""
-    return READS_OF_AGGREGATE + world_size + (1 if gathered else world_size)
+def reads_of_aggregate(world_size: int, *, gathered: int) -> int:
+    """Requests of `aggregate` until the bill: what it always reads, the records, and the rows.
+
+    Args:
+        world_size: Ranks.
+        gathered: Rows that rank 0 gathered, which are read in pieces; 0: each shard is read.
+    """
+    pieces = math.ceil(gathered / PIECE_ROWS)
+    return READS_OF_AGGREGATE + world_size + (pieces or world_size)
 
 
 def writes_of_aggregate(rows: int) -> int:

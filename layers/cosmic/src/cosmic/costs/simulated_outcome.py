@@ -83,13 +83,14 @@ def outcome(given: Given, ranks: Sequence[Rank], seen: Seen) -> Simulated:
 
 def _figures(given: Given, world: int, seen: Seen) -> dict[str, int]:
     by_rank_0 = 0 if given.job.channel == "none" else 1 + given.gathered
+    gathered = given.job.rows if given.gathered else 0
     return {
         "cold_starts": seen.environments.cold_starts,
         "most_at_once": seen.environments.most_busy,
         "throttled": seen.environments.throttled,
         "deaths": seen.deaths,
         "slow_down": seen.slow_down,
-        "s3_gets": seen.gets + reads_of_aggregate(world, gathered=given.gathered),
+        "s3_gets": seen.gets + reads_of_aggregate(world, gathered=gathered),
         "s3_puts": seen.puts + by_rank_0 + writes_of_aggregate(given.job.rows),
     }
 

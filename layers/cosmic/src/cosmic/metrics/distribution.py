@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 MANTISSA_BITS = 52
 OCTAVES = 14
 KNEE = 2.0**-10
+AT_ONCE = 65_536
 
 Values = NDArray[np.float64]
 Shares = Sequence[float]
@@ -94,12 +95,15 @@ class Distribution:
         """What was taken in, to be asked; there must be values."""
         if self._counts is None:
             return ExactSample(np.sort(np.concatenate(self._kept)))
-        held = np.flatnonzero(self._counts)
-        sides = np.stack([lower_edges(c, self.bits) for c in (held, held + 1)], axis=1).ravel()
-        sides[0], sides[-1] = min(sides[0], self._range[0]), max(sides[-1], self._range[1])
-        ends = np.cumsum(self._counts[held], dtype=np.int64)
-        below = np.stack([ends - self._counts[held], ends], axis=1)
-        return CountedSample(sides, below.ravel().astype(np.float64))
+        occupied = self._counts > 0
+        places = np.flatnonzero(np.append(occupied, False) | np.append(False, occupied))
+        edges, below = np.zeros((2, len(places)))
+        for start in range(0, len(places), AT_ONCE):
+            some = slice(start, start + AT_ONCE)
+            edges[some] = lower_edges(places[some], self.bits)
+        np.cumsum(self._counts[places[:-1]], out=below[1:])  # whole numbers below 2**53: exact
+        edges[0], edges[-1] = min(edges[0], self._range[0]), max(edges[-1], self._range[1])
+        return CountedSample(edges, below)
 
 
 class Sample(ABC):
@@ -208,5 +212,16 @@ class CountedSample(Sample):
 
     def distances(self, centre: float) -> Sample:
         """The two sides of the centre, laid over each other."""
-        edges = np.unique(np.append(np.abs(self._edges - centre), 0.0))
-        return CountedSample(edges, self.below(centre + edges) - self.below(centre - edges))
+        edges = np.append(self._edges, centre)
+        np.abs(np.subtract(edges, centre, out=edges), out=edges).sort()
+        edges = edges[np.append(True, edges[1:] != edges[:-1])]
+        return CountedSample(edges, self._within(centre, edges))
+
+    def _within(self, centre: float, distances: Values) -> Values:
+        """How many lie within each of these distances (E,), some at a time: E can be a million."""
+        within = np.empty_like(distances)
+        for start in range(0, len(distances), AT_ONCE):
+            some = distances[start : start + AT_ONCE]
+            upper, lower = self.below(centre + some), self.below(centre - some)
+            np.subtract(upper, lower, out=within[start : start + AT_ONCE])
+        return within

@@ -12,6 +12,7 @@ from cosmic.contracts.status import Status
 from cosmic.report.cells import Cells
 from cosmic.report.cutout import Cutout
 from cosmic.report.histograms import Binned
+from cosmic.report.phases import RankTimes
 
 
 class ReportDocument(Contract):
@@ -20,7 +21,8 @@ class ReportDocument(Contract):
     Attributes:
         status: As it will be written, but for the page's own line in `outputs`.
         metrics: `metrics.json`, without its ranks.
-        records: The ranks' records.
+        timeline: When each rank did what.
+        slowest: The records of the ranks that ended last.
         binned: The redshifts' histograms.
         sky: Objects by ra and dec; None if none has a position.
         magnitudes: Objects by z_phot and r magnitude; None if none has both.
@@ -33,7 +35,8 @@ class ReportDocument(Contract):
     version: int = 1
     status: Status
     metrics: dict[str, Any]
-    records: tuple[RankRecord, ...] = Field(strict=False)
+    timeline: RankTimes
+    slowest: tuple[RankRecord, ...] = Field(strict=False)
     binned: Binned
     sky: Cells | None = None
     magnitudes: Cells | None = None

@@ -20,7 +20,7 @@ from cosmic.report.headline import headline
 from cosmic.report.left_out import why_no_metrics
 from cosmic.report.maps import magnitude_chart, sky_chart
 from cosmic.report.palette import DARK, LIGHT, css_variables
-from cosmic.report.phases import Timeline, peak_concurrency, timeline
+from cosmic.report.phases import Timeline, peak_concurrency
 from cosmic.report.pz_figures import coverage_chart, pit_chart, pz_table
 from cosmic.report.tables import (
     FIRST_ENTRIES,
@@ -66,7 +66,7 @@ def page(document: ReportDocument) -> str:
     environment.filters.update(
         count=count, real=real, dollars=dollars, percent=percent, seconds=seconds, short=short
     )
-    line = timeline(document.records)
+    line = document.timeline.line()
     redshifts, ranks = _redshift_pictures(document), _rank_pictures(line)
     photo_z = document.metrics["photo_z"]
     return environment.get_template("report.html.j2").render(
@@ -206,4 +206,4 @@ def _rank_pictures(line: Timeline) -> list[Picture]:
 def _rank_tables(document: ReportDocument, line: Timeline) -> list[Table]:
     if not len(line.ranks):
         return []
-    return [phases_table(line), slowest_table(line, document.records)]
+    return [phases_table(line), slowest_table(line, document.slowest)]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from operator import itemgetter
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from cosmic.contracts.manifest import Contract
 from cosmic.contracts.rank_record import RankRecord
 
 PHASES = ("queued", "cold start", "model", "read wait", "compute", "write", "FMI wait", "closing")
@@ -48,23 +51,51 @@ class Timeline:
         return dict(zip(PHASES, np.diff(self.edges, axis=1).T, strict=True))
 
 
-def timeline(records: Sequence[RankRecord]) -> Timeline:
+class RankTimes(Contract):
+    """A timeline as text holds it: see `Timeline`."""
+
+    ranks: tuple[int, ...] = Field(strict=False)
+    edges: tuple[Annotated[tuple[float, ...], Field(strict=False)], ...] = Field(strict=False)
+    retried: tuple[bool, ...] = Field(strict=False)
+    stragglers: tuple[bool, ...] = Field(strict=False)
+    cold: tuple[bool, ...] = Field(strict=False)
+
+    @classmethod
+    def of(cls, line: Timeline) -> Self:
+        """Of a timeline."""
+        return cls(**{name: getattr(line, name).tolist() for name in cls.model_fields})
+
+    def line(self) -> Timeline:
+        """The timeline, whose floats are what they were."""
+        edges = np.array(self.edges, np.float64).reshape(len(self.ranks), len(PHASES) + 1)
+        marks = (np.array(each, bool) for each in (self.retried, self.stragglers, self.cold))
+        return Timeline(np.array(self.ranks, np.int64), edges, *marks)
+
+
+def timeline(records: Iterable[RankRecord]) -> Timeline:
     """The ranks' phases in order of rank.
 
     Waiting for rows and computing alternate, block by block; each rank's are drawn as two blocks,
     the waits first. A rank that was tried again is queued from its first attempt on.
     """
-    records = sorted(records, key=lambda r: r.rank)
-    stamps = np.array([_stamps(r) for r in records]).reshape(len(records), len(PHASES) + 1)
-    edges = np.maximum.accumulate(stamps, axis=1)
+    of_ranks = sorted((_of_rank(r) for r in records), key=itemgetter(0))
+    ranks, retried, cold, worked_s, stamps = zip(*of_ranks, strict=True) if of_ranks else [()] * 5
+    edges = np.maximum.accumulate(
+        np.array(stamps).reshape(len(of_ranks), len(PHASES) + 1),
+        axis=1,
+    )
     edges -= edges.min() if edges.size else 0.0
     return Timeline(
-        ranks=np.array([r.rank for r in records], np.int64),
+        ranks=np.array(ranks, np.int64),
         edges=edges,
-        retried=np.array([r.attempt > 0 for r in records], bool),
-        stragglers=_stragglers(np.array([r.written_at_s - r.started_at_s for r in records])),
-        cold=np.array([r.cold_start for r in records], bool),
+        retried=np.array(retried, bool),
+        stragglers=_stragglers(np.array(worked_s)),
+        cold=np.array(cold, bool),
     )
+
+
+def _of_rank(r: RankRecord) -> tuple[int, bool, bool, float, list[float]]:
+    return r.rank, r.attempt > 0, r.cold_start, r.written_at_s - r.started_at_s, _stamps(r)
 
 
 def _stamps(r: RankRecord) -> list[float]:

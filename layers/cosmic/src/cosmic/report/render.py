@@ -21,7 +21,9 @@ from cosmic.report.cutout_choice import CutoutChoice
 from cosmic.report.cutouts import read_cutouts
 from cosmic.report.document import ReportDocument
 from cosmic.report.flagged import FlaggedRows
+from cosmic.report.phases import RankTimes, timeline
 from cosmic.report.redshift_counts import RedshiftCounts
+from cosmic.report.tables import slowest_of
 from cosmic.storage.objects import Readable
 
 LONGEST_S = 60.0
@@ -51,7 +53,7 @@ class PageRender:
 
     def document(self, status: Status, cutouts: tuple[Cutout, ...] = ()) -> ReportDocument:
         """The page's document."""
-        photo_z = self.metrics["photo_z"]
+        photo_z, line = self.metrics["photo_z"], timeline(self.records)
         width = (
             {"bias": photo_z["rail"]["bias_median"], "sigma": photo_z["sigma_nmad"]}
             if photo_z["n"]
@@ -59,8 +61,9 @@ class PageRender:
         )
         return ReportDocument(
             status=status,
-            metrics={name: part for name, part in self.metrics.items() if name != "ranks"},
-            records=tuple(self.records),
+            metrics=self.metrics,
+            timeline=RankTimes.of(line),
+            slowest=slowest_of(line, self.records),
             binned=self.redshifts.binned(**width),
             sky=self.sky.cells(),
             magnitudes=self.magnitudes.cells(),

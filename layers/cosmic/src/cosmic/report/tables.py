@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cosmic.contracts.flags import MEANINGS, Flag
 from cosmic.contracts.rank_record import RankRecord
@@ -103,13 +104,22 @@ def phases_table(line: Timeline) -> Table:
     return Table("Where the time of the ranks went", head, rows)
 
 
-def slowest_table(line: Timeline, records: Sequence[RankRecord]) -> Table:
-    """The ranks that ended last."""
-    by_rank = {r.rank: r for r in records}
-    order = np.argsort(-line.edges[:, -1], kind="stable")[:SLOWEST_RANKS]
-    rows = tuple(_slow_row(by_rank[int(line.ranks[i])], line, int(i)) for i in order)
+def slowest_of(line: Timeline, records: Iterable[RankRecord]) -> tuple[RankRecord, ...]:
+    """The records of the ranks that ended last."""
+    named = set(line.ranks[_last(line)].tolist())
+    return tuple(record for record in records if record.rank in named)
+
+
+def slowest_table(line: Timeline, slowest: Sequence[RankRecord]) -> Table:
+    """The ranks that ended last, the last of all first."""
+    by_rank = {r.rank: r for r in slowest}
+    rows = tuple(_slow_row(by_rank[int(line.ranks[i])], line, int(i)) for i in _last(line))
     head = ("rank", "marks", "ended after", "objects", "rows/s", "peak memory", "FMI")
     return Table("The ranks that ended last", head, rows, labels=2)
+
+
+def _last(line: Timeline) -> NDArray[np.int64]:
+    return np.argsort(-line.edges[:, -1], kind="stable")[:SLOWEST_RANKS]
 
 
 def _slow_row(record: RankRecord, line: Timeline, i: int) -> tuple[str, ...]:

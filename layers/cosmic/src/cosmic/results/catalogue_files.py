@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cosmic.contracts.bands import BANDS, Bands
 from cosmic.contracts.catalogue_columns import Rows
 from cosmic.contracts.catalogue_schema import FEW_VALUES, schema_of, table_of
 from cosmic.contracts.flags import MEANINGS, Flag
 from cosmic.results.fits_table import FitsTable
+from cosmic.results.parquet_stream import ParquetStream
 from cosmic.storage.objects import Output
 
 ROW_GROUP_ROWS = 65_536
@@ -43,7 +43,7 @@ class CatalogueWriter:
         id_bytes: int | None = None,
         bands: Bands = BANDS,
     ) -> None:
-        self._parquet = pq.ParquetWriter(
+        self._parquet = ParquetStream(
             parquet,
             schema_of(id_bytes, bands),
             compression="zstd",
@@ -59,7 +59,7 @@ class CatalogueWriter:
 
     def write(self, group: pa.Table) -> None:
         """Append a group of rows of the catalogue's schema."""
-        self._parquet.write_table(group)
+        self._parquet.write(group)
         self._fits.write(group)
 
     def finish(self, provenance: Mapping[str, str | int]) -> None:
@@ -69,32 +69,49 @@ class CatalogueWriter:
         whose values are ASCII: other characters are percent-encoded as in a URI.
         """
         meanings = {f"cosmic.flag.{flag.value}": f"{flag.name}: {MEANINGS[flag]}" for flag in Flag}
-        self._parquet.add_key_value_metadata(
-            {k: str(v) for k, v in {**meanings, **provenance}.items()}
-        )
+        self._parquet.add_metadata({k: str(v) for k, v in {**meanings, **provenance}.items()})
         self._fits.finish(provenance)
 
 
 def row_groups(blocks: Iterable[Rows]) -> Iterator[pa.Table]:
     """The same rows as tables of `ROW_GROUP_ROWS` rows, the last smaller, in contiguous columns."""
-    pending: list[Rows] = []
-    missing = ROW_GROUP_ROWS
+    group = _Group()
     for block in blocks:
         begin = 0
-        while len(block) - begin >= missing:
-            yield table_of(_together([*pending, block[begin : begin + missing]]))
-            pending, begin, missing = [], begin + missing, ROW_GROUP_ROWS
-        pending.append(block[begin:])
-        missing -= len(block) - begin
-    if missing < ROW_GROUP_ROWS:
-        yield table_of(_together(pending))
+        while begin < len(block):
+            begin += group.take(block[begin:])
+            if group.filled == ROW_GROUP_ROWS:
+                yield group.table()
+    if group.filled:
+        yield group.table()
 
 
-def _together(blocks: Sequence[Rows]) -> Rows:
-    """Rows of all blocks; as bytes, for NumPy takes ten times as long column by column.
+class _Group:
+    """Room for a group of rows, used again and again: no block is held until the group is full."""
 
-    Text ids take as many bytes as the longest of their own partition: the widest rows hold all.
-    """
-    kind = max((block.dtype for block in blocks), key=lambda each: each.itemsize)
-    same = [block.astype(kind, copy=False) for block in blocks]
-    return np.concatenate([block.view(np.uint8) for block in same]).view(kind)
+    def __init__(self) -> None:
+        self._rows: Rows = np.empty(0, np.dtype([]))
+        self.filled = 0
+
+    def take(self, block: Rows) -> int:
+        """Copy as many rows as there is room for; says how many."""
+        self._make_room(block.dtype)
+        taken = min(ROW_GROUP_ROWS - self.filled, len(block))
+        rows = block[:taken].astype(self._rows.dtype, copy=False)
+        room = self._rows[self.filled : self.filled + taken]
+        room.view(np.uint8)[:] = rows.view(np.uint8)  # column by column takes ten times as long
+        self.filled += taken
+        return taken
+
+    def _make_room(self, kind: np.dtype[np.void]) -> None:
+        """Text ids take as many bytes as the longest of their own partition: the widest count."""
+        if not len(self._rows):
+            self._rows = np.empty(ROW_GROUP_ROWS, kind)
+        elif kind.itemsize > self._rows.dtype.itemsize:
+            self._rows = self._rows.astype(kind)
+
+    def table(self) -> pa.Table:
+        """The rows, copied; the room is free then."""
+        made = table_of(self._rows[: self.filled])
+        self.filled = 0
+        return made

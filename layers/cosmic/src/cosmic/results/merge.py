@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import accumulate
-from typing import Any
+from itertools import chain, islice
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
 
 from cosmic.contracts.arrow_values import values_of
-from cosmic.contracts.catalogue_columns import Rows
+from cosmic.contracts.bands import Bands
+from cosmic.contracts.catalogue_columns import Rows, row_dtype
 from cosmic.contracts.catalogue_schema import quantiles_of, redshifts_of
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
 from cosmic.contracts.plan import Plan, RankPlan
 from cosmic.contracts.rank_record import RankRecord
-from cosmic.contracts.shard import read_shard
+from cosmic.contracts.shard import HEADER_BYTES, PIECE_ROWS, digest_of, read_shard
 from cosmic.errors import InputError
 from cosmic.metrics.photo_z import PhotoZ
 from cosmic.metrics.pz import PzStatistics
@@ -46,6 +47,23 @@ class RankRows:
     reason: str = ""
 
 
+class Columns(NamedTuple):
+    """Which columns a run's shards have.
+
+    Attributes:
+        id_bytes: Of the longest id if ids are text; None: they are whole numbers.
+        bands: Of the run's model.
+    """
+
+    id_bytes: int | None
+    bands: Bands
+
+    @classmethod
+    def of(cls, plan: Plan) -> Self:
+        """Of a plan's run; all partitions are looked at for it."""
+        return cls(plan.id_bytes, plan.model.bands)
+
+
 def gathered_rows(
     store: Readable,
     folder: RunFolder,
@@ -53,17 +71,80 @@ def gathered_rows(
     records: Sequence[RankRecord],
     collective: CollectiveRecord,
 ) -> Iterator[RankRows] | None:
-    """All ranks' rows from the one object that rank 0 wrote, if it holds exactly the shards."""
-    if collective.shard_sha256 != tuple(r.shard_sha256 for r in records):
+    """All ranks' rows from the one object that rank 0 wrote, if it was made of these shards.
+
+    It is read in pieces of whole ranks, one ahead of the other. A rank's rows count if they have
+    the checksum that its shard has; else the shard is read.
+    """
+    wanted = tuple(r.shard_sha256 for r in records)
+    if collective.shard_sha256 != wanted or len(wanted) != plan.world_size:
         return None
-    rows = _read(store, folder.gathered, plan, collective.gathered_sha256)
-    if isinstance(rows, str) or len(rows) != plan.rows:
-        return None
-    ends = accumulate(rank.rows for rank in plan.ranks)
-    return (
-        _checked(rank, rows[end - rank.rows : end])
-        for rank, end in zip(plan.ranks, ends, strict=True)
-    )
+    source = _Gathered(store, folder, Columns.of(plan), plan.world_size, wanted)
+    return chain.from_iterable(_one_ahead(source.rows_of, _pieces(plan)))
+
+
+class _Piece(NamedTuple):
+    """Ranks whose rows lie one after another, from row `start` of all on."""
+
+    start: int
+    ranks: list[RankPlan]
+
+
+def _pieces(plan: Plan) -> Iterator[_Piece]:
+    start, piece = 0, _Piece(0, [])
+    for rank in plan.ranks:
+        if piece.ranks and start + rank.rows - piece.start > PIECE_ROWS:
+            yield piece
+            piece = _Piece(start, [])
+        piece.ranks.append(rank)
+        start += rank.rows
+    yield piece
+
+
+def _one_ahead(
+    work: Callable[[_Piece], list[RankRows]], pieces: Iterator[_Piece]
+) -> Generator[list[RankRows], None, None]:
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(work, next(pieces))
+        for piece in pieces:
+            ready = coming.result()
+            coming = pool.submit(work, piece)
+            yield ready
+            del ready  # not held while the next one is awaited
+        yield coming.result()
+
+
+@dataclass(frozen=True)
+class _Gathered:
+    """The object with all ranks' rows, and the shards that it was made of."""
+
+    store: Readable
+    folder: RunFolder
+    columns: Columns
+    world_size: int
+    wanted: tuple[str, ...]
+
+    def rows_of(self, piece: _Piece) -> list[RankRows]:
+        """The rows of these ranks."""
+        kind = row_dtype(*self.columns)
+        offset = HEADER_BYTES + piece.start * kind.itemsize
+        length = sum(rank.rows for rank in piece.ranks) * kind.itemsize
+        try:
+            data = self.store.get_range(self.folder.gathered, offset, length, etag="")
+        except InputError:
+            data = bytes(length)  # of which no checksum is right
+        rows, at, found = np.frombuffer(data, kind), 0, []
+        for rank in piece.ranks:
+            found.append(self._whole(rank, rows[at : at + rank.rows]))
+            at += rank.rows
+        return found
+
+    def _whole(self, rank: RankPlan, rows: Rows) -> RankRows:
+        sha256 = self.wanted[rank.rank]
+        if digest_of(rows) == sha256:
+            return _checked(rank, rows)
+        at = self.folder.shard(rank.rank, self.world_size)
+        return _rows_of_shard(self.store, at, self.columns, rank, sha256)
 
 
 def shard_rows(
@@ -78,14 +159,14 @@ def shard_rows(
     The shards that follow are read meanwhile.
     """
     wanted = {record.rank: record.shard_sha256 for record in records}
+    columns = Columns.of(plan)
     waiting: deque[tuple[RankPlan, Future[RankRows]]] = deque()
     with ThreadPoolExecutor(AHEAD_SHARDS) as pool:
-        for rank in plan.ranks[first:]:
+        for rank in islice(plan.ranks, first, None):
             while waiting and not _has_room(waiting, rank):
                 yield waiting.popleft()[1].result()
-            sha256 = wanted.get(rank.rank)
-            coming = pool.submit(_rows_of_shard, store, folder, plan, rank, sha256)
-            waiting.append((rank, coming))
+            at, sha256 = folder.shard(rank.rank, plan.world_size), wanted.get(rank.rank)
+            waiting.append((rank, pool.submit(_rows_of_shard, store, at, columns, rank, sha256)))
         while waiting:
             yield waiting.popleft()[1].result()
 
@@ -97,13 +178,13 @@ def _has_room(waiting: Sequence[tuple[RankPlan, Any]], another: RankPlan) -> boo
 
 
 def _rows_of_shard(
-    store: Readable, folder: RunFolder, plan: Plan, rank: RankPlan, sha256: str | None
+    store: Readable, at: Location, columns: Columns, rank: RankPlan, sha256: str | None
 ) -> RankRows:
-    rows = _read(store, folder.shard(rank.rank, plan.world_size), plan, sha256)
+    rows = _read(store, at, columns, sha256)
     return RankRows(rank.rank, None, rows) if isinstance(rows, str) else _checked(rank, rows)
 
 
-def _read(store: Readable, at: Location, plan: Plan, sha256: str | None) -> Rows | str:
+def _read(store: Readable, at: Location, columns: Columns, sha256: str | None) -> Rows | str:
     """Catalogue rows in an object, if it has this checksum where one is known; else why not."""
     try:
         data = store.get(at)
@@ -112,7 +193,7 @@ def _read(store: Readable, at: Location, plan: Plan, sha256: str | None) -> Rows
     if sha256 not in (None, hashlib.sha256(data).hexdigest()):
         return f"{at.uri} is damaged: it does not have the checksum that it was written with"
     try:
-        return read_shard(data, plan.id_bytes, plan.model.bands)
+        return read_shard(data, *columns)
     except ValueError as error:
         return f"{at.uri} is not a shard: {error}"
 
@@ -184,6 +265,7 @@ def merge_rows(ranks: Iterable[RankRows], writer: CatalogueWriter, plan: Plan) -
     for group in row_groups(_present(ranks, plan, merged)):
         writer.write(group)
         merged.see(group)
+        del group  # not held while the next one is made
     return merged
 
 

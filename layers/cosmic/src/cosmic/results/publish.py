@@ -56,13 +56,16 @@ def _names(*, failed: bool) -> tuple[str, str]:
 def publish(run: RunStore, parts: RunParts, state: State, metrics: dict[str, Any]) -> list[str]:
     """Write what goes with the catalogue.
 
+    Args:
+        metrics: Without the ranks' records.
+
     Returns:
         Names of all results in the run's folder, the catalogue's among them.
 
     Raises:
         TransientError: S3 failed.
     """
-    run.write_json("metrics.json", metrics)
+    run.write_metrics(metrics, parts.records)
     return [*_names(failed=state is State.FAILED), "metrics.json", *_publish_combined(run, parts)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cosmic.contracts.plan import Plan
@@ -17,6 +17,8 @@ from cosmic.storage.run_store import RunStore
 class RunParts:
     """A run as its ranks have left it; the rows come apart, for they are large.
 
+    Plan and records are parsed anew each time that somebody goes through them: see `Packed`.
+
     Attributes:
         records: Of the ranks that wrote one, by rank.
         collective: What rank 0 knows after the closing collective, if it got that far.
@@ -24,7 +26,7 @@ class RunParts:
     """
 
     plan: Plan
-    records: list[RankRecord]
+    records: Sequence[RankRecord]
     collective: CollectiveRecord | None
     failures: dict[int, str]
 
@@ -36,7 +38,7 @@ def read_run(run: RunStore) -> RunParts:
         InputError: an object of the run is damaged.
         TransientError: S3 failed.
     """
-    plan = run.plan()
+    plan = run.packed_plan()
     return RunParts(
         plan=plan,
         records=run.records(plan.world_size),

@@ -11,13 +11,13 @@ from cosmic import __version__
 from cosmic.contracts.clocks import AWS
 from cosmic.contracts.flags import Flag
 from cosmic.contracts.plan import Plan
-from cosmic.contracts.rank_record import RankRecord
 from cosmic.contracts.status import State, Status, utc_time
-from cosmic.costs.bill import bill, bill_document, billed_ms, billed_s, usage_of_run
+from cosmic.costs.bill import bill, bill_document, billed_ms, usage_of_run
 from cosmic.errors import InputError, Problem
 from cosmic.metrics.statistics import disagreements
 from cosmic.results.collective import CollectiveRecord
 from cosmic.results.merge import Merged
+from cosmic.results.rank_numbers import RankNumbers, numbers_of
 from cosmic.results.read_run import RunParts
 from cosmic.results.task import AggregateTask
 from cosmic.storage.objects import Requests
@@ -28,7 +28,7 @@ NO_RECORD = "wrote all rows and no record"
 
 @dataclass(frozen=True)
 class Summary:
-    """A run's status, before it is known what was published, and its metrics."""
+    """A run's status, before it is known what was published, and its metrics without `ranks`."""
 
     status: Status
     metrics: dict[str, Any]
@@ -54,8 +54,11 @@ def summarise(
     """
     plan = parts.plan
     _explain(merged, parts.failures, task.map_failure)
-    metrics = _metrics(parts, merged, task, requests, now_s)
-    problems, fmi = _judge_fmi(plan, parts.records, parts.collective, merged)
+    dropped = sum(record.implausible_z_spec for record in parts.records)
+    photo_z = merged.photo_z.metrics(dropped)  # before the ranks' numbers: both take memory
+    ranks = numbers_of(parts.records)
+    metrics = _metrics(parts, ranks, merged, photo_z, task, requests, now_s)
+    problems, fmi = _judge_fmi(plan, ranks, parts.collective, merged)
     state = _state(plan, merged, problems)
     status = Status(
         run=plan.run,
@@ -69,7 +72,7 @@ def summarise(
         rows_flagged=merged.rows_flagged,
         fmi=fmi,
         problems=tuple(p.as_dict() for p in problems),
-        warnings=_warnings(announced, parts, merged, state),
+        warnings=_warnings(announced, parts, ranks, merged, state),
         missing=tuple(merged.missing),
     )
     return Summary(status, metrics)
@@ -92,7 +95,7 @@ def _explain(merged: Merged, failures: dict[int, str], map_failure: dict[str, st
 
 def _judge_fmi(
     plan: Plan,
-    records: Sequence[RankRecord],
+    ranks: Sequence[RankNumbers],
     collective: CollectiveRecord | None,
     merged: Merged,
 ) -> tuple[list[Problem], str]:
@@ -102,7 +105,7 @@ def _judge_fmi(
     """
     if plan.channel == "none":
         return [], "none"
-    joined = len(records) == plan.world_size and all(r.fmi == "ok" for r in records)
+    joined = len(ranks) == plan.world_size and all(r.fmi == "ok" for r in ranks)
     if not joined or collective is None:
         return [], "degraded"
     if merged.missing:
@@ -154,26 +157,31 @@ def provenance(plan: Plan, task: AggregateTask, merged: Merged) -> dict[str, str
 
 
 def _metrics(
-    parts: RunParts, merged: Merged, task: AggregateTask, requests: Requests, now_s: float
+    parts: RunParts,
+    ranks: Sequence[RankNumbers],
+    merged: Merged,
+    photo_z: dict[str, Any],
+    task: AggregateTask,
+    requests: Requests,
+    now_s: float,
 ) -> dict[str, Any]:
-    plan, records = parts.plan, parts.records
+    plan = parts.plan
     wall_s, aggregate_s = now_s - task.run_started_at_s, now_s - task.began_at_s
     metrics: dict[str, Any] = {
         "version": 1,
-        "photo_z": merged.photo_z.metrics(dropped=sum(r.implausible_z_spec for r in records)),
+        "photo_z": photo_z,
         "pz": merged.pz.metrics(),
-        "run": _run_metrics(plan, records, wall_s, aggregate_s),
+        "run": _run_metrics(plan, ranks, wall_s, aggregate_s),
         "flags": dict(merged.flagged.counts),
         "domain": _domain_metrics(plan, merged),
         "bill": _bill(parts, task, aggregate_s, requests),
-        "ranks": [r.model_dump(mode="json") for r in records],
     }
     if task.clock != AWS:
-        metrics["bill"]["predicted_on_aws"] = _predicted(plan, metrics, task.memory_mb)
+        metrics["bill"]["predicted_on_aws"] = _predicted(parts, metrics, task.memory_mb)
     return metrics
 
 
-def _predicted(plan: Plan, metrics: dict[str, Any], memory_mb: int) -> dict[str, float] | None:
+def _predicted(parts: RunParts, metrics: dict[str, Any], memory_mb: int) -> dict[str, float] | None:
     """What the cost model expects of AWS, from what this run measured; None if it can't tell.
 
     The model is imported here: on AWS itself nothing is predicted.
@@ -183,10 +191,11 @@ def _predicted(plan: Plan, metrics: dict[str, Any], memory_mb: int) -> dict[str,
     from cosmic.costs.predict import predict
     from cosmic.costs.workload import of_plan
 
-    memory_mb = max((r["memory_mb"] for r in metrics["ranks"]), default=memory_mb)
+    ranks = [record.model_dump(mode="json") for record in parts.records]
+    memory_mb = max((rank["memory_mb"] for rank in ranks), default=memory_mb)
     try:
-        measured = from_metrics(metrics, "this run")
-        expected = predict(*of_plan(plan, memory_mb), measured, LAMBDA)
+        measured = from_metrics({**metrics, "ranks": ranks}, "this run")
+        expected = predict(*of_plan(parts.plan, memory_mb), measured, LAMBDA)
     except InputError:
         return None
     return {"usd": expected.usd, "wall_s": expected.wall_s}
@@ -202,20 +211,20 @@ def _domain_metrics(plan: Plan, merged: Merged) -> dict[str, Any]:
 
 
 def _run_metrics(
-    plan: Plan, records: Sequence[RankRecord], wall_s: float, aggregate_s: float
+    plan: Plan, ranks: Sequence[RankNumbers], wall_s: float, aggregate_s: float
 ) -> dict[str, Any]:
     """Of the run as a whole; `wall_s` runs from the execution's start to the merge's end.
 
     Shares are of the ranks' wall times from start to last prediction, summed.
     """
-    ranks_s = sum(r.inferred_at_s - r.started_at_s for r in records)
+    ranks_s = sum(r.inferred_at_s - r.started_at_s for r in ranks)
     spent_s = {
-        "download": sum(r.download_s for r in records),
-        "read_wait": sum(r.read_wait_s for r in records),
-        "compute": sum(r.compute_s for r in records),
+        "download": sum(r.download_s for r in ranks),
+        "read_wait": sum(r.read_wait_s for r in ranks),
+        "compute": sum(r.compute_s for r in ranks),
     }
-    idle_s, helped_s = sum(r.idle_s for r in records), sum(r.helped_s for r in records)
-    computing_s = spent_s["compute"] + sum(r.helped_compute_s for r in records)
+    idle_s, helped_s = sum(r.idle_s for r in ranks), sum(r.helped_s for r in ranks)
+    computing_s = spent_s["compute"] + sum(r.helped_compute_s for r in ranks)
     return {
         "world_size": plan.world_size,
         "engine": plan.engine,
@@ -223,24 +232,24 @@ def _run_metrics(
         "batch_size": plan.batch_size,
         "model_bytes": plan.model.bytes,
         "model_sha256": plan.model.sha256,
-        "threads": sorted({r.threads for r in records}),
+        "threads": sorted({r.threads for r in ranks}),
         "rows": plan.rows,
         "wall_s": wall_s,
         "aggregate_s": aggregate_s,
         "rows_per_wall_s": plan.rows / wall_s,
-        "bytes_read": sum(r.bytes_read for r in records),
+        "bytes_read": sum(r.bytes_read for r in ranks),
         "rank_s_summed": ranks_s,
         **{f"{name}_s_summed": seconds for name, seconds in spent_s.items()},
         "shares": {name: seconds / max(ranks_s, 1e-9) for name, seconds in spent_s.items()},
-        "fmi_s_summed": sum(r.finished_at_s - r.written_at_s - r.helped_s for r in records),
-        "rows_moved": sum(r.rows_given for r in records),
+        "fmi_s_summed": sum(r.finished_at_s - r.written_at_s - r.helped_s for r in ranks),
+        "rows_moved": sum(r.rows_given for r in ranks),
         "helped_s_summed": helped_s,
         "idle_s_summed": idle_s,
-        "idle_share": idle_s / max(sum(billed_s(r) for r in records), 1e-9),
+        "idle_share": idle_s / max(sum(r.billed_s for r in ranks), 1e-9),
         "rows_per_compute_s": plan.rows / max(computing_s, 1e-9),
-        "peak_memory_mb": max((r.peak_memory_mb for r in records), default=0),
-        "cold_starts": sum(r.cold_start for r in records),
-        "retries": sum(r.attempt for r in records),
+        "peak_memory_mb": max((r.peak_memory_mb for r in ranks), default=0),
+        "cold_starts": sum(r.cold_start for r in ranks),
+        "retries": sum(r.attempt for r in ranks),
     }
 
 
@@ -255,25 +264,29 @@ def _bill(
 
 
 def _warnings(
-    earlier: tuple[str, ...], parts: RunParts, merged: Merged, state: State
+    earlier: tuple[str, ...],
+    parts: RunParts,
+    ranks: Sequence[RankNumbers],
+    merged: Merged,
+    state: State,
 ) -> tuple[str, ...]:
     """Those that the run had, ranks that failed after their rows were safe, rows tolerated."""
     stay = tuple(w for w in earlier if NO_PREDICTION not in w and NO_RECORD not in w)
     partial = state is State.PARTIAL and merged.rows_unpredicted > 0
     tolerated = (_without_prediction(parts.plan, merged),) if partial else ()
-    late = _late_failures(parts.failures, merged) + _unrecorded(parts, merged)
+    late = _late_failures(parts.failures, merged) + _unrecorded(parts, ranks, merged)
     return tuple(dict.fromkeys(stay + late + tolerated))
 
 
-def _unrecorded(parts: RunParts, merged: Merged) -> tuple[str, ...]:
+def _unrecorded(parts: RunParts, ranks: Sequence[RankNumbers], merged: Merged) -> tuple[str, ...]:
     """Ranks whose rows are there, and that ended before they wrote what they took."""
     said = {*parts.failures, *(entry["rank"] for entry in merged.missing)}
-    known = {record.rank for record in parts.records} | said
+    known = {each.rank for each in ranks} | said
     count = sum(rank not in known for rank in range(parts.plan.world_size))
     if not count:
         return ()
-    ranks = "1 rank" if count == 1 else f"{count} ranks"
-    return (f"{ranks} {NO_RECORD}: metrics and bill lack what that took",)
+    those = "1 rank" if count == 1 else f"{count} ranks"
+    return (f"{those} {NO_RECORD}: metrics and bill lack what that took",)
 
 
 def _late_failures(failures: dict[int, str], merged: Merged) -> tuple[str, ...]:

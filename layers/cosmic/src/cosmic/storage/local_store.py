@@ -7,12 +7,13 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from cosmic.contracts.location import Location
+from cosmic.storage.json_text import listed
 from cosmic.storage.local import FolderStore, LocalOutput
 from cosmic.storage.objects import Requests
 
@@ -71,7 +72,20 @@ class LocalStore(FolderStore):
         Raises:
             ValueError: it holds an infinity or NaN, which JSON doesn't have.
         """
-        self.put(at, json.dumps(document, indent=1, allow_nan=False).encode())
+        self.put(at, _json_text(document))
+
+    def put_json_list(
+        self, at: Location, document: Mapping[str, Any], name: str, items: Iterable[Any]
+    ) -> None:
+        """Write a JSON file whose last member lists many items, of which few are in memory.
+
+        Raises:
+            ValueError: something holds an infinity or NaN, which JSON doesn't have.
+        """
+        with self._new(at) as path:
+            with path.open("wb") as file:
+                file.writelines(listed(_json_text, document, name, items))
+            path.replace(self.path(at))
 
     def put_once(self, at: Location, body: bytes) -> bool:
         """Write a file unless there is one already; says whether it was written."""
@@ -137,6 +151,10 @@ class LocalStore(FolderStore):
         with self._lock:
             self._reads += reads
             self._writes += writes
+
+
+def _json_text(document: Any) -> bytes:
+    return json.dumps(document, indent=1, allow_nan=False).encode()
 
 
 def _beside(target: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from cosmic.contracts.location import Location
 from cosmic.storage.aws_errors import translated
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 PART_BYTES = 5 << 20  # the least that S3 takes
 MAX_PARTS = 10_000
+
+
+class _Type(TypedDict):
+    """What is said of an object: how its bytes are to be read."""
+
+    ContentType: str
 
 
 class _Part:
@@ -62,10 +68,18 @@ class ObjectWriter(io.RawIOBase):
         client: S3.
         at: The object.
         count: Told of requests, as writes.
+        content_type: Of the object.
     """
 
-    def __init__(self, client: S3Client, at: Location, count: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        client: S3Client,
+        at: Location,
+        count: Callable[[int], None],
+        content_type: str = "application/octet-stream",
+    ) -> None:
         self._s3, self._at, self._count = client, at, count
+        self._type = _Type(ContentType=content_type)
         self._first, self._next, self._spare = (_Part() for _ in range(3))
         self._size = 0
         self._upload = ""
@@ -136,7 +150,7 @@ class ObjectWriter(io.RawIOBase):
         if not self._upload:
             body = b"".join(part.view for part in (self._first, self._next))
             with translated(at.uri):
-                self._s3.put_object(Bucket=at.bucket, Key=at.key, Body=body)
+                self._s3.put_object(Bucket=at.bucket, Key=at.key, Body=body, **self._type)
             return
         with translated(self._at.uri):
             self._s3.complete_multipart_upload(
@@ -181,7 +195,7 @@ class ObjectWriter(io.RawIOBase):
             for upload in found.get("Uploads", []):
                 if upload["Key"] == at.key:
                     self._abort(upload["UploadId"])
-            reply = self._s3.create_multipart_upload(Bucket=at.bucket, Key=at.key)
+            reply = self._s3.create_multipart_upload(Bucket=at.bucket, Key=at.key, **self._type)
         self._upload = reply["UploadId"]
 
     def _abort(self, upload: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -23,6 +23,7 @@ from cosmic.errors import CosmicError, InputError, TransientError
 from cosmic.storage.aws_errors import AWS_FAILURES, UNREADABLE, as_cosmic_error, translated
 from cosmic.storage.clients import aws_client
 from cosmic.storage.etag import UPLOAD_PART_BYTES
+from cosmic.storage.json_text import listed
 from cosmic.storage.listing import wrong_in
 from cosmic.storage.multipart import ObjectWriter
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from types_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
 
 
+JSON = "application/json"
 GET_ATTEMPTS = 3
 RANGE_ATTEMPTS = 5
 LIST_ATTEMPTS = 4
@@ -142,6 +144,12 @@ class Writable(Readable, Protocol):
 
     def put_json(self, at: Location, document: Any) -> None:
         """Write a JSON object, keys in the order given."""
+        ...
+
+    def put_json_list(
+        self, at: Location, document: Mapping[str, Any], name: str, items: Iterable[Any]
+    ) -> None:
+        """Write a JSON object whose last member lists many items, of which few are in memory."""
         ...
 
     def put_once(self, at: Location, body: bytes) -> bool:
@@ -435,9 +443,7 @@ class Store:
         """
         self._count(writes=1)
         with translated(at.uri):
-            reply = self._s3.put_object(
-                Bucket=at.bucket, Key=at.key, Body=body, ContentType="application/json"
-            )
+            reply = self._s3.put_object(Bucket=at.bucket, Key=at.key, Body=body, ContentType=JSON)
         return reply["VersionId"]
 
     def put_once(self, at: Location, body: bytes) -> bool:
@@ -519,12 +525,28 @@ class Store:
         Raises:
             ValueError: it holds an infinity or NaN, which JSON doesn't have.
         """
-        json.dumps(document, allow_nan=False)
-        self.put(at, to_json(document, indent=1), "application/json")
+        self.put(at, _json_text(document), JSON)
+
+    def put_json_list(
+        self, at: Location, document: Mapping[str, Any], name: str, items: Iterable[Any]
+    ) -> None:
+        """Write a JSON object whose last member lists many items, of which few are in memory.
+
+        Raises:
+            ValueError: something holds an infinity or NaN, which JSON doesn't have.
+        """
+        with ObjectWriter(self._s3, at, self._count_writes, JSON) as writer:
+            for piece in listed(_json_text, document, name, items):
+                writer.write(piece)
+            writer.send_all()
+            writer.commit(at)
 
     def writer(self, at: Location) -> ResultWriter:
         """What writes an object piece by piece; it appears when it is whole."""
-        return ObjectWriter(self._s3, at, lambda writes: self._count(writes=writes))
+        return ObjectWriter(self._s3, at, self._count_writes)
+
+    def _count_writes(self, writes: int) -> None:
+        self._count(writes=writes)
 
     def upload(
         self,
@@ -584,6 +606,11 @@ def _fill(target: memoryview, body: StreamingBody) -> Iterator[int]:
         yield got
         done += got
     body.read()  # nothing is left, but what checks length and checksum wants to see the end
+
+
+def _json_text(document: Any) -> bytes:
+    json.dumps(document, allow_nan=False)
+    return to_json(document, indent=1)
 
 
 def _broken_off(at: Location, error: Exception) -> str:

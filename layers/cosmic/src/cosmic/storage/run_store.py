@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,18 @@ from typing import Any
 from cosmic.contracts.failure_note import parse_failure
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
+from cosmic.contracts.packed import Packed
+from cosmic.contracts.packed_plan import parse_packed_plan
 from cosmic.contracts.plan import Plan, PlanPart, parse_plan
 from cosmic.contracts.plan_parts import pack_parts, part_of, read_part
 from cosmic.contracts.rank_record import RankRecord, parse_record
 from cosmic.contracts.status import State, Status
 from cosmic.errors import InputError, TransientError
+from cosmic.storage.abreast import abreast
 from cosmic.storage.damaged import DELETE, RESUME, damaged, parsed
 from cosmic.storage.objects import JSON, ResultWriter, Writable
 from cosmic.storage.status_writer import StatusWriter, current_status
 
-THREADS = 16
 PART_READS = 3
 HTML = "text/html; charset=utf-8"
 CHECKSUM = "sha256"  # in the metadata of a shard
@@ -55,6 +56,10 @@ class RunStore:
     def plan(self) -> Plan:
         """The run's plan."""
         return parsed(parse_plan, self.objects.get(self.folder.plan), self.folder.plan)
+
+    def packed_plan(self) -> Plan:
+        """The run's plan, whose partitions and ranks take little memory."""
+        return parsed(parse_packed_plan, self.objects.get(self.folder.plan), self.folder.plan)
 
     def find_plan(self) -> Plan | None:
         """The run's plan, if it has been written."""
@@ -100,7 +105,7 @@ class RunStore:
         self.objects.put(self.folder.plan, plan.model_dump_json().encode(), JSON)
         self.objects.put(self.folder.parts, pack_parts(plan))
         self.objects.put_json(self.folder.ranks, _items(ranks))
-        for at in self._listed("failures/"):
+        for at in list(self._listed("failures/")):
             self.objects.delete(at)
 
     def items_once(self, plan: Plan) -> None:
@@ -162,16 +167,17 @@ class RunStore:
         """The status as one execution finds and replaces it."""
         return StatusWriter(self.objects, self.folder, execution)
 
-    def records(self, world_size: int) -> list[RankRecord]:
+    def records(self, world_size: int) -> Packed[RankRecord]:
         """The records of the ranks that wrote one, by rank."""
-        places = [self.folder.record(rank, world_size) for rank in range(world_size)]
-        with ThreadPoolExecutor(THREADS) as pool:
-            texts = enumerate(pool.map(self._get_or_none, places))
-            return [
+        return Packed(RankRecord, self._record_texts(world_size))
+
+    def _record_texts(self, world_size: int) -> Iterator[bytes]:
+        """What was read of each record that is there; `InputError` where one is damaged."""
+        places = (self.folder.record(rank, world_size) for rank in range(world_size))
+        for rank, text in enumerate(abreast(self._get_or_none, places)):
+            if text is not None:
                 record_of(text, self.folder, rank, world_size)
-                for rank, text in texts
-                if text is not None
-            ]
+                yield text
 
     def whole_ranks(self, world_size: int) -> frozenset[int]:
         """Ranks whose shard is there with the checksum that their record gives.
@@ -182,9 +188,8 @@ class RunStore:
         keys = {at.key for at in self._listed("shards/")}
         ranks = range(world_size)
         written = [rank for rank in ranks if self.folder.shard(rank, world_size).key in keys]
-        with ThreadPoolExecutor(THREADS) as pool:
-            whole = pool.map(lambda rank: self._is_whole(rank, world_size), written)
-            return frozenset(rank for rank, kept in zip(written, whole, strict=True) if kept)
+        whole = abreast(lambda rank: self._is_whole(rank, world_size), written)
+        return frozenset(rank for rank, kept in zip(written, whole, strict=True) if kept)
 
     def _is_whole(self, rank: int, world_size: int) -> bool:
         text = self._get_or_none(self.folder.record(rank, world_size))
@@ -234,6 +239,11 @@ class RunStore:
         """Write a JSON document for the user under its name."""
         self.objects.put_json(self.folder.at(name), document)
 
+    def write_metrics(self, metrics: Mapping[str, Any], records: Iterable[RankRecord]) -> None:
+        """Write the metrics with the ranks' records, of which one at a time is in memory."""
+        ranks = (record.model_dump(mode="json") for record in records)
+        self.objects.put_json_list(self.folder.at("metrics.json"), metrics, "ranks", ranks)
+
     def report_tag(self) -> str:
         """The ETag of the run page; empty: there is none."""
         try:
@@ -264,12 +274,12 @@ class RunStore:
 
     def release_shards(self) -> None:
         """Mark what the catalogue has made superfluous; a failed run's shards are kept."""
-        with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(self.objects.mark_scratch, self._listed("shards/")))
+        for _ in abreast(self.objects.mark_scratch, self._listed("shards/")):
+            pass
 
-    def _listed(self, name: str) -> Sequence[Location]:
-        found = self.objects.list(self.folder.at(name))
-        return [Location(self.folder.bucket, entry.key) for entry in found]
+    def _listed(self, name: str) -> Iterator[Location]:
+        for entry in self.objects.list(self.folder.at(name)):
+            yield Location(self.folder.bucket, entry.key)
 
     def _get_or_none(self, at: Location) -> bytes | None:
         try:

@@ -6,7 +6,7 @@ we measure, the nearest of ours stands under its key: docs/from-cai.md has the t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from cosmic.contracts.plan import Plan, RankPlan
@@ -15,7 +15,7 @@ from cosmic.contracts.rank_record import RankRecord
 NAME = "combined_data.json"
 
 
-def combined_data(plan: Plan, records: Sequence[RankRecord]) -> list[dict[str, Any]]:
+def combined_data(plan: Plan, records: Iterable[RankRecord]) -> list[dict[str, Any]]:
     """What CAI's summary step would have put together.
 
     Args:
@@ -25,22 +25,22 @@ def combined_data(plan: Plan, records: Sequence[RankRecord]) -> list[dict[str, A
     Returns:
         JSON objects in the order of the ranks.
     """
-    by_rank = {record.rank: record for record in records}
+    by_rank = {record.rank: (record.compute_s, record.peak_memory_mb) for record in records}
     return [
-        _entry(plan, rank, by_rank[rank.rank])
+        _entry(plan, rank, *by_rank[rank.rank])
         for rank in plan.ranks
         if rank.rows and rank.rank in by_rank
     ]
 
 
-def _entry(plan: Plan, rank: RankPlan, record: RankRecord) -> dict[str, Any]:
+def _entry(plan: Plan, rank: RankPlan, compute_s: float, peak_memory_mb: int) -> dict[str, Any]:
     bits = 8 * sum((s.stop - s.start) * plan.partitions[s.partition].row_bytes for s in rank.slices)
-    spent_s = max(record.compute_s, 1e-9)
+    spent_s = max(compute_s, 1e-9)
     paths = list(dict.fromkeys(_paths(plan, rank)))
     return {
-        "total_cpu_time (seconds)": record.compute_s,
-        "total_cpu_memory (MB)": record.peak_memory_mb,
-        "execution_time (seconds/batch)": record.compute_s * plan.batch_size / rank.rows,
+        "total_cpu_time (seconds)": compute_s,
+        "total_cpu_memory (MB)": peak_memory_mb,
+        "execution_time (seconds/batch)": compute_s * plan.batch_size / rank.rows,
         "num_batches": sum(-(-(s.stop - s.start) // plan.batch_size) for s in rank.slices),
         "batch_size": plan.batch_size,
         "device": "cpu",

@@ -6,8 +6,9 @@ import ctypes
 import os
 import sys
 
-M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # mallopt(3)
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # mallopt(3)
 OWN_MAPPING_BYTES = 1 << 20
+KEPT_BYTES = 16 << 20
 HEAPS = 2
 
 
@@ -17,7 +18,9 @@ def bound_heap() -> None:
     glibc raises the size from which an allocation has a mapping of its own to that of the largest
     one freed so far, up to 32 MiB, and gives threads heaps of their own. Blocks of rows then lie in
     many heaps between small objects that stay, and a process that streams a file keeps growing. A
-    size that is set stays as it is.
+    size that is set stays as it is. Setting one also stops glibc from raising what it keeps at the
+    end of a heap: 128 KiB, so that arrays smaller than `OWN_MAPPING_BYTES` would be taken from the
+    system again for each block of rows, which took `aggregate` a third more processor time.
 
     Does nothing where the user has set glibc's variables, or where there is another C library. It
     must be called before threads start.
@@ -29,6 +32,7 @@ def bound_heap() -> None:
     except AttributeError:
         return
     mallopt(M_MMAP_THRESHOLD, OWN_MAPPING_BYTES)
+    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
     mallopt(M_ARENA_MAX, HEAPS)
 
 
