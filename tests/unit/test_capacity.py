@@ -8,7 +8,7 @@ from cosmic.contracts.manifest import check_manifest
 from cosmic.contracts.plan import FunctionLimits, Limits, PlannedModel, PlannedPartition
 from cosmic.planning.capacity import aggregate_s, too_much_to_look_at, too_much_to_merge
 from cosmic.planning.inputs import RunInputs
-from cosmic.planning.start_run import plan_run
+from cosmic.planning.plan_run import plan_run
 
 LIMITS = FunctionLimits()
 TERABYTE = (48_700_000, 10_000, 40_000)  # rows, ranks, partitions

@@ -24,7 +24,7 @@ from cosmic.costs.world_size import alternatives, best_world_size
 from cosmic.errors import InputError, InvalidInput
 from cosmic.planning.inputs import RunInputs
 from cosmic.planning.memory import projected_memory_mb
-from cosmic.planning.start_run import plan_run, survey_input
+from cosmic.planning.plan_run import plan_run, survey_input
 
 UNMEASURED = "unknown until this model is measured"
 HOW_TO_MEASURE = (

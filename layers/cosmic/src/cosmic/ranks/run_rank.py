@@ -23,7 +23,6 @@ from cosmic.ranks.task import RankTask, read_plan
 from cosmic.results.collective import write_gathered
 from cosmic.storage.run_store import RunStore
 from cosmic.storage.scratch import scratch_folder
-from fmilib.config import MAX_GENERATION
 
 RESERVE_S = 10.0
 
@@ -97,6 +96,8 @@ def withdraw_rank(task: RankTask, environment: RankEnvironment, failure: Failure
         TransientError: S3 failed.
         fmilib.FmiError: the others could not be told.
     """
+    from fmilib.config import MAX_GENERATION  # with all of fmilib, which few ranks need
+
     plan = read_plan(task, environment.store)
     last = MAX_GENERATION  # no attempt of it follows
     session = RankSession(environment.messaging, plan, task.bucket, task.rank, last)

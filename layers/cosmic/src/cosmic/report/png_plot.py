@@ -82,9 +82,7 @@ def _fill(draw: ImageDraw.ImageDraw, places: list[Point], colour: str) -> None:
         draw.polygon(places, fill=colour)
 
 
-def _stroke(
-    draw: ImageDraw.ImageDraw, stretch: Stretch, places: list[Point], path: Drawn
-) -> None:
+def _stroke(draw: ImageDraw.ImageDraw, stretch: Stretch, places: list[Point], path: Drawn) -> None:
     width = path.width * SCALE * FINER
     if path.round_ends and len({*places}) == 1:
         (x, y), half = places[0], width / 2

@@ -19,7 +19,7 @@ from cosmic.results.read_run import RunParts, read_rows, read_run
 from cosmic.results.summarise import Summary, likely_to_fail, provenance, summarise
 from cosmic.results.table import IN_TABLE, place_in_table, write_table_rows
 from cosmic.results.task import AggregateTask
-from cosmic.storage.objects import Requests, Writable
+from cosmic.storage.interfaces import Requests, Writable
 from cosmic.storage.run_store import RunStore
 
 log = logging.getLogger(__name__)

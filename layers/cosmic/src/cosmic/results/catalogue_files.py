@@ -15,7 +15,7 @@ from cosmic.contracts.catalogue_columns import Rows
 from cosmic.contracts.catalogue_schema import FEW_VALUES, schema_of, table_of
 from cosmic.contracts.flags import MEANINGS, Flag
 from cosmic.results.fits_table import FitsTable
-from cosmic.storage.objects import Output
+from cosmic.storage.interfaces import Output
 
 ROW_GROUP_ROWS = 65_536
 

@@ -20,7 +20,7 @@ from cosmic.results.collective import CollectiveRecord
 from cosmic.results.merge import Merged
 from cosmic.results.read_run import RunParts
 from cosmic.results.task import AggregateTask
-from cosmic.storage.objects import Requests
+from cosmic.storage.interfaces import Requests
 
 NO_PREDICTION = "have no prediction"
 NO_RECORD = "wrote all rows and no record"

@@ -13,8 +13,8 @@ from threading import Lock
 from typing import Any
 
 from cosmic.contracts.location import Location
+from cosmic.storage.interfaces import Requests
 from cosmic.storage.local import FolderStore, LocalOutput
-from cosmic.storage.objects import Requests
 
 
 class LocalStore(FolderStore):

@@ -24,7 +24,7 @@ from cosmic.contracts.rank_record import RankRecord, parse_record
 from cosmic.contracts.status import State, Status
 from cosmic.errors import InputError, TransientError
 from cosmic.storage.damaged import DELETE, RESUME, damaged, parsed
-from cosmic.storage.objects import ResultWriter, Writable
+from cosmic.storage.interfaces import ResultWriter, Writable
 from cosmic.storage.status_writer import StatusWriter, current_status
 
 THREADS = 16

@@ -13,8 +13,8 @@ from cosmic.contracts.plan import Limits, Plan
 from cosmic.costs.budget import over_budget
 from cosmic.data.formats import FORMATS
 from cosmic.errors import InputError, InvalidInput
-from cosmic.planning.start_run import plan_run, survey_input
-from cosmic.storage.objects import Readable
+from cosmic.planning.plan_run import plan_run, survey_input
+from cosmic.storage.interfaces import Readable
 
 HERE = "local"  # the bucket that this machine's files are in
 MEMORY_MB = 1 << 30  # what this machine has is its user's to know

@@ -19,7 +19,6 @@ from cosmic.data.pack.pack import Packed
 from cosmic.errors import InputError
 from cosmic.model.checkpoint import load_checkpoint
 from cosmic.storage.local_store import LocalStore
-from cosmic.storage.objects import Store, s3_client
 from cosmic.workstation.finish import finish, import_plots
 from cosmic.workstation.job import Given, Inference, Job, run_name
 from cosmic.workstation.plan_here import HERE, limits_here, manifest_here, planned
@@ -32,6 +31,8 @@ from cosmic.workstation.work_folder import WorkFolder, begun, work_folder
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
+
+    from cosmic.storage.objects import Store
 
 NAME = ".cosmic-predict"
 
@@ -105,7 +106,7 @@ def predict(
         InputError: `out` holds results already, or a file, the model or the engine can't be used.
         TransientError: S3 failed; the same call goes on.
     """
-    store = cache(lambda: Store(client or s3_client()))
+    store = cache(lambda: _opened(client))
     given = [files] if isinstance(files, Path | str) else files
     named = file_here(Path(model))
     checkpoint = load_checkpoint(Path(model))
@@ -122,6 +123,13 @@ def predict(
         _check_out(Path(out), root)
     with work_folder(root, restart=restart) as work:
         return call.made_in(work, Path(out))
+
+
+def _opened(client: S3Client | None) -> Store:
+    """S3, which not every call needs; boto3 takes its time."""
+    from cosmic.storage.objects import Store, s3_client
+
+    return Store(client or s3_client())
 
 
 def _check_out(out: Path, root: Path) -> None:
