@@ -1,4 +1,4 @@
-"""A picture as pixels, drawn by Pillow in three times the resolution and then averaged."""
+"""A picture as pixels, drawn by Pillow in twice the resolution and then averaged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cosmic.report.truetype import FONT_FILE
 
 DOTS_PER_INCH = 300
 POINTS_PER_INCH = 72
-FINER = 3
+FINER = 2
 SCALE = DOTS_PER_INCH / POINTS_PER_INCH
 ANCHORS = {"start": "ls", "middle": "ms", "end": "rs"}  # in Pillow: where, on the baseline
 
