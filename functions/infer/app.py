@@ -16,6 +16,7 @@ from cosmic.ranks.run_rank import run_rank, withdraw_rank
 from cosmic.ranks.task import RankTask
 from cosmic.storage.objects import Store, s3_client
 from cosmic.storage.scratch import sweep
+from fmilib import connect  # noqa: F401 - all of fmilib, before there is a rank that waits for it
 
 logger = Logger(service="infer")
 metrics = Metrics(service="infer")

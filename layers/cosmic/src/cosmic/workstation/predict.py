@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from cosmic.data.pack.choices import Choices
 from cosmic.data.pack.pack import Packed
 from cosmic.errors import InputError
 from cosmic.model.checkpoint import load_checkpoint
+from cosmic.model.engine import preload
 from cosmic.storage.local_store import LocalStore
 from cosmic.workstation.finish import finish, import_plots
 from cosmic.workstation.job import Given, Inference, Job, run_name
@@ -155,19 +157,28 @@ class _Call:
         document = self.job.document()
         run = work.run(run_name(document))
         began_at_s = begun(work, document)
+        Thread(target=self._import_ahead, name="imports").start()
         packed = None
         if not work.planned:
             plan, packed = self._planned(work, run.folder.run)
             run.plan_once(plan)
         plan = run.plan()
-        if self.page:
-            Thread(target=import_plots, name="import plots").start()
         seen = self._told("predicting", plan.rows)
         predict_shards(run, plan, self.threads, work.root, seen)
         self._told("merging", plan.rows)(0)
         results = finish(work, run, out, self.threads, began_at_s, page=self.page)
         self._told("merging", plan.rows)(plan.rows)
         return Prediction(out=out, packed=packed, **vars(results))
+
+    def _import_ahead(self) -> None:
+        """Import what comes later while files are read.
+
+        Where something is not installed, that is said where it is needed.
+        """
+        with contextlib.suppress(InputError, ImportError):
+            preload(str(self.job.inference.engine))
+        if self.page:
+            import_plots()
 
     def _planned(self, work: WorkFolder, run: str) -> tuple[Plan, Packed | None]:
         """The plan, with all input on this machine and in partitions."""
