@@ -75,7 +75,7 @@ def finish(
 
 
 def import_plots() -> None:
-    """Import what draws plots, before it is needed; the engine leaves Python idle meanwhile.
+    """Import what draws plots, before it is needed.
 
     Where it is not installed, that is said when plots are drawn.
     """
@@ -84,7 +84,7 @@ def import_plots() -> None:
 
 
 def _plots(run: RunStore, folder: Path) -> list[Path]:
-    from cosmic.report.paper_figures import write_plots  # matplotlib, which nothing else needs
+    from cosmic.report.paper_figures import write_plots  # Pillow, which nothing else needs
 
     catalogue, metrics = (_path(run.folder.at(n)) for n in ("catalogue.parquet", "metrics.json"))
     return write_plots(catalogue, json.loads(metrics.read_bytes()), folder)
