@@ -11,7 +11,7 @@ from typing import NamedTuple
 from cosmic.contracts.plan import Plan
 from cosmic.contracts.status import State, Status
 from cosmic.errors import CosmicError, TransientError
-from cosmic.report.render import PageRender, with_page
+from cosmic.report.render import MakePage, PageRender, make_page, with_page
 from cosmic.results.catalogue_files import CatalogueWriter
 from cosmic.results.merge import Merged, merge_rows
 from cosmic.results.publish import CatalogueObjects, publish
@@ -38,6 +38,7 @@ def aggregate(
     scratch: Path,
     table_prefix: str = "",
     published: Callable[[], None] = lambda: None,
+    make: MakePage = make_page,
 ) -> RunEnd:
     """Merge a run's shards and write its catalogue, metrics and status, in this order.
 
@@ -53,6 +54,7 @@ def aggregate(
         table_prefix: Where the rows go too, for queries over all runs; empty: nowhere.
         published: Called when the catalogue, the metrics and the status are there, before the page
             is made.
+        make: Makes the page of its document.
 
     Returns:
         The run's status as it is then; new unless another has written it.
@@ -82,7 +84,7 @@ def aggregate(
         seen = (merged.counts, merged.flagged, merged.sky, merged.magnitudes, merged.cutouts)
         page = PageRender(parts.plan, parts.records, metrics, *seen)
         place = task.place("report.html")
-        writer.amend(with_page(status, page, run, scratch, task.ends_at_s, place))
+        writer.amend(with_page(status, page, run, scratch, task.ends_at_s, place, make))
     if state is State.SUCCEEDED:
         _release(run)
     return RunEnd(writer.found or status, written)

@@ -21,7 +21,7 @@ from cosmic.errors import InputError
 from cosmic.model.checkpoint import load_checkpoint
 from cosmic.model.engine import preload
 from cosmic.storage.local_store import LocalStore
-from cosmic.workstation.finish import finish, import_plots
+from cosmic.workstation.finish import finish, import_report
 from cosmic.workstation.job import Given, Inference, Job, run_name
 from cosmic.workstation.plan_here import HERE, limits_here, manifest_here, planned
 from cosmic.workstation.ready import ready_partitions
@@ -178,7 +178,7 @@ class _Call:
         with contextlib.suppress(InputError, ImportError):
             preload(str(self.job.inference.engine))
         if self.page:
-            import_plots()
+            import_report()
 
     def _planned(self, work: WorkFolder, run: str) -> tuple[Plan, Packed | None]:
         """The plan, with all input on this machine and in partitions."""
