@@ -15,8 +15,7 @@ from cosmic.report.chart_svg import inline_svg
 from cosmic.report.density import density_chart
 from cosmic.report.figures import BINNED_BY, binned_chart, n_of_z_chart, residual_chart
 from cosmic.report.histograms import BLOCK_ROWS, bin_redshifts
-from cosmic.report.pdf_plot import pdf_of
-from cosmic.report.png_plot import DOTS_PER_INCH, image_of
+from cosmic.report.pdf_plot import DOTS_PER_INCH, image_of, pdf_of
 from cosmic.report.svg_shapes import picture_of
 
 PNG_LEVEL = 2  # of zlib: level 6 takes three times as long for a few kilobytes less
@@ -65,9 +64,9 @@ def _plots(chunks: list[NDArray[np.float32]], photo_z: dict[str, Any]) -> dict[s
 
 def _write(chart: Chart, stem: Path) -> list[Path]:
     """The chart in both formats, as the page draws it."""
-    picture = picture_of(inline_svg(chart, "plot", "", ""))
+    page = pdf_of(picture_of(inline_svg(chart, "plot", "", "")))
     png, pdf = stem.with_suffix(".png"), stem.with_suffix(".pdf")
     dots = (DOTS_PER_INCH, DOTS_PER_INCH)
-    image_of(picture).save(png, dpi=dots, compress_level=PNG_LEVEL)
-    pdf.write_bytes(pdf_of(picture))
+    image_of(page).save(png, dpi=dots, compress_level=PNG_LEVEL)
+    pdf.write_bytes(page)
     return [png, pdf]
