@@ -96,14 +96,14 @@ def with_page(
     scratch: Path,
     ends_at_s: float,
     place: str,
-    make: MakePage,
+    make: MakePage | None = None,
 ) -> Status:
     """Make and upload the page; all else is in S3 by now and does not depend on it.
 
     Args:
         ends_at_s: When there is no more time for it, seconds since 1970.
         place: Where the user finds it.
-        make: Makes it of its document: `make_page`, or what stands in for it.
+        make: Makes it of its document, in the place of `make_page`.
 
     Returns:
         The status, which lists the page or has a warning that says why there is none.
@@ -115,7 +115,7 @@ def with_page(
     chosen = making.choice.chosen() if left_s > CUTOUTS_S else []
     cutouts = read_cutouts(chosen, making.plan, run.objects, CUTOUTS_S)
     document = making.document(status, cutouts)
-    made = make(document, scratch, ends_at_s - time.time() - RESERVE_S)
+    made = (make or make_page)(document, scratch, ends_at_s - time.time() - RESERVE_S)
     warnings = tuple(w for w in status.warnings if not w.startswith(NO_PAGE))
     if isinstance(made, str):
         return status.model_copy(update={"warnings": (*warnings, f"{NO_PAGE}: {made}")})

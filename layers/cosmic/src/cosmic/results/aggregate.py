@@ -11,7 +11,7 @@ from typing import NamedTuple
 from cosmic.contracts.plan import Plan
 from cosmic.contracts.status import State, Status
 from cosmic.errors import CosmicError, TransientError
-from cosmic.report.render import MakePage, PageRender, make_page, with_page
+from cosmic.report.render import MakePage, PageRender, with_page
 from cosmic.results.catalogue_files import CatalogueWriter
 from cosmic.results.merge import Merged, merge_rows
 from cosmic.results.publish import CatalogueObjects, publish
@@ -38,7 +38,7 @@ def aggregate(
     scratch: Path,
     table_prefix: str = "",
     published: Callable[[], None] = lambda: None,
-    make: MakePage = make_page,
+    make: MakePage | None = None,
 ) -> RunEnd:
     """Merge a run's shards and write its catalogue, metrics and status, in this order.
 
@@ -54,7 +54,7 @@ def aggregate(
         table_prefix: Where the rows go too, for queries over all runs; empty: nowhere.
         published: Called when the catalogue, the metrics and the status are there, before the page
             is made.
-        make: Makes the page of its document.
+        make: Makes the page of its document; None: a process of its own does.
 
     Returns:
         The run's status as it is then; new unless another has written it.
