@@ -29,7 +29,7 @@ SECONDS ?= 60
 # What AWS runs that the pins have wheels for; Python 3.11 there has too old a C library (ADR 20).
 RUNTIMES := 3.12 3.13 3.14
 # Of 18,000 modules these and what they import are compiled: the rest would take over a minute.
-COMPILED := import astropy.table, matplotlib.pyplot, moto.server, openvino, pyarrow.parquet; \
+COMPILED := import astropy.table, PIL.ImageDraw, moto.server, openvino, pyarrow.parquet; \
   from cosmic_cli.program import application; application()
 PIP = $(@D)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check
 INSTALL = $(BIN)/uv pip install --quiet --python $(@D)/bin/python

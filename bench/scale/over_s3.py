@@ -32,7 +32,7 @@ from cosmic.contracts.manifest import parse_manifest
 from cosmic.contracts.plan import Limits, Plan
 from cosmic.data.dataset_index import INDEX_NAME, DatasetIndex, IndexWriter, parse_index
 from cosmic.data.native import write_partition
-from cosmic.planning.start_run import plan_run, survey_input
+from cosmic.planning.plan_run import plan_run, survey_input
 from cosmic.storage.objects import Store
 from cosmic.storage.run_store import RunStore
 

@@ -43,7 +43,8 @@ from cosmic.results.aggregate import aggregate
 from cosmic.results.collective import write_gathered
 from cosmic.results.summarise import summarise
 from cosmic.results.task import AggregateTask
-from cosmic.storage.objects import Store, StoredObject
+from cosmic.storage.interfaces import StoredObject
+from cosmic.storage.objects import Store
 from cosmic.storage.run_store import RunStore
 
 ROWS = (100, 70)

@@ -17,9 +17,10 @@ from cosmic.contracts.location import Location
 from cosmic.contracts.manifest import Data, Model, check_manifest
 from cosmic.contracts.plan import Limits
 from cosmic.planning.inputs import inspect_inputs
-from cosmic.planning.start_run import survey_input
+from cosmic.planning.plan_run import survey_input
+from cosmic.storage.interfaces import StoredObject
 from cosmic.storage.local import FolderStore
-from cosmic.storage.objects import Store, StoredObject
+from cosmic.storage.objects import Store
 
 MODELS = Path(__file__).parents[2] / "models"
 PutPartition = Callable[..., Location]

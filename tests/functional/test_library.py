@@ -28,7 +28,7 @@ from cosmic.costs.world_size import best_world_size
 from cosmic.data.native import write_partition
 from cosmic.data.synth.dataset import Sample, rows
 from cosmic.errors import InputError, InvalidInput
-from cosmic.planning.start_run import by_rows, survey_input
+from cosmic.planning.plan_run import by_rows, survey_input
 from cosmic.storage.local import FolderStore
 from cosmic.storage.objects import Store
 

@@ -27,10 +27,11 @@ from cosmic.data.synth.dataset import Sample, rows
 from cosmic.errors import InvalidInput, Problem
 from cosmic.model.checkpoint import load_checkpoint
 from cosmic.model.engine import Engine
-from cosmic.planning.start_run import plan_run, survey_input
+from cosmic.planning.plan_run import plan_run, survey_input
 from cosmic.ranks.predict import Progress, predict_block
+from cosmic.storage.interfaces import Readable
 from cosmic.storage.local import FolderStore
-from cosmic.storage.objects import Readable, Store
+from cosmic.storage.objects import Store
 
 Columns = dict[str, NDArray[Any]]
 CHECKPOINT = Path(__file__).parents[2] / "models/tiny/astromae-tiny.safetensors"

@@ -438,3 +438,17 @@ def test_columns_are_chosen_as_pack_chooses_them(
 def test_the_shipped_model_is_that_of_the_project() -> None:
     project = TESTS.parent / "models/tiny/astromae-tiny.safetensors"
     assert SHIPPED.read_bytes() == project.read_bytes(), f"copy {project} to {SHIPPED}"
+
+
+def test_a_prediction_needs_neither_boto3_nor_a_plotting_library(
+    files: Path, tmp_path: Path
+) -> None:
+    code = (
+        "import sys; from cosmic_cli.main import run\n"
+        "try: run()\n"
+        "finally: print(sorted({'boto3', 'botocore', 'fmilib.api', 'matplotlib'} & {*sys.modules}))"
+    )
+    command = [sys.executable, "-c", code, "predict", str(files), "--out", str(tmp_path / "z")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+    assert len([*(tmp_path / "z" / "plots").iterdir()]) > 2

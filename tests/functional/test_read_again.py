@@ -20,7 +20,8 @@ from cosmic.errors import CosmicError, InputError, TransientError
 from cosmic.planning.inputs import RunInputs, inspect_inputs
 from cosmic.ranks.environment import RankEnvironment
 from cosmic.storage.etag import ETagCheck
-from cosmic.storage.objects import Store, StoredObject
+from cosmic.storage.interfaces import StoredObject
+from cosmic.storage.objects import Store
 from cosmic.storage.run_store import PART_READS, RunStore
 
 CHECKPOINT = Path(__file__).parents[2] / "models/tiny/astromae-tiny.safetensors"

@@ -22,7 +22,7 @@ from cosmic.costs.workload import of_manifest
 from cosmic.data.synth.dataset import Sample, write_dataset
 from cosmic.errors import InputError
 from cosmic.planning.inputs import RunInputs
-from cosmic.planning.start_run import plan_run, survey_input
+from cosmic.planning.plan_run import plan_run, survey_input
 from cosmic.ranks.environment import RankEnvironment
 from cosmic.ranks.run_rank import run_rank
 from cosmic.ranks.task import RankTask

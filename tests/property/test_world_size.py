@@ -17,7 +17,7 @@ from cosmic.costs.tune import world_sizes
 from cosmic.costs.workload import of_plan
 from cosmic.costs.world_size import USUAL_ROWS_PER_S, alternatives, best_world_size
 from cosmic.planning.inputs import RunInputs
-from cosmic.planning.start_run import plan_run
+from cosmic.planning.plan_run import plan_run
 
 ROW_BYTES = 20_568
 sizes = st.lists(st.integers(0, 20_000), min_size=1, max_size=6)

@@ -13,7 +13,7 @@ from cosmic.planning.capacity import (
     too_much_to_merge,
 )
 from cosmic.planning.inputs import RunInputs
-from cosmic.planning.start_run import plan_run
+from cosmic.planning.plan_run import plan_run
 
 LIMITS = FunctionLimits()
 TERABYTE = (48_700_000, 10_000, 40_000)  # rows, ranks, partitions

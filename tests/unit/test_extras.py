@@ -14,7 +14,7 @@ from cosmic.errors import InputError
 from cosmic.extras import EXTRAS, not_installed
 
 PROJECT = Path(__file__).parents[2] / "layers/cosmic/pyproject.toml"
-NAMES = {"cosmic_local": "cosmic-local", "sklearn": "scikit-learn"}
+NAMES = {"PIL": "pillow", "cosmic_local": "cosmic-local", "sklearn": "scikit-learn"}
 
 
 @pytest.mark.parametrize("package", EXTRAS)

@@ -26,7 +26,7 @@ from cosmic.results.merge import Merged
 from cosmic.results.read_run import RunParts
 from cosmic.results.summarise import Summary, summarise
 from cosmic.results.task import AggregateTask
-from cosmic.storage.objects import Requests
+from cosmic.storage.interfaces import Requests
 from report_support.samples import EPOCH_S, sample_record, sample_redshifts
 
 ROWS, WORLD = 256, 2

@@ -6,12 +6,14 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from cosmic.client.deployment import PREFIX, Deployment
-from cosmic.client.stack import STACK, STATE_DIR
+from cosmic.client.defaults import PREFIX, STACK, STATE_DIR
+
+if TYPE_CHECKING:
+    from cosmic.client.deployment import Deployment
 
 Command = Callable[..., None]
 
@@ -59,6 +61,8 @@ def find_deployment(
     Raises:
         CosmicError: it is not there.
     """
+    from cosmic.client.deployment import Deployment  # with boto3, which takes its time
+
     return Deployment.local(state_dir) if local else Deployment.on_aws(stack, profile, region)
 
 

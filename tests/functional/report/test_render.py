@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cosmic.report.render import make_page
+from cosmic.report.render import make_page, page_here
 from report_support.samples import sample
 
 
@@ -44,3 +44,17 @@ def test_the_page_needs_no_matplotlib() -> None:
     code = "import sys, cosmic.report.page; print({'matplotlib', 'pyarrow'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_the_page_is_the_same_whichever_process_makes_it(tmp_path: Path) -> None:
+    document = sample(3, 300)
+    apart, here = tmp_path / "apart", tmp_path / "here"
+    for folder in (apart, here):
+        folder.mkdir()
+    made = [make_page(document, apart, 120), page_here(document, here, 120)]
+    assert made == [apart / "report.html", here / "report.html"]
+    assert made[0].read_bytes() == made[1].read_bytes()  # type: ignore[union-attr]
+
+
+def test_why_this_process_could_not_make_the_page_is_told(tmp_path: Path) -> None:
+    assert str(page_here(sample(1, 100), tmp_path / "gone", 120)).startswith("FileNotFoundError: ")

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from cosmic.client.deployment import PREFIX, Deployment
+from cosmic.client.defaults import PREFIX
+from cosmic.client.deployment import Deployment
 from cosmic.results import compare as comparing
 from cosmic.results.compare import Compared, read_metrics
 from cosmic_cli.exit_codes import out, show_json

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cosmic.client.stack import STATE_DIR
+from cosmic.client.defaults import STATE_DIR
 from cosmic.errors import InputError
 from cosmic_cli.exit_codes import Exit, out, show_json
 from cosmic_cli.options import AsJson, StateDir

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cosmic.client.deployment import PREFIX, Deployment
+from cosmic.client.defaults import PREFIX
+from cosmic.client.deployment import Deployment
 from cosmic.client.plan import HOW_TO_MEASURE, UNMEASURED, RateSource
 from cosmic.errors import InvalidInput
 from cosmic_cli.exit_codes import Exit, out, show_json

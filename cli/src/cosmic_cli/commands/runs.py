@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cosmic.client.deployment import PREFIX, Deployment
+from cosmic.client.defaults import PREFIX
+from cosmic.client.deployment import Deployment
 from cosmic.client.list_runs import ListedRun
 from cosmic_cli.exit_codes import out, show_json
 from cosmic_cli.options import AsJson, Prefix, on_deployment

@@ -11,8 +11,8 @@ import typer
 
 from cosmic.calibration.measure import Calibration, measure
 from cosmic.calibration.tune import tune as tune_job
+from cosmic.client.defaults import STATE_DIR
 from cosmic.client.manifests import read_file
-from cosmic.client.stack import STATE_DIR
 from cosmic.contracts.engines import Architecture, EngineName, Precision, choose_engine
 from cosmic.costs.card_figures import Runs
 from cosmic.costs.measured import Measured, unlike

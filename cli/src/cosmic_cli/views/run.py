@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from cosmic.client.progress import Progress as RunProgress
-from cosmic.client.snapshots import Snapshot
 from cosmic.contracts.clocks import AWS
 from cosmic.contracts.status import Status
 from cosmic.errors import TransientError
 from cosmic.report.domain_words import domain_words
 from cosmic.report.left_out import left_out, why_no_metrics
 from cosmic_cli.views.tables import pairs_table
+
+if TYPE_CHECKING:
+    from cosmic.client.progress import Progress as RunProgress
+    from cosmic.client.snapshots import Snapshot
 
 
 def show_progress(snapshots: Iterable[Snapshot], console: Console) -> Status:

@@ -22,8 +22,9 @@ from cosmic.contracts.vcpus import MB_PER_VCPU
 from cosmic.costs.whole_plan import whole_plan
 from cosmic.metrics.photo_z import PhotoZ
 from cosmic.results.catalogue_files import CatalogueWriter, row_groups
+from cosmic.storage.interfaces import Readable
 from cosmic.storage.local import FolderStore, LocalOutput
-from cosmic.storage.objects import Readable, Store, s3_client
+from cosmic.storage.objects import Store, s3_client
 from cosmic.workstation.plan_here import (
     HERE,
     limits_here,

@@ -7,12 +7,12 @@ from cosmic.errors import InputError
 # By the name under which a package is imported.
 EXTRAS = {
     "astropy": "pack",
+    "PIL": "report",
     "cosmic_local": "local",
     "cryptography": "inference",
     "fmilib": "inference",
     "h5py": "pack",
     "jinja2": "report",
-    "matplotlib": "report",
     "onnx": "onnxruntime",
     "onnxruntime": "onnxruntime",
     "openvino": "inference",

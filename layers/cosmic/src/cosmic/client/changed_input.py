@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from cosmic.contracts.location import Location
 from cosmic.contracts.plan import Plan, PlannedPartition
 from cosmic.errors import InputError
-from cosmic.storage.objects import Readable
+from cosmic.storage.interfaces import Readable
 
 THREADS = 16
 MOST_SHOWN = 10

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cosmic.client.defaults import PREFIX, STACK, STATE_DIR
 from cosmic.client.list_runs import ListedRun, list_runs
 from cosmic.client.manifests import AnyManifest
 from cosmic.client.run import Run
 from cosmic.client.stack import (
-    STACK,
-    STATE_DIR,
     Stack,
     aws_stack,
     local_stack,
@@ -27,8 +26,6 @@ from cosmic.errors import InputError
 
 if TYPE_CHECKING:
     from cosmic.client.plan import PlannedRun, RateSource
-
-PREFIX = "runs/"
 
 
 @dataclass(frozen=True)

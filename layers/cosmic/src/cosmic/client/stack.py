@@ -13,13 +13,12 @@ from typing import Any, Protocol
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from cosmic.client.defaults import STACK, STATE_DIR
 from cosmic.errors import InputError, TransientError
 from cosmic.extras import not_installed
 from cosmic.storage.aws_errors import as_cosmic_error, translated
 from cosmic.storage.objects import Store
 
-STATE_DIR = Path(".cosmic/local")
-STACK = "cosmic"
 OUTPUTS = ("DataBucketName", "PipelineArn")
 
 

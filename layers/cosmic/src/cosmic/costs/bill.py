@@ -13,7 +13,7 @@ from cosmic.contracts.rank_record import RankRecord
 from cosmic.costs.prices import Price, gb_second, price
 
 if TYPE_CHECKING:
-    from cosmic.storage.objects import Requests
+    from cosmic.storage.interfaces import Requests
 
 TRANSITIONS_OF_A_RUN = 7
 TRANSITIONS_OF_A_RANK = 3

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from cosmic.contracts.contract import Contract
 from cosmic.contracts.engines import EngineName, Precision
-from cosmic.contracts.manifest import Contract
 from cosmic.costs.measured import Measured
 from cosmic.errors import InputError, InvalidInput, Problem
 

@@ -24,7 +24,7 @@ from cosmic.contracts.shard import PIECE_ROWS
 from cosmic.costs.bill import Billed, Line, Usage, counted_lines, transitions
 from cosmic.data.blocks import BLOCK_BYTES
 from cosmic.data.ranges import PART_BYTES, spans
-from cosmic.storage.multipart import PART_BYTES as PART_BYTES_OF_RESULTS
+from cosmic.storage.parts import PART_BYTES as PART_BYTES_OF_RESULTS
 
 READS_PER_RANK = 1  # the plan
 WRITES_PER_RANK = 2  # shard and record

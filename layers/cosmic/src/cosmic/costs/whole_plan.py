@@ -11,8 +11,8 @@ from cosmic.costs.budget import over_budget
 from cosmic.costs.measured import Measured, at_rate
 from cosmic.costs.world_size import best_world_size
 from cosmic.errors import InvalidInput
-from cosmic.planning.start_run import plan_run, survey_input
-from cosmic.storage.objects import Readable
+from cosmic.planning.plan_run import plan_run, survey_input
+from cosmic.storage.interfaces import Readable
 
 
 class WholePlan(NamedTuple):

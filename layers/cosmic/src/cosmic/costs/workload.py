@@ -22,7 +22,7 @@ from cosmic.costs.tune import PARTITION_ROWS
 from cosmic.data.formats import FORMATS, read_header
 from cosmic.errors import InputError, InvalidInput, Problem
 from cosmic.planning.inputs import inspect_inputs
-from cosmic.storage.objects import Store
+from cosmic.storage.interfaces import Readable
 
 ROW_BYTES = 20_568  # of a native partition of 32 x 32 pixels
 
@@ -103,7 +103,7 @@ def _header(path: Path, layout: FormatName) -> Header:
     return header
 
 
-def of_manifest(text: bytes, store: Store, checkpoint: Path) -> Workload:
+def of_manifest(text: bytes, store: Readable, checkpoint: Path) -> Workload:
     """What a manifest names; its model is copied to `checkpoint`.
 
     Raises:

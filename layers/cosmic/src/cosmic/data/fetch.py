@@ -15,7 +15,7 @@ from cosmic.contracts.plan import PlannedPartition
 from cosmic.data.page_memory import page_memory
 from cosmic.data.ranges import BusyClock, Span, spans
 from cosmic.errors import CosmicError, InputError, TransientError
-from cosmic.storage.objects import Readable
+from cosmic.storage.interfaces import Readable
 
 CONNECTIONS = 8
 CHECKSUM_ATTEMPTS = 3

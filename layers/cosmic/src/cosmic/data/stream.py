@@ -22,7 +22,7 @@ from cosmic.data.blocks import AHEAD_BYTES, BLOCK_BYTES
 from cosmic.data.fetch import CONNECTIONS, Fetcher
 from cosmic.data.formats import read_header
 from cosmic.errors import InvalidInput
-from cosmic.storage.objects import Readable
+from cosmic.storage.interfaces import Readable
 
 BLOCKS_AT_ONCE = 2  # so that connections never idle between the end of one and the next
 

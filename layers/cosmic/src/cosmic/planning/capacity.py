@@ -11,7 +11,7 @@ from cosmic.contracts.catalogue_columns import row_dtype
 from cosmic.contracts.hats_costs import hats_s, hats_scratch_mb
 from cosmic.contracts.plan import FunctionLimits
 from cosmic.errors import Problem
-from cosmic.storage.multipart import MAX_PARTS, PART_BYTES
+from cosmic.storage.parts import MAX_PARTS, PART_BYTES
 
 AGGREGATE_S, AGGREGATE_ROW_S, AGGREGATE_RANK_S = 60.0, 6e-6, 0.025
 AGGREGATE_MB, AGGREGATE_RANK_MB, AGGREGATE_PARTITION_MB = 320.0, 0.012, 0.003

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from cosmic.contracts.location import Location
 from cosmic.data.dataset_index import INDEX_NAME, MOST_BYTES, IndexedPartition, parse_index
 from cosmic.errors import InputError
-from cosmic.storage.objects import Readable, StoredObject
+from cosmic.storage.interfaces import Readable, StoredObject
 
 Known = dict[str, IndexedPartition]
 

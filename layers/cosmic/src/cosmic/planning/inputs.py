@@ -33,8 +33,8 @@ from cosmic.planning.pixel_sample import (
     refuses,
 )
 from cosmic.planning.training_images import other_scale, too_small
+from cosmic.storage.interfaces import Readable, StoredObject
 from cosmic.storage.listing import agreed_listing
-from cosmic.storage.objects import Readable, StoredObject
 
 HEADER_READERS = 16
 SHOWN_NAMES = 5

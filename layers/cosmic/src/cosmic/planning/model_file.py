@@ -9,7 +9,7 @@ from cosmic.contracts.location import Location
 from cosmic.data.checkpoint_header import check_start
 from cosmic.errors import InputError, TransientError
 from cosmic.storage.etag import ETagCheck
-from cosmic.storage.objects import Readable, StoredObject
+from cosmic.storage.interfaces import Readable, StoredObject
 
 HASHED_BYTES = 8 << 20  # at a time
 READINGS = 4

@@ -18,7 +18,7 @@ from cosmic.contracts.plan import PlannedPartition
 from cosmic.data.formats import read_header
 from cosmic.data.photometry_check import Comparison, Report, judge, spread
 from cosmic.errors import InvalidInput, Problem
-from cosmic.storage.objects import Readable
+from cosmic.storage.interfaces import Readable
 
 CODE = "pixels-disagree"
 AT_ONCE_BYTES = 1 << 20

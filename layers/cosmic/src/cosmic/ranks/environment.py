@@ -20,7 +20,7 @@ from cosmic.model.baked import baked_checkpoint
 from cosmic.model.checkpoint import Checkpoint, load_checkpoint
 from cosmic.model.engine import Engine, preload
 from cosmic.ranks.session import Messaging
-from cosmic.storage.objects import Writable
+from cosmic.storage.interfaces import Writable
 
 EngineKey = tuple[str, str, str, int]
 BAKED = "model"

@@ -10,7 +10,7 @@ from typing import Self
 
 from cosmic.contracts.rank_record import InvocationPart, RatesPart, WorkPart
 from cosmic.ranks.environment import RankEnvironment
-from cosmic.storage.objects import Requests
+from cosmic.storage.interfaces import Requests
 
 
 @dataclass

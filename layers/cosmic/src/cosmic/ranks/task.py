@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from cosmic.contracts.failure_note import FailureNote
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.plan import PlanPart
-from cosmic.storage.objects import Writable
+from cosmic.storage.interfaces import Writable
 from cosmic.storage.run_store import RunStore
 
 

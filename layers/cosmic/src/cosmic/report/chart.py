@@ -1,7 +1,7 @@
 """What a figure shows, apart from how it is drawn: panels, their axes, and marks in data units.
 
-The page draws it as SVG (`chart_svg`), without matplotlib, whose import alone costs more than a
-page; `paper_plots` draws the same for papers, as PNG and PDF. Colours are names of `palette`.
+The page draws it as SVG (`chart_svg`), and `paper_figures` turns that into PNG and PDF: importing a
+plotting library costs more than all of them do. Colours are names of `palette`.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from cosmic.data.formats import read_header
 from cosmic.errors import CosmicError
 from cosmic.report.cutout import Cutout
 from cosmic.report.cutout_choice import Chosen
-from cosmic.storage.objects import Readable
+from cosmic.storage.interfaces import Readable
 
 SIDE = 48  # pixels around the middle
 MOST_BYTES = 8 << 20  # of a stored image: 5 bands of 640 pixels square

@@ -48,8 +48,8 @@ def shade_limits(most: int) -> Counts:
     """The largest count of each shade: rising, `most` the last; as many as `SHADES` or fewer."""
     if most < 1:
         return np.array([1])
-    limits: Counts = np.unique(np.round(np.geomspace(1, most, len(SHADES))).astype(np.int64))
-    return limits
+    each = np.round(np.geomspace(1, most, len(SHADES))).astype(np.int64)
+    return np.array(sorted(set(each.tolist())))  # np.unique imports numpy.ma, for a tenth of a page
 
 
 def shaded_boxes(x: Floats, y: Floats, counts: Counts, limits: Counts) -> list[Boxes]:

@@ -7,19 +7,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from numpy.typing import NDArray
-from PIL import Image
 
 from cosmic.contracts.arrow_values import values_of
 from cosmic.report.chart import Chart
-from cosmic.report.chart_matplotlib import figure_of, styled
+from cosmic.report.chart_svg import inline_svg
 from cosmic.report.density import density_chart
 from cosmic.report.figures import BINNED_BY, binned_chart, n_of_z_chart, residual_chart
 from cosmic.report.histograms import BLOCK_ROWS, bin_redshifts
+from cosmic.report.pdf_plot import DOTS_PER_INCH, image_of, pdf_of
+from cosmic.report.svg_shapes import picture_of
 
-DOTS_PER_INCH = 300
 PNG_LEVEL = 2  # of zlib: level 6 takes three times as long for a few kilobytes less
 
 
@@ -35,12 +33,11 @@ def write_plots(catalogue: Path, metrics: dict[str, Any], folder: Path) -> list[
         The files: each plot as PNG and PDF; only N(z) if no object has a z_spec.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with styled():
-        return [
-            path
-            for name, chart in _plots(_redshifts(catalogue), metrics["photo_z"]).items()
-            for path in _write(chart, folder / name)
-        ]
+    return [
+        path
+        for name, chart in _plots(_redshifts(catalogue), metrics["photo_z"]).items()
+        for path in _write(chart, folder / name)
+    ]
 
 
 def _redshifts(catalogue: Path) -> list[NDArray[np.float32]]:
@@ -66,20 +63,10 @@ def _plots(chunks: list[NDArray[np.float32]], photo_z: dict[str, Any]) -> dict[s
 
 
 def _write(chart: Chart, stem: Path) -> list[Path]:
-    """The chart in both formats; it is laid out and drawn once for each.
-
-    `savefig` would draw it twice for each: first to lay it out, although the layout is known.
-    """
-    figure = figure_of(chart)
-    figure.set_facecolor("white")
-    figure.set_dpi(DOTS_PER_INCH)
+    """The chart in both formats, as the page draws it."""
+    page = pdf_of(picture_of(inline_svg(chart, "plot", "", "")))
     png, pdf = stem.with_suffix(".png"), stem.with_suffix(".pdf")
-    canvas: Any = FigureCanvasAgg(figure)
-    canvas.draw()
-    dots: Any = (DOTS_PER_INCH, DOTS_PER_INCH)
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
-    image.save(png, dpi=dots, compress_level=PNG_LEVEL)
-    figure.set_layout_engine("none")  # it is laid out now: once more would cost as much again
-    printed: Any = FigureCanvasPdf(figure)
-    printed.print_pdf(pdf)
+    dots = (DOTS_PER_INCH, DOTS_PER_INCH)
+    image_of(page).save(png, dpi=dots, compress_level=PNG_LEVEL)
+    pdf.write_bytes(page)
     return [png, pdf]

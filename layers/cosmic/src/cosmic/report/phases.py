@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from cosmic.contracts.manifest import Contract
+from cosmic.contracts.contract import Contract
 from cosmic.contracts.rank_record import RankRecord
 
 PHASES = ("queued", "cold start", "model", "read wait", "compute", "write", "FMI wait", "closing")

@@ -19,18 +19,19 @@ from cosmic.report.cells import MagnitudeCounts, SkyCounts
 from cosmic.report.cutout import Cutout
 from cosmic.report.cutout_choice import CutoutChoice
 from cosmic.report.cutouts import read_cutouts
-from cosmic.report.document import ReportDocument
+from cosmic.report.document import ReportDocument, parse_document
 from cosmic.report.flagged import FlaggedRows
 from cosmic.report.phases import RankTimes, timeline
 from cosmic.report.redshift_counts import RedshiftCounts
 from cosmic.report.tables import slowest_of
-from cosmic.storage.objects import Readable
+from cosmic.storage.interfaces import Readable
 
 LONGEST_S = 60.0
 SHORTEST_S = 5.0
 RESERVE_S = 20.0
 CUTOUTS_S = 15.0
 NO_PAGE = "report.html could not be made"
+MakePage = Callable[[ReportDocument, Path, float], Path | str]
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def with_page(
     scratch: Path,
     ends_at_s: float,
     place: str,
+    make: MakePage | None = None,
 ) -> Status:
     """Make and upload the page; all else is in S3 by now and does not depend on it.
 
@@ -107,6 +109,7 @@ def with_page(
         objects: Where cutouts are read.
         ends_at_s: When there is no more time for it, seconds since 1970.
         place: Where the user finds it.
+        make: Makes it of its document, in the place of `make_page`.
 
     Returns:
         The status, which lists the page or has a warning that says why there is none; as it was
@@ -119,7 +122,7 @@ def with_page(
     chosen = making.choice.chosen() if left_s > CUTOUTS_S else []
     cutouts = read_cutouts(chosen, making.plan, objects, CUTOUTS_S)
     document = making.document(status, cutouts)
-    made = make_page(document, scratch, ends_at_s - time.time() - RESERVE_S)
+    made = (make or make_page)(document, scratch, ends_at_s - time.time() - RESERVE_S)
     warnings = tuple(w for w in status.warnings if not w.startswith(NO_PAGE))
     if isinstance(made, str):
         return status.model_copy(update={"warnings": (*warnings, f"{NO_PAGE}: {made}")})
@@ -161,6 +164,23 @@ def make_page(document: ReportDocument, scratch: Path, seconds_left: float) -> P
         return f"{type(error).__name__}: {error}"
     if done.returncode:
         return f"its process ended with {done.returncode}: {_last_line(done.stderr)}"
+    return target
+
+
+def page_here(document: ReportDocument, scratch: Path, seconds_left: float) -> Path | str:
+    """As `make_page`, in this process, which spares starting another one.
+
+    For where nobody waits for this process but the page's own reader, and for as long as it takes.
+    """
+    try:
+        from cosmic.report.page import page
+
+        target = scratch / "report.html"
+        # By way of JSON, as the other process gets it: numbers that are none become nothing.
+        known = parse_document(document.model_dump_json().encode())
+        target.write_text(page(known), encoding="utf-8")
+    except Exception as error:  # noqa: BLE001 - whatever it is, the catalogue is there
+        return f"{type(error).__name__}: {error}"
     return target
 
 

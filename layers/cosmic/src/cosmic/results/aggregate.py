@@ -11,7 +11,7 @@ from typing import NamedTuple
 from cosmic.contracts.plan import Plan
 from cosmic.contracts.status import State, Status
 from cosmic.errors import CosmicError, TransientError
-from cosmic.report.render import PageRender, with_page
+from cosmic.report.render import MakePage, PageRender, with_page
 from cosmic.results.catalogue_files import CatalogueWriter
 from cosmic.results.hats.of_run import with_hats
 from cosmic.results.merge import Merged, merge_rows
@@ -20,8 +20,8 @@ from cosmic.results.read_run import RunParts, read_rows, read_run
 from cosmic.results.summarise import Summary, likely_to_fail, provenance, summarise
 from cosmic.results.table import IN_TABLE, place_in_table, write_table_rows
 from cosmic.results.task import AggregateTask
+from cosmic.storage.interfaces import Requests, Writable
 from cosmic.storage.object_file import ObjectFile
-from cosmic.storage.objects import Requests, Writable
 from cosmic.storage.run_store import RunStore
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ def aggregate(
     scratch: Path,
     table_prefix: str = "",
     published: Callable[[], None] = lambda: None,
+    make: MakePage | None = None,
 ) -> RunEnd:
     """Merge a run's shards and write its catalogue, metrics and status, in this order.
 
@@ -55,6 +56,7 @@ def aggregate(
         table_prefix: Where the rows go too, for queries over all runs; empty: nowhere.
         published: Called when the catalogue, the metrics and this call's status are there, before
             the page is made; not where another's status stands.
+        make: Makes the page of its document; None: a process of its own does.
 
     Returns:
         The run's status as it is then; new unless another has written it.
@@ -92,7 +94,7 @@ def aggregate(
             return run.write_report(page, tag, lambda: writer.stands)
 
         place = task.place("report.html")
-        writer.amend(with_page(status, page, put, store, scratch, task.ends_at_s, place))
+        writer.amend(with_page(status, page, put, store, scratch, task.ends_at_s, place, make))
     if state is State.SUCCEEDED:
         _release(run)
     return RunEnd(writer.found or status, new=True)

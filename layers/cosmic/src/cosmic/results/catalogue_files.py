@@ -14,7 +14,7 @@ from cosmic.contracts.catalogue_schema import FEW_VALUES, schema_of, table_of
 from cosmic.contracts.flags import MEANINGS, Flag
 from cosmic.results.fits_table import FitsTable
 from cosmic.results.parquet_stream import ParquetStream
-from cosmic.storage.objects import Output
+from cosmic.storage.interfaces import Output
 
 ROW_GROUP_ROWS = 65_536
 

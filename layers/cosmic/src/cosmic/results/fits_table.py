@@ -15,7 +15,7 @@ from cosmic.contracts.arrow_values import values_of
 from cosmic.contracts.bands import Bands
 from cosmic.contracts.catalogue_columns import ColumnInfo, columns_of, row_dtype
 from cosmic.contracts.flags import MEANINGS, Flag
-from cosmic.storage.objects import Output
+from cosmic.storage.interfaces import Output
 
 FITS_EXTENSION = "CATALOGUE"
 BLOCK_BYTES = 2880

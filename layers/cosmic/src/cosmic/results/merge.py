@@ -32,7 +32,7 @@ from cosmic.report.flagged import FlaggedRows
 from cosmic.report.redshift_counts import RedshiftCounts
 from cosmic.results.catalogue_files import CatalogueWriter, row_groups
 from cosmic.results.collective import CollectiveRecord
-from cosmic.storage.objects import Readable
+from cosmic.storage.interfaces import Readable
 
 AHEAD_SHARDS = 4
 AHEAD_ROWS = 131_072

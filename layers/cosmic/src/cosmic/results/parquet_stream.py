@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cosmic.results.parquet_footer import Footer, put_together, taken_apart
-from cosmic.storage.objects import Output
+from cosmic.storage.interfaces import Output
 
 GROUPS = 64  # of a writer
 MAGIC = b"PAR1"

@@ -20,7 +20,7 @@ from cosmic.results.merge import Merged
 from cosmic.results.rank_numbers import RankNumbers, numbers_of
 from cosmic.results.read_run import RunParts
 from cosmic.results.task import AggregateTask
-from cosmic.storage.objects import Requests
+from cosmic.storage.interfaces import Requests
 
 NO_PREDICTION = "have no prediction"
 NO_RECORD = "wrote all rows and no record"

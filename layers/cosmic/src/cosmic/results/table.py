@@ -18,8 +18,8 @@ from cosmic.contracts.catalogue_schema import SCHEMA as CATALOGUE
 from cosmic.contracts.location import Location
 from cosmic.contracts.plan import Plan
 from cosmic.contracts.status import State
+from cosmic.storage.interfaces import Output
 from cosmic.storage.object_file import ObjectFile
-from cosmic.storage.objects import Output
 
 IN_TABLE = (State.SUCCEEDED, State.PARTIAL)
 SCHEMA = pa.schema(

@@ -13,7 +13,7 @@ from cosmic.contracts.location import Location
 from cosmic.errors import TransientError
 
 if TYPE_CHECKING:
-    from cosmic.storage.objects import Readable, StoredObject
+    from cosmic.storage.interfaces import Readable, StoredObject
 
 LISTINGS = 5
 

@@ -11,7 +11,7 @@ from typing import Self
 from cosmic.contracts.contract import RequestPayer
 from cosmic.contracts.location import Location
 from cosmic.errors import InputError
-from cosmic.storage.objects import StoredObject
+from cosmic.storage.interfaces import StoredObject
 
 
 class FolderStore:

@@ -13,9 +13,9 @@ from threading import Lock
 from typing import Any
 
 from cosmic.contracts.location import Location
+from cosmic.storage.interfaces import Requests
 from cosmic.storage.json_text import listed
 from cosmic.storage.local import FolderStore, LocalOutput
-from cosmic.storage.objects import Requests
 
 
 class LocalStore(FolderStore):

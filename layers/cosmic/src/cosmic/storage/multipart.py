@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from cosmic.contracts.location import Location
 from cosmic.storage.aws_errors import translated
+from cosmic.storage.parts import PART_BYTES
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
     from types_boto3_s3.type_defs import CompletedPartTypeDef
-
-PART_BYTES = 5 << 20  # the least that S3 takes
-MAX_PARTS = 10_000
 
 
 class _Type(TypedDict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 from cosmic.contracts.location import Location
-from cosmic.storage.objects import Readable
+from cosmic.storage.interfaces import Readable
 
 
 class ObjectFile(io.RawIOBase):

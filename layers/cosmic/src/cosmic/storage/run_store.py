@@ -26,7 +26,7 @@ from cosmic.contracts.status import State, Status
 from cosmic.errors import InputError, TransientError
 from cosmic.storage.abreast import abreast
 from cosmic.storage.damaged import DELETE, RESUME, damaged, parsed
-from cosmic.storage.objects import JSON, ResultWriter, Writable
+from cosmic.storage.interfaces import JSON, ResultWriter, Writable
 from cosmic.storage.status_writer import StatusWriter, current_status
 
 PART_READS = 3

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
 from cosmic.contracts.status import State, Status, parse_status
-from cosmic.storage.objects import Writable
+from cosmic.storage.interfaces import Writable
 
 BY_INIT = (State.RUNNING, State.REJECTED)
 

@@ -14,6 +14,7 @@ from typing import Any
 from cosmic.contracts.location import Location
 from cosmic.contracts.status import Status
 from cosmic.contracts.vcpus import MB_PER_VCPU
+from cosmic.report.render import page_here
 from cosmic.results.aggregate import aggregate
 from cosmic.results.task import AggregateTask
 from cosmic.storage.run_store import RunStore
@@ -59,11 +60,13 @@ def finish(
     with TemporaryDirectory(dir=work.root) as scratch, ThreadPoolExecutor(1, "plots") as aside:
 
         def published() -> None:
-            """Draw plots while the page is made, by another process."""
+            """Draw plots while the page is made."""
             if page:
                 plots.append(aside.submit(_plots, run, work.root / PLOTS))
 
-        status = aggregate(task, run.objects, Path(scratch), published=published).status
+        place = Path(scratch)
+        end = aggregate(task, run.objects, place, published=published, make=page_here)
+        status = end.status
     drawn = [path for each in plots for path in each.result()]
     made = {name: _path(run.folder.at(name)) for name in status.outputs}
     return Results(
@@ -74,17 +77,18 @@ def finish(
     )
 
 
-def import_plots() -> None:
-    """Import what draws plots, before it is needed; the engine leaves Python idle meanwhile.
+def import_report() -> None:
+    """Import what makes the page and the plots, before it is needed.
 
     Where it is not installed, that is said when plots are drawn.
     """
     with contextlib.suppress(ImportError):
+        import cosmic.report.page
         import cosmic.report.paper_figures  # noqa: F401
 
 
 def _plots(run: RunStore, folder: Path) -> list[Path]:
-    from cosmic.report.paper_figures import write_plots  # matplotlib, which nothing else needs
+    from cosmic.report.paper_figures import write_plots  # Pillow, which nothing else needs
 
     catalogue, metrics = (_path(run.folder.at(n)) for n in ("catalogue.parquet", "metrics.json"))
     return write_plots(catalogue, json.loads(metrics.read_bytes()), folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,9 +20,9 @@ from cosmic.data.pack.choices import Choices
 from cosmic.data.pack.pack import Packed
 from cosmic.errors import InputError, InvalidInput
 from cosmic.model.checkpoint import load_checkpoint
+from cosmic.model.engine import preload
 from cosmic.storage.local_store import LocalStore
-from cosmic.storage.objects import Store, s3_client
-from cosmic.workstation.finish import finish, import_plots
+from cosmic.workstation.finish import finish, import_report
 from cosmic.workstation.job import Given, Inference, Job, run_name
 from cosmic.workstation.own_words import OwnWords
 from cosmic.workstation.plan_here import HERE, limits_here, manifest_here
@@ -34,6 +35,8 @@ from cosmic.workstation.work_folder import WorkFolder, begun, work_folder
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
+
+    from cosmic.storage.objects import Store
 
 NAME = ".cosmic-predict"
 
@@ -107,7 +110,7 @@ def predict(
         InputError: `out` already holds results, or a file, the model or the engine can't be used.
         TransientError: S3 failed; the same call continues.
     """
-    store = cache(lambda: Store(client or s3_client()))
+    store = cache(lambda: _opened(client))
     given = [files] if isinstance(files, Path | str) else files
     named = file_here(Path(model))
     checkpoint = load_checkpoint(Path(model))
@@ -124,6 +127,13 @@ def predict(
         _check_out(Path(out), root)
     with work_folder(root, restart=restart) as work:
         return call.made_in(work, Path(out))
+
+
+def _opened(client: S3Client | None) -> Store:
+    """S3, which not every call needs; boto3 takes its time."""
+    from cosmic.storage.objects import Store, s3_client
+
+    return Store(client or s3_client())
 
 
 def _check_out(out: Path, root: Path) -> None:
@@ -149,19 +159,28 @@ class _Call:
         document = self.job.document()
         run = work.run(run_name(document))
         began_at_s = begun(work, document)
+        Thread(target=self._import_ahead, name="imports").start()
         packed = None
         if not work.planned:
             plan, packed = self._planned(work, run.folder.run)
             run.plan_once(plan)
         plan = run.plan()
-        if self.page:
-            Thread(target=import_plots, name="import plots").start()
         seen = self._told("predicting", plan.rows)
         predict_shards(run, plan, self.threads, work.root, seen)
         self._told("merging", plan.rows)(0)
         results = finish(work, run, out, self.threads, began_at_s, page=self.page)
         self._told("merging", plan.rows)(plan.rows)
         return Prediction(out=out, packed=packed, **vars(results))
+
+    def _import_ahead(self) -> None:
+        """Import what comes later while files are read.
+
+        Where something is not installed, that is said where it is needed.
+        """
+        with contextlib.suppress(InputError, ImportError):
+            preload(str(self.job.inference.engine))
+        if self.page:
+            import_report()
 
     def _planned(self, work: WorkFolder, run: str) -> tuple[Plan, Packed | None]:
         """The plan, with all input on this machine and in partitions."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cosmic.contracts.bands import Bands
 from cosmic.contracts.columns import Header
@@ -13,12 +14,14 @@ from cosmic.data.formats import FORMATS, read_header
 from cosmic.data.pack.choices import Choices
 from cosmic.data.pack.pack import Packed, pack
 from cosmic.errors import InputError
-from cosmic.storage.objects import Store
 from cosmic.workstation.job import Given
 from cosmic.workstation.plan_here import partition_files
 from cosmic.workstation.sources import download
 from cosmic.workstation.step import Step
 from cosmic.workstation.work_folder import WorkFolder
+
+if TYPE_CHECKING:
+    from cosmic.storage.objects import Store
 
 PARTITION_BYTES = 25 << 20
 

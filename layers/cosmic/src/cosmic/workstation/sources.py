@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from cosmic.contracts.location import Location, parse_uri
 from cosmic.contracts.numbered_sets import natural_order
 from cosmic.data.pack.opening import READERS, files_of, ignored_in, is_read, suffix_of
 from cosmic.errors import InputError, InvalidInput, Problem
 from cosmic.storage.listing import agreed_listing
-from cosmic.storage.objects import Store
+
+if TYPE_CHECKING:
+    from cosmic.storage.objects import Store
 
 S3 = "s3://"
 AT_ONCE = 4

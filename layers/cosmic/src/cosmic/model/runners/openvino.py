@@ -16,6 +16,7 @@ from cosmic.model.runners.openvino_import import openvino, opset
 from cosmic.model.runners.openvino_kept import keep, kept, place
 
 PRECISIONS = {"float32": "f32", "bf16": "bf16"}
+HUGE = np.full(1, 1e38, np.float32)
 
 
 class OpenVinoRunner:
@@ -159,9 +160,14 @@ class _OpenVino(Operations):
         }[name](x)
 
     def _asinh(self, x: Node) -> Node:
-        """From vectorised parts, as the reference does it."""
+        """From vectorised parts, as the reference does it.
+
+        The library computes a sign one number at a time; a huge multiple cut to -1 and 1 is the
+        same for all but numbers so small that their asinh is 0.
+        """
         root = opset.sqrt(opset.add(opset.multiply(x, x), self.constant(np.ones(1, np.float32))))
-        return opset.multiply(opset.sign(x), opset.log(opset.add(opset.abs(x), root)))
+        sign = opset.clamp(opset.multiply(x, self.constant(HUGE)), -1.0, 1.0)
+        return opset.multiply(sign, opset.log(opset.add(opset.abs(x), root)))
 
     def add(self, a: Node, b: Node) -> Node:
         return opset.add(a, b)

@@ -26,7 +26,7 @@ from cosmic.results.hats.properties import (
     collection_properties,
 )
 from cosmic.results.hats.sky_rows import SkyCount
-from cosmic.storage.objects import Writable
+from cosmic.storage.interfaces import Writable
 
 COLLECTION = "collection.properties"
 DATASET = "dataset/"

@@ -18,9 +18,10 @@ from cosmic.errors import InputError
 from cosmic.results.hats.collection import CollectionWriter
 from cosmic.results.hats.healpix import TILE_ORDER
 from cosmic.results.hats.sky_rows import SkyCount, SkyRows, bytes_of
+from cosmic.storage.interfaces import Writable
 from cosmic.storage.local_store import LocalStore
 from cosmic.storage.object_file import ObjectFile
-from cosmic.storage.objects import Store, Writable, s3_client
+from cosmic.storage.objects import Store, s3_client
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

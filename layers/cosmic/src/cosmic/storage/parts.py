@@ -1,0 +1,6 @@
+"""In which parts a result goes to S3 while it is written; apart from what sends them, and boto3."""
+
+from __future__ import annotations
+
+PART_BYTES = 5 << 20  # the least that S3 takes
+MAX_PARTS = 10_000
