@@ -23,7 +23,6 @@ from cosmic.ranks.task import RankTask
 from cosmic.storage.clients import aws_client
 from cosmic.storage.objects import Store, s3_client
 from cosmic.storage.scratch import sweep
-from fmilib import connect  # noqa: F401 - all of fmilib, before there is a rank that waits for it
 
 logger = Logger(service="infer")
 metrics = Metrics(service="infer")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -395,7 +396,7 @@ def test_ctrl_c_leaves_the_run_alone_and_says_how_to_cancel_it(lab: Lab) -> None
         out, err = submit.communicate(timeout=30)
     assert (submit.returncode, out) == (130, "")
     error = json.loads(err.splitlines()[-1])["error"]
-    run = error["message"].split()[3].rstrip(",")
+    (run,) = re.findall(r"lab-[0-9a-f]{12}", error["message"])
     assert error["code"] == "interrupted"
     assert f"cosmic cancel {run} --local --state-dir state" in error["hint"]
     assert lab.status(run).state is State.RUNNING

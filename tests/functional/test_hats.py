@@ -145,7 +145,7 @@ def test_what_cannot_be_is_refused_with_the_reason(
         write_hats(dense, out, tile_rows=8)
     with pytest.raises(InputError, match="is no Parquet catalogue"):
         write_hats(catalogue.with_suffix(".fits"), out)
-    with pytest.raises(InputError, match="is no file"):
+    with pytest.raises(InputError, match="is not a file"):
         write_hats(tmp_path / "none.parquet", out)
     broken = tmp_path / "broken.parquet"
     data = bytearray(catalogue.read_bytes())

@@ -36,5 +36,5 @@ def test_it_reads_what_a_file_reads(store: LocalStore) -> None:
 def test_an_object_that_has_changed_is_refused(store: LocalStore) -> None:
     file = ObjectFile(store, AT)
     store.put(AT, DATA + DATA)
-    with pytest.raises(InputError, match="another file now"):
+    with pytest.raises(InputError, match="replaced by another file"):
         file.read(1)

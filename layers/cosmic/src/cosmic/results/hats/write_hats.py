@@ -21,7 +21,6 @@ from cosmic.results.hats.sky_rows import SkyCount, SkyRows, bytes_of
 from cosmic.storage.interfaces import Writable
 from cosmic.storage.local_store import LocalStore
 from cosmic.storage.object_file import ObjectFile
-from cosmic.storage.objects import Store, s3_client
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -92,6 +91,8 @@ class Place(NamedTuple):
     def named(cls, name: Path | str, client: S3Client | None = None) -> Self:
         """A place here, or at `s3://bucket/key`."""
         if str(name).startswith("s3://"):
+            from cosmic.storage.objects import Store, s3_client  # boto3 is for S3 alone
+
             return cls(Store(client or s3_client()), parse_uri(str(name)), str(name))
         path = Path(name).absolute()
         return cls(LocalStore({HERE: path.parent}), Location(HERE, path.name), str(name))
