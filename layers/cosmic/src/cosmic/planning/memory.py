@@ -17,7 +17,7 @@ class Needs(NamedTuple):
     batch_copies: int
 
 
-MEASURED = Needs(runtime_mb=216, model_copies=2, batch_copies=12)  # OpenVINO, see performance.md
+MEASURED = Needs(runtime_mb=192, model_copies=2, batch_copies=12)  # OpenVINO, see performance.md
 GENEROUS = Needs(runtime_mb=450, model_copies=3, batch_copies=40)  # torch's, good for all others
 
 
