@@ -150,11 +150,7 @@ def make_page(document: ReportDocument, scratch: Path, seconds_left: float) -> P
     try:
         done = subprocess.run(
             [sys.executable, "-m", "cosmic.report", str(source), str(target)],
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
-                "MPLCONFIGDIR": str(scratch),
-            },
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
             capture_output=True,
             text=True,
             timeout=min(seconds_left, LONGEST_S),

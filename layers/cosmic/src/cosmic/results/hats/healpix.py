@@ -19,10 +19,8 @@ TILE_ORDER = 9  # the finest that a tile has: a pixel is 47 square arcmin large
 FACES = 12
 SIDE = 1 << ORDER
 LAST = SIDE - 1
-NORTH_CAP, SOUTH_CAP = (
-    2 / 3 - 1e-14,
-    -2 / 3,
-)  # sin(dec); next to the northern one, belts are rounded
+NORTH_CAP = 2 / 3 - 1e-14  # sin(dec); next to it, belts are rounded
+SOUTH_CAP = -2 / 3
 SPREAD = (  # each step moves the upper half of what is together, until all bits are two apart
     (16, 0x0000FFFF0000FFFF),
     (8, 0x00FF00FF00FF00FF),
