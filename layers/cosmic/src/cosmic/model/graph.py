@@ -218,21 +218,21 @@ class _AstroMAE:
     def inception(self, pixels: Node) -> Node:
         ops, c, w = self.ops, self.c, self.w
         name = INCEPTION
-        x = ops.convolution(pixels, w[name + "0.weight"], w[name + "0.bias"])
-        x = ops.average_pool(x)
+        x = ops.average_pool(pixels)
+        x = ops.convolution(x, w[name + "0.weight"], w[name + "0.bias"])
         for i, place in enumerate(c.inception_places):
-            x = self.inception_module(x, f"{name}{place}.", three_paths=i == len(c.inception) - 1)
-            x = ops.average_pool(x) if c.pooled_after[i] else x
+            paths = self.paths(x, f"{name}{place}.", three_paths=i == len(c.inception) - 1)
+            x = ops.concat([ops.average_pool(path) for path in paths] if c.pooled_after[i] else paths, 1)
         width = w[f"{name}{self.inception_end}.weight"].shape[1]
         return self.dense(ops.reshape(x, (self.rows, width)), name, (self.inception_end,))
 
-    def inception_module(self, x: Node, name: str, *, three_paths: bool) -> Node:
+    def paths(self, x: Node, name: str, *, three_paths: bool) -> list[Node]:
         paths = [self.conv_block(x, name + "branch1")]
         for branch in ("branch2",) if three_paths else ("branch2", "branch3"):
             inner = self.conv_block(x, f"{name}{branch}.0")
             paths.append(self.conv_block(inner, f"{name}{branch}.1"))
         paths.append(self.conv_block(self.ops.max_pool(x), name + "branch4.1"))
-        return self.ops.concat(paths, 1)
+        return paths
 
     def conv_block(self, x: Node, name: str) -> Node:
         weight, bias = self.folded(name + ".conv", name + ".bn")
