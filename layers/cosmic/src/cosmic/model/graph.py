@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ INCEPTION = "inception_model.vis_inception."
 
 Array = NDArray[np.float32]
 Values = NDArray[np.floating[Any]]  # become float32 in a graph
+Affine = tuple[Values, Values]  # weight and bias
 Node = Any  # a value in a library's graph
 
 
@@ -217,26 +218,52 @@ class _AstroMAE:
 
     def inception(self, pixels: Node) -> Node:
         ops, c, w = self.ops, self.c, self.w
-        name = INCEPTION
-        x = ops.average_pool(pixels)
-        x = ops.convolution(x, w[name + "0.weight"], w[name + "0.bias"])
+        name, last = INCEPTION, len(c.inception) - 1
+        stem = w[name + "0.weight"], w[name + "0.bias"]
+        bands = self.halved(pixels)
+        x = ops.convolution(bands, *stem)
         for i, place in enumerate(c.inception_places):
-            paths = self.paths(x, f"{name}{place}.", three_paths=i == len(c.inception) - 1)
-            x = ops.concat([ops.average_pool(path) for path in paths] if c.pooled_after[i] else paths, 1)
+            direct = self.entries(bands, stem) if i == 0 else self.entries(x)
+            paths = self.paths(x, direct, f"{name}{place}.", three_paths=i == last)
+            paths = [ops.average_pool(path) for path in paths] if c.pooled_after[i] else paths
+            x = ops.concat(paths, 1)
         width = w[f"{name}{self.inception_end}.weight"].shape[1]
         return self.dense(ops.reshape(x, (self.rows, width)), name, (self.inception_end,))
 
-    def paths(self, x: Node, name: str, *, three_paths: bool) -> list[Node]:
-        paths = [self.conv_block(x, name + "branch1")]
+    def halved(self, pixels: Node) -> Node:
+        """Mean of 2x2 pixels, as a product: libraries pool few channels slowly."""
+        ops, c = self.ops, self.c
+        side, n = c.image_size, self.rows
+        rows = ops.reshape(pixels, (n * c.bands * side // 2, 2 * side))
+        columns = np.arange(2 * side) % side // 2
+        weight = np.equal.outer(np.arange(side // 2), columns) * np.float32(0.25)
+        pooled = ops.linear(rows, weight, np.zeros(side // 2, np.float32))
+        return ops.reshape(pooled, (n, c.bands, side // 2, side // 2))
+
+    def entries(self, x: Node, stem: Affine | None = None) -> Callable[[str], Node]:
+        """What makes a module's first layer of a path, by the layer's name."""
+
+        def entry(name: str) -> Node:
+            weight, bias = self.folded(name + ".conv", name + ".bn")
+            if stem is not None:
+                inner, shift = stem
+                bias = bias + weight[:, :, 0, 0] @ shift
+                weight = np.einsum("oiyx,ibyx->obyx", weight, inner)
+            return self.ops.unary("relu", self.ops.convolution(x, weight, bias))
+
+        return entry
+
+    def paths(
+        self, x: Node, direct: Callable[[str], Node], name: str, *, three_paths: bool
+    ) -> list[Node]:
+        paths = [direct(name + "branch1")]
         for branch in ("branch2",) if three_paths else ("branch2", "branch3"):
-            inner = self.conv_block(x, f"{name}{branch}.0")
-            paths.append(self.conv_block(inner, f"{name}{branch}.1"))
+            paths.append(self.conv_block(direct(f"{name}{branch}.0"), f"{name}{branch}.1"))
         paths.append(self.conv_block(self.ops.max_pool(x), name + "branch4.1"))
         return paths
 
     def conv_block(self, x: Node, name: str) -> Node:
-        weight, bias = self.folded(name + ".conv", name + ".bn")
-        return self.ops.unary("relu", self.ops.convolution(x, weight, bias))
+        return self.entries(x)(name)
 
     def magnitudes(self, mag: Node) -> Node:
         ops, w = self.ops, self.w
