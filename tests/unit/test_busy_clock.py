@@ -1,0 +1,27 @@
+"""Time that several threads are busy counts once."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+
+from cosmic.data.busy_clock import BusyClock, BusyTime
+
+
+def test_each_moment_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    wall, cpu = [0.0], [100.0]
+    monkeypatch.setattr("cosmic.data.busy_clock.time.monotonic", lambda: wall[0])
+    monkeypatch.setattr("cosmic.data.busy_clock.time.process_time", lambda: cpu[0])
+    clock = BusyClock()
+    with clock.running():
+        wall[0], cpu[0] = 1, 102
+        with clock.running():
+            wall[0], cpu[0] = 3, 105
+            assert clock.total == BusyTime(3, 5)
+        wall[0], cpu[0] = 4, 106
+    wall[0], cpu[0] = 10, 110
+    with suppress(KeyError), clock.running():
+        wall[0], cpu[0] = 12, 111
+        raise KeyError
+    assert clock.total == BusyTime(6, 7)
