@@ -25,3 +25,17 @@ def test_each_moment_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
         wall[0], cpu[0] = 12, 111
         raise KeyError
     assert clock.total == BusyTime(6, 7)
+
+
+def test_half_of_those_that_can_be_busy_count_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("cosmic.data.busy_clock.time.monotonic", lambda: now[0])
+    clock = BusyClock(at_once=2)
+    with clock.running():
+        now[0] = 2
+        with clock.running():
+            now[0] = 5
+            with clock.running():  # waits for one of the two
+                now[0] = 6
+    now[0] = 10
+    assert clock.total.wall_s == 2 / 2 + 3 + 1

@@ -17,39 +17,46 @@ class BusyTime(NamedTuple):
 
 
 class BusyClock:
-    """The time in which at least one of several threads was busy, each moment counted once."""
+    """The time in which several threads were busy, each moment counted once.
 
-    def __init__(self) -> None:
+    A moment in which only some of those were busy that can be counts as that share of it.
+
+    Args:
+        at_once: How many can be busy at the same time; more of them wait for each other.
+    """
+
+    def __init__(self, at_once: int = 1) -> None:
         self._lock = Lock()
-        self._busy = 0
-        self._began, self._total = BusyTime(0.0, 0.0), BusyTime(0.0, 0.0)
+        self._at_once, self._busy = at_once, 0
+        self._seen, self._total = _now(), BusyTime(0.0, 0.0)
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Busy while inside."""
         with self._lock:
-            if self._busy == 0:
-                self._began = _now()
+            self._count()
             self._busy += 1
         try:
             yield
         finally:
             with self._lock:
+                self._count()
                 self._busy -= 1
-                if self._busy == 0:
-                    self._total = self._up_to(_now())
 
     @property
     def total(self) -> BusyTime:
-        """What has been counted so far."""
+        """What has been counted so far; the processor's time is that while any was busy."""
         with self._lock:
-            return self._up_to(_now()) if self._busy else self._total
+            self._count()
+            return self._total
 
-    def _up_to(self, now: BusyTime) -> BusyTime:
-        wall_s, cpu_s = self._total
-        return BusyTime(
-            wall_s + now.wall_s - self._began.wall_s, cpu_s + now.cpu_s - self._began.cpu_s
-        )
+    def _count(self) -> None:
+        before, self._seen = self._seen, _now()
+        if self._busy:
+            share = min(self._busy, self._at_once) / self._at_once
+            wall_s = self._total.wall_s + share * (self._seen.wall_s - before.wall_s)
+            cpu_s = self._total.cpu_s + self._seen.cpu_s - before.cpu_s
+            self._total = BusyTime(wall_s, cpu_s)
 
 
 def _now() -> BusyTime:

@@ -192,7 +192,7 @@ class Engine:
         filled = image if finite.all() else np.where(finite, image, 0.0)
         z = self._run(filled, np.where(known, mag, self._neutral))
         blank = _blank(filled)
-        incomplete: NDArray[np.bool_] = blank.any(axis=1) | ~finite.all(axis=(1, 2, 3))
+        incomplete = np.logical_or(blank.any(axis=1), ~finite.all(axis=(1, 2, 3)))
         where = None if self.domain is None else self.domain.place(np.where(known, mag, np.nan))
         return self._flagged(z, known, blank, incomplete, where)
 

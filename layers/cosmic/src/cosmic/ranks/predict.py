@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,11 @@ from cosmic.ranks.prediction_block import PredictionBlock
 
 @dataclass
 class Progress:
-    """What a rank has counted so far."""
+    """What a rank has counted so far.
+
+    Attributes:
+        computing: When the streams of the engine were busy.
+    """
 
     statistics: Statistics = field(default_factory=Statistics.none)
     rows: int = 0
@@ -36,6 +40,11 @@ class Progress:
     computing: BusyClock = field(default_factory=BusyClock)
     began: float = field(default_factory=time.monotonic)
     ended: float | None = None
+
+    @classmethod
+    def of(cls, engine: Engine) -> Self:
+        """Nothing so far, of what an engine computes."""
+        return cls(computing=BusyClock(engine.streams))
 
     @property
     def batch_s(self) -> float:

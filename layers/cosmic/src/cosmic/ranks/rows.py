@@ -52,10 +52,11 @@ class Work:
     stop_by: float
     check_pixels: bool = False
     tolerant: bool = True
-    progress: Progress = field(default_factory=Progress)
+    progress: Progress = field(init=False)
     seen: Callable[[int], None] = lambda rows: None
 
     def __post_init__(self) -> None:
+        self.progress = Progress.of(self.engine)
         self._donor = Donor(self.channel, self.reader.partitions)
 
     def facts(self) -> WorkPart:

@@ -60,7 +60,7 @@ class Helper:
         self._offered: set[int] = set()
         self._turns = self._until_it_fails()
         self.reader = reader
-        self.progress = Progress()
+        self.progress = Progress.of(engine)
         self.rows_taken = 0
         self.helped_s = 0.0
 
