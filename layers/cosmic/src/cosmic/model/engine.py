@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, fields
 from queue import SimpleQueue
-from threading import BoundedSemaphore
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -129,9 +128,8 @@ class Engine:
         self._neutral = checkpoint.state["normalise.mag_neutral"].copy()
         self._runner = _library(self.name)(checkpoint, batch_size, threads, precision)
         self.streams = self._runner.streams
-        self._computing = BoundedSemaphore(self.streams)
         self._inputs: SimpleQueue[tuple[Array, Array]] = SimpleQueue()
-        for _ in range(self.streams + 1):  # one more is filled, or its results are looked at
+        for _ in range(self.streams):
             image = _aligned(batch_size, c.bands, c.image_size, c.image_size)
             self._inputs.put((image, _aligned(batch_size, c.bands)))
 
@@ -163,7 +161,7 @@ class Engine:
         Returns:
             What `work` returned, in the order of the items; its errors come where that would.
         """
-        return abreast(work, items, self.streams + 1, 2 * self.streams)
+        return abreast(work, items, self.streams, 2 * self.streams)
 
     def predict(self, image: Pixels, mag: Magnitudes) -> Predictions:
         """Predict one batch.
@@ -214,11 +212,10 @@ class Engine:
     def _run(self, image: Pixels, mag: Magnitudes) -> Array:
         """The bare model. A kernel may choose another order of summation for another alignment, so
         what does not lie as the library's own memory does is copied to where it does."""
-        given = self._inputs.get()
+        given = self._inputs.get()  # when a stream is free
         try:
             filled = [_filled(own, values) for own, values in zip(given, (image, mag), strict=True)]
-            with self._computing:
-                return self._runner.run(*filled)[: len(image)]
+            return self._runner.run(*filled)[: len(image)]
         finally:
             self._inputs.put(given)
 
