@@ -87,9 +87,8 @@ class Engine:
     don't depend on who computes them.
 
     OpenVINO and ONNX Runtime compute a batch in one thread, and as many batches at the same time as
-    there are threads: layers of this size are too small to be shared out, so two threads in one
-    batch cost a fifth to a half of what they gain (docs/performance.md, and ADR 52). torch has one
-    pool for all, and computes one batch after another in it.
+    there are threads: threads that share a batch wait for each other after each layer (ADR 52).
+    torch has one pool for all, and computes one batch after another in it.
 
     Attributes:
         name: One of `ENGINES`.
