@@ -12,6 +12,7 @@ from cosmic.client.results import read_metrics
 from cosmic.client.stack import Stack
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.plan import Limits, Plan
+from cosmic.contracts.vcpus import threads_for_memory
 from cosmic.costs import counts
 from cosmic.costs.bill import bill_document, total_usd
 from cosmic.costs.budget import expect, most_usd
@@ -131,13 +132,14 @@ def plan(
         return measured_for(planned, source, stack, prefix)
 
     planned, measured = whole_plan(checked, stack.store(), limits, "plan", measure)
-    return PlannedRun(planned, limits, needed_mb(planned), measured)
+    threads = threads_for_memory(limits.memory_mb)
+    return PlannedRun(planned, limits, needed_mb(planned, threads), measured)
 
 
-def needed_mb(plan: Plan) -> int:
-    """Memory that a rank needs, in MiB."""
+def needed_mb(plan: Plan, threads: int) -> int:
+    """Memory that a rank of so many threads needs, in MiB."""
     row_bytes = max(p.row_bytes for p in plan.partitions)
-    return projected_memory_mb(plan.model.bytes, row_bytes, plan.batch_size, plan.engine)
+    return projected_memory_mb(plan.model.bytes, row_bytes, plan.batch_size, plan.engine, threads)
 
 
 def bytes_to_read(plan: Plan) -> int:

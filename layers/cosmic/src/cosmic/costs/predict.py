@@ -183,7 +183,8 @@ def _timeline(job: Job, how: Configuration, measured: Measured, platform: Platfo
 def _memory(job: Job, how: Configuration, measured: Measured) -> tuple[int, int]:
     """MiB that `init` demands, and how much that is beyond what it would of the measured rank."""
     model, engine = measured.model_bytes, measured.engine
-    needs = projected_memory_mb(model, job.row_bytes, how.batch_size, engine)
+    threads = threads_for_memory(how.memory_mb)
+    needs = projected_memory_mb(model, job.row_bytes, how.batch_size, engine, threads)
     was = projected_memory_mb(model, measured.row_bytes, measured.memory_batch_size, engine)
     return needs, needs - was
 

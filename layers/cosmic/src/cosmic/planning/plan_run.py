@@ -16,6 +16,7 @@ from cosmic.contracts.plan import (
     refusals,
     used_ranks,
 )
+from cosmic.contracts.vcpus import threads_for_memory
 from cosmic.errors import Problem
 from cosmic.planning.capacity import too_much_for_hats, too_much_to_merge
 from cosmic.planning.inputs import RunInputs, inspect_inputs
@@ -69,6 +70,7 @@ def plan_run(
         row_bytes,
         batch_size,
         choose_engine(manifest.inference.engine, limits.engines),
+        threads_for_memory(limits.memory_mb),
     )
     problems = list(found.problems)
     if found.partitions or not problems:

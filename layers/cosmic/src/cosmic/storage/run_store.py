@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from cosmic.abreast import abreast
 from cosmic.contracts.failure_note import parse_failure
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
@@ -24,7 +25,6 @@ from cosmic.contracts.plan_parts import pack_parts, part_of, read_part
 from cosmic.contracts.rank_record import RankRecord, parse_record
 from cosmic.contracts.status import State, Status
 from cosmic.errors import InputError, TransientError
-from cosmic.storage.abreast import abreast
 from cosmic.storage.damaged import DELETE, RESUME, damaged, parsed
 from cosmic.storage.interfaces import JSON, ResultWriter, Writable
 from cosmic.storage.status_writer import StatusWriter, current_status
