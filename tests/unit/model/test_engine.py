@@ -135,6 +135,24 @@ def test_where_a_batch_lies_in_memory_does_not_matter(engine: Engine, batch: Bat
     assert engine.predict(strided, batch[1]).z_phot.tobytes() == expected
 
 
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_whole_batch_gives_the_same_bits_wherever_it_lies(
+    checkpoint_bytes: bytes, batch: Batch, name: str
+) -> None:
+    image, mag = batch
+    engine = Engine(load_checkpoint(checkpoint_bytes), 1, name=name, batch_size=len(image))
+    raw = np.zeros(image.nbytes + 128, np.uint8)
+    found = set()
+    for shift in (0, 4, 16, 64):
+        start = -raw.ctypes.data % 64 + shift
+        placed = raw[start : start + image.nbytes].view(np.float32).reshape(image.shape)
+        placed[...] = image
+        placed.flags.writeable = False
+        found.add(engine.predict(placed, mag).z_phot.tobytes())
+        placed.flags.writeable = True
+    assert len(found) == 1
+
+
 def test_magnitudes_in_double_precision_are_as_good(engine: Engine, batch: Batch) -> None:
     double = engine.predict(batch[0], batch[1].astype(np.float64))
     np.testing.assert_array_equal(double.z_phot, engine.predict(*batch).z_phot)

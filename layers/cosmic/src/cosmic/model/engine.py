@@ -212,15 +212,13 @@ class Engine:
         return image[:, :, top : top + c.image_size, left : left + c.image_size]
 
     def _run(self, image: Pixels, mag: Magnitudes) -> Array:
-        """The bare model on copies in memory of our own: a kernel may choose another order of
-        summation for another alignment."""
-        rows = len(image)
+        """The bare model. A kernel may choose another order of summation for another alignment, so
+        what does not lie as the library's own memory does is copied to where it does."""
         given = self._inputs.get()
         try:
-            for own, values in zip(given, (image, mag), strict=True):
-                own[:rows], own[rows:] = values, 0.0
+            filled = [_filled(own, values) for own, values in zip(given, (image, mag), strict=True)]
             with self._computing:
-                return self._runner.run(*given)[:rows]
+                return self._runner.run(*filled)[: len(image)]
         finally:
             self._inputs.put(given)
 
@@ -317,6 +315,15 @@ def _imported(name: str) -> MakeRunner:
             return TorchRunner
     known = ", ".join(("auto", *ENGINES))
     raise InputError(f"engine {name!r} is unknown", code="no-engine", hint=f"one of {known}")
+
+
+def _filled(own: Array, values: NDArray[np.floating[Any]]) -> Array:
+    """Values of a whole batch: themselves if they lie as `own` does, else copied into it."""
+    alike = values.dtype == own.dtype and values.shape == own.shape and values.flags.c_contiguous
+    if alike and values.ctypes.data % ALIGNMENT_BYTES == 0:
+        return values
+    own[: len(values)], own[len(values) :] = values, 0.0
+    return own
 
 
 def _aligned(*shape: int) -> Array:
