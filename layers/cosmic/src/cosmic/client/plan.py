@@ -1,4 +1,4 @@
-"""What a manifest would do here, with `init`'s own code, and what that would take and cost."""
+"""What a manifest would do, found with `init`'s own code, and the time and money it would take."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def plan(
         manifest: What would be submitted.
         source: Where the model's throughput is to come from.
         prefix: Prefix of the results of the run that `source` may name.
-        overrides: What takes the place of the manifest's `limits`.
+        overrides: Values that replace the manifest's `limits`.
 
     Raises:
         InvalidInput: the run is not possible; lists all the reasons.
@@ -183,7 +183,7 @@ def _of_run(stack: Stack, folder: RunFolder) -> Measured:
 
 
 def expected_document(plan: Plan, limits: Limits, measured: Measured | None) -> dict[str, Any]:
-    """Time, counts and bill as JSON; what only a measured model tells is null without one."""
+    """Time, counts and bill as JSON; values that need a measured model are null without one."""
     at_once = min(plan.world_size, limits.world_size)
     job, how = of_plan(plan, limits.memory_mb)
     if measured is None:

@@ -26,10 +26,10 @@ def projected_memory_mb(
 ) -> int:
     """Peak memory of a rank in MiB.
 
-    The interpreter with the engine's library, the checkpoint and the library's arrangement of it,
-    the blocks of rows held (one computed, one read ahead, one in transit) and the activations of
-    a batch for each thread. For OpenVINO it lies up to 1.3 times above what ranks were measured to
-    take.
+    It covers the interpreter with the engine's library, the checkpoint and the library's
+    rearranged copy of it, the blocks of rows held (one computed, one read ahead, one in transit)
+    and the activations of a batch for each thread. For OpenVINO it is at most 1.3 times what ranks
+    were measured to take.
     """
     needs = MEASURED if engine == "openvino" else GENEROUS
     batch_bytes = batch_size * row_bytes

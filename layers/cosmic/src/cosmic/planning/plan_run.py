@@ -27,7 +27,7 @@ Chooser = Callable[[Manifest, RunInputs, Limits], int]
 
 
 def by_rows(manifest: Manifest, found: RunInputs, limits: Limits) -> int:
-    """The number of ranks where nobody knows what they cost: `AUTO_ROWS_PER_RANK` rows each."""
+    """The number of ranks if their cost is unknown: one for every `AUTO_ROWS_PER_RANK` rows."""
     inference = manifest.inference
     rows = sum(limit_rows([p.rows for p in found.partitions], inference.limit_rows))
     return max(1, min(limits.world_size, -(-rows // max(AUTO_ROWS_PER_RANK, inference.batch_size))))
@@ -56,7 +56,7 @@ def plan_run(
     """The plan of a surveyed run, or everything that speaks against it.
 
     Args:
-        choose: The number of ranks where the manifest says `auto`.
+        choose: Returns the number of ranks if the manifest says `auto`.
     """
     rows = limit_rows([p.rows for p in found.partitions], manifest.inference.limit_rows)
     batch_size = manifest.inference.batch_size

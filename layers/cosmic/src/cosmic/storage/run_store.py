@@ -67,7 +67,7 @@ class RunStore:
         return parsed(parse_plan, found[0], self.folder.plan) if found else None
 
     def plan_once(self, plan: Plan) -> Plan:
-        """Write the plan unless there is one; returns the one that counts."""
+        """Write the plan unless there is one; returns the plan that is valid."""
         if self.objects.put_once(self.folder.plan, plan.model_dump_json().encode()):
             return plan
         return self.plan()
@@ -125,7 +125,7 @@ class RunStore:
         return current_status(self.objects, self.folder.status)
 
     def announce(self, status: Status) -> None:
-        """Say that the run goes on, unless `aggregate` has said already how it ended.
+        """Say that the run is in progress, unless `aggregate` has already said how it ended.
 
         A rejection can be there too: of the same event, delivered twice at once, one saw its
         input before it was complete. What was started is what counts.
