@@ -3,16 +3,19 @@
 `astromae.py` is the reference; against it, batch normalisation is folded into the convolution
 before it, queries, keys and values come of one product that already holds their scale, patches are
 cut by moving axes instead of by a convolution, tokens are rows of one matrix, the last layer of
-each branch is multiplied into the first of the head (nothing lies between), groups of few channels
-are joined to groups of a vector's width, and all shapes are fixed. A library is what implements
-`Operations`; nothing here imports one.
+each branch is multiplied into the first of the head (nothing lies between), images are halved
+before the Inception branch's first convolution (both are linear), which is multiplied into the
+layers behind it (but the one behind a maximum), paths that are halved are halved before they are
+joined, groups of few channels are joined to groups of a vector's width, and all shapes are fixed.
+A library is what implements `Operations`; nothing here imports one.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +31,7 @@ INCEPTION = "inception_model.vis_inception."
 
 Array = NDArray[np.float32]
 Values = NDArray[np.floating[Any]]  # become float32 in a graph
+Affine = tuple[Values, Values]  # weight and bias
 Node = Any  # a value in a library's graph
 
 
@@ -217,25 +221,43 @@ class _AstroMAE:
 
     def inception(self, pixels: Node) -> Node:
         ops, c, w = self.ops, self.c, self.w
-        name = INCEPTION
-        x = ops.convolution(pixels, w[name + "0.weight"], w[name + "0.bias"])
-        x = ops.average_pool(x)
+        name, last = INCEPTION, len(c.inception) - 1
+        stem = w[name + "0.weight"], w[name + "0.bias"]
+        bands = self.halved(pixels)  # the stem is linear: pooled before it is as pooled after it
+        x, first = ops.convolution(bands, *stem), partial(self.conv_block, bands, stem=stem)
         for i, place in enumerate(c.inception_places):
-            x = self.inception_module(x, f"{name}{place}.", three_paths=i == len(c.inception) - 1)
-            x = ops.average_pool(x) if c.pooled_after[i] else x
+            paths = self.paths(x, first, f"{name}{place}.", three_paths=i == last)
+            paths = [ops.average_pool(path) for path in paths] if c.pooled_after[i] else paths
+            x = ops.concat(paths, 1)
+            first = partial(self.conv_block, x)
         width = w[f"{name}{self.inception_end}.weight"].shape[1]
         return self.dense(ops.reshape(x, (self.rows, width)), name, (self.inception_end,))
 
-    def inception_module(self, x: Node, name: str, *, three_paths: bool) -> Node:
-        paths = [self.conv_block(x, name + "branch1")]
-        for branch in ("branch2",) if three_paths else ("branch2", "branch3"):
-            inner = self.conv_block(x, f"{name}{branch}.0")
-            paths.append(self.conv_block(inner, f"{name}{branch}.1"))
-        paths.append(self.conv_block(self.ops.max_pool(x), name + "branch4.1"))
-        return self.ops.concat(paths, 1)
+    def halved(self, pixels: Node) -> Node:
+        """Mean of 2x2 pixels, as the product of two rows; libraries pool few channels slowly."""
+        ops, side = self.ops, self.c.image_size
+        half = side // 2
+        pairs = ops.reshape(pixels, (self.rows * self.c.bands * half, 2 * side))
+        mean = np.equal.outer(np.arange(half), np.arange(2 * side) % side // 2) / 4
+        halved = ops.linear(pairs, mean, np.zeros(half, np.float32))
+        return ops.reshape(halved, (self.rows, self.c.bands, half, half))
 
-    def conv_block(self, x: Node, name: str) -> Node:
+    def paths(
+        self, x: Node, first: Callable[[str], Node], name: str, *, three_paths: bool
+    ) -> list[Node]:
+        """Outputs of an Inception module; `first` applies a first layer, by name, to its input."""
+        paths = [first(name + "branch1")]
+        for branch in ("branch2",) if three_paths else ("branch2", "branch3"):
+            paths.append(self.conv_block(first(f"{name}{branch}.0"), f"{name}{branch}.1"))
+        paths.append(self.conv_block(self.ops.max_pool(x), name + "branch4.1"))
+        return paths
+
+    def conv_block(self, x: Node, name: str, stem: Affine | None = None) -> Node:
+        """Convolution and ReLU; of 1x1 pixels and what `stem` makes of x, if there is one."""
         weight, bias = self.folded(name + ".conv", name + ".bn")
+        if stem is not None:
+            bias = bias + weight[:, :, 0, 0] @ stem[1]
+            weight = (weight[:, :, 0, 0] @ stem[0][:, :, 0, 0])[:, :, None, None]
         return self.ops.unary("relu", self.ops.convolution(x, weight, bias))
 
     def magnitudes(self, mag: Node) -> Node:
