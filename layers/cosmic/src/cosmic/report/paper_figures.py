@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,10 +18,6 @@ from cosmic.report.histograms import BLOCK_ROWS, bin_redshifts
 from cosmic.report.pdf_plot import DOTS_PER_INCH, image_of, pdf_of
 from cosmic.report.svg_shapes import picture_of
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-SAVED_AT_ONCE = 2  # PNGs: to compress one takes longer than to draw the next
 PNG_LEVEL = 2  # of zlib: level 6 takes three times as long for a few kilobytes less
 
 
@@ -38,10 +33,11 @@ def write_plots(catalogue: Path, metrics: dict[str, Any], folder: Path) -> list[
         The files: each plot as PNG and PDF; only N(z) if no object has a z_spec.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    charts = _plots(_redshifts(catalogue), metrics["photo_z"])
-    with ThreadPoolExecutor(SAVED_AT_ONCE, "png") as saving:
-        made = [_written(chart, folder / name, saving) for name, chart in charts.items()]
-    return [path for png, pdf in made for path in (png.result(), pdf)]
+    return [
+        path
+        for name, chart in _plots(_redshifts(catalogue), metrics["photo_z"]).items()
+        for path in _write(chart, folder / name)
+    ]
 
 
 def _redshifts(catalogue: Path) -> list[NDArray[np.float32]]:
@@ -66,18 +62,11 @@ def _plots(chunks: list[NDArray[np.float32]], photo_z: dict[str, Any]) -> dict[s
     }
 
 
-def _written(chart: Chart, stem: Path, saving: Executor) -> tuple[Future[Path], Path]:
-    """The chart in both formats, as the page draws it; the PNG is compressed in another thread.
-
-    The drawing itself stays in this thread: PDFium can't be called from two at once.
-    """
+def _write(chart: Chart, stem: Path) -> list[Path]:
+    """The chart in both formats, as the page draws it."""
     page = pdf_of(picture_of(inline_svg(chart, "plot", "", "")))
     png, pdf = stem.with_suffix(".png"), stem.with_suffix(".pdf")
-    saved = saving.submit(_save, image_of(page), png)
+    dots = (DOTS_PER_INCH, DOTS_PER_INCH)
+    image_of(page).save(png, dpi=dots, compress_level=PNG_LEVEL)
     pdf.write_bytes(page)
-    return saved, pdf
-
-
-def _save(image: Image, png: Path) -> Path:
-    image.save(png, dpi=(DOTS_PER_INCH, DOTS_PER_INCH), compress_level=PNG_LEVEL)
-    return png
+    return [png, pdf]
