@@ -85,7 +85,9 @@ def import_report() -> None:
     Where it is not installed, that is said when it is needed.
     """
     with contextlib.suppress(ImportError):
-        pass
+        import cosmic.report.page
+        import cosmic.report.paper_figures
+        import cosmic.results.aggregate  # noqa: F401
 
 
 def _plots(run: RunStore, folder: Path) -> list[Path]:
