@@ -61,11 +61,7 @@ def _engine(folder: Path, variant: str, threads: int) -> Callable[[Any, Any], Z]
     name, _, precision = variant.partition("-")
     checkpoint = load_checkpoint(folder / "m.safetensors")
     engine = Engine(checkpoint, threads, name=name, precision=precision or "float32")
-    size = engine.batch_size
-    return lambda image, mag: np.concatenate(
-        [engine.predict(image[at : at + size], mag[at : at + size]).z_phot
-         for at in range(0, len(image), size)]
-    )  # fmt: skip
+    return lambda image, mag: engine.predict_all(image, mag).z_phot
 
 
 def _loop(folder: Path, variant: str, threads: int) -> Callable[[Any, Any], Z]:

@@ -41,11 +41,7 @@ def main() -> int:
 
 def _predicted(precision: str, columns: dict[str, NDArray[Any]]) -> Floats:
     engine = Engine(load_checkpoint(CHECKPOINT), 1, precision=precision)
-    size, image, mag = engine.batch_size, columns["image"], columns["mag"]
-    return np.concatenate(
-        [engine.predict(image[at : at + size], mag[at : at + size]).z_phot
-         for at in range(0, len(image), size)]
-    )  # fmt: skip
+    return engine.predict_all(columns["image"], columns["mag"]).z_phot
 
 
 def print_effect(plain: Floats, reduced: Floats, z_spec: Floats) -> None:

@@ -28,9 +28,7 @@ def main() -> None:
         left = int(line)
         while left > 0:
             rows = min(left, len(image))
-            for at in range(0, rows, engine.batch_size):
-                stop = min(at + engine.batch_size, rows)
-                engine.predict(image[at:stop], mag[at:stop])
+            engine.predict_all(image[:rows], mag[:rows])
             left -= rows
         print("done", flush=True)
 

@@ -33,6 +33,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", choices=["tiny", "full"], default="full")
     parser.add_argument("--layout", choices=["safetensors", "pt"], default="safetensors")
     parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--threads", type=int, default=1, help="of the rank (memory)")
     parser.add_argument("--rates", type=float, nargs="+", default=[FAST], help="MB/s (overlap)")
     parser.add_argument("--sizes", type=int, nargs="+", choices=ROWS, help="MB of a partition")
     parser.add_argument(
@@ -73,7 +74,7 @@ def print_memory(folder: Path, options: argparse.Namespace) -> None:
     )
     print("|---" * 8 + "|")
     for size in options.sizes:
-        with serving(folder, FAST, LATENCY_MS) as environment:
+        with serving(folder, FAST, LATENCY_MS, options.threads) as environment:
             key = f"{size}.{options.layout}"
             record = run_cold(key, options.model, options.batch_size, environment)
         shares = " | ".join(f"{share:.1%}" for share in record["shares"].values())

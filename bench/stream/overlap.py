@@ -16,7 +16,7 @@ from typing import Any
 from bench.stream.stage import plan_for
 from cosmic.data.stream import Block, BlockReader
 from cosmic.ranks.environment import RankEnvironment
-from cosmic.ranks.predict import Progress, predict_block
+from cosmic.ranks.predict import Progress, predicted
 
 
 def main() -> None:
@@ -34,8 +34,8 @@ def overlap(key: str, model: str, batch_size: int, rounds: int) -> dict[str, Any
     times: dict[str, list[float]] = {"download": [], "compute": [], "together": [], "wait": []}
 
     def computed(blocks: Iterable[Block]) -> None:
-        for block in blocks:
-            predict_block(block, engine, batch_size, Progress(), float("inf"))
+        for _ in predicted(blocks, engine, Progress(), float("inf")):
+            pass
 
     for _ in range(rounds):
         began = time.monotonic()

@@ -16,6 +16,7 @@ from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.manifest import Data, Inference, Manifest, Model
 from cosmic.contracts.plan import Plan, make_plan
 from cosmic.contracts.plan_parts import pack_parts
+from cosmic.contracts.vcpus import MB_PER_VCPU
 from cosmic.planning.inputs import inspect_inputs
 from cosmic.storage.objects import Store, s3_client
 
@@ -26,7 +27,9 @@ ROWS = {25: 1278, 100: 5113, 400: 20_452}
 
 
 @contextmanager
-def serving(folder: Path, mb_per_s: float, latency_ms: float) -> Iterator[dict[str, str]]:
+def serving(
+    folder: Path, mb_per_s: float, latency_ms: float, threads: int = 1
+) -> Iterator[dict[str, str]]:
     """A server over a folder; gives the environment that makes boto3 use it."""
     command = [sys.executable, "-m", "bench.stream.server", str(folder)]
     server = subprocess.Popen(
@@ -41,7 +44,7 @@ def serving(folder: Path, mb_per_s: float, latency_ms: float) -> Iterator[dict[s
             "AWS_SECRET_ACCESS_KEY": "bench",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(threads * MB_PER_VCPU),
         }
     finally:
         server.kill()

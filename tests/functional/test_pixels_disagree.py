@@ -28,7 +28,7 @@ from cosmic.errors import InvalidInput, Problem
 from cosmic.model.checkpoint import load_checkpoint
 from cosmic.model.engine import Engine
 from cosmic.planning.plan_run import plan_run, survey_input
-from cosmic.ranks.predict import Progress, predict_block
+from cosmic.ranks.predict import Progress, predicted
 from cosmic.storage.interfaces import Readable
 from cosmic.storage.local import FolderStore
 from cosmic.storage.objects import Store
@@ -178,8 +178,8 @@ def test_the_check_changes_nothing_but_its_own_flag(galaxies: Columns) -> None:
     image[7] *= 100
     block = Block(0, 0, {**galaxies, "image": image})
     engine = Engine(load_checkpoint(CHECKPOINT), 1)
-    without, checked = (
-        predict_block(block, engine, 64, Progress(), math.inf, check_pixels=check)
+    ((_, without),), ((_, checked),) = (
+        predicted([block], engine, Progress(), math.inf, check_pixels=check)
         for check in (False, True)
     )
     assert np.array_equal(checked.z_phot, without.z_phot)

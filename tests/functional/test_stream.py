@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import wait
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,13 @@ from cosmic.contracts.plan import PlannedPartition, Slice, share_rows
 from cosmic.data.ranges import GAP_SHARE, Window
 from cosmic.data.stream import Block, BlockReader, pieces
 from cosmic.errors import InputError
+from cosmic.model.checkpoint import load_checkpoint
+from cosmic.model.engine import Engine
 from cosmic.planning.inputs import inspect_inputs
-from cosmic.ranks.predict import Progress, predict_block
+from cosmic.ranks.predict import Progress, predicted
 from cosmic.storage.objects import Store
 
+CHECKPOINT = Path(__file__).parents[2] / "models/tiny/astromae-tiny.safetensors"
 ROWS = (100, 37, 0, 64)
 BATCH = 16
 
@@ -185,17 +189,12 @@ def test_a_partition_that_is_gone_is_said(
         list(BlockReader(store, planned, BATCH).blocks([Slice(partition=1, start=0, stop=16)]))
 
 
-class Still:
-    """An engine that must not be asked."""
-
-    def predict(self, *_: Any) -> Any:
-        raise AssertionError("predicted after the deadline")
-
-
 def test_a_rank_stops_before_its_function_is_killed(columns: list[dict[str, Any]]) -> None:
     block = Block(0, 0, columns[0])
+    engine, progress = Engine(load_checkpoint(CHECKPOINT), 1), Progress()
     with pytest.raises(InputError, match="out-of-time") as caught:
-        predict_block(block, Still(), BATCH, Progress(), time.monotonic() - 1)  # type: ignore[arg-type]
+        list(predicted([block], engine, progress, time.monotonic() - 1))
+    assert progress.computing.total.wall_s == 0
     assert "world_size" in caught.value.hint
 
 

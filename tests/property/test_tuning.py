@@ -11,6 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cosmic.contracts.plan import Plan, PlannedModel, PlannedPartition, Slice, gathers, share_rows
+from cosmic.contracts.vcpus import threads_for_memory
 from cosmic.costs.bill import Usage, bill, billed_ms, transitions
 from cosmic.costs.counts import Configuration, Job, blocks, count, row_reads, shares
 from cosmic.costs.measured import Measured
@@ -258,7 +259,11 @@ def test_the_cost_is_that_of_the_bill(job: Job, how: Configuration) -> None:
 def test_the_memory_that_is_demanded_is_what_init_demands(job: Job, how: Configuration) -> None:
     p = predicted(job, how)
     assert p.needs_mb == projected_memory_mb(
-        MEASURED.model_bytes, MEASURED.row_bytes, how.batch_size, MEASURED.engine
+        MEASURED.model_bytes,
+        MEASURED.row_bytes,
+        how.batch_size,
+        MEASURED.engine,
+        threads_for_memory(how.memory_mb),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cosmic.storage.abreast import THREADS, WAITING, abreast
+from cosmic.abreast import THREADS, WAITING, abreast
 
 
 def test_replies_come_in_the_order_of_what_was_asked() -> None:
@@ -43,3 +43,24 @@ def test_an_error_comes_where_its_reply_would() -> None:
     assert [next(replies) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(KeyError):
         next(replies)
+
+
+def test_what_has_not_begun_when_it_is_closed_never_does() -> None:
+    begun: list[int] = []
+    going, go_on = threading.Event(), threading.Event()
+
+    def ask(number: int) -> int:
+        begun.append(number)
+        if number == 1:
+            going.set()
+            assert go_on.wait(20)
+        return number
+
+    replies = abreast(ask, range(10), threads=1, waiting=4)
+    assert next(replies) == 0
+    assert going.wait(20)
+    closing = threading.Timer(0.05, go_on.set)
+    closing.start()
+    replies.close()
+    assert go_on.is_set()
+    assert begun == [0, 1]

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosmic.data.ranges import GAP_BYTES, GAP_SHARE, PART_BYTES, BusyClock, Window, spans
+from cosmic.data.ranges import GAP_BYTES, GAP_SHARE, PART_BYTES, Window, spans
 
 RANGES = st.dictionaries(
     st.text(min_size=1, max_size=3),
@@ -57,20 +54,3 @@ def test_what_lies_together_is_fetched_once() -> None:
     assert len(fetched) == 2
     assert window.read(30_000, 40_000) == body[30_000:70_000]
     assert fetched[2] == (30_000, 40_000)
-
-
-def test_each_moment_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [0.0]
-    monkeypatch.setattr("cosmic.data.ranges.time.monotonic", lambda: now[0])
-    clock = BusyClock()
-    with clock.running():
-        now[0] = 1
-        with clock.running():
-            now[0] = 3
-            assert clock.total_s == 3
-        now[0] = 4
-    now[0] = 10
-    with suppress(KeyError), clock.running():
-        now[0] = 12
-        raise KeyError
-    assert clock.total_s == 6

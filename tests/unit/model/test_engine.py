@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,8 @@ from cosmic.contracts.flags import Flag
 from cosmic.contracts.vcpus import threads_for_memory
 from cosmic.errors import InputError
 from cosmic.model.checkpoint import load_checkpoint
-from cosmic.model.engine import Engine
+from cosmic.model.engine import Engine, Predictions
+from cosmic.model.graph import Array
 
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 
@@ -61,6 +64,66 @@ def test_a_batch_gives_the_same_bits_in_every_process(
     assert there == {here.predict(*batch).z_phot.tobytes()}
 
 
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_the_number_of_threads_does_not_change_a_bit(
+    checkpoint_bytes: bytes, batch: Batch, name: str
+) -> None:
+    one, three = (
+        Engine(load_checkpoint(checkpoint_bytes), threads, name=name).predict(*batch)
+        for threads in (1, 3)
+    )
+    for column, other in zip(vars(one).values(), vars(three).values(), strict=True):
+        assert column.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_many_threads_may_ask_at_once(checkpoint_bytes: bytes, batch: Batch, name: str) -> None:
+    engine = Engine(load_checkpoint(checkpoint_bytes), 2, name=name)
+    shifted = [(batch[0] + n, batch[1]) for n in range(8)]
+    expected = [engine.predict(*one).z_phot for one in shifted]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(3):
+            found = pool.map(lambda one: engine.predict(*one).z_phot, shifted)
+            np.testing.assert_array_equal(list(found), expected)
+
+
+@pytest.mark.parametrize(("name", "streams"), [("openvino", 2), ("onnxruntime", 2), ("torch", 1)])
+def test_as_many_batches_are_computed_at_once_as_there_are_streams(
+    checkpoint_bytes: bytes, batch: Batch, name: str, streams: int
+) -> None:
+    engine = Engine(load_checkpoint(checkpoint_bytes), 2, name=name)
+    assert engine.streams == streams
+    together, lock, run = threading.Barrier(streams), threading.Lock(), engine._runner.run
+    now, most = 0, 0
+
+    def counted(image: Array, mag: Array) -> Array:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        together.wait(20)
+        z = run(image, mag)
+        with lock:
+            now -= 1
+        return z
+
+    engine._runner.run = counted  # type: ignore[method-assign]
+    assert len(list(engine.abreast(lambda _: engine.predict(*batch), range(6)))) == 6
+    assert most == streams
+
+
+def test_objects_of_any_number_are_predicted_batch_by_batch(
+    checkpoint_bytes: bytes, batch: Batch
+) -> None:
+    engine = Engine(load_checkpoint(checkpoint_bytes), 2, batch_size=3)
+    parts = [engine.predict(batch[0][at : at + 3], batch[1][at : at + 3]) for at in (0, 3, 6)]
+    together = Predictions.together(parts)
+    made = engine.predict_all(*batch)
+    for column, other in zip(vars(made).values(), vars(together).values(), strict=True):
+        np.testing.assert_array_equal(column, other)
+    assert len(engine.predict_all(batch[0][:0], batch[1][:0]).flags) == 0
+
+
 def test_where_a_batch_lies_in_memory_does_not_matter(engine: Engine, batch: Batch) -> None:
     raw = np.zeros(batch[0].nbytes + 4, np.uint8)
     unaligned = raw[4:].view(np.float32).reshape(batch[0].shape)
@@ -70,6 +133,24 @@ def test_where_a_batch_lies_in_memory_does_not_matter(engine: Engine, batch: Bat
     expected = engine.predict(*batch).z_phot.tobytes()
     assert engine.predict(unaligned, batch[1]).z_phot.tobytes() == expected
     assert engine.predict(strided, batch[1]).z_phot.tobytes() == expected
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_whole_batch_gives_the_same_bits_wherever_it_lies(
+    checkpoint_bytes: bytes, batch: Batch, name: str
+) -> None:
+    image, mag = batch
+    engine = Engine(load_checkpoint(checkpoint_bytes), 1, name=name, batch_size=len(image))
+    raw = np.zeros(image.nbytes + 128, np.uint8)
+    found = set()
+    for shift in (0, 4, 16, 64):
+        start = -raw.ctypes.data % 64 + shift
+        placed = raw[start : start + image.nbytes].view(np.float32).reshape(image.shape)
+        placed[...] = image
+        placed.flags.writeable = False
+        found.add(engine.predict(placed, mag).z_phot.tobytes())
+        placed.flags.writeable = True
+    assert len(found) == 1
 
 
 def test_magnitudes_in_double_precision_are_as_good(engine: Engine, batch: Batch) -> None:

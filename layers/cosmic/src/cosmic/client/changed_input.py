@@ -17,8 +17,8 @@ MOST_SHOWN = 10
 def refuse_changed(store: Readable, plan: Plan, ranks: Iterable[int]) -> None:
     """Refuse to compute ranks all of which read a partition that has changed.
 
-    As long as one of them can be computed it is worth it: the run may tolerate what the others
-    lack.
+    As long as one of them can be computed, the run is worth resuming: it may tolerate that the
+    others are missing.
 
     Raises:
         InputError: none of the ranks can be computed; names the partitions and both ETags.

@@ -1,4 +1,4 @@
-"""Where a deployment is looked for if nothing else is said; what only names it needs no boto3."""
+"""The default names of a deployment, in a module of their own that doesn't import boto3."""
 
 from __future__ import annotations
 

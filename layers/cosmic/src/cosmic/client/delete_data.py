@@ -1,8 +1,8 @@
 """Remove what `sam delete` leaves: the data bucket, with every version of everything in it.
 
-What is left is found by the stack's resources, not by its outputs: a stack whose first deployment
-was rolled back has none, nor has one that is half deleted. What is gone already is done, so that
-everything here can be repeated.
+What is left is found through the stack's resources, not its outputs: a stack whose first deployment
+was rolled back has no outputs, nor has one that is half deleted. What has already been deleted is
+skipped, so everything here can be repeated.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ MARKS = {"DataBucket", "FailedEvents", "FmiSecret", "InitLogs", "Pipeline", "Pip
 
 
 def remains(stack: str, profile: str | None, region: str | None) -> Stack:
-    """What is left of a stack in an AWS account: its bucket and its state machine, where there.
+    """What is left of a stack in an AWS account: its bucket and its state machine, if they exist.
 
-    The bucket of a stack that is gone, or has lost sight of it, is found by its name.
+    If the stack is gone, or no longer lists its bucket, the bucket is found by its name.
 
     Raises:
         InputError: the stack is not Cosmic's, or may not be looked at.
@@ -102,7 +102,7 @@ def _is_here(s3: S3Client, bucket: str) -> bool:
 
 
 def running(stack: Stack) -> list[str]:
-    """Names of the runs that go on; none where the state machine is gone."""
+    """Names of the runs that are in progress; none if the state machine is gone."""
     if PIPELINE not in stack.outputs:
         return []
     steps = stack.client("stepfunctions")

@@ -1,4 +1,4 @@
-"""A run's executions: found, stopped, started again for what is missing."""
+"""A run's executions: finding them, stopping them, and starting new ones for what is missing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Resumed:
     """What was started again.
 
     Attributes:
-        ranks: Ranks that are computed anew; none: the merge alone is done again.
+        ranks: Ranks that are computed again; if there are none, only the merge is repeated.
         execution: ARN of the new execution, or an empty string.
     """
 
@@ -40,7 +40,7 @@ class Resumed:
 
 
 def cancel(stack: Stack, folder: RunFolder, status: Status) -> str:
-    """Stop a run's execution; what then writes the final status is `aggregate`.
+    """Stop a run's execution; `aggregate` then writes the final status.
 
     Returns:
         The execution's ARN.
@@ -63,11 +63,11 @@ def cancel(stack: Stack, folder: RunFolder, status: Status) -> str:
 def resume(stack: Stack, folder: RunFolder, status: Status) -> Resumed:
     """Compute the ranks of a run that are missing or damaged, and merge again.
 
-    A rank is kept only if its shard has the checksum that its record vouches for.
+    A rank is kept only if its shard has the checksum that its record gives.
 
-    The ranks that are computed again don't talk to each other: the others are gone. A run that
-    has a plan but no execution, because it was never started or Step Functions has forgotten it,
-    is started as planned if nothing of it is there.
+    The ranks that are computed again don't talk to each other, because the others are gone. A run
+    that has a plan but no execution, because it was never started or Step Functions has forgotten
+    it, is started as planned if it has no results yet.
 
     Raises:
         InputError: nothing is missing, or nothing can be started: the run goes on, was rejected,

@@ -15,7 +15,7 @@ def limits_of(stack: Stack) -> Limits:
     """What the deployment can do now, read from `init`'s own settings.
 
     Raises:
-        InputError: the deployment's `init` is of another version, or can't be looked at.
+        InputError: the deployment's `init` is of another version, or can't be read.
     """
     name = stack.outputs.get("InitFunctionName", "")
     configuration = stack.function(name)

@@ -1,4 +1,4 @@
-"""Which runs there are: Step Functions has their order, their folders what became of them."""
+"""Which runs there are: Step Functions knows their order, and their folders know how they ended."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class ListedRun:
 
 
 def list_runs(stack: Stack, prefix: str, limit: int) -> list[ListedRun]:
-    """The runs whose executions were started last, those first.
+    """The runs whose executions were started last, latest first.
 
     Raises:
-        InputError: Step Functions or S3 refuses to say.
-        TransientError: they can't be asked.
+        InputError: Step Functions or S3 refuses the request.
+        TransientError: they can't be reached.
     """
     latest: dict[str, dict[str, Any]] = {}
     for execution in _executions(stack):

@@ -1,4 +1,4 @@
-"""Manifests of the user, read and checked before anything is asked of AWS."""
+"""The user's manifests, read and checked before the first request to AWS."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_manifest(manifest: AnyManifest, limits: Overrides = NOTHING) -> tuple[M
 
     Args:
         manifest: The document as a mapping, as JSON text, or the path of its file.
-        limits: What takes the place of its own `limits`, where it is not None.
+        limits: Values that replace the manifest's own `limits`, where they are not None.
 
     Raises:
         InvalidInput: it has mistakes; lists all of them.

@@ -1,4 +1,4 @@
-"""What a manifest would do here, with `init`'s own code, and what that would take and cost."""
+"""What a manifest would do, found with `init`'s own code, and the time and money it would take."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cosmic.client.results import read_metrics
 from cosmic.client.stack import Stack
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.plan import Limits, Plan
+from cosmic.contracts.vcpus import threads_for_memory
 from cosmic.costs import counts
 from cosmic.costs.bill import bill_document, total_usd
 from cosmic.costs.budget import expect, most_usd
@@ -117,7 +118,7 @@ def plan(
         manifest: What would be submitted.
         source: Where the model's throughput is to come from.
         prefix: Prefix of the results of the run that `source` may name.
-        overrides: What takes the place of the manifest's `limits`.
+        overrides: Values that replace the manifest's `limits`.
 
     Raises:
         InvalidInput: the run is not possible; lists all the reasons.
@@ -131,13 +132,14 @@ def plan(
         return measured_for(planned, source, stack, prefix)
 
     planned, measured = whole_plan(checked, stack.store(), limits, "plan", measure)
-    return PlannedRun(planned, limits, needed_mb(planned), measured)
+    threads = threads_for_memory(limits.memory_mb)
+    return PlannedRun(planned, limits, needed_mb(planned, threads), measured)
 
 
-def needed_mb(plan: Plan) -> int:
-    """Memory that a rank needs, in MiB."""
+def needed_mb(plan: Plan, threads: int) -> int:
+    """Memory that a rank of so many threads needs, in MiB."""
     row_bytes = max(p.row_bytes for p in plan.partitions)
-    return projected_memory_mb(plan.model.bytes, row_bytes, plan.batch_size, plan.engine)
+    return projected_memory_mb(plan.model.bytes, row_bytes, plan.batch_size, plan.engine, threads)
 
 
 def bytes_to_read(plan: Plan) -> int:
@@ -181,7 +183,7 @@ def _of_run(stack: Stack, folder: RunFolder) -> Measured:
 
 
 def expected_document(plan: Plan, limits: Limits, measured: Measured | None) -> dict[str, Any]:
-    """Time, counts and bill as JSON; what only a measured model tells is null without one."""
+    """Time, counts and bill as JSON; values that need a measured model are null without one."""
     at_once = min(plan.world_size, limits.world_size)
     job, how = of_plan(plan, limits.memory_mb)
     if measured is None:

@@ -1,4 +1,4 @@
-"""How far a run has come, worked out from what can be seen of it from outside."""
+"""How far a run has come, worked out from what is visible from outside."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from cosmic.costs.bill import Usage, bill, billed_ms, invocation, total_usd, tra
 
 @dataclass(frozen=True)
 class Seen:
-    """What a look at a run found.
+    """What was found when a run was looked at.
 
     Attributes:
         status: Its status; None before `init` has written one.
         plan: Its plan; None until it has been read.
-        done, failed: Ranks whose record is there, and those that failed for good.
+        done, failed: Ranks whose record exists, and those that failed for good.
         records: Some of the records of the ranks that are done.
         running: Ranks that run, as Step Functions counts them.
         began_at_s: When the first ranks were started, seconds since 1970; None before.

@@ -1,7 +1,7 @@
-"""A run's files, copied to this machine: under the folder that the user named, and nowhere else.
+"""Copy a run's files to this machine: into the folder that the user named, and nowhere else.
 
-Who can write into the bucket can write a run's status, so its names are not believed: only those
-that a run has are copied, each to its own place.
+Whoever can write to the bucket can write a run's status, so the names in it are not trusted: only
+names that a run's files can have are copied, each to its own place.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ def download(store: Store, folder: RunFolder, status: Status, results: Path) -> 
     """Copy a run's results, its plan and its status; a HATS collection stays where it is.
 
     Returns:
-        The folder: one of the run's own in `results`.
+        The run's own folder in `results`.
     """
     files = (name for name in status.outputs if name != HATS)
     return fetch(store, folder, (*files, "status.json", "plan.json"), results)
 
 
 def fetch(store: Store, folder: RunFolder, names: Iterable[str], results: Path) -> Path:
-    """Copy some of a run's files; each appears when it is whole.
+    """Copy some of a run's files; each appears only once it is complete.
 
     Returns:
-        The folder: one of the run's own in `results`.
+        The run's own folder in `results`.
 
     Raises:
         InputError: a name is not one that a run's files have, or the run's folder can't be made

@@ -62,7 +62,7 @@ class Run:
         return status
 
     def look(self) -> Snapshot:
-        """The run at this moment: its status and how far it has come."""
+        """The run as it is now: its status and how far it has come."""
         return Observer(self.stack, self.folder).look()
 
     def watch(self, patience: Patience = PATIENCE) -> Iterator[Snapshot]:

@@ -1,8 +1,8 @@
-"""Looking at a run from outside, again and again, without many requests.
+"""Look at a run from outside, again and again, with few requests.
 
-A look reads the status, asks Step Functions once or twice, lists the ranks' records and failures
-and reads a few records. Listings of many pages are taken more rarely, so that there is about one
-page a look, and no more than `MOST_RECORDS` records are ever read.
+Each look reads the status, asks Step Functions once or twice, lists the ranks' records and failures
+and reads a few records. Listings of many pages are made less often, so that there is about one
+page per look, and no more than `MOST_RECORDS` records are ever read.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Snapshot:
     Attributes:
         status: Its status; None before `init` has written one.
         progress: How far it has come.
-        execution: The execution's state as Step Functions says it, or an empty string.
+        execution: The execution's state according to Step Functions, or an empty string.
     """
 
     status: Status | None

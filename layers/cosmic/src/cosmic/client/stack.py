@@ -37,7 +37,7 @@ class Services(Protocol):
 
 @dataclass(frozen=True)
 class Stack:
-    """What is needed of a deployed stack to use it.
+    """What one needs to know about a deployed stack to use it.
 
     Attributes:
         client: Makes a boto3 client for one of its services.
@@ -79,7 +79,7 @@ class Stack:
         return found
 
     def command(self, *words: str) -> str:
-        """A command line that acts on it, as a hint shows it."""
+        """A command line for this stack, as hints show it."""
         return shlex.join(("cosmic", *words, *self.options))
 
 
@@ -114,7 +114,7 @@ def aws_stack(stack_name: str, profile: str | None, region: str | None) -> Stack
     """A stack in an AWS account, found by its name.
 
     Raises:
-        InputError: there is none, or the credentials, the profile or the region are not good.
+        InputError: there is none, or the credentials, the profile or the region are wrong.
         TransientError: AWS can't be reached.
     """
     outputs = _outputs(stack_name, profile, region)

@@ -16,14 +16,14 @@ log = logging.getLogger(__name__)
 
 
 def submit(stack: Stack, manifest: AnyManifest, limits: Overrides = NOTHING) -> RunFolder:
-    """Check a manifest here, upload it, and say which run that starts.
+    """Check a manifest here, upload it, and return the run that this starts.
 
-    Its name in the bucket is the file's, or its job where it has no file.
+    In the bucket it has the name of its file or, if it has no file, of its job.
 
     Args:
         stack: Where it runs.
-        manifest: What `read_manifest` takes.
-        limits: What takes the place of the manifest's `limits`.
+        manifest: As for `read_manifest`.
+        limits: Values that replace the manifest's `limits`.
 
     Raises:
         InvalidInput: it has mistakes; lists all of them.

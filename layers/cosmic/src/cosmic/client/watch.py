@@ -15,13 +15,13 @@ from cosmic.errors import TransientError
 
 @dataclass(frozen=True)
 class Patience:
-    """How long watching goes on while nothing comes of it, in seconds.
+    """How long to go on watching while nothing happens, in seconds.
 
     Attributes:
         start_s: Longest wait for `init`'s answer, and for an execution that Step Functions doesn't
-            know.
+            know about.
         end_s: Longest wait for the final status once the execution has ended.
-        look_s: How long looking may fail before that ends the watching.
+        look_s: How long looking may fail before watching gives up.
     """
 
     start_s: float = 120.0
@@ -35,7 +35,7 @@ PATIENCE = Patience()
 def watch(stack: Stack, folder: RunFolder, patience: Patience = PATIENCE) -> Iterator[Snapshot]:
     """Look at a run again and again until it has its final status, and its page too.
 
-    Of a run whose execution was stopped, the page may come later: nobody says that it is drawn.
+    If a run's execution was stopped, its page may come later: nothing says that it is being drawn.
 
     Raises:
         TransientError: `init`, or `aggregate`, has not answered in time, there is no execution, or

@@ -101,8 +101,10 @@ class RankRecord(Numerous):
         s3_reads, s3_writes: Requests to S3, as AWS bills them.
         download_s: Time in which at least one range of a partition was on its way.
         read_wait_s: Time the model stood still waiting for rows.
-        compute_s: Time inside the model.
-        compute_cpu_s: The processor's time of all threads in that time; None: not measured.
+        compute_s: Time inside the model; time in which only some of its threads had a batch counts
+            as their share.
+        compute_cpu_s: The processor's time of all threads of the process meanwhile; None: not
+            measured.
         rows_given: Of `rows`, those that another rank computed for this one.
         rows_taken: Rows of other ranks that this one computed while it waited for them.
         helped_s: Time that these took, reading included; `helped_compute_s` of it in the model.

@@ -100,7 +100,7 @@ def transitions(ranks: int, retries: int = 0, looks: int = 0) -> int:
         looks: How often the run looked for room and had to wait.
 
     Returns:
-        Those of the execution itself (start, its states, end) with those of its ranks.
+        The transitions of the execution itself (start, its states, end) and of its ranks.
     """
     waiting = TRANSITIONS_OF_A_LOOK * looks
     return TRANSITIONS_OF_A_RUN + TRANSITIONS_OF_A_RANK * ranks + retries + waiting
@@ -157,7 +157,7 @@ def _duration(item: str, billed: Billed, architecture: Architecture) -> Line:
 
 
 def counted_lines(invocations: int, usage: Usage) -> list[Line]:
-    """The lines of what is billed by number, not by time."""
+    """The lines for what is billed by number, not by time."""
     return [
         _per_unit("Lambda requests", invocations, price("lambda_request")),
         _per_unit("Step Functions", usage.state_transitions, price("state_transition")),
@@ -176,7 +176,7 @@ def total_usd(lines: Iterable[Line]) -> float:
 
 
 def bill_document(lines: Sequence[Line], rows: int, clock: str = AWS) -> dict[str, Any]:
-    """The bill as JSON: lines with their prices, total, per million rows, and whose clock it was.
+    """The bill as JSON: lines with prices, total, total per million rows, and whose clock it was.
 
     `prices` sums up the region, the earliest date and the sources of the prices that were used.
     """

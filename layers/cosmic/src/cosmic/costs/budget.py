@@ -1,4 +1,4 @@
-"""What a planned run is expected to cost, what it may cost at most, and what speaks against it."""
+"""What a planned run is expected to cost, what it may cost at most, and if that is too much."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LONGEST_AGGREGATE_S = 840.0 + LONGEST_INIT_S
 
 
 def expect(plan: Plan, limits: Limits, measured: Measured) -> Prediction:
-    """What the plan will take on Lambda, by the function that `cosmic tune` calls.
+    """What the plan will take on Lambda, computed by the same function as in `cosmic tune`.
 
     Raises:
         InputError: nothing was measured with the plan's batch size.
@@ -33,7 +33,7 @@ def expect(plan: Plan, limits: Limits, measured: Measured) -> Prediction:
 def most_usd(plan: Plan, limits: Limits) -> float:
     """What the run costs if every function is billed for its whole time limit, once, in dollars.
 
-    A rank that is tried again is billed again, and so is one that Lambda refused; both are rare.
+    A rank that is retried is billed again, and so is one that Lambda refused; both are rare.
     """
     job, how = of_plan(plan, limits.memory_mb)
     known = count(job, how, min(plan.world_size, limits.world_size))
@@ -45,15 +45,15 @@ def most_usd(plan: Plan, limits: Limits) -> float:
 def over_budget(
     plan: Plan, wanted: RunLimits, limits: Limits, measured: Measured | None = None
 ) -> list[Problem]:
-    """What speaks against a run that may cost too much; nothing if it has no limit.
+    """The problems of a run that may cost too much; none if it has no limit.
 
     Args:
         plan: The run.
         wanted: What its manifest allows.
         limits: Of the deployment.
-        measured: How fast the model is; None: as the manifest states it. Where that doesn't
-            either, what the run may cost at most is what counts: no cost is expected of a model
-            that nobody has measured.
+        measured: How fast the model is; None: as the manifest states it. If the manifest doesn't
+            state it either, the most that the run may cost is compared, because no cost can be
+            expected for a model that nobody has measured.
     """
     most = wanted.max_cost_usd
     if most is None:

@@ -1,4 +1,4 @@
-"""What a model's card says of how fast it runs: figures for each engine and precision."""
+"""What a model's card says about its speed: figures for each engine and precision."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def of_card(card: Mapping[str, Any], path: Path, wanted: Runs | None) -> Measure
     Args:
         card: As `card.json` has it.
         path: Its place.
-        wanted: What is to run the model; None, or if that was not measured: the first block, and
-            `unlike` says what doesn't fit.
+        wanted: What is to run the model. If it is None, or was not measured, the first block is
+            taken, and `unlike` says what doesn't fit.
 
     Raises:
         InputError: there are none.
@@ -72,9 +72,9 @@ def of_card(card: Mapping[str, Any], path: Path, wanted: Runs | None) -> Measure
 
 
 def with_figures(card: Mapping[str, Any], new: CardFigures, path: Path) -> dict[str, Any]:
-    """A card with a block more, in the place of that of the same engine and precision.
+    """A card with one more block, which replaces that of the same engine and precision.
 
-    Blocks of other weights, which the card has had before, go.
+    Blocks that were measured with other weights are removed.
 
     Raises:
         InputError: the figures are of another model than the card.

@@ -1,8 +1,8 @@
 """What a run will do that is billed by number: invocations, transitions, requests to S3.
 
-Counted from how rows are shared and read, so it is known before anything has been measured. It is
-what the bill counts: ranks, and `aggregate` up to the bill. Retries, rows that move to another rank
-and requests that break off come on top.
+It is counted from how rows are shared and read, so it is known before anything has been measured.
+It covers what the bill counts: ranks, and `aggregate` up to the bill. Retries, rows that move to
+another rank and requests that break off are additional.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class Job:
     """What is to be done.
 
     Attributes:
-        rows: In all.
-        row_bytes: Of one row in its partition, all columns.
-        id_bytes: Of them, those of its id if ids are text; None: they are whole numbers.
+        rows: Total number of rows.
+        row_bytes: Size of one row in its partition, with all columns.
+        id_bytes: How many of them are its id's, if ids are text; None: ids are whole numbers.
         cold: Whether all environments have yet to start.
-        channel: Of FMI, or `none`; ranks that talk leave together.
+        channel: FMI's channel, or `none`; ranks that talk leave together.
         fmi_timeout_s: How long a rank waits for others.
-        partitions: Rows taken of each partition, where the data exist already; None: the
+        partitions: Rows taken from each partition, if the data exist already; None: the
             partitions are equal, of a size that is free to choose.
     """
 
@@ -72,11 +72,11 @@ class Configuration:
     """How it is done.
 
     Attributes:
-        memory_mb: Of a rank's function.
+        memory_mb: Memory of a rank's function.
         world_size: Number of ranks.
         batch_size: Rows that the model takes at a time.
-        partition_rows: Of a partition, the largest where they differ.
-        architecture: Of the processor that ranks run on.
+        partition_rows: Rows of a partition, of the largest if they differ.
+        architecture: Architecture of the processor that ranks run on.
     """
 
     memory_mb: int
@@ -90,7 +90,7 @@ class Shares(NamedTuple):
     """What each rank gets, as `cosmic.contracts.plan.share_rows` cuts.
 
     Attributes:
-        batches: Of each rank, int64 (world,); they differ by 1 at the most.
+        batches: Batches of each rank, int64 (world,); they differ by 1 at most.
         partitions: Partitions that each rank reads from, int64 (world,).
     """
 
@@ -111,7 +111,7 @@ class Counts(NamedTuple):
         return Usage(x86_64, self.transitions, self.s3_puts, self.s3_gets, arm64)
 
     def lines(self) -> list[Line]:
-        """The bill's lines for it; that of the duration is missing."""
+        """The bill's lines for these counts; the line for the duration is not included."""
         return counted_lines(self.invocations, self.usage())
 
 
@@ -131,7 +131,7 @@ def count(job: Job, how: Configuration, environments: int) -> Counts:
     Args:
         job: What is to be done.
         how: In which configuration.
-        environments: In which its ranks run; each that starts cold reads the checkpoint.
+        environments: How many its ranks run in; each that starts cold reads the checkpoint.
     """
     world = how.world_size
     gathered = gathers(job.channel, job.rows)
@@ -150,7 +150,7 @@ def reads_of_aggregate(world_size: int, *, gathered: int) -> int:
     """Requests of `aggregate` until the bill: what it always reads, the records, and the rows.
 
     Args:
-        world_size: Ranks.
+        world_size: Number of ranks.
         gathered: Rows that rank 0 gathered, which are read in pieces; 0: each shard is read.
     """
     pieces = math.ceil(gathered / PIECE_ROWS)
@@ -160,7 +160,7 @@ def reads_of_aggregate(world_size: int, *, gathered: int) -> int:
 def writes_of_aggregate(rows: int) -> int:
     """Writes and lists of `aggregate` until the bill: files of more than two parts go ahead of it.
 
-    Each of these takes a request a part, one to begin and one to look for what was left before.
+    Each of these takes one request per part, one to begin, and one to look for earlier leftovers.
     """
     sizes = (rows * row_bytes for row_bytes in CATALOGUE_ROW_BYTES)
     parts = [size // PART_BYTES_OF_RESULTS for size in sizes]
@@ -170,8 +170,9 @@ def writes_of_aggregate(rows: int) -> int:
 def row_reads(job: Job, how: Configuration) -> int:
     """Requests of all ranks for the headers and rows of partitions.
 
-    What a block takes depends on how far apart its columns lie, so on the size of its partition:
-    the mean one stands for all. A rank that goes on into another partition has a block more.
+    How many a block takes depends on how far apart its columns are, and so on the size of its
+    partition; the mean size stands for all. A rank that continues in another partition has one more
+    block.
     """
     of_ranks, partitions = shares(job, how), job.sizes(how.partition_rows)
     partition = round(job.rows / len(partitions))

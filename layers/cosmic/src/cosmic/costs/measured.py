@@ -1,4 +1,4 @@
-"""What was measured of ranks, by a calibration or in a finished run."""
+"""What was measured about ranks, by a calibration or in a finished run."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ AGGREGATE_S_PER_ROW = 3e-6
 
 
 class Measured(Contract):
-    """Figures of one machine; all of one thread where nothing else is said.
+    """Figures of one machine; they are for one thread unless it says otherwise.
 
     Attributes:
         where: The machine or the run that they come from.
         engine, precision: What ran the model.
-        model_bytes: Of the checkpoint.
-        model_sha256: Of its bytes; None: not known, as in files of earlier versions.
-        row_bytes: Of one row in its partition, all columns.
+        model_bytes: Size of the checkpoint.
+        model_sha256: Its SHA-256; None if unknown, as in files of earlier versions.
+        row_bytes: Size of one row in its partition, with all columns.
         rows_per_s: Rows a second of one core inside the model, by batch size.
         serial_share: The part of the model's work that more threads don't shorten (Amdahl).
         init_s: Start of the process until it takes its first invocation; None: not seen.
@@ -41,9 +41,9 @@ class Measured(Contract):
         around_s: A rank's time around its rows: plan, shard, closing collective, record.
         launch_s: The execution's start to that of the first rank's process, and the last rank's end
             to that of `aggregate`.
-        aggregate_s: `aggregate`, without its part a row.
-        aggregate_s_per_row: And that part.
-        peak_memory_mb: Of a rank, at the batch size `memory_batch_size`, MiB.
+        aggregate_s: Duration of `aggregate`, without the part that grows with the rows.
+        aggregate_s_per_row: That part, per row.
+        peak_memory_mb: Peak memory of a rank, with a batch size of `memory_batch_size`, MiB.
     """
 
     where: str
@@ -94,8 +94,9 @@ def speed_up(threads: int, serial_share: float) -> float:
 def from_metrics(document: Any, where: str) -> Measured:
     """The figures of a finished run, as they would be if each rank had had cores of its own.
 
-    Where ranks shared cores, or had less than a core each, all they did took longer. Whoever
-    predicts a run stretches these times by what that run will share, so here they are without it.
+    If ranks shared cores, or had less than a core each, everything took longer. A prediction
+    stretches the times according to how the predicted run shares cores, so these figures must not
+    contain such a stretch.
 
     Args:
         document: Its `metrics.json`.
@@ -169,7 +170,7 @@ class Subject:
 
 
 def at_rate(rows_per_s: float, plan: Plan) -> Measured:
-    """A rate that the user states for a plan's model; the times around it are usual ones."""
+    """A rate that the user states for a plan's model, with usual times around it."""
     return usual(rows_per_s, Subject.of_plan(plan))
 
 
@@ -192,7 +193,7 @@ def usual(rows_per_s: float, subject: Subject) -> Measured:
 
 
 def unlike(measured: Measured, model_sha256: str, engine: EngineName, precision: Precision) -> str:
-    """Why figures say nothing of a model in an engine and a precision; empty if they do."""
+    """Why figures don't apply to a model with an engine and a precision; empty if they do."""
     if measured.model_sha256 is None:
         return f"{measured.where} doesn't say which model it is of"
     if measured.model_sha256 != model_sha256:

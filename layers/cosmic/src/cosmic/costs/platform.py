@@ -1,4 +1,4 @@
-"""Where ranks run: what of a run is decided by the platform, not by our code."""
+"""Where ranks run: the properties of a run that the platform decides, not our code."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ class Platform:
 
     Attributes:
         name: As it is shown.
-        largest_mb: Most memory that a function may have.
-        vcpu_speed: Speed of one of its cores, the measured machine's being 1.
+        largest_mb: The most memory that a function may have.
+        vcpu_speed: Speed of one of its cores, relative to the measured machine's.
         shared_cores: Cores that all ranks share; None: each has its own, by its memory.
-        environments_at_once: Environments that start together ...
-        environments_pause_s: ... and what passes until as many more do.
+        environments_at_once: Environments that can start together ...
+        environments_pause_s: ... and the seconds until as many more can.
         starts_per_s: Ranks that the Map starts in a second.
         launch_s: The execution's start to the first rank's.
-        s3_bytes_per_s: What one rank gets of S3.
-        s3_latency_s: To the first byte.
-        s3_gets_per_s: Reads that S3 answers all ranks together, of a data set under one prefix.
-        s3_puts_per_s: And writes, of a run's folder.
-        longest_s: A rank's longest time.
+        s3_bytes_per_s: Bandwidth of one rank from S3.
+        s3_latency_s: Time to the first byte.
+        s3_gets_per_s: Reads that S3 answers, for all ranks together, from one prefix.
+        s3_puts_per_s: The same for writes, in a run's folder.
+        longest_s: The longest that a rank may run.
         ranks_at_once: Most ranks that run at the same time; None: all of them.
     """
 

@@ -26,13 +26,13 @@ class Prediction:
     """What a configuration is expected to take.
 
     Attributes:
-        wall_s: From the execution's start to the catalogue, as `wall_s` in `metrics.json`.
-        rank_s: Of the slowest rank, start-up and waiting for others in it.
-        compute_s: Inside the model, all ranks summed.
-        billed_s: Of all ranks, summed.
-        idle_s: Of that, waiting for others at the closing collective.
-        peak_memory_mb: Of a rank.
-        needs_mb: What `init` demands of the function, a safe bound.
+        wall_s: Time from the execution's start to the catalogue, as `wall_s` in `metrics.json`.
+        rank_s: Time of the slowest rank, with start-up and waiting for others.
+        compute_s: Time inside the model, summed over ranks.
+        billed_s: Billed time, summed over ranks.
+        idle_s: The part of it that is spent waiting at the closing collective.
+        peak_memory_mb: Peak memory of a rank.
+        needs_mb: The memory that `init` requires of the function, a safe bound.
         counts: What is billed by number.
         lines: The bill.
     """
@@ -125,14 +125,14 @@ def predict(job: Job, how: Configuration, measured: Measured, platform: Platform
 
 
 class Work(NamedTuple):
-    """What ranks have to do, each apart from the others.
+    """What each rank has to do by itself.
 
     Attributes:
-        batches: Of each rank (world,).
-        batch_s: Of one batch in the model.
-        download_s: Of its rows.
-        start_s: Of a cold rank, before its first rows are asked for.
-        around_s: Around a rank's rows.
+        batches: Batches of each rank (world,).
+        batch_s: Time of one batch in the model.
+        download_s: Time to download its rows.
+        start_s: Time that a cold rank takes before it requests its first rows.
+        around_s: Time of a rank around its rows.
     """
 
     batches: NDArray[np.int64]
@@ -183,7 +183,8 @@ def _timeline(job: Job, how: Configuration, measured: Measured, platform: Platfo
 def _memory(job: Job, how: Configuration, measured: Measured) -> tuple[int, int]:
     """MiB that `init` demands, and how much that is beyond what it would of the measured rank."""
     model, engine = measured.model_bytes, measured.engine
-    needs = projected_memory_mb(model, job.row_bytes, how.batch_size, engine)
+    threads = threads_for_memory(how.memory_mb)
+    needs = projected_memory_mb(model, job.row_bytes, how.batch_size, engine, threads)
     was = projected_memory_mb(model, measured.row_bytes, measured.memory_batch_size, engine)
     return needs, needs - was
 

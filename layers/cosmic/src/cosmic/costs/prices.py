@@ -29,7 +29,7 @@ class Price:
         unit: What is counted.
         region: AWS region in which it holds.
         date: When it was noted, ISO 8601.
-        source: Where it is published, and how it was come by.
+        source: Where it is published, and how it was obtained.
     """
 
     usd: float

@@ -19,8 +19,8 @@ class Backoff(NamedTuple):
     Attributes:
         first_s: The limit of the first pause.
         rate: How much it grows from one pause to the next.
-        longest_s: Where it stops to grow.
-        tries: After the first; then it has failed.
+        longest_s: The limit at which it stops growing.
+        tries: Tries after the first; if all fail, the request has failed.
     """
 
     first_s: float
@@ -47,7 +47,7 @@ class Ceilings:
     Attributes:
         account: Functions of the account that run at once.
         gets_per_s, puts_per_s: Requests that S3 answers for a prefix; it refuses more (SlowDown).
-        data_prefixes: Over which S3 has spread the data set by the time of the run.
+        data_prefixes: Prefixes over which S3 has spread the data set by the time of the run.
     """
 
     account: int = 1000
@@ -57,7 +57,7 @@ class Ceilings:
 
 
 class Clock:
-    """Calls what is due, in the order of time; of the same time, in that of asking."""
+    """Calls what is due, in the order of time; at the same time, in that of the requests."""
 
     def __init__(self) -> None:
         self.now_s = 0.0

@@ -1,14 +1,14 @@
-"""A run, rank by rank, on a platform with limits: what `predict` can't know, for it has no chance.
+"""Simulate a run, rank by rank, with the limits and the chance that `predict` leaves out.
 
-A discrete-event simulation. A rank does what `predict.work` says, by its blocks; beside that, the
-Map starts ranks one after another as places come free, Lambda starts environments in groups and
-throttles beyond, S3 refuses requests beyond its rates, ranks are slower or faster by chance, and
-some die and are tried again. Where ranks share cores (the local stack), each is as slow as those
-who compute at that moment make it. Without chance and limits the outcome is that of `predict`.
+It is a discrete-event simulation. A rank does what `predict.work` says, block by block. The Map
+starts ranks one after another as places become free, Lambda starts environments in groups and
+throttles beyond that, S3 refuses requests above its rates, ranks are slower or faster by chance,
+and some die and are retried. If ranks share cores (on the local stack), those that compute at the
+same moment slow each other down. Without chance and limits, the result is that of `predict`.
 Rows that move from a late rank to another are not simulated.
 
-Every draw belongs to a rank, not to a moment: the same seed gives the same run, and two runs that
-differ in a limit alone differ by that limit's effect.
+Every random draw belongs to a rank, not to a moment. So the same seed gives the same run, and two
+runs that differ only in a limit differ only by the effect of that limit.
 """
 
 from __future__ import annotations

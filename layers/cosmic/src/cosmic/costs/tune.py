@@ -1,4 +1,4 @@
-"""The configurations there are, the best of them, and the curve between."""
+"""The possible configurations, the best of them, and the curve between those."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class Advice:
     """What is recommended.
 
     Attributes:
-        fastest: Least wall; of equals, the cheapest.
-        cheapest: Least cost; of equals, the fastest.
-        best_value: Least cost times wall: from there, a given factor of speed costs more than the
-            same factor of money, in either direction.
+        fastest: The lowest wall time; of equals, the cheapest.
+        cheapest: The lowest cost; of equals, the fastest.
+        best_value: The lowest product of cost and wall time. From there, whatever factor one of
+            the two improves by, the other gets worse by at least as much.
         curve: The configurations that none beats in both, the fastest first.
         considered: How many were looked at, and how many of them meet the constraints.
     """
@@ -67,7 +67,7 @@ def world_sizes(largest: int) -> list[int]:
 def candidates(
     job: Job, measured: Measured, limits: Constraints, partition_rows: Sequence[int]
 ) -> Iterator[Configuration]:
-    """All configurations within the limits; no rank of them is without rows."""
+    """All configurations within the limits in which every rank has rows."""
     memories = [mb for mb in MEMORIES_MB if mb <= limits.max_memory_mb]
     sizes = sorted(measured.rows_per_s)
     for memory_mb, batch_size, of_partition in product(memories, sizes, partition_rows):
@@ -86,8 +86,8 @@ def advise(
     """Recommend a configuration for each aim.
 
     Raises:
-        InputError: none meets the constraints; says how far off the nearest is. Or what was
-            measured does not run on that processor.
+        InputError: none meets the constraints (the message says how far off the nearest is), or
+            what was measured doesn't run on that processor.
     """
     if limits.architecture == "arm64" and measured.engine != ARM_ENGINE:
         message = f"{measured.engine} was measured, which ranks on arm64 don't have"
@@ -117,7 +117,7 @@ def front(predictions: Sequence[Prediction]) -> list[Prediction]:
 
 
 def best_value(predictions: Sequence[Prediction]) -> Prediction:
-    """The least cost times wall; of equals, the smallest configuration."""
+    """The lowest product of cost and wall time; of equals, the smallest configuration."""
     return min(predictions, key=lambda p: (p.usd * p.wall_s, p.configuration))
 
 

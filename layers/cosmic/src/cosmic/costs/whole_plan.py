@@ -16,7 +16,7 @@ from cosmic.storage.interfaces import Readable
 
 
 class WholePlan(NamedTuple):
-    """A plan against which nothing speaks.
+    """A plan without any problems.
 
     Attributes:
         measured: How fast its model runs; None: nobody has measured it.
@@ -40,11 +40,11 @@ def whole_plan(
         store: Where its input is.
         limits: Of the deployment, or of what stands for one.
         run: Id of the run; empty: the manifest's job.
-        measure: Says how fast a plan's model runs; where it can't, the manifest's own
+        measure: Says how fast a plan's model runs; if it can't, the manifest's own
             `limits.rows_per_s` counts.
 
     Raises:
-        InvalidInput: everything that speaks against the run.
+        InvalidInput: the run is not possible; lists all the reasons.
         InputError: as `measure`.
         TransientError: S3 failed.
     """

@@ -1,4 +1,4 @@
-"""How many rows there are, in partitions of what size, and which model they meet."""
+"""How many rows there are, how large their partitions are, and which model they are for."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""How many ranks a run gets where its manifest leaves that open, and what others would take.
+"""How many ranks a run gets if its manifest leaves that open, and what other numbers would take.
 
-The rule is the tuner's *best value*, the least cost times duration, over the same sizes, with the
-deployment's memory and the manifest's batch size. Everything it depends on stands in the manifest,
-in its input and in the deployment's limits, so that the same of all these gives the same plan.
+The rule is the tuner's *best value*, the lowest product of cost and duration, over the same sizes,
+with the deployment's memory and the manifest's batch size. It depends on nothing but the manifest,
+its input and the deployment's limits, so the same three always give the same plan.
 """
 
 from __future__ import annotations

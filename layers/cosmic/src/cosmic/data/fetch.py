@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from cosmic.contracts.columns import Header
 from cosmic.contracts.location import Location
 from cosmic.contracts.plan import PlannedPartition
+from cosmic.data.busy_clock import BusyClock
 from cosmic.data.page_memory import page_memory
-from cosmic.data.ranges import BusyClock, Span, spans
+from cosmic.data.ranges import Span, spans
 from cosmic.errors import CosmicError, InputError, TransientError
 from cosmic.storage.interfaces import Readable
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Lock
 
 GAP_BYTES = 128 << 10  # reading so much too much is cheaper than another request,
 GAP_SHARE = 1 / 8  # as long as it is little beside what is wanted
@@ -64,32 +61,3 @@ class Window:
         page = self._read(first, min(size, self._file_bytes - first))
         self._pages.append((first, page))
         return page[offset - first : offset - first + length]
-
-
-class BusyClock:
-    """The time in which at least one of several threads was busy, each moment counted once."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._busy, self._since, self._total_s = 0, 0.0, 0.0
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Busy while inside."""
-        with self._lock:
-            if self._busy == 0:
-                self._since = time.monotonic()
-            self._busy += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._busy -= 1
-                if self._busy == 0:
-                    self._total_s += time.monotonic() - self._since
-
-    @property
-    def total_s(self) -> float:
-        """Seconds so far."""
-        with self._lock:
-            return self._total_s + (time.monotonic() - self._since if self._busy else 0.0)

@@ -101,7 +101,7 @@ class BlockReader:
         """A record's fields about reading."""
         return {
             "bytes_read": self.bytes_read,
-            "download_s": self._fetcher.clock.total_s,
+            "download_s": self._fetcher.clock.total.wall_s,
             "read_wait_s": self.wait_s,
             "first_byte_at_s": self.first_byte_at_s,
         }

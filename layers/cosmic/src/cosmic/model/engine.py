@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from queue import SimpleQueue
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cosmic.abreast import abreast
 from cosmic.contracts.engines import AUTO_ENGINE, ENGINES
 from cosmic.contracts.flags import Flag
 from cosmic.contracts.plausible import plausible_magnitudes
@@ -22,6 +24,9 @@ from cosmic.model.graph import Array
 
 BATCH_SIZE = 64
 ALIGNMENT_BYTES = 64
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -56,27 +61,40 @@ class Predictions:
 
 
 class Runner(Protocol):
-    """A model in a library's hands, for batches of one size."""
+    """A model in a library's hands, for batches of one size.
+
+    Attributes:
+        streams: How many batches it runs at the same time, each called from a thread of its own.
+    """
+
+    streams: int
 
     def run(self, image: Array, mag: Array) -> Array:
         """Redshifts (N,) of exactly N objects that lack nothing."""
 
 
 MakeRunner = Callable[[Checkpoint, int, int, str], Runner]
+Pixels = NDArray[np.floating[Any]]
+Magnitudes = NDArray[np.floating[Any]]
 
 
 class Engine:
-    """Runs a checkpoint on this process's processor; one call at a time.
+    """Runs a checkpoint on this process's processor; several threads may call it.
 
     A batch runs alone, never split or merged, a short one filled up with empty sky. The same batch
     gives the same bits in every process with the same engine, batch size and number of threads on
     the same kind of processor, so a caller who cuts the data on a fixed grid gets results that
     don't depend on who computes them.
 
+    OpenVINO and ONNX Runtime compute a batch in one thread, and as many batches at the same time as
+    there are threads: threads that share a batch wait for each other after each layer (ADR 52).
+    torch has one pool for all, and computes one batch after another in it.
+
     Attributes:
         name: One of `ENGINES`.
         precision: `float32` or `bf16`.
-        threads: Threads of the library's pool.
+        threads: In which the library computes.
+        streams: Batches that are computed at the same time.
         batch_size: Rows of the largest batch.
         config, provenance, errors, domain, pz, sha256: Of the checkpoint; its weights are not
             kept.
@@ -106,20 +124,45 @@ class Engine:
         self.provenance, self.errors = checkpoint.provenance, checkpoint.errors
         self.domain, self.pz = checkpoint.domain, checkpoint.pz
         self.sha256 = checkpoint.sha256
-        self._image = _aligned(batch_size, c.bands, c.image_size, c.image_size)
-        self._mag = _aligned(batch_size, c.bands)
         self._neutral = checkpoint.state["normalise.mag_neutral"].copy()
         self._runner = _library(self.name)(checkpoint, batch_size, threads, precision)
+        self.streams = self._runner.streams
+        self._inputs: SimpleQueue[tuple[Array, Array]] = SimpleQueue()
+        for _ in range(self.streams):
+            image = _aligned(batch_size, c.bands, c.image_size, c.image_size)
+            self._inputs.put((image, _aligned(batch_size, c.bands)))
 
     def warm_up(self) -> None:
-        """Run one batch of empty sky, so that the first real one finds everything in place."""
+        """Run a batch of empty sky in each stream, so that real ones find everything in place."""
         c = self.config
         empty = np.zeros((1, c.bands, c.image_size, c.image_size), np.float32)
-        self._run(empty, empty[:, :, 0, 0])
+        none = empty[:, :, 0, 0]
+        for _ in abreast(lambda _: self._run(empty, none), range(self.streams), self.streams):
+            pass
 
-    def predict(
-        self, image: NDArray[np.floating[Any]], mag: NDArray[np.floating[Any]]
-    ) -> Predictions:
+    def predict_all(self, image: Pixels, mag: Magnitudes) -> Predictions:
+        """Predict objects of any number, batch by batch; otherwise as `predict`."""
+        size = self.batch_size
+        parts = (slice(at, at + size) for at in range(0, len(image), size))
+        return Predictions.together(
+            list(self.abreast(lambda part: self.predict(image[part], mag[part]), parts))
+        )
+
+    def abreast(
+        self, work: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Generator[Result, None, None]:
+        """Do work that calls `predict` once for each item, so that no stream waits for another.
+
+        Args:
+            work: Called in other threads.
+            items: Taken one by one, two for each stream ahead of the results.
+
+        Returns:
+            What `work` returned, in the order of the items; its errors come where that would.
+        """
+        return abreast(work, items, self.streams, 2 * self.streams)
+
+    def predict(self, image: Pixels, mag: Magnitudes) -> Predictions:
         """Predict one batch.
 
         Args:
@@ -146,13 +189,11 @@ class Engine:
         filled = image if finite.all() else np.where(finite, image, 0.0)
         z = self._run(filled, np.where(known, mag, self._neutral))
         blank = _blank(filled)
-        incomplete = blank.any(axis=1) | ~finite.all(axis=(1, 2, 3))
+        incomplete = np.logical_or(blank.any(axis=1), ~finite.all(axis=(1, 2, 3)))
         where = None if self.domain is None else self.domain.place(np.where(known, mag, np.nan))
         return self._flagged(z, known, blank, incomplete, where)
 
-    def _centre(
-        self, image: NDArray[np.floating[Any]], mag: NDArray[np.floating[Any]]
-    ) -> NDArray[np.floating[Any]]:
+    def _centre(self, image: Pixels, mag: Magnitudes) -> Pixels:
         """The central pixels the model looks at."""
         c = self.config
         want = f"(N, {c.bands}, {c.image_size} or more, {c.image_size} or more)"
@@ -167,13 +208,15 @@ class Engine:
         top, left = ((side - c.image_size) // 2 for side in image.shape[2:])
         return image[:, :, top : top + c.image_size, left : left + c.image_size]
 
-    def _run(self, image: NDArray[np.floating[Any]], mag: NDArray[np.floating[Any]]) -> Array:
-        """The bare model on copies in memory of our own: a kernel may choose another order of
-        summation for another alignment."""
-        rows = len(image)
-        self._image[:rows], self._image[rows:] = image, 0.0
-        self._mag[:rows], self._mag[rows:] = mag, 0.0
-        return self._runner.run(self._image, self._mag)[:rows]
+    def _run(self, image: Pixels, mag: Magnitudes) -> Array:
+        """The bare model. A kernel may choose another order of summation for another alignment, so
+        what does not lie as the library's own memory does is copied to where it does."""
+        given = self._inputs.get()  # when a stream is free
+        try:
+            filled = [_filled(own, values) for own, values in zip(given, (image, mag), strict=True)]
+            return self._runner.run(*filled)[: len(image)]
+        finally:
+            self._inputs.put(given)
 
     def _flagged(
         self,
@@ -224,7 +267,7 @@ def preload(name: str) -> None:
     _library(AUTO_ENGINE if name == "auto" else name)
 
 
-def _blank(image: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+def _blank(image: Pixels) -> NDArray[np.bool_]:
     """Which bands (N, 5) of images (N, 5, H, W) have no pixel but zeros.
 
     A band with signal has some at its centre, so few have to be looked at in whole.
@@ -268,6 +311,15 @@ def _imported(name: str) -> MakeRunner:
             return TorchRunner
     known = ", ".join(("auto", *ENGINES))
     raise InputError(f"engine {name!r} is unknown", code="no-engine", hint=f"one of {known}")
+
+
+def _filled(own: Array, values: NDArray[np.floating[Any]]) -> Array:
+    """Values of a whole batch: themselves if they lie as `own` does, else copied into it."""
+    alike = values.dtype == own.dtype and values.shape == own.shape and values.flags.c_contiguous
+    if alike and values.ctypes.data % ALIGNMENT_BYTES == 0:
+        return values
+    own[: len(values)], own[len(values) :] = values, 0.0
+    return own
 
 
 def _aligned(*shape: int) -> Array:

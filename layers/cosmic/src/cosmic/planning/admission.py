@@ -4,9 +4,9 @@ A Distributed Map starts its ranks as they fit. Two runs that each got half of t
 the other half until they time out. So each run waits until all its ranks fit beside those of
 the runs before it: first come, first served.
 
-To wait is no error: the answer says whether there is room and, if not, after how many seconds to
-look again. Until then the execution sleeps. It is woken when a run ends and leaves room for it; the
-looks that it takes by itself find what nobody was told of, such as a notice that got lost.
+Waiting is not an error: the answer says whether there is room and, if not, after how many seconds
+to look again. Until then the execution sleeps. It is woken when a run ends and leaves room for it.
+It also looks by itself, in case a notification was lost.
 """
 
 from __future__ import annotations
@@ -71,10 +71,10 @@ class Answer:
 
     Attributes:
         admitted: Whether all ranks can be started now.
-        wait_s: Else, whole seconds until it should look again if nobody wakes it.
+        wait_s: If not, whole seconds until it should look again unless it is woken.
         looks: How often this execution has had to wait.
         before: Runs that hold the room.
-        taken: Ranks that are theirs.
+        taken: How many ranks they have.
     """
 
     admitted: bool
@@ -92,8 +92,8 @@ class Answer:
 def admit(request: Admission, store: Store, executions: SFNClient, capacity: int) -> Answer:
     """Say whether all ranks of a run can be started now; safe to repeat.
 
-    A run that has to wait keeps its place in the queue. Each look also wakes those before it that
-    have room and sleep, so that a wake-up that got lost is made up for by the next look of anybody.
+    A run that has to wait keeps its place in the queue. Each look also wakes the runs before it
+    that sleep although they have room, so the next look of any run makes up for a lost wake-up.
 
     Args:
         capacity: Ranks that can run at once.
@@ -146,11 +146,12 @@ def _answer(
 
 
 def look_after_s(waiting: int, in_line: int) -> int:
-    """When to look again if nobody wakes the run: who is next soon, all others the later the more.
+    """When to look again if nobody wakes the run: the first in line soon, the others later.
 
-    The looks of all who wait are bounded whatever their number: who is next looks once in 150
-    seconds at most, and so do the n others together, each of which waits n times as long. As each
-    look wakes whoever has room, what no notice told is found within five minutes.
+    The looks of all waiting runs are bounded, however many there are: the first in line looks at
+    most once in 150 seconds, and so do the n others together, because each waits n times as long.
+    Each look wakes every run that has room, so a lost notification is made up for within five
+    minutes.
 
     Args:
         waiting: Runs that wait before this one.

@@ -3,8 +3,8 @@
 It is one small object, changed by compare-and-swap. A place in it is a lease: it ends when its
 execution does, however that ends, and at the latest when the state machine's time is over.
 
-A run that waits has left a task token in an object of its own. Whoever finds that there is room for
-it sends the token back, and its execution goes on.
+A run that waits has left a task token in a separate object. Whoever finds that there is room for
+the run returns the token, and the execution continues.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Ended:
 
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> Self:
-        """Read EventBridge's notice of an execution's end."""
+        """Read EventBridge's notification of an execution's end."""
         detail = event["detail"]
         return cls(json.loads(detail["input"])["bucket"], detail["executionArn"])
 
@@ -87,8 +87,8 @@ _ADAPTER = TypeAdapter(Queue)
 def release(ended: Ended, store: Store, executions: SFNClient, capacity: int) -> tuple[str, ...]:
     """Take an ended execution out of the queue and wake those for which there is room now.
 
-    Safe to repeat. The place is taken away rather than left to its execution's status, which Step
-    Functions may report late: who is woken would then find the room still taken.
+    Safe to repeat. The place is removed at once, without waiting for the execution's status, which
+    Step Functions may report late: a run that is woken would then find the room still taken.
 
     Returns:
         The runs that were woken.
@@ -118,7 +118,7 @@ def wake(
 def fitting(places: tuple[Place, ...], capacity: int) -> tuple[Place, ...]:
     """The places that have room beside all before them.
 
-    Who is first always has: its ranks may be more than fit since the quota was lowered.
+    The first one always fits: it may have more ranks than fit since the quota was lowered.
     """
     sums = accumulate(place.ranks for place in places)
     return tuple(

@@ -1,7 +1,7 @@
-"""What `init` and `aggregate` can do within their time and memory, refused beforehand beyond it.
+"""What `init` and `aggregate` can do within their time and memory; anything larger is refused.
 
 Both are sized in template.yaml. The figures per row, rank and partition are upper bounds of what
-was measured (performance.md), with the processor that a function of that memory has.
+was measured (performance.md), for the processor that a function of that memory has.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ def aggregate_s(rows: int, ranks: int) -> float:
 
 
 def aggregate_mb(ranks: int, partitions: int) -> float:
-    """The memory that `aggregate` takes, at most; rows take none."""
+    """The memory that `aggregate` takes, at most; it doesn't depend on the rows."""
     return AGGREGATE_MB + ranks * AGGREGATE_RANK_MB + partitions * AGGREGATE_PARTITION_MB
 
 
 def too_much_to_merge(
     rows: int, ranks: int, partitions: int, limits: FunctionLimits, bands: Bands = BANDS
 ) -> list[Problem]:
-    """Why `aggregate` could not end a run of these bands, if it could not."""
+    """Why `aggregate` could not finish a run with these bands, if it could not."""
     seconds, memory = aggregate_s(rows, ranks), aggregate_mb(ranks, partitions)
     problems = []
     if seconds > limits.aggregate_s:
@@ -78,7 +78,7 @@ def too_much_for_hats(
 def too_much_to_look_at(
     pointer: str, partitions: int, headers: int, limits: FunctionLimits
 ) -> list[Problem]:
-    """Why `init` could not look at a data set, if it could not.
+    """Why `init` could not inspect a data set, if it could not.
 
     Args:
         pointer: Where the manifest names the data.

@@ -22,7 +22,7 @@ def ranks_at_once(functions: LambdaClient, infer: str, ceiling: int) -> int:
         ceiling: The deployment's own limit.
 
     Raises:
-        InputError: Lambda refuses to say.
+        InputError: Lambda refuses the request.
         TransientError: Lambda didn't answer.
     """
     with translated(f"the concurrency of {infer} can't be read"):

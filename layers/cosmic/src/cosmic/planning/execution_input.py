@@ -1,4 +1,4 @@
-"""What an execution of the state machine is given."""
+"""The input of an execution of the state machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cosmic.contracts.plan import Limits, Plan
 def execution_input(
     folder: RunFolder, manifest_uri: str, plan: Plan, limits: Limits
 ) -> dict[str, Any]:
-    """What the state machine is given to run a plan."""
+    """The state machine's input for running a plan."""
     return {
         "bucket": folder.bucket,
         "prefix": folder.prefix,

@@ -17,13 +17,13 @@ HINT = (
 
 
 def other_bands(model: PlannedModel | None, opened: Sequence[OpenPartition]) -> list[Problem]:
-    """A problem if partitions have other bands than the model, or another order of them.
+    """A problem if partitions have other bands than the model, or the same in another order.
 
-    Where the model can't be read, partitions still have to have the bands of the first.
+    If the model can't be read, all partitions must still have the bands of the first one.
 
     Args:
-        model: Of the run.
-        opened: The partitions; the first that is unlike the model is named.
+        model: The run's model.
+        opened: The partitions; the problem names the first that differs from the model.
     """
     if not opened:
         return []

@@ -1,4 +1,4 @@
-"""What the index of a data set says of its partitions, as far as their objects are still those."""
+"""What the index of a data set says about its partitions, if their objects haven't changed."""
 
 from __future__ import annotations
 

@@ -46,8 +46,8 @@ class RunInputs:
     """What was found, and everything that is wrong with it.
 
     Attributes:
-        check_pixels: Whether pixels and magnitudes agree on the whole, so that a single object
-            in which they do not is worth a flag.
+        check_pixels: Whether pixels and magnitudes agree overall, so that a single object in
+            which they do not is worth a flag.
     """
 
     partitions: list[PlannedPartition] = field(default_factory=list)
@@ -72,7 +72,7 @@ def inspect_inputs(
 
     Args:
         largest_model_bytes: A larger model is refused unread; None: there is no limit.
-        functions: More partitions than `init` can look at are refused unread; None: so are none.
+        functions: More partitions than `init` can inspect are refused unread; None: no limit.
     """
     found, store = RunInputs(), store.paid_by(data.request_payer)
     metadata = _survey_model(store, model, largest_model_bytes, found)
@@ -196,8 +196,8 @@ class Listed:
 
     Attributes:
         pointer: Where the manifest names it, or the folder that it was found in.
-        found: What its folder's listing says of it; None where it is named by itself.
-        known: What an index says of it, which spares reading its header.
+        found: What its folder's listing says about it; None if the manifest names it by itself.
+        known: What an index says about it, which saves reading its header.
     """
 
     at: Location

@@ -1,4 +1,4 @@
-"""Read a model to know its SHA-256, by which every rank will judge it."""
+"""Read a model to learn its SHA-256, against which every rank will check it."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def read_checkpoint(
 ) -> Checkpoint:
     """Read a file piece by piece, again if it may have been damaged on its way.
 
-    A reading is believed if it has the checksum that the manifest gives or agrees with the ETag.
-    Where neither says so, because the file is another or its ETag no hash of its bytes, two
-    readings that agree are.
+    What was read is trusted if it has the checksum that the manifest gives, or agrees with the
+    ETag. If neither is so, because the file is another one or its ETag is not a hash of its bytes,
+    it is trusted once it has been read twice with the same result.
 
     Args:
         store: Where it is.
@@ -57,8 +57,8 @@ def read_checkpoint(
         wanted: The SHA-256 that the manifest gives, if it does.
 
     Raises:
-        InputError: it doesn't begin as a checkpoint does.
-        TransientError: no two readings are alike.
+        InputError: it doesn't begin like a checkpoint.
+        TransientError: no two readings agree.
     """
     seen: set[str] = set()
     for _ in range(READINGS):

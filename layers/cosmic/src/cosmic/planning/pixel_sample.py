@@ -26,12 +26,12 @@ AT_ONCE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class OpenPartition:
-    """A partition, and where its pixels and magnitudes lie, if its header has been read.
+    """A partition, and where its pixels and magnitudes are, if its header has been read.
 
     Attributes:
-        image_bytes: Of the pixels of a row.
-        image_size: Height and width of an image; None: not known.
-        pixel_arcsec: Side of a pixel; None: it doesn't say.
+        image_bytes: Size of a row's pixels.
+        image_size: Height and width of an image; None if unknown.
+        pixel_arcsec: Side of a pixel; None if the partition doesn't say.
         tensors: Image and magnitudes.
         bands: In their order.
     """
@@ -63,9 +63,9 @@ def compare_pixels(
 ) -> Report:
     """Judge at most 256 rows, spread over all partitions: at most 16 requests, 8 MiB of pixels.
 
-    Where headers have not been read, those of at most 8 partitions are. Partitions that are as
-    wrong by themselves as a data set that is refused are not made up for by the others: the first
-    of them is named.
+    If headers have not been read yet, those of at most 8 partitions are read. The other partitions
+    can't make up for one that, as a data set of its own, would be refused: the first such partition
+    is named.
 
     Raises:
         InvalidInput: a header is not that of a partition.
@@ -152,7 +152,7 @@ def _rows(
 
 
 def refuses(data: Data) -> bool:
-    """Whether a run is refused whose pixels and magnitudes disagree; else it is warned of it."""
+    """Whether a run is refused because pixels and magnitudes disagree; if not, it is warned."""
     if data.pixel_mismatch == "auto":
         return data.format == "safetensors"
     return data.pixel_mismatch == "refuse"
@@ -166,5 +166,5 @@ def as_problem(report: Report) -> Problem:
 
 
 def as_warning(report: Report) -> str:
-    """What a run is warned of that is not refused."""
+    """The warning of a run that is not refused."""
     return f"{report.message}: {report.hint}"

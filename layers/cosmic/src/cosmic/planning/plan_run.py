@@ -16,6 +16,7 @@ from cosmic.contracts.plan import (
     refusals,
     used_ranks,
 )
+from cosmic.contracts.vcpus import threads_for_memory
 from cosmic.errors import Problem
 from cosmic.planning.capacity import too_much_for_hats, too_much_to_merge
 from cosmic.planning.inputs import RunInputs, inspect_inputs
@@ -26,7 +27,7 @@ Chooser = Callable[[Manifest, RunInputs, Limits], int]
 
 
 def by_rows(manifest: Manifest, found: RunInputs, limits: Limits) -> int:
-    """The number of ranks where nobody knows what they cost: `AUTO_ROWS_PER_RANK` rows each."""
+    """The number of ranks if their cost is unknown: one for every `AUTO_ROWS_PER_RANK` rows."""
     inference = manifest.inference
     rows = sum(limit_rows([p.rows for p in found.partitions], inference.limit_rows))
     return max(1, min(limits.world_size, -(-rows // max(AUTO_ROWS_PER_RANK, inference.batch_size))))
@@ -55,7 +56,7 @@ def plan_run(
     """The plan of a surveyed run, or everything that speaks against it.
 
     Args:
-        choose: The number of ranks where the manifest says `auto`.
+        choose: Returns the number of ranks if the manifest says `auto`.
     """
     rows = limit_rows([p.rows for p in found.partitions], manifest.inference.limit_rows)
     batch_size = manifest.inference.batch_size
@@ -69,6 +70,7 @@ def plan_run(
         row_bytes,
         batch_size,
         choose_engine(manifest.inference.engine, limits.engines),
+        threads_for_memory(limits.memory_mb),
     )
     problems = list(found.problems)
     if found.partitions or not problems:

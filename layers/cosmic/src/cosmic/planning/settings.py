@@ -12,7 +12,7 @@ from cosmic.contracts.plan import Limits
 
 
 class InitSettings(BaseModel):
-    """What `init` must know of its deployment.
+    """What `init` must know about its deployment.
 
     Read with `from_environment`, which raises `pydantic.ValidationError` for a variable that is
     missing or wrong.

@@ -64,8 +64,8 @@ def start_runs(
     """Start the run of each upload, whatever becomes of the others.
 
     Returns:
-        What became of them, and the errors of those that have no answer yet. Errors that another
-        try may mend come first.
+        What became of them, and the errors of those that have no answer yet. Errors that may
+        disappear if the call is repeated come first.
     """
     outcomes: list[Outcome] = []
     errors: list[CosmicError] = []
@@ -90,18 +90,17 @@ def start_run(
 
     Safe to repeat after any of its writes: the run's id follows from the upload; its claim, plan
     and items are written once, each before what needs it; and an execution of that name can be
-    started once. The status comes last, so one that says RUNNING has an execution. An upload that
-    was rejected for its input stays rejected, also where the input has been completed since.
+    started once. The status comes last, so a run whose status is RUNNING has an execution. An
+    upload that was rejected because of its input stays rejected, even if the input is complete now.
 
     Args:
-        limits: Of the deployment, or what asks AWS for them.
-        guard: What else may speak against a plan, such as its cost, which this package doesn't
-            know.
-        choose: The number of ranks where the manifest says `auto`.
+        limits: The deployment's limits, or a function that asks AWS for them.
+        guard: Finds other problems of a plan, such as its cost, which this package doesn't know.
+        choose: Returns the number of ranks if the manifest says `auto`.
 
     Raises:
-        InputError: the manifest is gone, or its bucket takes no answer.
-        TransientError: S3, Lambda or Step Functions failed; calling again carries on.
+        InputError: the manifest is gone, or its bucket refuses the answer.
+        TransientError: S3, Lambda or Step Functions failed; another call continues from there.
     """
     run = _run(store, upload, job_from_key(upload.at.key), DEFAULT_PREFIX)
     try:

@@ -14,7 +14,7 @@ SAME_SCALE = 0.05  # relative: what calibrations of one camera differ by is far 
 
 
 def too_small(metadata: Mapping[str, str], opened: Sequence[OpenPartition]) -> list[Problem]:
-    """A problem if the model takes larger images than there are; the first such partition is named.
+    """A problem if images are smaller than the model's; it names the first such partition.
 
     Larger images are no problem: they are cut to their centre.
 
@@ -37,7 +37,7 @@ def too_small(metadata: Mapping[str, str], opened: Sequence[OpenPartition]) -> l
 
 
 def other_scale(metadata: Mapping[str, str], opened: Sequence[OpenPartition]) -> list[str]:
-    """A warning if pixels are known to be of another size on the sky than those of the training.
+    """A warning if pixels are known to have another size on the sky than in the training data.
 
     Args:
         metadata: Of the checkpoint.

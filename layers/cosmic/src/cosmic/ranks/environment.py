@@ -89,6 +89,11 @@ class RankEnvironment:
         model_came()
         return self._engines[key]
 
+    def keep(self, engine: Engine) -> None:
+        """Have an engine that was made elsewhere, as if a run had been planned with it here."""
+        key = (engine.sha256, engine.name, engine.precision, engine.batch_size)
+        self._engines = {key: engine}
+
     def _checkpoint(self, plan: PlanSettings) -> Checkpoint:
         """The model, had while the engine's library is imported."""
         with ThreadPoolExecutor(1, "library") as aside:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cosmic.contracts.flags import Flag
 from cosmic.contracts.rank_record import ComputePart
+from cosmic.data.busy_clock import BusyClock
 from cosmic.data.photometry_check import mismatched
 from cosmic.data.stream import Block
 from cosmic.errors import InputError
@@ -23,18 +25,26 @@ from cosmic.ranks.prediction_block import PredictionBlock
 
 @dataclass
 class Progress:
-    """What a rank has counted so far."""
+    """What a rank has counted so far.
+
+    Attributes:
+        computing: When the streams of the engine were busy.
+    """
 
     statistics: Statistics = field(default_factory=Statistics.none)
     rows: int = 0
     rows_flagged: int = 0
     rows_out_of_domain: int = 0
     implausible_z_spec: int = 0
-    compute_s: float = 0.0
-    compute_cpu_s: float = 0.0
     batches: int = 0
+    computing: BusyClock = field(default_factory=BusyClock)
     began: float = field(default_factory=time.monotonic)
     ended: float | None = None
+
+    @classmethod
+    def of(cls, engine: Engine) -> Self:
+        """Nothing so far, of what an engine computes."""
+        return cls(computing=BusyClock(engine.streams))
 
     @property
     def batch_s(self) -> float:
@@ -58,49 +68,79 @@ class Progress:
             "rows": self.rows,
             "rows_flagged": self.rows_flagged,
             "implausible_z_spec": self.implausible_z_spec,
-            "compute_s": self.compute_s,
-            "compute_cpu_s": self.compute_cpu_s,
+            "compute_s": self.computing.total.wall_s,
+            "compute_cpu_s": self.computing.total.cpu_s,
         }
 
 
-def predict_block(
-    block: Block,
+def predicted(
+    blocks: Iterable[Block],
     engine: Engine,
-    batch_size: int,
     progress: Progress,
     stop_by: float,
     go_on: Callable[[], bool] = lambda: True,
     *,
     check_pixels: bool = False,
-) -> Predictions:
-    """Predict a block batch by batch, as long as `go_on` says before each that it may begin.
+) -> Generator[tuple[Block, Predictions], None, None]:
+    """Blocks with the predictions of their rows, in order, several batches computed at a time.
 
     Args:
+        blocks: Taken one by one, as the engine has room for their batches.
+        progress: Counts batches and the time they take.
+        stop_by: When no further batch may begin, on the clock of `time.monotonic`.
+        go_on: Says of each batch whether it may begin; after one that may not, none does, and the
+            block that it belongs to has predictions of its first rows alone.
         check_pixels: Whether objects are flagged whose pixels and magnitudes disagree.
 
     Raises:
         InputError: there is no time for another batch.
     """
+
+    def computed(batch: _Batch) -> tuple[Block, Predictions]:
+        with progress.computing.running():
+            found = engine.predict(batch.image, batch.mag)
+            return batch.block, _compared(found, batch) if check_pixels else found
+
     parts: list[Predictions] = []
-    for image, mag in block.batches(batch_size):
-        if time.monotonic() > stop_by:
-            raise InputError(
-                f"ran out of time after {progress.rows} rows",
-                code="out-of-time",
-                hint="use more ranks (inference.world_size), or more memory for the function",
-            )
-        if not go_on():
-            break
-        began, busy = time.monotonic(), time.process_time()
-        predicted = engine.predict(image, mag)
-        parts.append(_compared(predicted, image, mag) if check_pixels else predicted)
-        progress.compute_s += time.monotonic() - began
-        progress.compute_cpu_s += time.process_time() - busy
-        progress.batches += 1
-    return Predictions.together(parts)
+    batches = _begun(blocks, engine.batch_size, progress, stop_by, go_on)
+    with closing(engine.abreast(computed, batches)) as results:
+        for block, found in results:
+            progress.batches += 1
+            parts.append(found)
+            if sum(len(part.flags) for part in parts) == block.rows:
+                yield block, Predictions.together(parts)
+                parts = []
+        if parts:
+            yield block, Predictions.together(parts)
 
 
-def _compared(predicted: Predictions, image: NDArray[Any], mag: NDArray[Any]) -> Predictions:
+class _Batch(NamedTuple):
+    block: Block
+    image: NDArray[Any]
+    mag: NDArray[Any]
+
+
+def _begun(
+    blocks: Iterable[Block],
+    batch_size: int,
+    progress: Progress,
+    stop_by: float,
+    go_on: Callable[[], bool],
+) -> Iterator[_Batch]:
+    for block in blocks:
+        for image, mag in block.batches(batch_size):
+            if time.monotonic() > stop_by:
+                raise InputError(
+                    f"ran out of time after {progress.rows} rows",
+                    code="out-of-time",
+                    hint="use more ranks (inference.world_size), or more memory for the function",
+                )
+            if not go_on():
+                return
+            yield _Batch(block, image, mag)
+
+
+def _compared(predicted: Predictions, batch: _Batch) -> Predictions:
     """The same, with a flag for objects that are far too bright or too faint in their pixels."""
-    odd = mismatched(image, mag)
+    odd = mismatched(batch.image, batch.mag)
     return replace(predicted, flags=predicted.flags | odd * np.int32(Flag.PHOTOMETRY_MISMATCH))

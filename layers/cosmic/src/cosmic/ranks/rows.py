@@ -21,7 +21,7 @@ from cosmic.model.engine import Engine, Predictions
 from cosmic.ranks.balance.batch_queue import BatchQueue
 from cosmic.ranks.balance.channel import BalanceChannel
 from cosmic.ranks.balance.donor import Donor
-from cosmic.ranks.predict import Progress, predict_block
+from cosmic.ranks.predict import Progress, predicted
 from cosmic.ranks.prediction_block import PredictionBlock
 
 LOOK_S = 0.005
@@ -52,10 +52,11 @@ class Work:
     stop_by: float
     check_pixels: bool = False
     tolerant: bool = True
-    progress: Progress = field(default_factory=Progress)
+    progress: Progress = field(init=False)
     seen: Callable[[int], None] = lambda rows: None
 
     def __post_init__(self) -> None:
+        self.progress = Progress.of(self.engine)
         self._donor = Donor(self.channel, self.reader.partitions)
 
     def facts(self) -> WorkPart:
@@ -79,15 +80,19 @@ class Work:
         yield from self.queue.results
 
     def _own(self) -> Iterator[PredictionBlock]:
+        with closing(self._predict(self._blocks_as_they_come(), self._begin)) as found:
+            for block, predictions in found:
+                rows = PredictionBlock.of(block, predictions)
+                self._refuse_nothing(rows)
+                yield rows
+
+    def _blocks_as_they_come(self) -> Iterator[Block]:
         while self.queue.open:
             while not self.blocks.ready(LOOK_S):
                 self._exchange()
             block = next(self.blocks, None)
             if block is not None:
-                rows = PredictionBlock.of(block, self._predict(block, self._begin))
-                if rows.rows:
-                    self._refuse_nothing(rows)
-                    yield rows
+                yield block
 
     def _refuse_nothing(self, rows: PredictionBlock) -> None:
         """Stop at the first rows if none has a prediction, where the run can only fail then."""
@@ -123,18 +128,22 @@ class Work:
     def _computed_here(self) -> Generator[None, None, None]:
         """Compute what is missing, last first: helpers begin with the first."""
         todo = self.queue.missing[::-1]
-        with self.reader.blocks([self.queue.batches[b] for b in todo]) as blocks:
-            for batch, block in zip(todo, blocks, strict=True):
-                if batch in self.queue.missing:
-                    rows = PredictionBlock.of(block, self._predict(block)).detached()
-                    self.queue.settle(batch, rows)
+        batches = [self.queue.batches[b] for b in todo]
+        numbers = {(one.partition, one.start): b for one, b in zip(batches, todo, strict=True)}
+        with self.reader.blocks(batches) as blocks:
+            needed = (b for b in blocks if numbers[b.partition, b.start] in self.queue.missing)
+            with closing(self._predict(needed)) as found:
+                for block, predictions in found:
+                    rows = PredictionBlock.of(block, predictions).detached()
+                    self.queue.settle(numbers[block.partition, block.start], rows)
                     yield
 
-    def _predict(self, block: Block, go_on: Callable[[], bool] = lambda: True) -> Predictions:
-        return predict_block(
-            block,
+    def _predict(
+        self, blocks: Iterable[Block], go_on: Callable[[], bool] = lambda: True
+    ) -> Generator[tuple[Block, Predictions], None, None]:
+        return predicted(
+            blocks,
             self.engine,
-            self.engine.batch_size,
             self.progress,
             self.stop_by,
             go_on,
@@ -156,12 +165,12 @@ def infer_rows(work: Work, shard: Path, rows: int, id_bytes: int | None, bands: 
         InputError: a partition is not what was planned, or time ran out.
         TransientError: S3 failed.
     """
-    with shard.open("wb") as file:
-        write_shard(file, rows, id_bytes, _counted(work, bands), bands)
+    with shard.open("wb") as file, closing(_counted(work, bands)) as counted:
+        write_shard(file, rows, id_bytes, counted, bands)
     work.progress.ended = time.monotonic()
 
 
-def _counted(work: Work, bands: Bands) -> Iterator[Rows]:
+def _counted(work: Work, bands: Bands) -> Generator[Rows, None, None]:
     """The rows of the catalogue; a block counts as done when the next one is asked for."""
     for block in work.predicted():
         yield block.catalogue_rows(bands)
@@ -178,9 +187,9 @@ def predicted_rows(
         InputError: a partition is not what was planned, or time ran out.
         TransientError: S3 failed.
     """
-    for block in blocks:
-        size, check = plan.batch_size, plan.check_pixels
-        found = predict_block(block, engine, size, progress, stop_by, check_pixels=check)
-        rows = PredictionBlock.of(block, found)
-        progress.count(rows)
-        yield rows.catalogue_rows(plan.model.bands)
+    check = plan.check_pixels
+    with closing(predicted(blocks, engine, progress, stop_by, check_pixels=check)) as found:
+        for block, predictions in found:
+            rows = PredictionBlock.of(block, predictions)
+            progress.count(rows)
+            yield rows.catalogue_rows(plan.model.bands)

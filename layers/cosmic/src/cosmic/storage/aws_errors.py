@@ -1,9 +1,9 @@
-"""What AWS answers and what never reached it, as the two families that decide about a retry.
+"""Errors of AWS and its client, as the two families that decide whether a call is retried.
 
-The one rule for every call of every service: what may go away by itself is transient (no
+One rule holds for every call of every service: what may go away by itself is transient (no
 connection, a broken reply, 408, 429, 5xx, throttling, two writes at the same moment); everything
 else that AWS refuses, and whatever its client refuses to send, is the user's to fix and keeps AWS's
-own words. An answer that nobody has seen before is judged by its HTTP status.
+own words. An unknown answer is judged by its HTTP status.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ BY_CLIENT = {
 
 
 def as_cosmic_error(what: str, error: Exception) -> InputError | TransientError:
-    """An error of AWS or of its client, in the family that it belongs to.
+    """The error of ours that corresponds to an error of AWS or of its client.
 
     Args:
         what: What was asked for, such as an object's URI; the message begins with it.

@@ -1,7 +1,7 @@
 """Clients of AWS that a function starts with.
 
-They are botocore's, which boto3 wraps: boto3 brings a library of transfers and one of resources
-along, and asks the disk for all of AWS's services to find one.
+They are botocore's, which boto3 wraps. boto3 would bring a library for transfers and one for
+resources, and look for all of AWS's services on the disk to find one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Objects of our own that can't be read: named, with what is wrong with them and the way out.
 
-Who may write into the bucket can damage them, and so can another version of Cosmic that knows more
-fields. Nothing is guessed then: an object is read whole or not at all.
+Anyone who may write to the bucket can damage them, and another version of Cosmic may have written
+more fields. Nothing is guessed then: an object is read completely or not at all.
 """
 
 from __future__ import annotations

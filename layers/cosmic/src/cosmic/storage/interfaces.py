@@ -1,6 +1,6 @@
-"""What reading and writing a run's objects takes, of S3 or of what stands in for it.
+"""What is needed to read and write a run's objects, in S3 or in what stands in for it.
 
-Apart from `objects`, which brings boto3: what works in a folder of this machine does without.
+It is separate from `objects`, which imports boto3: work in a local folder needs no boto3.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class StoredObject:
 
 
 class Readable(Protocol):
-    """What reading a run's input takes, of S3 or of what stands in for it.
+    """What is needed to read a run's input, in S3 or in what stands in for it.
 
     Every method raises `InputError` where the object is not there, and `TransientError` where
     reading it may succeed another time.
@@ -85,7 +85,7 @@ class Output(Protocol):
 
 
 class ResultWriter(Output, Protocol):
-    """A file for the user while it is written piece by piece; it appears when it is whole."""
+    """A file for the user, written piece by piece; it appears once it is complete."""
 
     @property
     def begun(self) -> bool:
@@ -106,7 +106,7 @@ class ResultWriter(Output, Protocol):
 
 
 class Writable(Readable, Protocol):
-    """What a run's objects take, of S3 or of what stands in for it.
+    """What is needed to store a run's objects, in S3 or in what stands in for it.
 
     Every method raises `InputError` where the place refuses, and `TransientError` where it may
     succeed another time.

@@ -1,4 +1,4 @@
-"""A JSON document with a long list at its end, as text that is never whole."""
+"""A JSON document with a long list at its end, as text that is never in memory as a whole."""
 
 from __future__ import annotations
 

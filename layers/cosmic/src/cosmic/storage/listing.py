@@ -1,7 +1,7 @@
-"""Listings of S3 of which a damaged reply is noticed.
+"""Listings of S3 that notice a damaged reply.
 
-A reply that lists objects has no checksum. A flipped bit in it can change a key, or have it seem to
-be the last; what was lost so would not be missed.
+A reply that lists objects has no checksum. A flipped bit in it can change a key, or make a page
+look like the last one, and nobody would notice what is missing.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def wrong_in(page: Mapping[str, Any], prefix: str) -> str:
 def agreed_listing(store: Readable, at: Location) -> dict[str, StoredObject]:
     """The objects in a folder and below by key, once two listings name the same keys.
 
-    For where nothing else tells that an object is missing: it takes twice the requests.
+    Use it where nothing else shows that an object is missing; it takes twice as many requests.
 
     Raises:
         InputError: S3 refuses to list.

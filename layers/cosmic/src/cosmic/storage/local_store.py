@@ -21,8 +21,9 @@ from cosmic.storage.local import FolderStore, LocalOutput
 class LocalStore(FolderStore):
     """Reads and writes what `Store` does, in folders by the names of the buckets.
 
-    A file appears under its name when it is whole, so whatever ends the process leaves either the
-    old one or the new one. One process writes at a time: `replace` compares and then writes.
+    A file appears under its name once it is complete, so whatever ends the process leaves either
+    the old one or the new one. Only one process may write at a time, because `replace` compares
+    first and then writes.
 
     Args:
         folders: Folders by the names of the buckets that they stand for.

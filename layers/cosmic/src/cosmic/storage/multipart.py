@@ -57,10 +57,10 @@ class _Part:
 class ObjectWriter(io.RawIOBase):
     """What is written goes to S3 in parts, one on its way while the next is filled.
 
-    The first part stays here until all else has been sent, so that its beginning can be said last.
-    What fits into two parts is one ordinary write. Of an upload that was begun, nothing is left if
-    the context is left without `commit`; if the process is killed, its parts are removed when the
-    same object is written again.
+    The first part stays here until everything else has been sent, so its beginning can be filled in
+    last. What fits into two parts is one ordinary write. If the context is left without `commit`,
+    nothing is left of an upload that had begun; if the process is killed, its parts are removed
+    when the same object is written again.
 
     Args:
         client: S3.

@@ -1,4 +1,4 @@
-"""In which parts a result goes to S3 while it is written; apart from what sends them, and boto3."""
+"""In which parts a result goes to S3 while it is written; this module imports no boto3."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from cosmic.abreast import abreast
 from cosmic.contracts.failure_note import parse_failure
 from cosmic.contracts.layout import RunFolder
 from cosmic.contracts.location import Location
@@ -24,7 +25,6 @@ from cosmic.contracts.plan_parts import pack_parts, part_of, read_part
 from cosmic.contracts.rank_record import RankRecord, parse_record
 from cosmic.contracts.status import State, Status
 from cosmic.errors import InputError, TransientError
-from cosmic.storage.abreast import abreast
 from cosmic.storage.damaged import DELETE, RESUME, damaged, parsed
 from cosmic.storage.interfaces import JSON, ResultWriter, Writable
 from cosmic.storage.status_writer import StatusWriter, current_status
@@ -67,7 +67,7 @@ class RunStore:
         return parsed(parse_plan, found[0], self.folder.plan) if found else None
 
     def plan_once(self, plan: Plan) -> Plan:
-        """Write the plan unless there is one; returns the one that counts."""
+        """Write the plan unless there is one; returns the plan that is valid."""
         if self.objects.put_once(self.folder.plan, plan.model_dump_json().encode()):
             return plan
         return self.plan()
@@ -125,7 +125,7 @@ class RunStore:
         return current_status(self.objects, self.folder.status)
 
     def announce(self, status: Status) -> None:
-        """Say that the run goes on, unless `aggregate` has said already how it ended.
+        """Say that the run is in progress, unless `aggregate` has already said how it ended.
 
         A rejection can be there too: of the same event, delivered twice at once, one saw its
         input before it was complete. What was started is what counts.

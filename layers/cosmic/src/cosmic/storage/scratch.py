@@ -28,7 +28,7 @@ def scratch_folder() -> Iterator[Path]:
 def sweep() -> int:
     """Remove the scratch folders of processes that have ended; called as a function starts.
 
-    What has this process's own number is an earlier process's, too: it has made none yet.
+    Folders with this process's own number are an earlier process's too, as this one has made none.
 
     Returns:
         How many folders were removed.

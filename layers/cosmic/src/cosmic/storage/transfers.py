@@ -1,4 +1,4 @@
-"""Files that go to S3 or come from it in parts, some at once.
+"""Upload and download files in parts, several at once.
 
 Imported with the first such file: most ranks never have one, and its library takes 45 ms to import.
 """

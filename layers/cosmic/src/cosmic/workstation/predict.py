@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal
 
 from cosmic.contracts.engines import EngineName, Precision
@@ -19,9 +18,10 @@ from cosmic.costs.whole_plan import whole_plan
 from cosmic.data.pack.choices import Choices
 from cosmic.data.pack.pack import Packed
 from cosmic.errors import InputError, InvalidInput
-from cosmic.model.checkpoint import load_checkpoint
-from cosmic.model.engine import preload
+from cosmic.model.checkpoint import Checkpoint, load_checkpoint
+from cosmic.model.engine import Engine
 from cosmic.storage.local_store import LocalStore
+from cosmic.storage.run_store import RunStore
 from cosmic.workstation.finish import finish, import_report
 from cosmic.workstation.job import Given, Inference, Job, run_name
 from cosmic.workstation.own_words import OwnWords
@@ -121,7 +121,8 @@ def predict(
         sha256=checkpoint.sha256,
         inference=Inference(batch_size, engine, precision, shard_rows),
     )
-    call = _Call(job, store, progress, threads or len(os.sched_getaffinity(0)), page)
+    cores = threads or len(os.sched_getaffinity(0))
+    call = _Call(job, store, progress, cores, page, checkpoint)
     root = Path(out) / NAME
     if not restart:
         _check_out(Path(out), root)
@@ -153,36 +154,47 @@ class _Call:
     progress: Callable[[Step], None]
     threads: int
     page: bool
+    checkpoint: Checkpoint
 
     def made_in(self, work: WorkFolder, out: Path) -> Prediction:
         """The prediction, begun or gone on with in a working folder."""
         document = self.job.document()
         run = work.run(run_name(document))
         began_at_s = begun(work, document)
-        Thread(target=self._import_ahead, name="imports").start()
-        packed = None
-        if not work.planned:
-            plan, packed = self._planned(work, run.folder.run)
-            run.plan_once(plan)
-        plan = run.plan()
-        seen = self._told("predicting", plan.rows)
-        predict_shards(run, plan, self.threads, work.root, seen)
+        with ThreadPoolExecutor(1, "ahead") as ahead:  # while files are read
+            engine = ahead.submit(self._engine)
+            if self.page:
+                ahead.submit(import_report)
+            plan, packed = self._planned(work, run)
+            seen = self._told("predicting", plan.rows)
+            predict_shards(run, plan, engine.result, self.threads, work.root, seen)
         self._told("merging", plan.rows)(0)
         results = finish(work, run, out, self.threads, began_at_s, page=self.page)
         self._told("merging", plan.rows)(plan.rows)
         return Prediction(out=out, packed=packed, **vars(results))
 
-    def _import_ahead(self) -> None:
-        """Import what comes later while files are read.
+    def _engine(self) -> Engine:
+        """The model in its library's hands."""
+        how = self.job.inference
+        engine = Engine(
+            self.checkpoint,
+            self.threads,
+            name=how.engine,
+            precision=how.precision,
+            batch_size=how.batch_size,
+        )
+        self.checkpoint.let_go()
+        return engine
 
-        Where something is not installed, that is said where it is needed.
-        """
-        with contextlib.suppress(InputError, ImportError):
-            preload(str(self.job.inference.engine))
-        if self.page:
-            import_report()
+    def _planned(self, work: WorkFolder, run: RunStore) -> tuple[Plan, Packed | None]:
+        """The plan, as an earlier call left it or made now."""
+        packed = None
+        if not work.planned:
+            plan, packed = self._made_plan(work, run.folder.run)
+            run.plan_once(plan)
+        return run.plan(), packed
 
-    def _planned(self, work: WorkFolder, run: str) -> tuple[Plan, Packed | None]:
+    def _made_plan(self, work: WorkFolder, run: str) -> tuple[Plan, Packed | None]:
         """The plan, with all input on this machine and in partitions."""
         job = self.job
         ready = ready_partitions(job.given, work, self.store, self.progress)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cosmic.contracts.plan import Plan
 from cosmic.contracts.vcpus import MB_PER_VCPU
+from cosmic.model.engine import Engine
 from cosmic.ranks.environment import RankEnvironment, process_age_s
 from cosmic.ranks.run_rank import run_rank
 from cosmic.ranks.session import Messaging
@@ -26,7 +27,12 @@ def shards_for(rows: int, shard_rows: int) -> int:
 
 
 def predict_shards(
-    run: RunStore, plan: Plan, threads: int, folder: Path, seen: Callable[[int], None]
+    run: RunStore,
+    plan: Plan,
+    engine: Callable[[], Engine],
+    threads: int,
+    folder: Path,
+    seen: Callable[[int], None],
 ) -> None:
     """Predict all rows of a plan that no shard holds yet.
 
@@ -35,6 +41,7 @@ def predict_shards(
     Args:
         run: Where shards and records are.
         plan: Its plan, whose ranks don't talk to each other.
+        engine: Makes the one that the plan names, of so many threads; called if it is needed.
         threads: Of the engine.
         folder: The working folder.
         seen: Called with the rows that are done, again and again.
@@ -49,9 +56,10 @@ def predict_shards(
     environment = RankEnvironment(
         run.objects, Messaging(), memory_mb, process_age_s(), time.time(), baked=folder
     )
-    for rank in plan.ranks:
-        if rank.rank in whole:
-            continue
+    missing = [rank for rank in plan.ranks if rank.rank not in whole]
+    if missing:
+        environment.keep(engine())
+    for rank in missing:
         task = RankTask(**asdict(run.folder), rank=rank.rank)
         run_rank(task, environment, math.inf, _after(done, seen))
         done += rank.rows

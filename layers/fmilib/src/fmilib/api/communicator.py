@@ -1,7 +1,7 @@
-"""What users hold: one rank's place in a job, and the operations on it.
+"""The communicator: one rank's place in a job, and the operations on it.
 
-A communicator belongs to the thread that uses it; calls don't run side by side. After the
-first failure every further call raises it again: make a new communicator.
+A communicator belongs to the thread that uses it, and its calls don't run at the same time. After
+the first failure every further call raises it again: make a new communicator.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ JoinAgain = Callable[[float | None], "Communicator"]
 class Communicator:
     """A rank's place in a job; made by `fmilib.connect`.
 
-    Each method is one call of the part that does it: messages, collectives on objects, calls on
-    buffers, or the communicator's life. These run on one engine, which counts calls and turns
-    trouble on a link into the job's failure.
+    Each method makes one call of the part that does the work: messages, collectives on objects,
+    calls on buffers, or the communicator's life. These run on one engine, which counts calls and
+    turns trouble on a link into the job's failure.
 
     Args:
         engine: Runs each call.
-        join_again: Joins the job anew within a number of seconds; None where that can't be.
+        join_again: Joins the job again within a number of seconds; None if that is impossible.
 
     Attributes:
         rank: this rank.
@@ -56,12 +56,12 @@ class Communicator:
 
     @property
     def advisor(self) -> Advisor:
-        """What is known of the channels' speed."""
+        """What is known about the channels' speed."""
         return self._engine.advisor
 
     @property
     def formed(self) -> bool:
-        """Whether all ranks are there, so that no call has to wait for the forming; never waits.
+        """Whether all ranks are there, so that no call has to wait for them; never waits.
 
         Raises:
             FmiError: the job failed.
@@ -69,7 +69,7 @@ class Communicator:
         return self._life.formed()
 
     def form(self) -> None:
-        """Wait until all ranks are there; `connect` has done it unless told not to wait.
+        """Wait until all ranks are there; `connect` has done so unless told not to wait.
 
         Raises:
             Timeout: some didn't come in time; it names them.
@@ -82,7 +82,7 @@ class Communicator:
         return copy.deepcopy(self._engine.stats)
 
     def explain(self, op: str, nbytes: int = 0) -> Explanation:
-        """Return what an operation takes and costs on every channel; printed, the sums.
+        """Return what an operation takes and costs on every channel; print it for the calculation.
 
         Args:
             op: a method's name, like "allreduce".
@@ -98,21 +98,21 @@ class Communicator:
         self._engine.spread(Aborted(self._engine.settings.rank, reason))
 
     def close(self) -> None:
-        """Leave: wait until what was sent has reached its ranks' machines, then let go.
+        """Leave the job, after what was sent has reached the machines of the receiving ranks.
 
-        Not a barrier; other ranks may go on without this one. Safe to call twice.
+        It is not a barrier; other ranks may continue without this one. Safe to call twice.
         """
         self._life.close()
 
     def rejoin(self, timeout_s: float | None = None) -> Communicator:
-        """Leave the failed job and form it anew, with all its ranks; return the new communicator.
+        """Leave the failed job and form it again, with all its ranks; return the new communicator.
 
         Every surviving rank calls it, and the lost one is started again, with a generation above
-        that of its last attempt. The forming has a new epoch, so nothing of the old one can
-        match. This communicator, and all that came of it, is closed.
+        that of its last attempt. The job then has a new epoch, so nothing from the old one can
+        match. This communicator, and all that were made from it, are closed.
 
         Args:
-            timeout_s: bound of this forming alone; the job's time-out if None.
+            timeout_s: how long forming may take, this time only; the job's time-out if None.
 
         Raises:
             ValueError: the job was joined with on_failure="abort", or hasn't failed.
@@ -127,7 +127,7 @@ class Communicator:
         return self._join_again(timeout_s)
 
     def dup(self) -> Communicator:
-        """Return a communicator of the same ranks whose messages never meet this one's.
+        """Return a communicator of the same ranks whose messages are separate from this one's.
 
         All ranks call it together. Closing it ends only itself.
 
@@ -141,11 +141,11 @@ class Communicator:
     def split(self, color: int | None, key: int = 0) -> Communicator | None:
         """Return a communicator of the ranks that gave the same color, ordered by key.
 
-        All ranks call it together. Equal keys keep the order of ranks. Errors go on naming
-        ranks as the job numbers them.
+        All ranks call it together. Ranks with equal keys keep their order. Errors still name ranks
+        by their numbers in the job.
 
         Args:
-            color: 0 or more; None to be in no new communicator.
+            color: 0 or more; None for a rank that gets no new communicator.
             key: any integer.
 
         Raises:
@@ -181,7 +181,7 @@ class Communicator:
         Args:
             value: anything that `fmilib.wire.codec` knows.
             dest: the rank that receives it.
-            tag: 0 ≤ tag < 2³¹; messages of one tag stay in order.
+            tag: 0 ≤ tag < 2³¹; messages with the same tag stay in order.
 
         Raises:
             ValueError, TypeError: before anything is sent.
@@ -201,7 +201,7 @@ class Communicator:
     def sendrecv(
         self, value: Any, dest: int, source: int, sendtag: int = 0, recvtag: int = 0
     ) -> Any:
-        """Send to one rank and receive from another (or the same), side by side.
+        """Send to one rank and receive from another (or the same) at the same time.
 
         Raises:
             ValueError, TypeError: before anything is sent.
@@ -210,11 +210,12 @@ class Communicator:
         return self._messages.sendrecv(value, dest, source, sendtag, recvtag)
 
     def isend(self, value: Any, dest: int, tag: int = 0) -> Request:
-        """Begin to send; `value` mustn't change until the request is over.
+        """Start to send; `value` mustn't change until the request is complete.
 
-        What the kernel takes leaves at once, the rest whenever this rank is in a call of the
-        communicator: `test` and `wait` of any request, any other operation, `close`. It waits
-        for nobody; only the first time, it waits for the link. Messages of one tag stay in order.
+        What the kernel accepts leaves at once, the rest whenever this rank is in a call of the
+        communicator: `test` and `wait` of any request, any other operation, `close`. It doesn't
+        wait for anybody, except that the first message to a rank waits for the link. Messages with
+        the same tag stay in order.
 
         Raises:
             ValueError, TypeError: before anything is sent.
@@ -223,7 +224,7 @@ class Communicator:
         return self._messages.isend(value, dest, tag)
 
     def irecv(self, source: int, tag: int = 0) -> Request:
-        """Begin to receive; requests of one source and tag get messages in the order they began.
+        """Start to receive; requests of one source and tag get messages in the requests' order.
 
         Raises:
             ValueError: before anything is received.
@@ -233,9 +234,9 @@ class Communicator:
     def iprobe(self, source: int | None = None, tag: int = 0) -> int | None:
         """Return a rank whose message with this tag has come, None if none has; never waits.
 
-        `recv(rank, tag)` then returns it without waiting for the sender. Cheap: one poll of the
-        links' sockets; what else came is put aside for its own call. With several senders
-        they take turns. A message for which an `irecv` was begun counts until that is over.
+        `recv(rank, tag)` then returns it without waiting for the sender. It is cheap, one poll of
+        the links' sockets; other messages that have come are put aside for their own calls. Several
+        senders take turns. A message for which an `irecv` was started counts until it ends.
 
         Args:
             source: the only rank that counts; None for all, this one included.
@@ -263,7 +264,7 @@ class Communicator:
             root: the rank that has it.
 
         Returns:
-            The very `value` at the root; elsewhere a copy, arrays being writable.
+            At the root `value` itself; elsewhere a copy, in which arrays are writable.
 
         Raises:
             ValueError, TypeError: before anything is sent.
@@ -296,20 +297,20 @@ class Communicator:
     ) -> list[Any] | Gathered | None:
         """Bring every rank's array or object to the root; shapes and types may differ.
 
-        With missing="report" on all ranks, a rank that is lost before or inside it doesn't fail
-        the others: each sends straight to the root, which gets every value that came. If a rank
-        was lost, later calls raise PeerFailed; only another such gather and `close` don't.
+        With missing="report" on all ranks, a rank that is lost before or during the call doesn't
+        make the others fail: each sends straight to the root, which gets every value that came. If
+        a rank was lost, later calls raise PeerFailed, except another such gather and `close`.
 
         Args:
             value: anything that `fmilib.wire.codec` knows.
             root: the rank that gets them.
-            missing: "raise" if a rank is lost, or "report" it.
-            deadline: with "report", seconds from now for which the root waits; the job's
-                time-out if None. A rank that comes later counts as missing and goes on.
+            missing: whether to "raise" if a rank is lost, or to "report" it.
+            deadline: with "report", how many seconds from now the root waits; the job's time-out
+                if None. A rank that comes later counts as missing, and continues.
 
         Returns:
-            At the root a list in rank order, its own item being the very `value`, other
-            arrays views of received buffers; with "report" a `Gathered`. None elsewhere.
+            At the root a list in rank order; its own item is `value` itself, and other arrays are
+            views of received buffers. With "report" a `Gathered`. None elsewhere.
 
         Raises:
             ValueError, TypeError: before anything is sent.
@@ -383,11 +384,11 @@ class Communicator:
     def reduce_scatter(
         self, values: Sequence[Any], op: str | Op | Combine = "sum", *, deterministic: bool = False
     ) -> Any:
-        """Reduce one item a rank over all ranks, and return this rank's.
+        """Reduce a list with one item per rank over all ranks, and return this rank's item.
 
         Args:
-            values: as many arrays or numbers as there are ranks, all alike; or an array with
-                that many rows.
+            values: as many arrays or numbers as there are ranks, of one shape and dtype; or an
+                array with that many rows.
 
         Raises:
             ValueError, TypeError: before anything is sent.
@@ -399,7 +400,7 @@ class Communicator:
         """Return the root's item for this rank; shapes and types may differ.
 
         Args:
-            values: at the root one array or object a rank, or an array with that many rows;
+            values: at the root one array or object per rank, or an array with that many rows;
                 ignored elsewhere.
             root: the rank that has them.
 
@@ -449,7 +450,7 @@ class Communicator:
         self._buffers.Recv(buffer, source, tag)
 
     def Bcast(self, buffer: Array, root: int = 0) -> None:  # noqa: N802
-        """Fill a C-contiguous array of every rank with the root's, dtype and size being equal.
+        """Fill every rank's C-contiguous array with the root's, of the same dtype and size.
 
         Raises:
             ValueError, TypeError: before anything is sent.
@@ -465,9 +466,9 @@ class Communicator:
         *,
         deterministic: bool = False,
     ) -> None:
-        """Reduce `send` over all ranks into `out`, both C-contiguous and alike; they may be one.
+        """Reduce `send` over all ranks into `out`, a C-contiguous array like it; both may be one.
 
-        sum and prod count booleans: `out` is int64 then.
+        sum and prod count booleans; `out` is then int64.
 
         Raises:
             ValueError, TypeError: before anything is sent.
@@ -478,7 +479,7 @@ class Communicator:
     def Sendrecv(  # noqa: N802
         self, send: Array, dest: int, out: Array, source: int, sendtag: int = 0, recvtag: int = 0
     ) -> None:
-        """Send one array and fill another that shares no memory with it, side by side.
+        """Send one array and, at the same time, fill another that shares no memory with it.
 
         Raises:
             ValueError, TypeError: before anything is sent.
@@ -499,7 +500,7 @@ class Communicator:
         *,
         deterministic: bool = False,
     ) -> None:
-        """Reduce `send` over all ranks into the root's `out`, which is alike.
+        """Reduce `send` over all ranks into the root's `out`, an array like it.
 
         Raises:
             ValueError, TypeError: before anything is sent.
@@ -515,7 +516,7 @@ class Communicator:
         *,
         deterministic: bool = False,
     ) -> None:
-        """Reduce over the ranks up to this one into `out`, which is like `send` or is it."""
+        """Reduce over the ranks up to this one into `out`, like `send` or `send` itself."""
         self._buffers.Scan(send, out, op, deterministic=deterministic)
 
     def Exscan(  # noqa: N802
@@ -526,9 +527,9 @@ class Communicator:
         *,
         deterministic: bool = False,
     ) -> None:
-        """Reduce over the ranks before this one into `out`, left alone at rank 0.
+        """Reduce over the ranks before this one into `out`, which rank 0 leaves unchanged.
 
-        `out` is like `send`, or is it.
+        `out` is an array like `send`, or `send` itself.
         """
         self._buffers.Exscan(send, out, op, deterministic=deterministic)
 
@@ -536,7 +537,7 @@ class Communicator:
         """Bring every rank's array to the root: row r of `out` is rank r's.
 
         Args:
-            send: alike on all ranks.
+            send: of the same shape and dtype on all ranks.
             out: at the root, (size, *send.shape) of the same dtype; ignored elsewhere. `send`
                 may be the root's own row of it, and no other part.
             root: the rank that gathers.
@@ -546,12 +547,12 @@ class Communicator:
     def Gatherv(  # noqa: N802
         self, send: Array, out: Array | None, counts: Sequence[int] | None, root: int = 0
     ) -> None:
-        """Do the same for different sizes: `counts` elements of each rank, one after another.
+        """Do the same for different sizes: `counts` elements from each rank, one after another.
 
         Args:
             send: same dtype on all ranks.
-            out: at the root, as many elements as `counts` together; ignored elsewhere.
-            counts: at the root, one a rank; ignored elsewhere.
+            out: at the root, as many elements as the sum of `counts`; ignored elsewhere.
+            counts: at the root, one number per rank; ignored elsewhere.
             root: the rank that gathers.
         """
         self._buffers.Gatherv(send, out, counts, root)
@@ -561,7 +562,8 @@ class Communicator:
 
         Args:
             send: at the root, (size, *out.shape) of the same dtype; ignored elsewhere.
-            out: alike on all ranks; at the root it may be its own row of `send`, and no other part.
+            out: of the same shape and dtype on all ranks; at the root it may be its own row of
+                `send`, and no other part.
             root: the rank that scatters.
         """
         self._buffers.Scatter(send, out, root)
@@ -582,7 +584,7 @@ class Communicator:
     def Alltoall(self, send: Array, out: Array) -> None:  # noqa: N802
         """Hand row r of `send` to rank r; row r of `out` is what rank r handed to this one.
 
-        Both are alike, and may be one.
+        Both have the same shape and dtype, and may be the same array.
         """
         self._buffers.Alltoall(send, out)
 
@@ -598,7 +600,7 @@ class Communicator:
         """Reduce `send` over all ranks; fill `out` with this rank's part of the result.
 
         Args:
-            send: alike on all ranks.
+            send: of the same shape and dtype on all ranks.
             out: counts[rank] elements; it may be this rank's part of `send`, and no other.
             counts: elements of each rank's part, the same on all ranks; equal parts if None.
             op: as in `allreduce`.

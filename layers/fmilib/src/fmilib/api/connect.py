@@ -62,44 +62,47 @@ def connect(
     Args:
         rank: this rank, 0 ≤ rank < size.
         size: ranks in the job.
-        job: its name; one name, one secret, one run.
+        job: its name; use another one, with another secret, for each run.
         secret: the job's secret, at least 16 bytes; see `derive_secret`.
         rendezvous: "host:port" of the rendezvous.
-        generation: which attempt of this rank this is (0); a newer fences an older.
-        timeout_s: bound of every single wait, the forming included (60).
-        detect_s: bound from the first failure to the error on every surviving rank (10).
+        generation: which attempt of this rank this is (0); a newer one fences an older one.
+        timeout_s: the longest that any single wait may take, the wait for the job to form
+            included (60).
+        detect_s: the longest time from the first failure until every surviving rank gets an
+            error (10).
         deadline: `time.monotonic()` seconds at which the function ends; or
         remaining_s: seconds from now until it ends.
-        reserve_s: stop the job so long before that (0).
+        reserve_s: how long before that to stop the job (0).
         channel: how payloads travel: "direct", "redis", "s3" or "local"; only the first needs
             a rendezvous. With "auto" the job forms on direct, redis and s3, as far as
             `rendezvous`, FMI_REDIS_URL and FMI_S3_BUCKET are set; they are measured, and all
-            ranks stay on the one that `hint` takes.
+            ranks stay on the one that `hint` chooses.
         fallback: "redis", "s3" or "local": form there too, and stay there if not all ranks can
             be linked directly (FMI_FALLBACK).
         store: where redis (a URL), s3 ("bucket/prefix") and local (a folder) keep messages.
-        hint: "fast", "cheap", or "slo(seconds)": the cheapest that needs no longer.
-        memory_mb: of this function, for what waiting costs; Lambda's own word by default.
-        typical_bytes: payload a rank of the allreduce that "auto" chooses for (64 KiB).
-        encrypt: encrypt payloads, on the way and in a store, on all ranks alike; needs the
-            package `cryptography`.
-        integrity: "full" covers every payload by a digest; "header" the headers only.
-        on_failure: "abort": a failed job is over; "rejoin": its ranks may call `rejoin`, and one
+        hint: "fast", "cheap", or "slo(seconds)": the cheapest that takes at most so long.
+        memory_mb: memory of this function, which says what waiting costs; by default what Lambda
+            says.
+        typical_bytes: payload per rank of the allreduce that "auto" chooses a channel for (64 KiB).
+        encrypt: encrypt payloads, on the way and in a store; must be the same on all ranks, and
+            needs the package `cryptography`.
+        integrity: "full" authenticates headers and payloads, "header" only headers.
+        on_failure: "abort": a failed job is over; "rejoin": its ranks may call `rejoin`, and a rank
             that is started again finds them.
         bind: local address to listen on; by default the one that reaches the rendezvous.
         advertise: address that other ranks are told; by default the bound one.
-        trace: called with the name of each event between ranks and its facts, from other threads
-            too: paths that are tried, handshakes, links, failures; see `fmilib.trace`. The same
-            events go to the logger "fmilib", which FMI_LOG=debug (or info …) sends to stderr.
-        wait: return only when all ranks are there; else the first operation waits. Stored
+        trace: called with the name and the details of each event between ranks (paths that are
+            tried, handshakes, links, failures), also from other threads; see `fmilib.trace`. The
+            same events go to the logger "fmilib", which FMI_LOG=debug (or info …) sends to stderr.
+        wait: return only when all ranks are there; otherwise the first operation waits. Stored
             channels always wait.
 
     Raises:
-        ValueError: an argument is missing or can't be.
+        ValueError: an argument is missing or not valid.
         RendezvousError: no rendezvous answered in time, or it refused this rank.
         AuthError: the rendezvous doesn't know this job's secret.
         StaleGeneration: a newer attempt of this rank exists.
-        MismatchError: other ranks say another size.
+        MismatchError: other ranks were given another size.
         Timeout: not all ranks came in time; it names them.
         PeerFailed, Aborted: the job failed while it formed, or had failed before.
     """

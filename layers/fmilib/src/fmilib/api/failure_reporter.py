@@ -8,7 +8,7 @@ from fmilib.wire.failure import FailureReport
 
 
 class FailureReporter(Protocol):
-    """Tells all ranks of a failure and knows who is there."""
+    """Tells all ranks about a failure and knows who is there."""
 
     def report(self, found: FailureReport) -> None:
         """Tell all ranks of a failure."""

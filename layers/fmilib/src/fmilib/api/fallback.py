@@ -1,8 +1,8 @@
-"""The last step of all: a job that can't be linked goes over a store, as a whole.
+"""The last resort: if a job's ranks can't all be linked, the whole job goes over a store.
 
 The ranks form in the store first, so that they can agree there. Each then makes the links of
-its graph by a barrier over the direct channel and says whether that went well; unless all say
-so, all stay in the store. A rank that dies meanwhile is noticed by the store's own lease.
+its graph by a barrier over the direct channel and says whether it has succeeded; unless all have,
+all stay in the store. If a rank dies meanwhile, its lease in the store shows it.
 """
 
 from __future__ import annotations

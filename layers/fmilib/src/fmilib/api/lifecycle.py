@@ -1,4 +1,4 @@
-"""The life of a communicator: forming, leaving, and its children."""
+"""The life of a communicator: forming, leaving, and making communicators from it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Lifecycle:
         engine.state.close()
 
     def check_rejoin(self, *, possible: bool) -> None:
-        """Refuse what can't be formed anew.
+        """Refuse a job that can't be formed again.
 
         Args:
             possible: Whether it is known how to join again.

@@ -1,4 +1,4 @@
-"""A gather that loses the lost ranks alone."""
+"""A gather that survives the loss of ranks, and reports them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from fmilib.wire.frames import Envelope, Operation
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What a gather brought that may miss some.
+    """The result of a gather in which ranks may be missing.
 
     Attributes:
         values: a list in rank order; None for a rank that is missing.
-        missing: why, of each rank that is missing; empty if none is.
+        missing: the reason for each rank that is missing; empty if none is.
     """
 
     values: list[Any]

@@ -1,6 +1,6 @@
-"""Non-blocking messages: what was begun, and its end.
+"""Non-blocking messages: requests that were started, and their completion.
 
-There is no thread behind a request: bytes move while its rank is in a call.
+No thread works in the background: bytes move while the request's rank is in a call.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 
 
 class Request:
-    """A message that was begun by `isend` or `irecv`.
+    """A message that was started by `isend` or `irecv`.
 
     Args:
-        test: moves what moves without blocking; whether `finish` would return at once.
-        finish: blocks until it is over; returns what was received.
+        test: moves what it can without blocking; returns whether `finish` would return at once.
+        finish: blocks until the request is complete; returns what was received.
     """
 
     def __init__(self, test: Callable[[], bool], finish: Callable[[], Any]) -> None:
@@ -26,11 +26,11 @@ class Request:
 
     @property
     def done(self) -> bool:
-        """Whether it is known to be over; moves nothing."""
+        """Whether it is known to be complete; moves nothing."""
         return self._over
 
     def test(self) -> bool:
-        """Move what moves without blocking; return whether it is over.
+        """Move what can be moved without blocking; return whether the request is complete.
 
         Raises:
             FmiError: the job failed.
@@ -40,7 +40,7 @@ class Request:
         return self._over
 
     def wait(self) -> Any:
-        """Return what was received, None for a send, once it is over.
+        """Return what was received, or None for a send, once the request is complete.
 
         Every wait is bounded by the job's time-out.
 
@@ -54,7 +54,7 @@ class Request:
 
 
 class PostedReceives:
-    """Receives that were begun and aren't over, by source and tag, in the order they began."""
+    """Receives that were started and aren't complete, by source and tag, in their order."""
 
     def __init__(self) -> None:
         self._queues: dict[tuple[int, int], deque[Request]] = {}
@@ -62,7 +62,7 @@ class PostedReceives:
     def receive(
         self, source: int, tag: int, test: Callable[[], bool], finish: Callable[[], Any]
     ) -> Request:
-        """Begin a receive behind those of the same source and tag.
+        """Start a receive after those of the same source and tag.
 
         Args:
             test: whether `finish` would return at once.
@@ -90,7 +90,7 @@ class PostedReceives:
         return request
 
     def finish_all(self, source: int, tag: int) -> None:
-        """Wait for all receives of a source and tag: what comes after is for a later one."""
+        """Wait for all receives of a source and tag: what comes next is for a later receive."""
         if self._queues:
             for request in list(self._queues.get((source, tag), ())):
                 request.wait()

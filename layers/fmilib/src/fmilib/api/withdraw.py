@@ -1,4 +1,4 @@
-"""`withdraw`: a rank that can't take part says so, instead of being waited for."""
+"""`withdraw`: a rank that can't take part says so, so that nobody waits for it."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def withdraw(
 ) -> None:
     """Say that this rank will never come to a job, so that nobody waits for it.
 
-    For a rank that fails before it has joined, and won't be tried again; one that has joined
-    calls `Communicator.abort`. Ranks that wait in `connect`, or come within the next hour, whatever
-    their generation, raise `Aborted` with this rank and the reason. A job of one rank has nobody
-    to tell.
+    Call it for a rank that fails before it has joined and won't be retried; a rank that has joined
+    calls `Communicator.abort`. Ranks that wait in `connect`, or arrive within the next hour,
+    whatever their generation, raise `Aborted` with this rank and the reason. In a job of one rank
+    there is nobody to tell.
 
     Args:
         reason: why, in words; the first 1000 characters are told.

@@ -18,7 +18,11 @@ OPSET, IR = 21, 10
 
 
 class OnnxRunner:
-    """A session on this processor for one batch size."""
+    """A session on this processor for one batch size, which runs in the threads that call it.
+
+    Attributes:
+        streams: Batches that run at the same time.
+    """
 
     def __init__(self, checkpoint: Checkpoint, rows: int, threads: int, precision: str) -> None:
         if precision != "float32":
@@ -28,8 +32,9 @@ class OnnxRunner:
                 hint="use inference.engine openvino, or float32",
             )
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = 1  # a batch is computed in one thread
         options.inter_op_num_threads = 1
+        self.streams = threads
         options.log_severity_level = 3
         model, self._values = _model(checkpoint.config, checkpoint.state, rows)
         options.add_external_initializers(list(self._values), list(self._values.values()))

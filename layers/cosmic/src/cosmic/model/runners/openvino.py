@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,11 @@ HUGE = np.full(1, 1e38, np.float32)
 
 
 class OpenVinoRunner:
-    """A model compiled for this processor and one batch size."""
+    """A model compiled for this processor and one batch size, each thread with a stream of its own.
+
+    Attributes:
+        streams: Batches that run at the same time.
+    """
 
     def __init__(self, checkpoint: Checkpoint, rows: int, threads: int, precision: str) -> None:
         core = openvino.Core()
@@ -29,12 +34,19 @@ class OpenVinoRunner:
             _compiled(core, checkpoint, rows, properties),
             None,
         )
-        self._request = model.create_infer_request()
+        self.streams = threads
+        self._requests: SimpleQueue[openvino.InferRequest] = SimpleQueue()
+        for _ in range(threads):
+            self._requests.put(model.create_infer_request())
 
     def run(self, image: Array, mag: Array) -> Array:
         """Redshifts (N,) of exactly N objects that lack nothing."""
-        out: Array = self._request.infer([image, mag], share_inputs=True)[0]
-        return out[:, 0].copy()
+        request = self._requests.get()
+        try:
+            out: Array = request.infer([image, mag], share_inputs=True)[0][:, 0].copy()
+        finally:
+            self._requests.put(request)
+        return out
 
 
 def compiled(
@@ -78,7 +90,7 @@ def _properties(core: openvino.Core, threads: int, precision: str) -> dict[str, 
     return {
         "INFERENCE_PRECISION_HINT": PRECISIONS[precision],  # else some processors take bf16
         "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": 1,
+        "NUM_STREAMS": threads,  # a batch is computed in one thread, and others beside it
         "ENABLE_CPU_PINNING": False,  # several ranks may share a machine
         "PERF_COUNT": False,
     }

@@ -12,7 +12,13 @@ from cosmic.model.graph import Array
 
 
 class TorchRunner:
-    """The eager model. Threads are set for the process: torch has one pool."""
+    """The eager model. Threads are set for the process: torch has one pool.
+
+    Attributes:
+        streams: Batches that run at the same time: one, which has all threads.
+    """
+
+    streams = 1
 
     def __init__(self, checkpoint: Checkpoint, rows: int, threads: int, precision: str) -> None:
         if precision != "float32":

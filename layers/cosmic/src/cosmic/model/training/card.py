@@ -21,7 +21,6 @@ from cosmic.model.training.scores import score
 
 CARD_FILE = "card.json"
 README_FILE = "README.md"
-BATCH = 64
 QUICK = 1024  # objects of a quick verification
 TOLERANCE = 2e-3  # of a metric: another processor rounds differently, and makes other pixels
 
@@ -42,11 +41,7 @@ def checkpoint_path(folder: Path, name: str) -> Path:
 
 def evaluate(engine: Engine, columns: Columns) -> Predictions:
     """Predict all objects in batches of 64."""
-    parts = [
-        engine.predict(columns["image"][i : i + BATCH], columns["mag"][i : i + BATCH])
-        for i in range(0, len(columns["mag"]), BATCH)
-    ]
-    return Predictions.together(parts)
+    return engine.predict_all(columns["image"], columns["mag"])
 
 
 def scores_of(engine: Engine, sample: Sample, objects: int) -> dict[str, dict[str, float]]:

@@ -273,11 +273,9 @@ def _tested(checkpoint: Checkpoint, data: LabelledData, threads: int) -> dict[st
     engine, pz = Engine(checkpoint, threads), PzStatistics()
     parts, spec = [], []
     for columns in data.in_order("test"):
-        for at in range(0, len(columns["z_spec"]), engine.batch_size):
-            rows = slice(at, at + engine.batch_size)
-            parts.append(engine.predict(columns["image"][rows], columns["mag"][rows]))
-            spec.append(columns["z_spec"][rows])
-            pz.see(parts[-1].z_quantiles.astype(np.float64), spec[-1])
+        parts.append(engine.predict_all(columns["image"], columns["mag"]))
+        spec.append(columns["z_spec"])
+        pz.see(parts[-1].z_quantiles.astype(np.float64), spec[-1])
     made, z = Predictions.together(parts), np.concatenate(spec)
     known = np.isfinite(made.z_phot)
     scores = score(made.z_phot[known], made.z_phot_err[known], z[known]).as_dict()

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Self
 
 import fmilib
 from cosmic.contracts.plan import PlannedPartition, Slice
 from cosmic.contracts.rank_record import HelpPart
-from cosmic.data.stream import Block, BlockReader
+from cosmic.data.stream import BlockReader
 from cosmic.errors import CosmicError
 from cosmic.model.engine import Engine
 from cosmic.ranks.balance.channel import ASSIGNMENT, OFFER, RESULT, BalanceChannel, received
 from cosmic.ranks.balance.donor import Offer
-from cosmic.ranks.predict import Progress, predict_block
+from cosmic.ranks.predict import Progress, predicted
 from cosmic.ranks.prediction_block import PredictionBlock
 from fmilib.topology import partners
 
@@ -59,7 +60,7 @@ class Helper:
         self._offered: set[int] = set()
         self._turns = self._until_it_fails()
         self.reader = reader
-        self.progress = Progress()
+        self.progress = Progress.of(engine)
         self.rows_taken = 0
         self.helped_s = 0.0
 
@@ -84,7 +85,7 @@ class Helper:
         return {
             "rows_taken": self.rows_taken,
             "helped_s": self.helped_s,
-            "helped_compute_s": self.progress.compute_s,
+            "helped_compute_s": self.progress.computing.total.wall_s,
         }
 
     def _until_it_fails(self) -> Iterator[bool]:
@@ -113,20 +114,20 @@ class Helper:
         self.reader.learn({p: PlannedPartition.model_validate_json(t) for p, t in partitions})
         slices = [Slice(partition=p, start=start, stop=stop) for _, p, start, stop in batches]
         with self.reader.blocks(slices) as blocks:
-            for (batch, *_), block in zip(batches, blocks, strict=True):
-                self._answer(owner, batch, block)
-                yield True
+            found = predicted(
+                blocks,
+                self._engine,
+                self.progress,
+                self._stop_by,
+                check_pixels=self._check_pixels,
+            )
+            with closing(found):
+                for (batch, *_), (block, rows) in zip(batches, found, strict=True):
+                    self._answer(owner, batch, PredictionBlock.of(block, rows))
+                    yield True
         self._offered.discard(owner)
 
-    def _answer(self, owner: int, batch: int, block: Block) -> None:
-        rows = predict_block(
-            block,
-            self._engine,
-            self._engine.batch_size,
-            self.progress,
-            self._stop_by,
-            check_pixels=self._check_pixels,
-        )
-        answer = [batch, PredictionBlock.of(block, rows).message()]
+    def _answer(self, owner: int, batch: int, rows: PredictionBlock) -> None:
+        answer = [batch, rows.message()]
         if self._channel.use(lambda comm: comm.isend(answer, owner, RESULT), None):
-            self.rows_taken += block.rows
+            self.rows_taken += rows.rows
