@@ -6,6 +6,7 @@ import json
 import sys
 
 from cosmic.heap import bound_heap
+from cosmic_cli.garbage import collect_seldom, end_without_collecting
 from cosmic_cli.interrupts import MESSAGE, asked, take_over
 
 INTERRUPTED = 130
@@ -15,6 +16,7 @@ def run() -> None:
     """Run the command; errors end it with one line and their exit code."""
     take_over()
     bound_heap()
+    collect_seldom()
     as_json = "--json" in sys.argv
     try:
         from cosmic_cli.program import exit_code  # takes long, and may be interrupted
@@ -24,6 +26,7 @@ def run() -> None:
         if not asked():
             raise
         code = _interrupted(as_json=as_json)
+    end_without_collecting()
     sys.exit(code)
 
 

@@ -35,12 +35,11 @@ class FolderStore:
 
     def read_into(self, target: memoryview, at: Location, offset: int, *, etag: str) -> None:
         """Fill `target` from `offset` of the file, as it was with this tag if one is given."""
-        if etag and self.head(at).etag != etag:
-            hint = "the file has changed since the run was planned"
-            raise InputError(
-                f"{at.uri} has been replaced by another file", code="precondition-failed", hint=hint
-            )
         with self._path(at).open("rb") as file:
+            if etag and _tag(os.fstat(file.fileno())) != etag:
+                hint = "the file has changed since the run was planned"
+                message = f"{at.uri} has been replaced by another file"
+                raise InputError(message, code="precondition-failed", hint=hint)
             file.seek(offset)
             got = file.readinto(target)
         if got < len(target):
@@ -50,7 +49,7 @@ class FolderStore:
     def head(self, at: Location) -> StoredObject:
         """Size of a file, and a tag that changes with it."""
         found = self._path(at).stat()
-        return StoredObject(at.key, found.st_size, f'"{found.st_size}-{found.st_mtime_ns}"')
+        return StoredObject(at.key, found.st_size, _tag(found))
 
     def list(self, at: Location) -> Iterator[StoredObject]:
         """All files in a folder and below."""
@@ -81,9 +80,21 @@ class FolderStore:
     def _path(self, at: Location) -> Path:
         root = self._folder(at.bucket)
         path = root / at.key
-        if not path.is_file() or not path.resolve().is_relative_to(root.resolve()):
+        if not path.is_file() or not _holds(root, path):
             raise InputError(f"{path} is not a file", code="not-found", hint="check its spelling")
         return path
+
+
+def _tag(found: os.stat_result) -> str:
+    """What changes with a file."""
+    return f'"{found.st_size}-{found.st_mtime_ns}"'
+
+
+def _holds(folder: Path, path: Path) -> bool:
+    """Whether a file lies in a folder or below it, wherever links lead; all files do in the root,
+    so that links need not be followed for every range that is read."""
+    is_root = folder.is_absolute() and folder == folder.parent
+    return is_root or path.resolve().is_relative_to(folder.resolve())
 
 
 class LocalOutput(io.FileIO):

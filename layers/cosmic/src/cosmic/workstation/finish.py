@@ -14,8 +14,6 @@ from typing import Any
 from cosmic.contracts.location import Location
 from cosmic.contracts.status import Status
 from cosmic.contracts.vcpus import MB_PER_VCPU
-from cosmic.report.render import page_here
-from cosmic.results.aggregate import aggregate
 from cosmic.results.task import AggregateTask
 from cosmic.storage.run_store import RunStore
 from cosmic.workstation.work_folder import WorkFolder
@@ -46,6 +44,10 @@ def finish(
 
     Everything is made in the working folder first, so that what lies in `out` is whole.
     """
+    # pyarrow and more; `import_report` has them ready without anyone having waited for them
+    from cosmic.report.render import page_here
+    from cosmic.results.aggregate import aggregate
+
     task = AggregateTask(
         folder=run.folder,
         manifest_uri=NO_MANIFEST,
@@ -78,13 +80,14 @@ def finish(
 
 
 def import_report() -> None:
-    """Import what makes the page and the plots, before it is needed.
+    """Import what makes the catalogue, the page and the plots, before it is needed.
 
-    Where it is not installed, that is said when plots are drawn.
+    Where it is not installed, that is said when it is needed.
     """
     with contextlib.suppress(ImportError):
         import cosmic.report.page
-        import cosmic.report.paper_figures  # noqa: F401
+        import cosmic.report.paper_figures
+        import cosmic.results.aggregate  # noqa: F401
 
 
 def _plots(run: RunStore, folder: Path) -> list[Path]:

@@ -31,6 +31,7 @@ SCALED_VARYING = (
 UNSCALED = "write it as floating-point numbers, or as a column of fixed length"
 VARYING_TEXT = re.compile("[0-9]*[PQ]A")
 WHOLE_NUMBERS = {"B": None, "I": 1 << 15, "J": 1 << 31, "K": 1 << 63}  # by TZERO of unsigned ones
+NUMBERS = "iuf"
 MOST_SHIFT = 1 << 53
 OPTIONS = {"character_as_bytes": True, "lazy_load_hdus": False}
 
@@ -155,31 +156,51 @@ class _Table:
         self._path, self._hdu = path, hdu
         self._at = hdu.fileinfo()["datLoc"]
         self._row_bytes = hdu.header["NAXIS1"]
+        self._header_bytes = len(hdu.header.tostring())
         self.rows = int(hdu.header["NAXIS2"])
         self._piece: tuple[int, int] | None = None
+        self._data: Any = None  # room for a header, and the rows
         self._records: Any = None
+        self._dtype: np.dtype[Any] | None = None
 
     def records(self, start: int, stop: int) -> Any:
         """Rows from the first number up to and without the second."""
         if self._hdu.header["PCOUNT"]:
             return self._hdu.data[start:stop]
-        if self._piece != (start, stop):
-            self._records = None
-            self._records = self._read(start, stop)
-            self._piece = start, stop
+        self._read(start, stop)
+        if self._records is None:
+            self._records = self._parsed(stop - start)
         return self._records
 
-    def _read(self, start: int, stop: int) -> Any:
-        header = self._hdu.header.copy()
-        header["NAXIS2"] = stop - start
-        cards = header.tostring().encode("ascii")
-        data = page_memory(len(cards) + (stop - start) * self._row_bytes)
-        data[: len(cards)] = cards
+    def stored(self, at: int, start: int, stop: int) -> Array:
+        """A column's numbers as they are stored, without having astropy parse a header again."""
+        if self._hdu.header["PCOUNT"]:
+            return _stored(self.records(start, stop), at)
+        if self._dtype is None:
+            self._dtype = np.asarray(self.records(0, min(self.rows, 1))).dtype
+        self._read(start, stop)
+        names = self._dtype.names or ()
+        rows = np.frombuffer(self._data, self._dtype, stop - start, self._header_bytes)
+        return rows[names[at]]
+
+    def _read(self, start: int, stop: int) -> None:
+        if self._piece == (start, stop):
+            return
+        self._piece = self._records = self._data = None  # before there is memory for the next
+        data = page_memory(self._header_bytes + (stop - start) * self._row_bytes)
+        rows = memoryview(data)[self._header_bytes :]
         with self._path.open("rb") as file:
             file.seek(self._at + start * self._row_bytes)
-            if len(cards) + file.readinto(memoryview(data)[len(cards) :]) < len(data):
+            if file.readinto(rows) < len(rows):
                 raise ValueError(f"it ends before row {stop}")
-        return fits.BinTableHDU.fromstring(data, uint=True, character_as_bytes=True).data
+        self._piece, self._data = (start, stop), data
+
+    def _parsed(self, rows: int) -> Any:
+        header = self._hdu.header.copy()
+        header["NAXIS2"] = rows
+        self._data[: self._header_bytes] = header.tostring().encode("ascii")
+        whole = fits.BinTableHDU.fromstring(self._data, uint=True, character_as_bytes=True)
+        return whole.data
 
 
 def _columns(path: Path, hdu: Any, place: dict[str, Any]) -> list[Field]:
@@ -196,9 +217,12 @@ def _column(table: _Table, hdu: Any, at: int, place: dict[str, Any]) -> Field:
         return _varying_text(table, column, at, place)
     sample = np.asarray(first[0]) if varying and rows else np.asarray(first)
     shape = tuple(sample.shape if varying else sample.shape[1:])
+    plain = not _is_scaled(column) and _is_as_stored(sample, table.stored(at, 0, min(rows, 1)))
     dtype = np.dtype(np.int64) if _shift(column) is not None else sample.dtype.newbyteorder("=")
 
     def read(start: int, stop: int) -> Values:
+        if plain:
+            return Values(table.stored(at, start, stop))
         records = table.records(start, stop)
         if varying and _is_scaled(column):
             raise InputError(f"{column.name} {SCALED_VARYING}", code="bad-partition", hint=UNSCALED)
@@ -219,6 +243,12 @@ def _column(table: _Table, hdu: Any, at: int, place: dict[str, Any]) -> Field:
         unit=str(column.unit or "").strip(),
         **place,
     )
+
+
+def _is_as_stored(numbers: Array, stored: Array) -> bool:
+    """Whether what astropy makes of a column's numbers is what is stored, in type and shape."""
+    same = numbers.dtype == stored.dtype and numbers.shape == stored.shape
+    return same and stored.dtype.kind in NUMBERS
 
 
 def _shift(column: Any) -> int | None:
