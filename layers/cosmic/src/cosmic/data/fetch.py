@@ -78,7 +78,7 @@ class Fetcher:
     ) -> dict[str, memoryview]:
         ranges = {n: t.byte_range(first, end) for n, t in header.tensors.items()}
         read = spans(ranges)
-        targets = [memoryview(page_memory(span.length))[: span.length] for span in read]
+        targets = [page_memory(span.length) for span in read]
         parts = [
             connections.submit(self._read_part, planned, span, at, target[at : at + length])
             for span, target in zip(read, targets, strict=True)

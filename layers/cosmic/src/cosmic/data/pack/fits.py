@@ -20,7 +20,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from cosmic.data.pack.bands import with_bands
 from cosmic.data.pack.source import Array, Field, Source, Values, keyed, stacked, unreadable
-from cosmic.data.page_memory import page_memory
+from cosmic.data.page_memory import new_pages, page_memory
 from cosmic.errors import InputError
 
 CUBES = (3, 4)  # numbers of axes: one band of all objects, or all bands
@@ -156,10 +156,9 @@ class _Table:
         self._path, self._hdu = path, hdu
         self._at = hdu.fileinfo()["datLoc"]
         self._row_bytes = hdu.header["NAXIS1"]
-        self._header_bytes = len(hdu.header.tostring())
         self.rows = int(hdu.header["NAXIS2"])
         self._piece: tuple[int, int] | None = None
-        self._data: Any = None  # room for a header, and the rows
+        self._data: Any = None
         self._records: Any = None
         self._dtype: np.dtype[Any] | None = None
 
@@ -180,26 +179,27 @@ class _Table:
             self._dtype = np.asarray(self.records(0, min(self.rows, 1))).dtype
         self._read(start, stop)
         names = self._dtype.names or ()
-        rows = np.frombuffer(self._data, self._dtype, stop - start, self._header_bytes)
+        rows = np.frombuffer(self._data, self._dtype, stop - start)
         return rows[names[at]]
 
     def _read(self, start: int, stop: int) -> None:
         if self._piece == (start, stop):
             return
         self._piece = self._records = self._data = None  # before there is memory for the next
-        data = page_memory(self._header_bytes + (stop - start) * self._row_bytes)
-        rows = memoryview(data)[self._header_bytes :]
+        data = page_memory((stop - start) * self._row_bytes)
         with self._path.open("rb") as file:
             file.seek(self._at + start * self._row_bytes)
-            if file.readinto(rows) < len(rows):
+            if file.readinto(data) < len(data):
                 raise ValueError(f"it ends before row {stop}")
         self._piece, self._data = (start, stop), data
 
     def _parsed(self, rows: int) -> Any:
         header = self._hdu.header.copy()
         header["NAXIS2"] = rows
-        self._data[: self._header_bytes] = header.tostring().encode("ascii")
-        whole = fits.BinTableHDU.fromstring(self._data, uint=True, character_as_bytes=True)
+        text = header.tostring().encode("ascii")
+        file = new_pages(len(text) + len(self._data))  # astropy finds no header in a memoryview
+        file[: len(text)], file[len(text) :] = text, self._data
+        whole = fits.BinTableHDU.fromstring(file, uint=True, character_as_bytes=True)
         return whole.data
 
 

@@ -17,6 +17,7 @@ from cosmic.data.pack.layout import image_layout
 from cosmic.data.pack.source import Array, Values, joined
 from cosmic.data.pack.taken import Mapped, Taken
 from cosmic.data.pack.tally import Tally
+from cosmic.data.page_memory import page_array
 from cosmic.errors import InputError
 
 
@@ -80,8 +81,11 @@ def _of_fluxes(column: str, fluxes: Fluxes, start: int, stop: int, tally: Tally)
 def _image(values: Values, taken: Taken, named: Array | None, bands: Bands, tally: Tally) -> Array:
     """Pixels as float32 (rows, band, H, W) in nanomaggies; missing ones are NaN."""
     kind = COLUMNS["image"].dtype
-    with np.errstate(over="ignore"):  # infinite pixels are bad ones
-        image = np.ascontiguousarray(values.data, dtype=kind)
+    image = values.data
+    if image.dtype != kind or not image.flags.c_contiguous:
+        image = page_array(image.shape, kind)
+        with np.errstate(over="ignore"):  # infinite pixels are bad ones
+            image[...] = values.data
     if values.missing is not None and values.missing.any():
         image = np.where(values.missing_values(), kind.type(np.nan), image)
     image = _axes(image, _names(named, taken), bands)
