@@ -25,7 +25,7 @@ def address(memory: memoryview) -> int:
 def test_it_can_be_written_and_read_as_an_array(length: int) -> None:
     part = page_memory(length)
     assert len(part) == length
-    part[:] = np.arange(length, dtype=np.uint8)
+    part[:] = np.arange(length, dtype=np.uint8).data
     array = np.frombuffer(part, np.uint8)
     del part  # the array alone keeps it
     np.testing.assert_array_equal(array, np.arange(length, dtype=np.uint8))

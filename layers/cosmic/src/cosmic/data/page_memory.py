@@ -30,7 +30,7 @@ def page_memory(length: int) -> memoryview:
     data that is there. Where it offers pages of 2 MiB, it is asked for them: a fault for every 4
     KiB takes longer still.
     """
-    return memoryview(_leased(length))[:length]
+    return _leased(length)[:length].data
 
 
 def page_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -58,16 +58,6 @@ READERS: dict[str, Callable[[Path], Source]] = {
     ".parquet": open_parquet,
     **dict.fromkeys(CATALOGUES, open_catalogue),
 }
-
-
-def import_readers(names: Iterable[str]) -> None:
-    """Import what takes long to import and reads files of these names, before it is needed.
-
-    Raises:
-        ImportError: it is not installed.
-    """
-    if any(suffix_of(PurePath(name)) in FITS for name in names):
-        import cosmic.data.pack.fits  # noqa: F401
 
 
 def suffix_of(path: PurePath) -> str:

@@ -98,7 +98,7 @@ def pack(
     reading = Reading(files, choices, text_ids=text_id is not None)
     with _beside(out) as folder, IndexWriter() as indexing:
         scale = next((s["pixel_arcsec"] for s in sources if s["pixel_arcsec"]), None)
-        writer = PartitionWriter(
+        with PartitionWriter(
             folder,
             partition_bytes,
             per_partition,
@@ -106,14 +106,14 @@ def pack(
             choices.wanted_bands,
             progress,
             written=indexing.add if index else lambda partition: None,
-        )
-        for columns in ahead(reading.pieces()):
-            if redshifts and "z_spec" not in columns:
-                columns["z_spec"] = np.full(len(columns["image"]), np.nan, np.float32)
-            writer.add(columns)
-        _check_unchanged(before, _states(files))
-        reading.check()
-        writer.finish()
+        ) as writer:
+            for columns in ahead(reading.pieces()):
+                if redshifts and "z_spec" not in columns:
+                    columns["z_spec"] = np.full(len(columns["image"]), np.nan, np.float32)
+                writer.add(columns)
+            _check_unchanged(before, _states(files))
+            reading.check()
+            writer.finish()
         rows = sum(source["rows"] for source in sources)
         if writer.rows != rows:
             raise RuntimeError(f"{rows} rows read, {writer.rows} written")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ ID_BYTES = 8
 
 class PartitionWriter:
     """Collects rows and writes a partition whenever there are enough for one.
+
+    One partition is written in another thread while rows of the next are collected. Use it in a
+    `with`: at its end, what is being written is waited for.
 
     Attributes:
         files: Those written, in order.
@@ -52,9 +56,19 @@ class PartitionWriter:
         self._per_partition = per_partition
         self._pieces: list[Columns] = []
         self._held = 0
+        self._aside = ThreadPoolExecutor(1, "partitions")
+        self._writing: tuple[Path, int, Future[None]] | None = None
         self.files: list[Path] = []
         self.ids: list[NDArray[Any]] = []
         self.rows = 0
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait for the thread."""
+        self._aside.shutdown(cancel_futures=True)
 
     def add(self, columns: Columns) -> None:
         """Take rows."""
@@ -67,9 +81,10 @@ class PartitionWriter:
             self._write(per_partition)
 
     def finish(self) -> None:
-        """Write what is left."""
+        """Write what is left, and wait until it is written."""
         if self._held:
             self._write(self._held)
+        self._wait()
 
     def _rows_of_a_partition(self, image: NDArray[Any]) -> int:
         if self._per_partition is None:
@@ -89,18 +104,29 @@ class PartitionWriter:
             )
 
     def _write(self, rows: int) -> None:
-        taken = self._taken(rows)
+        self._wait()
         path = self._out / f"{len(self.files)}.safetensors"
+        self._writing = path, rows, self._aside.submit(self._write_file, path, self._taken(rows))
+
+    def _wait(self) -> None:
+        """Count the partition that is being written, once it is."""
+        if self._writing is None:
+            return
+        path, rows, written = self._writing
+        written.result()
+        self._writing = None
+        self.files.append(path)
+        self._written(path)
+        self.rows += rows
+        self._progress(self.rows)
+
+    def _write_file(self, path: Path, taken: list[Columns]) -> None:
         # Not the pixels: they would be held twice.
         columns: dict[str, Column] = {"image": [piece["image"] for piece in taken]}
         for name in taken[0].keys() - {"image"}:
             columns[name] = np.concatenate([piece[name] for piece in taken])
         scale, bands = self._pixel_arcsec, self._bands
         write_partition(path, columns, pixel_scale_arcsec=scale, bands=bands)
-        self.files.append(path)
-        self._written(path)
-        self.rows += rows
-        self._progress(self.rows)
 
     def _taken(self, rows: int) -> list[Columns]:
         """The first rows, which are no longer held; of pieces, not copied."""
