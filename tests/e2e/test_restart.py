@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cosmic.client.executions import cancel, resume
@@ -47,9 +48,16 @@ def test_runs_outlive_the_stack(tmp_path: Path) -> None:
         catalogue = whole.object("catalogue.parquet")
         with pytest.raises(StackError, match="another stack uses the data in"):
             LocalStack(template, tmp_path / "2", data=kept).start()
+        (rendezvous,) = (
+            child
+            for child in psutil.Process(stack.info.pid).children(recursive=True)
+            if "fmilib.rendezvous" in child.cmdline()
+        )
+        rendezvous.suspend()  # so that the ranks wait for each other, and the run goes on
         broken = first.drop(first.manifest(**TWO))
-        os.kill(first.serving(broken.folder.run, rank=1), signal.SIGSTOP)
+        first.serving(broken.folder.run, rank=1)
         os.kill(stack.info.pid, signal.SIGKILL)
+        rendezvous.kill()
     with LocalStack(template, tmp_path / "3", rendezvous=True, data=kept) as stack:
         cosmic = deployed(stack, images)
         assert Run(cosmic, whole.folder).object("catalogue.parquet") == catalogue

@@ -44,7 +44,7 @@ def finish(
 
     Everything is made in the working folder first, so that what lies in `out` is whole.
     """
-    # pyarrow and more; `import_report` has them ready without anyone having waited for them
+    # pyarrow and more; `import_results` has them ready without anyone having waited for them
     from cosmic.report.render import page_here
     from cosmic.results.aggregate import aggregate
 
@@ -79,15 +79,17 @@ def finish(
     )
 
 
-def import_report() -> None:
-    """Import what makes the catalogue, the page and the plots, before it is needed.
+def import_results(*, page: bool) -> None:
+    """Import what makes the catalogue, and the page and the plots, before it is needed.
 
     Where it is not installed, that is said when it is needed.
     """
     with contextlib.suppress(ImportError):
-        import cosmic.report.page
-        import cosmic.report.paper_figures
-        import cosmic.results.aggregate  # noqa: F401
+        import cosmic.results.aggregate
+
+        if page:
+            import cosmic.report.page
+            import cosmic.report.paper_figures  # noqa: F401
 
 
 def _plots(run: RunStore, folder: Path) -> list[Path]:

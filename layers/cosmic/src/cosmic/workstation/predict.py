@@ -22,7 +22,7 @@ from cosmic.model.checkpoint import Checkpoint, load_checkpoint
 from cosmic.model.engine import Engine
 from cosmic.storage.local_store import LocalStore
 from cosmic.storage.run_store import RunStore
-from cosmic.workstation.finish import finish, import_report
+from cosmic.workstation.finish import finish, import_results
 from cosmic.workstation.job import Given, Inference, Job, run_name
 from cosmic.workstation.own_words import OwnWords
 from cosmic.workstation.plan_here import HERE, limits_here, manifest_here
@@ -163,8 +163,7 @@ class _Call:
         began_at_s = begun(work, document)
         with ThreadPoolExecutor(1, "ahead") as ahead:  # while files are read
             engine = ahead.submit(self._engine)
-            if self.page:
-                ahead.submit(import_report)
+            ahead.submit(import_results, page=self.page)
             plan, packed = self._planned(work, run)
             seen = self._told("predicting", plan.rows)
             predict_shards(run, plan, engine.result, self.threads, work.root, seen)
