@@ -28,7 +28,7 @@ STEPS = (  # of a rank: what each is called, and the function that is one
         "RankEnvironment._checkpoint",
     ),
     ("graph built and compiled", "cosmic.model.engine", "Engine.__init__"),
-    ("first 64 redshifts", "cosmic.model.engine", "Engine.predict"),
+    ("first 64 redshifts", "cosmic.model.engine", "Engine.redshifts"),
 )
 
 

@@ -1,9 +1,9 @@
 """`first.py plan KEY MODEL BATCH` or `first.py rank RUN`: a cold rank up to its first redshifts.
 
 It runs in a work tree of any commit, and so uses only what all of them have: the handler's module
-with its `run_rank`, and `Engine.predict`. `rank` prints what the process had taken when the first
-batch had its redshifts, and the processor time of each stage until then, and ends there. Standard
-library only until the handler is imported.
+with its `run_rank`, and `Engine.redshifts` (in older ones `Engine.predict`). `rank` prints what the
+process had taken when the first batch had its redshifts, and the processor time of each stage until
+then, and ends there. Standard library only until the handler is imported.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def start(run: str) -> None:
     app: Any = importlib.import_module("app")
     ended("handler imported, clients made")
     engine = engine_class()
-    make, predict = engine.__init__, engine.predict
+    name = "redshifts" if hasattr(engine, "redshifts") else "predict"
+    make, predict = engine.__init__, getattr(engine, name)
 
     @wraps(make)
     def made(*args: Any, **named: Any) -> None:
@@ -60,7 +61,8 @@ def start(run: str) -> None:
         print(json.dumps(taken() | {"stages": stages}), flush=True)
         os._exit(0)  # the rest of the rank is no part of its start
 
-    engine.__init__, engine.predict = made, first
+    engine.__init__ = made
+    setattr(engine, name, first)
     task = app.RankTask(bucket=BUCKET, prefix=FOLDER, run=run, rank=0)
     app.run_rank(task, app.function, float("inf"))
     raise SystemExit("the rank ended without a batch")

@@ -15,7 +15,8 @@ from unittest.mock import patch
 
 from cosmic.contracts.plan import Slice
 from cosmic.data.stream import Block, BlockReader
-from cosmic.model.engine import Engine, Predictions
+from cosmic.model.engine import Engine
+from cosmic.model.graph import Array
 from cosmic.ranks.environment import RankEnvironment
 from cosmic.ranks.run_rank import run_rank
 from cosmic.ranks.task import RankTask
@@ -28,7 +29,7 @@ class Hold:
     def __init__(self, reads: int, batches: int) -> None:
         self._reads, self._batches = reads, batches
         self._go = threading.Event()
-        self._read, self._predict = BlockReader.read, Engine.predict
+        self._read, self._redshifts = BlockReader.read, Engine.redshifts
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
@@ -41,13 +42,13 @@ class Hold:
             self._go.wait()
         return self._read(reader, piece, connections)
 
-    def predict(self, engine: Engine, image: Any, mag: Any) -> Predictions:
-        """`Engine.predict`, held after some batches."""
+    def redshifts(self, engine: Engine, image: Any, mag: Any) -> Array:
+        """`Engine.redshifts`, held after some batches."""
         self._batches -= 1
         if self._batches < 0 and not self._go.is_set():
             print("held", flush=True)
             self._go.wait()
-        return self._predict(engine, image, mag)
+        return self._redshifts(engine, image, mag)
 
 
 def main() -> None:
@@ -60,10 +61,10 @@ def main() -> None:
     def read(reader: BlockReader, piece: Slice, connections: Any) -> Block:
         return hold.read(reader, piece, connections)
 
-    def predict(engine: Engine, image: Any, mag: Any) -> Predictions:
-        return hold.predict(engine, image, mag)
+    def redshifts(engine: Engine, image: Any, mag: Any) -> Array:
+        return hold.redshifts(engine, image, mag)
 
-    with patch.object(BlockReader, "read", read), patch.object(Engine, "predict", predict):
+    with patch.object(BlockReader, "read", read), patch.object(Engine, "redshifts", redshifts):
         print(run_rank(task, function, time.monotonic() + 100).model_dump_json(), flush=True)
 
 

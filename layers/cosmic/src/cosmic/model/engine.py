@@ -151,7 +151,7 @@ class Engine:
     def abreast(
         self, work: Callable[[Item], Result], items: Iterable[Item]
     ) -> Generator[Result, None, None]:
-        """Do work that calls `predict` once for each item, so that no stream waits for another.
+        """Do work that calls `redshifts` once for each item, so that no stream waits for another.
 
         Args:
             work: Called in other threads.
@@ -183,11 +183,22 @@ class Engine:
         Raises:
             InputError: The shapes don't fit the model or each other, or the batch is too large.
         """
-        image = self._centre(image, mag)
+        return self.describe(image, mag, self.redshifts(image, mag))
+
+    def redshifts(self, image: Pixels, mag: Magnitudes) -> Array:
+        """What the model says of one batch (N,); arguments and errors as those of `predict`."""
+        if len(image) > self.batch_size:
+            raise InputError(f"{len(image)} rows in a batch, the engine takes {self.batch_size}")
+        filled, _ = _finite(self._centre(image, mag))
+        return self._run(filled, np.where(plausible_magnitudes(mag), mag, self._neutral))
+
+    def describe(self, image: Pixels, mag: Magnitudes, z: Array) -> Predictions:
+        """Redshifts (N,) of objects of any number, with what `predict` says of them beside.
+
+        Each object is described by itself: the bits don't depend on those around it.
+        """
+        filled, finite = _finite(self._centre(image, mag))
         known = plausible_magnitudes(mag)
-        finite = np.isfinite(image)
-        filled = image if finite.all() else np.where(finite, image, 0.0)
-        z = self._run(filled, np.where(known, mag, self._neutral))
         blank = _blank(filled)
         incomplete = np.logical_or(blank.any(axis=1), ~finite.all(axis=(1, 2, 3)))
         where = None if self.domain is None else self.domain.place(np.where(known, mag, np.nan))
@@ -203,8 +214,6 @@ class Engine:
             raise InputError(
                 f"mag has shape {list(mag.shape)}, expected {list(image.shape[:2])} as the image"
             )
-        if len(image) > self.batch_size:
-            raise InputError(f"{len(image)} rows in a batch, the engine takes {self.batch_size}")
         top, left = ((side - c.image_size) // 2 for side in image.shape[2:])
         return image[:, :, top : top + c.image_size, left : left + c.image_size]
 
@@ -265,6 +274,12 @@ def preload(name: str) -> None:
         InputError: There is no such engine here.
     """
     _library(AUTO_ENGINE if name == "auto" else name)
+
+
+def _finite(image: Pixels) -> tuple[Pixels, NDArray[np.bool_]]:
+    """Images with 0 for pixels that aren't finite, and which are."""
+    finite = np.isfinite(image)
+    return image if finite.all() else np.where(finite, image, 0.0), finite
 
 
 def _blank(image: Pixels) -> NDArray[np.bool_]:

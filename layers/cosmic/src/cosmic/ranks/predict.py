@@ -96,22 +96,25 @@ def predicted(
         InputError: there is no time for another batch.
     """
 
-    def computed(batch: _Batch) -> tuple[Block, Predictions]:
+    def computed(batch: _Batch) -> tuple[Block, NDArray[np.float32]]:
         with progress.computing.running():
-            found = engine.predict(batch.image, batch.mag)
-            return batch.block, _compared(found, batch) if check_pixels else found
+            return batch.block, engine.redshifts(batch.image, batch.mag)
 
-    parts: list[Predictions] = []
+    def described(block: Block) -> tuple[Block, Predictions]:
+        with progress.computing.running():
+            return block, _described(block, np.concatenate(parts), engine, check_pixels)
+
+    parts: list[NDArray[np.float32]] = []
     batches = _begun(blocks, engine.batch_size, progress, stop_by, go_on)
     with closing(engine.abreast(computed, batches)) as results:
-        for block, found in results:
+        for block, z in results:
             progress.batches += 1
-            parts.append(found)
-            if sum(len(part.flags) for part in parts) == block.rows:
-                yield block, Predictions.together(parts)
-                parts = []
+            parts.append(z)
+            if sum(map(len, parts)) == block.rows:
+                yield described(block)
+                parts.clear()
         if parts:
-            yield block, Predictions.together(parts)
+            yield described(block)
 
 
 class _Batch(NamedTuple):
@@ -140,7 +143,13 @@ def _begun(
             yield _Batch(block, image, mag)
 
 
-def _compared(predicted: Predictions, batch: _Batch) -> Predictions:
-    """The same, with a flag for objects that are far too bright or too faint in their pixels."""
-    odd = mismatched(batch.image, batch.mag)
-    return replace(predicted, flags=predicted.flags | odd * np.int32(Flag.PHOTOMETRY_MISMATCH))
+def _described(
+    block: Block, z: NDArray[np.float32], engine: Engine, check_pixels: bool
+) -> Predictions:
+    """What is said of a block's first objects, all at once: for a batch alone it takes longer."""
+    image, mag = block.columns["image"][: len(z)], block.columns["mag"][: len(z)]
+    found = engine.describe(image, mag, z)
+    if not check_pixels:
+        return found
+    odd = mismatched(image, mag)  # objects that are far too bright or too faint in their pixels
+    return replace(found, flags=found.flags | odd * np.int32(Flag.PHOTOMETRY_MISMATCH))
