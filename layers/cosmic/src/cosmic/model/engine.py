@@ -137,7 +137,7 @@ class Engine:
         c = self.config
         empty = np.zeros((1, c.bands, c.image_size, c.image_size), np.float32)
         none = empty[:, :, 0, 0]
-        for _ in abreast(lambda _: self._run(empty, none), range(self.streams), self.streams):
+        for _ in self.abreast(lambda _: self._run(empty, none), range(self.streams)):
             pass
 
     def predict_all(self, image: Pixels, mag: Magnitudes) -> Predictions:

@@ -85,7 +85,7 @@ class RankEnvironment:
                 batch_size=plan.batch_size,
             )
             checkpoint.let_go()  # the library has its own arrangement of them
-            self._engines[key] = engine
+            self.keep(engine)
         model_came()
         return self._engines[key]
 
